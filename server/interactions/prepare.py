@@ -1,0 +1,53 @@
+"""A resource, ready to be committed: id and meta in place, index rows and compartments made."""
+
+from typing import Any
+
+from server.fhir import json as fhir_json
+from server.search import extract
+from server.store.port import Body, Method, Write
+
+_DECIDED_BY_SERVER = ("versionId", "lastUpdated")
+
+
+def to_write(
+    resource: dict[str, Any],
+    *,
+    base_url: str,
+    method: Method,
+    if_version: int | None = None,
+    must_be_new: bool = False,
+) -> Write:
+    """Return the write that stores ``resource`` (valid, with ``resourceType`` and ``id``)."""
+    return Write(
+        resource["resourceType"],
+        resource["id"],
+        body_of(resource),
+        extract.index_rows(resource, base_url),
+        extract.compartments(resource, base_url),
+        method,
+        if_version,
+        must_be_new,
+    )
+
+
+def body_of(resource: dict[str, Any]) -> Body:
+    """Serialise ``resource`` in its own order, cut inside ``meta`` (made when there is none).
+
+    >>> body_of({"resourceType": "Patient", "id": "a", "active": True})
+    Body(head=b'{"resourceType":"Patient","id":"a","meta":{', tail=b'},"active":true}')
+    >>> body_of({"id": "a", "meta": {"versionId": "9", "tag": [{"code": "x"}]}}).tail
+    b',"tag":[{"code":"x"}]}}'
+    """
+    names = list(resource)
+    cut = names.index("meta") if "meta" in resource else _behind_id(names)
+    before = {name: resource[name] for name in names[:cut]}
+    after = {name: resource[name] for name in names[cut:] if name != "meta"}
+    kept = {k: v for k, v in resource.get("meta", {}).items() if k not in _DECIDED_BY_SERVER}
+    head = fhir_json.dumps(before)[:-1] + (b',"meta":{' if before else b'"meta":{')
+    tail = (b"," + fhir_json.dumps(kept)[1:]) if kept else b"}"
+    return Body(head, tail + ((b"," + fhir_json.dumps(after)[1:]) if after else b"}"))
+
+
+def _behind_id(names: list[str]) -> int:
+    placed = [names.index(name) + 1 for name in ("resourceType", "id") if name in names]
+    return max(placed, default=0)

@@ -1,0 +1,38 @@
+"""What every interaction needs, handed in by the composition root (``server.app``).
+
+Clock, id maker and secrets are values, so that a test that fixes them compares whole answers.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from server.store.port import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The operator's rules for interactions; see the settings of the same names."""
+
+    delete: Literal["refuse-clinical", "allow"] = "refuse-clinical"
+    update_creates: bool = True
+    max_page: int = 1000
+    default_page: int = 20
+    max_bundle_entries: int = 5000
+    deadline_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Store, clock, ids and rules of one server.
+
+    ``base_url`` has no slash at its end; ``now`` gives microseconds since 1970-01-01T00:00:00Z;
+    ``new_id`` gives an unguessable logical id (UUIDv7); ``cursor_key`` signs page cursors.
+    """
+
+    store: Store
+    base_url: str
+    now: Callable[[], int]
+    new_id: Callable[[], str]
+    cursor_key: bytes
+    policy: Policy = field(default_factory=Policy)

@@ -1,0 +1,24 @@
+"""What all tests share: the clock, and the test data of other projects that lies beside the repo."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder ``../shared/data``; a machine without it skips, CI fails."""
+    if not SHARED.is_dir():
+        missing = "../shared/data is not there: its conformance data cannot be checked"
+        if os.environ.get("CI"):
+            pytest.fail(missing)
+        pytest.skip(missing)
+    return SHARED
