@@ -1,0 +1,38 @@
+# Targets set up .venv themselves.  `make run` and `make test` are all that a newcomer needs.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.PHONY: run test check soak bench definitions clean help
+
+help:            ## what there is
+	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/'
+
+run: $(READY)    ## start the demo: a hospital's sample day becomes one FHIR record
+	@$(BIN)/tellonce demo $(ARGS)
+
+test: $(READY)   ## everything that this machine can run; says what it could not
+	@sh scripts/test.sh $(ARGS)
+
+check: $(READY)  ## style, types, floors, generated files
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python scripts/check_generated.py
+
+soak: $(READY)   ## the long checks
+	@$(BIN)/pytest -m soak $(ARGS)
+
+bench: $(READY)  ## CPU per request against a bare ASGI echo; writes docs/performance.md
+	@$(BIN)/python scripts/bench.py $(ARGS)
+
+definitions: $(READY)  ## make server/fhir/data again from ../shared/data/r4
+	@$(BIN)/python scripts/gen_definitions.py
+
+clean:           ## remove what the targets made
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(READY): pyproject.toml scripts/setup_venv.sh
+	@sh scripts/setup_venv.sh "$(PYTHON)" "$(VENV)"
+	@touch $(READY)

@@ -1,0 +1,89 @@
+"""Administrator tokens: opaque, 256 bits, kept only as SHA-256, checked on every request.
+
+They stand in until people and apps log in; they will stay for operators.  A token travels as
+``Authorization: Bearer`` (RFC 6750 2.1), never in a URL.
+"""
+
+from collections.abc import Callable
+from hashlib import sha256
+from secrets import token_urlsafe
+
+from server.access.context import AccessContext, Permit
+from server.fhir.errors import LoginRequired
+from server.store.port import RecordStore, RecordWrite, Store
+
+KIND = "token"
+PREFIX = "tellonce_"
+CACHE_US = 2_000_000  # a removed token works for at most two seconds more
+CACHE_SIZE = 4096
+
+_EVERYTHING = (Permit("*"),)
+
+
+async def new_token(store: Store, name: str) -> str:
+    """Make and return an administrator token; it cannot be shown again.
+
+    ``name`` is what logs and audit call its holder.
+    """
+    token = PREFIX + token_urlsafe(32)
+    await store.commit([], records=[RecordWrite(KIND, _key(token), name.encode(), if_rev=0)])
+    return token
+
+
+async def has_token(store: RecordStore) -> bool:
+    """Tell whether any administrator token was ever made and not removed."""
+    return bool(await store.find_records(KIND, limit=1))
+
+
+class Authenticator:
+    """Tells from request headers who calls.
+
+    ``now`` gives microseconds; answers are kept for :data:`CACHE_US`.
+    """
+
+    def __init__(self, store: RecordStore, now: Callable[[], int]) -> None:
+        self._store = store
+        self._now = now
+        self._known: dict[bytes, tuple[int, AccessContext]] = {}
+
+    async def __call__(self, authorization: bytes | None) -> AccessContext:
+        """Return the caller's rights.
+
+        Raises:
+            LoginRequired: no ``Authorization`` header, not a Bearer token, or one not known.
+        """
+        if authorization is None:
+            raise LoginRequired("this server needs a token: send Authorization: Bearer TOKEN")
+        now = self._now()
+        known = self._known.get(authorization)
+        if known is not None and known[0] > now:
+            return known[1]
+        access = await self._look_up(authorization)
+        if len(self._known) >= CACHE_SIZE:
+            self._known.clear()
+        self._known[authorization] = (now + CACHE_US, access)
+        return access
+
+    async def _look_up(self, authorization: bytes) -> AccessContext:
+        scheme, _, token = authorization.decode("latin-1").partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            raise LoginRequired("the Authorization header is not a Bearer token")
+        record = await self._store.get_record(KIND, _key(token.strip()))
+        if record is None:
+            raise LoginRequired("the token is unknown, or was removed")
+        return AccessContext(f"administrator/{record.value.decode()}", "token", _EVERYTHING)
+
+
+class OpenHouse:
+    """Lets everybody do everything: ``--open``, on loopback only."""
+
+    async def __call__(self, authorization: bytes | None) -> AccessContext:
+        """Return unrestricted access whatever the header says."""
+        return _OPEN
+
+
+_OPEN = AccessContext("anybody", "open", _EVERYTHING)
+
+
+def _key(token: str) -> str:
+    return sha256(token.encode()).hexdigest()

@@ -1,0 +1,132 @@
+"""Every setting, its default and its reason.  docs/settings.md is generated from this class.
+
+Precedence: command line, environment (``TELLONCE_*``), the ``.env`` file, the default.  Read once, at
+start, by the command line; everything else is handed the values it needs, never this object.
+"""
+
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, HttpUrl, UrlConstraints, model_validator
+from pydantic.networks import AnyUrl
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+StoreUrl = Annotated[AnyUrl, UrlConstraints(allowed_schemes=["sqlite", "mongodb", "mongodb+srv"])]
+
+
+class Settings(BaseSettings):
+    """Settings of one server process."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="TELLONCE_", env_file=".env", frozen=True, extra="ignore"
+    )
+
+    host: str = Field(
+        "127.0.0.1",
+        description="Address the HTTP server binds. Anything but loopback needs TLS settings.",
+    )
+    port: int = Field(8080, ge=0, le=65535, description="Port of the HTTP server; 0 takes any.")
+    data: Path = Field(
+        Path("tellonce-data"),
+        description="Folder of the embedded store; made when it is not there.",
+    )
+    store: StoreUrl | None = Field(
+        None,
+        description="Where the record lives when not in the data folder: `sqlite:///FILE`.",
+    )
+    base_url: HttpUrl | None = Field(
+        None,
+        description="Public address of the FHIR API, written into every link. "
+        "Default: the address that the server is bound to, with `/fhir`.",
+    )
+    open: bool = Field(
+        False,
+        description="No tokens: everybody who reaches the port may do everything. "
+        "Refused on any address but loopback.",
+    )
+    tls_cert: Path | None = Field(None, description="PEM file with the server's certificate chain.")
+    tls_key: Path | None = Field(None, description="PEM file with the certificate's private key.")
+    behind_tls_proxy: bool = Field(
+        False,
+        description="A proxy in front ends TLS; allows binding other addresses without a "
+        "certificate. Set the public address with the base URL.",
+    )
+    mllp_host: str = Field(
+        "127.0.0.1", description="Address the MLLP listener binds (HL7v2 over TCP)."
+    )
+    mllp_port: int | None = Field(
+        2575,
+        ge=0,
+        le=65535,
+        description="Port of the MLLP listener; 0 takes any, empty (`none`) turns it off.",
+    )
+    mllp_insecure: bool = Field(
+        False,
+        description="Allow MLLP without TLS on an address that is not loopback, "
+        "on a network that is protected by other means.",
+    )
+    mllp_feed: str = Field("default", description="Name of the feed that the MLLP port receives.")
+    maps: tuple[Path, ...] = Field(
+        (), description="Folders with site maps, code tables and feeds, over those that ship."
+    )
+    delete: Literal["refuse-clinical", "allow"] = Field(
+        "refuse-clinical",
+        description="Whether DELETE works on types of the Patient compartment. A legal record is "
+        "corrected (`entered-in-error`), not deleted.",
+    )
+    page_size: int = Field(
+        20, ge=1, le=1000, description="Resources on a search page when `_count` is not given."
+    )
+    query_deadline_s: float = Field(
+        10.0, gt=0, le=300, description="Seconds after which a search ends with `too-costly`."
+    )
+    cors_origins: tuple[str, ...] = Field(
+        (), description="Origins of browser apps that may call the API, or `*`; none by default."
+    )
+    shutdown_s: int = Field(
+        20, ge=1, le=300, description="Seconds that requests in flight get to finish on SIGTERM."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="What is logged. No level logs patients' data."
+    )
+
+    @model_validator(mode="after")
+    def _secure(self) -> Self:
+        """Refuse combinations that would put records on a network unprotected."""
+        loopback = is_loopback(self.host)
+        if self.open and not loopback:
+            raise ValueError(f"--open works on loopback only, not on {self.host}")
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("--tls-cert and --tls-key come together")
+        if not loopback and self.tls_cert is None and not self.behind_tls_proxy:
+            raise ValueError(
+                f"{self.host} is not loopback: give --tls-cert and --tls-key, or --behind-tls-proxy"
+            )
+        if self.mllp_port is not None and not (is_loopback(self.mllp_host) or self.mllp_insecure):
+            raise ValueError(
+                f"MLLP on {self.mllp_host} would be readable on the network: "
+                "bind loopback, or set TELLONCE_MLLP_INSECURE=true if the network is protected"
+            )
+        return self
+
+    @property
+    def store_file(self) -> Path:
+        """The SQLite file of the embedded store."""
+        if self.store is not None and self.store.scheme == "sqlite":
+            return Path((self.store.path or "").removeprefix("/") or "record.db")
+        return self.data / "record.db"
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether an address or name can be reached from this machine only.
+
+    >>> is_loopback("127.0.0.1"), is_loopback("::1"), is_loopback("localhost"), is_loopback("0.0.0.0")
+    (True, True, True, False)
+    """
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
