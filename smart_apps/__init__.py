@@ -1,0 +1,1 @@
+"""SMART apps that ship with the server; none yet."""
