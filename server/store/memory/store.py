@@ -1,0 +1,315 @@
+"""In-memory store: the executable specification of :class:`server.store.port.Store`.
+
+Everything happens between two awaits, so each method is one indivisible step.  Nothing is fast
+and nothing is clever: a search looks at every live resource with :mod:`server.search.match`.
+"""
+
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from server.access.context import AccessContext, Interaction
+from server.access.narrow import may, narrow
+from server.fhir import json as fhir_json
+from server.fhir.errors import DeadlineExceeded, StoreUnavailable
+from server.search import match, sorting
+from server.search.query import Query, SortKey
+from server.search.rows import IndexRows
+from server.store.checks import check_distinct, check_record, check_version
+from server.store.memory.order import Item, behind, in_order
+from server.store.port import (
+    CommitConflict,
+    Expect,
+    OutboxRow,
+    OutboxWrite,
+    Page,
+    Record,
+    RecordWrite,
+    Scalar,
+    Version,
+    Write,
+)
+from server.store.stored import compartment_hashes, next_at, splice, stored_keys
+
+Index = Callable[[dict[str, Any]], tuple[IndexRows, tuple[str, ...]]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A version and the compartments it belonged to."""
+
+    version: Version
+    compartments: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Live:
+    """The latest version of a resource that is not deleted, as a search sees it."""
+
+    version: Version
+    resource: dict[str, Any]
+    rows: IndexRows
+    date: int
+    rid: int
+
+
+class MemoryStore:
+    """Keeps every version in a list; lost at exit."""
+
+    def __init__(self, *, now: Callable[[], int], index: Index, fingerprint: str = "") -> None:
+        self._now = now
+        self._all: list[_Kept] = []
+        self._chains: dict[tuple[str, str], list[_Kept]] = {}
+        self._live: dict[tuple[str, str], _Live] = {}
+        self._records: dict[tuple[str, str], Record] = {}
+        self._outbox: list[OutboxRow] = []
+        self._outbox_seq = 0
+        self._closed = False
+
+    async def commit(
+        self,
+        writes: Sequence[Write],
+        *,
+        expect: Sequence[Expect] = (),
+        records: Sequence[RecordWrite] = (),
+        outbox: Sequence[OutboxWrite] = (),
+    ) -> list[Version]:
+        """See :meth:`server.store.port.Store.commit`."""
+        if self._closed:
+            raise StoreUnavailable("the store is closed")
+        check_distinct(writes)
+        for expected in expect:
+            self._check_expectation(expected)
+        at = next_at(self._now(), self._all[-1].version.at if self._all else 0)
+        made = [self._next(w, at, len(self._all) + n) for n, w in enumerate(writes, start=1)]
+        put = [self._next_record(record) for record in records]
+        # Nothing above kept anything and nothing below can fail: that is S1.
+        for write, kept in zip(writes, made, strict=True):
+            self._keep(write, kept)
+        for record, made_record in zip(records, put, strict=True):
+            self._put(record, made_record)
+        for row in outbox:
+            self._outbox_seq += 1
+            self._outbox.append(OutboxRow(self._outbox_seq, row.topic, row.payload))
+        return [kept.version for kept in made]
+
+    async def read(self, access: AccessContext, type_: str, id_: str) -> Version | None:
+        """See :meth:`server.store.port.Store.read`."""
+        chain = self._chains.get((type_, id_), [])
+        return next(_seen(access, "read", chain[-1:]), None)
+
+    async def read_many(
+        self, access: AccessContext, references: Collection[tuple[str, str]]
+    ) -> dict[tuple[str, str], Version]:
+        """See :meth:`server.store.port.Store.read_many`."""
+        found = {(t, i): await self.read(access, t, i) for t, i in references}
+        return {k: v for k, v in found.items() if v is not None and v.body is not None}
+
+    async def vread(
+        self, access: AccessContext, type_: str, id_: str, number: int
+    ) -> Version | None:
+        """See :meth:`server.store.port.Store.vread`."""
+        chain = self._chains.get((type_, id_), [])
+        numbered = [kept for kept in chain if kept.version.number == number]
+        return next(_seen(access, "read", numbered), None)
+
+    async def search(
+        self,
+        access: AccessContext,
+        query: Query,
+        *,
+        sort: Sequence[SortKey] = (),
+        limit: int,
+        after: tuple[Scalar, ...] | None = None,
+        deadline_s: float = 10.0,
+    ) -> Page:
+        """See :meth:`server.store.port.Store.search`."""
+        found = [_item(live, sort) for live in self._matching(narrow(query, access), deadline_s)]
+        descending = tuple(key.descending for key in sort) or (True,)
+        items = in_order(found, descending)
+        if after is not None:
+            items = behind(items, after, descending)
+        page = items[:limit]
+        more = len(items) > limit
+        return Page(
+            tuple(item.version for item in page), page[-1].cursor if more and page else None
+        )
+
+    async def count(self, access: AccessContext, query: Query, *, deadline_s: float = 10.0) -> int:
+        """See :meth:`server.store.port.Store.count`."""
+        return len(self._matching(narrow(query, access), deadline_s))
+
+    async def history(
+        self,
+        access: AccessContext,
+        type_: str | None = None,
+        id_: str | None = None,
+        *,
+        since: int | None = None,
+        until: int | None = None,
+        before: int | None = None,
+        limit: int,
+    ) -> list[Version]:
+        """See :meth:`server.store.port.Store.history`."""
+        wanted = (
+            kept
+            for kept in reversed(self._all)
+            if (type_ is None or kept.version.type == type_)
+            and (id_ is None or kept.version.id == id_)
+            and (since is None or kept.version.at >= since)
+            and (until is None or kept.version.at < until)
+            and (before is None or kept.version.seq < before)
+        )
+        return list(_seen(access, "search" if id_ is None else "read", wanted))[:limit]
+
+    async def changes(self, access: AccessContext, *, after: int = 0, limit: int) -> list[Version]:
+        """See :meth:`server.store.port.Store.changes`."""
+        return list(_seen(access, "search", self._all[max(after, 0) :]))[:limit]
+
+    async def outbox(self, *, after: int = 0, limit: int = 100) -> list[OutboxRow]:
+        """See :meth:`server.store.port.Store.outbox`."""
+        return [row for row in self._outbox if row.seq > after][:limit]
+
+    async def trim_outbox(self, upto: int) -> int:
+        """See :meth:`server.store.port.Store.trim_outbox`."""
+        had = len(self._outbox)
+        self._outbox = [row for row in self._outbox if row.seq > upto]
+        return had - len(self._outbox)
+
+    async def get_record(self, kind: str, key: str) -> Record | None:
+        """See :meth:`server.store.port.RecordStore.get_record`."""
+        return self._record(kind, key)
+
+    async def find_records(
+        self, kind: str, *, tag: str | None = None, after: str = "", limit: int = 100
+    ) -> list[Record]:
+        """See :meth:`server.store.port.RecordStore.find_records`."""
+        found = [
+            record
+            for record in self._records_of(kind)
+            if record.key > after and tag in (None, record.tag)
+        ]
+        return sorted(found, key=lambda record: record.key)[:limit]
+
+    async def count_records(self, kind: str) -> Mapping[str, int]:
+        """See :meth:`server.store.port.RecordStore.count_records`."""
+        counts: dict[str, int] = {}
+        for record in self._records_of(kind):
+            counts[record.tag] = counts.get(record.tag, 0) + 1
+        return counts
+
+    async def take_record(self, kind: str, key: str) -> Record | None:
+        """See :meth:`server.store.port.RecordStore.take_record`."""
+        record = self._record(kind, key)
+        self._records.pop((kind, key), None)
+        return record
+
+    async def expire_records(self, now: int) -> int:
+        """See :meth:`server.store.port.RecordStore.expire_records`."""
+        gone = [place for place, record in self._records.items() if _expired(record, now)]
+        for place in gone:
+            del self._records[place]
+        return len(gone)
+
+    async def reindex(self, *, batch: int = 500) -> int:
+        """Return 0: the index lives as long as the definitions that made it."""
+        return 0
+
+    async def backup(self, target: str) -> None:
+        """Refuse: there is no file to restore a copy of this store from."""
+        raise StoreUnavailable(f"a memory store cannot be backed up to {Path(target).name}")
+
+    async def verify(self) -> list[str]:
+        """Return []: memory keeps nothing that could differ from what was written."""
+        return []
+
+    async def ready(self) -> str | None:
+        """See :meth:`server.store.port.Store.ready`."""
+        return "the store is closed" if self._closed else None
+
+    async def close(self) -> None:
+        """See :meth:`server.store.port.Store.close`."""
+        self._closed = True
+
+    def _check_expectation(self, expected: Expect) -> None:
+        found = {live.version.id for live in self._matching(expected.query, deadline_s=60.0)}
+        if found != expected.ids:
+            raise CommitConflict(f"{len(found)} match instead of {len(expected.ids)}")
+
+    def _next(self, write: Write, at: int, seq: int) -> _Kept:
+        chain = self._chains.get((write.type, write.id), [])
+        number = len(chain) + 1
+        check_version(write, len(chain))
+        body = None if write.body is None else splice(write.body, number, at)
+        version = Version(write.type, write.id, number, seq, at, write.method, body)
+        if body is None:
+            return _Kept(version, chain[-1].compartments if chain else frozenset())
+        return _Kept(version, compartment_hashes(write.compartments))
+
+    def _keep(self, write: Write, kept: _Kept) -> None:
+        place = (write.type, write.id)
+        self._all.append(kept)
+        chain = self._chains.setdefault(place, [])
+        chain.append(kept)
+        self._live.pop(place, None)
+        if kept.version.body is not None and write.rows is not None:
+            first = chain[0].version
+            rows = replace(write.rows, keys=stored_keys(write.type, write.rows, kept.compartments))
+            self._live[place] = _Live(
+                kept.version,
+                fhir_json.loads(kept.version.body),
+                rows,
+                first.at if rows.date is None else rows.date,
+                first.seq,
+            )
+
+    def _matching(self, query: Query, deadline_s: float) -> list[_Live]:
+        end = time.monotonic() + deadline_s
+        found = []
+        for live in self._live.values():
+            if time.monotonic() >= end:
+                raise DeadlineExceeded(f"the search ran longer than {deadline_s:g} s")
+            if match.matches(query, live.resource, live.rows, updated=live.version.at):
+                found.append(live)
+        return found
+
+    def _record(self, kind: str, key: str) -> Record | None:
+        record = self._records.get((kind, key))
+        return None if record is None or _expired(record, self._now()) else record
+
+    def _records_of(self, kind: str) -> list[Record]:
+        now = self._now()
+        return [r for r in self._records.values() if r.kind == kind and not _expired(r, now)]
+
+    def _next_record(self, write: RecordWrite) -> Record | None:
+        had = self._record(write.kind, write.key)
+        rev = had.rev if had is not None else 0
+        check_record(write, rev)
+        if write.value is None:
+            return None
+        return Record(write.kind, write.key, write.value, write.tag, rev + 1, write.expires_at)
+
+    def _put(self, write: RecordWrite, record: Record | None) -> None:
+        if record is None:
+            self._records.pop((write.kind, write.key), None)
+        else:
+            self._records[write.kind, write.key] = record
+
+
+def _item(live: _Live, sort: Sequence[SortKey]) -> Item:
+    values = tuple(sorting.sort_value(live.resource, key, live.version.at) for key in sort)
+    return Item(live.version, values or (live.date,), live.rid)
+
+
+def _seen(
+    access: AccessContext, interaction: Interaction, versions: Iterable[_Kept]
+) -> Iterator[Version]:
+    for kept in versions:
+        if may(access, interaction, kept.version.type, kept.compartments):
+            yield kept.version
+
+
+def _expired(record: Record, now: int) -> bool:
+    return record.expires_at is not None and record.expires_at <= now

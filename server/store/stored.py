@@ -1,0 +1,49 @@
+"""What every store makes of a :class:`~server.store.port.Write` before it keeps it.  Pure."""
+
+from collections.abc import Iterable
+from functools import lru_cache
+
+from server.fhir.dates import instant_text
+from server.search.rows import IndexRows, compartment_key, hash64
+from server.store.port import Body
+
+MILLISECOND = 1000
+
+
+def splice(body: Body, number: int, at: int) -> bytes:
+    """Return the stored JSON: ``body`` with version and time written into its ``meta``.
+
+    >>> splice(Body(b'{"meta":{', b"}}"), 7, 1767323045678000)
+    b'{"meta":{"versionId":"7","lastUpdated":"2026-01-02T03:04:05.678Z"}}'
+    """
+    decided = f'"versionId":"{number}","lastUpdated":"{instant_text(at)}"'
+    return body.head + decided.encode("ascii") + body.tail
+
+
+def next_at(now: int, last: int) -> int:
+    """Return ``meta.lastUpdated`` of a commit: cut to milliseconds, never before ``last`` (S10).
+
+    >>> next_at(1_999, 0), next_at(1_999, 5_000)
+    (1000, 5000)
+    """
+    return max(now - now % MILLISECOND, last)
+
+
+def stored_keys(type_: str, rows: IndexRows, compartments: frozenset[int]) -> frozenset[int]:
+    """Return the keys to store: those of the rows, the type itself, and the compartments.
+
+    A store adds the last two itself, so that access and whole-type walks never depend on how the
+    rows were made.
+    """
+    return rows.keys | compartments | {type_key(type_)}
+
+
+def compartment_hashes(references: Iterable[str]) -> frozenset[int]:
+    """Return the hashed keys of compartments such as ``Patient/x``."""
+    return frozenset(hash64(compartment_key(reference)) for reference in references)
+
+
+@lru_cache(maxsize=512)
+def type_key(type_: str) -> int:
+    """Return the key that every resource of the type has."""
+    return hash64(type_)
