@@ -1,0 +1,122 @@
+"""The MSH segment, read from raw bytes: what an acknowledgement needs, and nothing else.
+
+Reading it does not depend on the message being parsable, and every value stays the bytes that
+came, so that MSA-2 is MSH-10 exactly as received (HL7 v2.5 section 2.9.2).
+"""
+
+import re
+from dataclasses import dataclass
+
+_LINE_END = re.compile(rb"[\r\n]")
+_BLANK = b"\xef\xbb\xbf\r\n\t \x00"  # a byte order mark and blanks before MSH
+_SPACE = 0x20
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The fields of one MSH segment.
+
+    ``separator`` is MSH-1, ``encoding`` MSH-2 (``^~\\&`` where the message states none);
+    ``fields[0]`` is MSH-1, so that ``field(10)`` is MSH-10.
+    """
+
+    separator: bytes
+    encoding: bytes
+    fields: tuple[bytes, ...]
+
+    def field(self, number: int) -> bytes:
+        """Return MSH-``number`` as received; empty when it is not there."""
+        return self.fields[number - 1] if number <= len(self.fields) else b""
+
+    def component(self, number: int, component: int) -> str:
+        """Return a component of the first repetition as text; empty when it is not there."""
+        first = self.field(number).split(self.encoding[1:2])[0]
+        parts = first.split(self.encoding[0:1])
+        chosen = parts[component - 1] if component <= len(parts) else b""
+        return chosen.decode("ascii", "replace").strip()
+
+    @property
+    def control_id(self) -> bytes:
+        """MSH-10 as received."""
+        return self.field(10)
+
+    @property
+    def message_type(self) -> str:
+        """``ADT^A04``: message code and trigger event, whatever delimiters the message uses."""
+        return "^".join(part for part in (self.component(9, 1), self.component(9, 2)) if part)
+
+    @property
+    def version(self) -> tuple[int, ...]:
+        """MSH-12 as numbers: ``(2, 5, 1)``; empty when it is not a version."""
+        text = self.component(12, 1)
+        return tuple(map(int, text.split("."))) if re.fullmatch(r"\d+(\.\d+)*", text) else ()
+
+    @property
+    def enhanced(self) -> bool:
+        """True when MSH-15 or MSH-16 is valued (HL7 v2.5 section 2.9.3)."""
+        return bool(self.component(15, 1) or self.component(16, 1))
+
+    @property
+    def is_acknowledgement(self) -> bool:
+        """True for messages that must never be acknowledged themselves."""
+        return self.component(9, 1) in ("ACK", "MCF")
+
+
+def read_header(message: bytes) -> Header | None:
+    r"""Return the MSH segment that ``message`` begins with; ``None`` when there is none.
+
+    Batch and file headers (FHS, BHS) before it are passed over.
+
+    >>> read_header(b"MSH|^~\\&|LAB|SITE\rPID|1").field(4)
+    b'SITE'
+    >>> read_header(b"PID|1") is None
+    True
+    """
+    text = message.lstrip(_BLANK)
+    while text.startswith((b"FHS", b"BHS")):
+        end = _LINE_END.search(text)
+        text = text[end.end() :].lstrip(_BLANK) if end else b""
+    if not text.startswith(b"MSH") or len(text) < 4:
+        return None
+    line = _LINE_END.split(text[:65536], maxsplit=1)[0]
+    separator = line[3:4]
+    if separator.isalnum() or not separator or separator[0] < _SPACE:
+        return None
+    fields = line[4:].split(separator)
+    encoding = _encoding(fields[0])
+    return Header(separator, encoding, (separator, *fields))
+
+
+def _encoding(stated: bytes) -> bytes:
+    """Fill what MSH-2 leaves out with the recommended characters."""
+    return stated + b"^~\\&"[len(stated) :] if len(stated) < 4 else stated
+
+
+def split_messages(body: bytes) -> list[bytes]:
+    r"""Return the messages in one frame: a batch or a bare concatenation holds several.
+
+    A further message begins where a line begins with the very MSH-1 and MSH-2 of the first one;
+    lines of FHS, BHS, BTS and FTS belong to no message.
+
+    >>> split_messages(b"MSH|^~\\&|A\rPID|1\rMSH|^~\\&|B\r")
+    [b'MSH|^~\\&|A\rPID|1\r', b'MSH|^~\\&|B\r']
+    >>> split_messages(b"junk")
+    [b'junk']
+    """
+    header = read_header(body)
+    if header is None:
+        return [body]
+    mark = b"MSH" + header.separator + header.field(2) + header.separator
+    starts = [m.start() for m in re.finditer(rb"(?:^|(?<=[\r\n]))" + re.escape(mark), body)]
+    batch = body.lstrip(_BLANK).startswith((b"FHS", b"BHS"))
+    if len(starts) < 2 and not batch:
+        return [body]
+    ends = [*starts[1:], len(body)]
+    return [_without_trailer(body[a:b]) for a, b in zip(starts, ends, strict=True)] or [body]
+
+
+_TRAILER = re.compile(rb"(?:^|(?<=[\r\n]))(?:BTS|FTS|BHS|FHS)[^\r\n]*[\r\n]*")
+
+
+def _without_trailer(message: bytes) -> bytes:
+    return _TRAILER.sub(b"", message)
