@@ -1,0 +1,1 @@
+"""HL7v2 message -> upsert plan, by maps that an interface analyst reads.  Pure: no I/O, no clock."""

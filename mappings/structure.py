@@ -1,0 +1,200 @@
+"""Which segment belongs to which: the message structures of HL7 v2.9 chapters 3 and 7.
+
+``group(message)`` puts every segment into a tree of groups.  Nothing is refused: a segment that the
+structure does not have, or has elsewhere, and every Z segment, stays in the group that is open.
+
+The structures are the union of v2.3 to v2.9: what a version lacks is simply not sent.
+``A|B`` separates elements, ``*`` marks those that repeat, ``NAME(...)`` is a group.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from mappings.parse import Message, Segment
+
+_INSURANCE = "INSURANCE*(IN1 IN2 IN3* AUT* RF1*)"
+_PROCEDURE = "PROCEDURE*(PR1 PRT* ROL*)"
+_ADMISSION = (
+    "MSH ARV* SFT* UAC EVN PID PD1 ARV* ROL* NK1* GSP* GSR* GSC* PV1 PV2 ARV* PRT* ROL* DB1*"
+    f" OBX* NTE* AL1* IAM* DG1* DRG {_PROCEDURE} GT1* {_INSURANCE} ACC UB1 UB2 PDA"
+)
+_RESULT = (
+    "MSH ARV* SFT* UAC"
+    " PATIENT_RESULT*("
+    "PATIENT(PID PD1 PRT* ARV* NTE* NK1* PATIENT_OBSERVATION*(OBX PRT*) VISIT(PV1 PV2 PRT*))"
+    " ORDER_OBSERVATION*(ORC NTE* PRT* OBR NTE* PRT* ROL* TIMING*(TQ1 TQ2*) CTD"
+    " OBSERVATION*(OBX PRT* NTE*) FT1* CTI*"
+    " SPECIMEN*(SPM SPECIMEN_OBSERVATION*(OBX PRT*) SAC*)))"
+    " DSC"
+)
+
+# Every ADT here has the same reading: in a flat structure only the groups matter.
+STRUCTURES = {"ADT": _ADMISSION, "ORU": _RESULT}
+
+# What may begin a group, where it is more than the first element: ORC is optional before OBR.
+_OPENERS = {"ORDER_OBSERVATION": ("ORC", "OBR"), "PATIENT_RESULT": ("PID", "ORC", "OBR")}
+
+
+@dataclass(frozen=True, slots=True)
+class _Element:
+    name: str
+    repeats: bool
+    parts: "tuple[_Element, ...]" = ()  # of a group
+    holds: frozenset[str] = frozenset()  # every segment name below
+
+    def opens(self, segment: str) -> bool:
+        if not self.parts:
+            return self.name == segment
+        openers = _OPENERS.get(self.name)
+        return segment in openers if openers else self.parts[0].opens(segment)
+
+
+@dataclass(slots=True, eq=False)
+class Group:
+    """One occurrence of a group.  ``segments`` are its own, ``groups`` those in it, in order."""
+
+    name: str
+    parent: "Group | None" = None
+    segments: list[Segment] = field(default_factory=list)
+    groups: "list[Group]" = field(default_factory=list)
+
+    def walk(self) -> "Iterator[Group]":
+        """Yield this group and every group below it, in the order of the message."""
+        yield self
+        for inner in self.groups:
+            yield from inner.walk()
+
+    def up(self) -> "Iterator[Group]":
+        """Yield this group, its parent, ... up to the message."""
+        here: Group | None = self
+        while here is not None:
+            yield here
+            here = here.parent
+
+    def find(self, name: str) -> Segment | None:
+        """Return the first own segment called ``name``."""
+        for segment in self.segments:
+            if segment.name == name:
+                return segment
+        return None
+
+
+@dataclass(slots=True)
+class _Open:
+    group: Group
+    element: _Element
+    at: int  # index of the element that was met last
+
+
+class _Grouping:
+    def __init__(self, root: _Element) -> None:
+        self.root = Group(root.name)
+        self.stack = [_Open(self.root, root, -1)]
+
+    def place(self, segment: Segment) -> None:
+        if segment.name in self.stack[0].element.holds:
+            for step in (self._ahead, self._behind, self._torn):
+                if step(segment):
+                    return
+        self.stack[-1].group.segments.append(segment)
+
+    def _ahead(self, segment: Segment) -> bool:
+        """In order: later in an open group, innermost first, or a new occurrence of one."""
+        for depth in range(len(self.stack) - 1, -1, -1):
+            open_ = self.stack[depth]
+            if open_.at >= 0 and open_.element.parts[open_.at].repeats:
+                start = open_.at
+            else:
+                start = open_.at + 1
+            for at in range(start, len(open_.element.parts)):
+                if open_.element.parts[at].opens(segment.name):
+                    self._put(depth, at, segment)
+                    return True
+        return False
+
+    def _behind(self, segment: Segment) -> bool:
+        """Out of order: an own element of an open group that was already passed."""
+        for depth in range(len(self.stack) - 1, -1, -1):
+            for at, part in enumerate(self.stack[depth].element.parts):
+                if not part.parts and part.name == segment.name and depth > 0:
+                    del self.stack[depth + 1 :]
+                    self.stack[depth].group.segments.append(segment)
+                    return True
+                if depth == 0 and part.opens(segment.name):
+                    self._put(depth, at, segment)
+                    return True
+        return False
+
+    def _torn(self, segment: Segment) -> bool:
+        """The segment that begins its group is missing: an OBX without its OBR."""
+        for depth in range(len(self.stack) - 1, -1, -1):
+            parts = self.stack[depth].element.parts
+            for at, part in enumerate(parts):
+                if segment.name in part.holds:
+                    self._put(depth, at, segment)
+                    return True
+        return False
+
+    def _put(self, depth: int, at: int, segment: Segment) -> None:
+        """Close what is deeper than ``depth``, enter element ``at`` there and all groups below."""
+        del self.stack[depth + 1 :]
+        self.stack[depth].at = at
+        element = self.stack[depth].element.parts[at]
+        while element.parts:
+            group = Group(element.name, self.stack[-1].group)
+            self.stack[-1].group.groups.append(group)
+            self.stack.append(_Open(group, element, -1))
+            inner = element.parts
+            found = [n for n, part in enumerate(inner) if part.opens(segment.name)] or [
+                n for n, part in enumerate(inner) if segment.name in part.holds
+            ]
+            self.stack[-1].at = found[0]
+            element = inner[found[0]]
+        self.stack[-1].group.segments.append(segment)
+
+
+def group(message: Message) -> Group:
+    """Return the message as a tree of groups; unknown messages have one flat group."""
+    code = message.type.partition("^")[0]
+    root = _COMPILED.get(code)
+    if root is None:
+        return Group(code, segments=list(message.segments))
+    grouping = _Grouping(root)
+    for segment in message.segments:
+        grouping.place(segment)
+    return grouping.root
+
+
+def _element(name: str, text: str, repeats: bool = False) -> _Element:
+    parts: list[_Element] = []
+    at = 0
+    while at < len(text):
+        if text[at] in " )":
+            at += 1
+            continue
+        end = at
+        while end < len(text) and text[end] not in " (*)":
+            end += 1
+        word, many = text[at:end], text[end : end + 1] == "*"
+        end += many
+        if text[end : end + 1] == "(":
+            close = _closing(text, end)
+            parts.append(_element(word, text[end + 1 : close], many))
+            at = close + 1
+        else:
+            parts.append(_Element(word, many, (), frozenset({word})))
+            at = end
+    holds = frozenset().union(*(part.holds for part in parts))
+    return _Element(name, repeats, tuple(parts), holds)
+
+
+def _closing(text: str, at: int) -> int:
+    depth = 0
+    for end in range(at, len(text)):
+        depth += {"(": 1, ")": -1}.get(text[end], 0)
+        if depth == 0:
+            return end
+    raise ValueError(f"no closing bracket after {text[at : at + 20]!r}")
+
+
+_COMPILED = {code: _element(code, text) for code, text in STRUCTURES.items()}
