@@ -1,0 +1,90 @@
+"""The parts an expression is made of; ``of=None`` is the focus ($this of where it stands)."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal as Either
+
+LiteralType = Either["boolean", "string", "integer", "decimal", "date", "dateTime", "time"]
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """A constant; dates and times stay texts, without the ``@`` and a time's ``T``."""
+
+    type: LiteralType
+    value: bool | str | int | Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """``4 'mg'`` or ``4 days``: a UCUM code, or a calendar unit as written."""
+
+    value: Decimal
+    unit: str
+    calendar: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Empty:
+    """``{}``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """``$this``, ``$index``, ``$total`` or ``%name``."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """``of.name``; without ``of`` also a type name at the start of a path."""
+
+    of: "Node | None"
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """``of.name(args)``."""
+
+    of: "Node | None"
+    name: str
+    args: tuple["Node", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Indexer:
+    """``of[index]``."""
+
+    of: "Node"
+    index: "Node"
+
+
+@dataclass(frozen=True, slots=True)
+class Unary:
+    """``+of`` or ``-of``."""
+
+    op: str
+    of: "Node"
+
+
+@dataclass(frozen=True, slots=True)
+class Binary:
+    """``left op right``."""
+
+    op: str
+    left: "Node"
+    right: "Node"
+
+
+@dataclass(frozen=True, slots=True)
+class TypeOp:
+    """``of is type`` or ``of as type``; ``type`` may be qualified: ``FHIR.Patient``."""
+
+    op: str
+    of: "Node"
+    type: str
+
+
+Node = Literal | Quantity | Empty | Variable | Member | Call | Indexer | Unary | Binary | TypeOp

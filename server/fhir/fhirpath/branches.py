@@ -1,0 +1,92 @@
+"""A compiled expression: for every type that it can yield, the steps that lead there.
+
+A polymorphic path such as ``Observation.value`` is several branches, one for each type, so that who
+uses the values knows their type without looking at them.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+Items = list[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """Go to the JSON property ``key``; lists are flattened, nulls left out."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Keep:
+    """Keep the items for which ``test`` holds."""
+
+    test: Callable[[Any], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Nth:
+    """Keep the item at ``index``, counted from 0 over the whole collection."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Compute:
+    """Replace every item by ``run(item)``."""
+
+    run: Callable[[Any], Items]
+
+
+Step = Field | Keep | Nth | Compute
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """Values of one type.
+
+    ``type`` is a FHIR type name; ``content`` the key of its children in ``fhir.definitions``
+    (``Observation.component`` for a backbone element).  ``steps`` start at the item the expression
+    is asked of.
+    """
+
+    type: str
+    content: str
+    steps: tuple[Step, ...] = field(default=())
+
+    def then(self, step: Step, type_: str | None = None, content: str | None = None) -> "Branch":
+        """Return the branch one step longer; of the same type unless another is given."""
+        new_type = self.type if type_ is None else type_
+        new_content = self.content if type_ is None else (content or type_)
+        return Branch(new_type, new_content, (*self.steps, step))
+
+    def values(self, item: Any) -> Items:
+        """Return what the steps yield, started at ``item``."""
+        items: Items = [item]
+        for step in self.steps:
+            items = _take(step, items)
+        return items
+
+
+def _take(step: Step, items: Items) -> Items:
+    match step:
+        case Field(key):
+            return _field(key, items)
+        case Keep(test):
+            return [item for item in items if test(item)]
+        case Nth(index):
+            return items[index : index + 1]
+        case Compute(run):
+            return [made for item in items for made in run(item)]
+
+
+def _field(key: str, items: Items) -> Items:
+    found: Items = []
+    for item in items:
+        if type(item) is dict and (value := item.get(key)) is not None:
+            if type(value) is list:
+                found += [part for part in value if part is not None]
+            else:
+                found.append(value)
+    return found

@@ -1,0 +1,212 @@
+"""Syntax tree -> branches, against the R4 definitions: every type is known before any data is seen.
+
+What is here suffices for the R4 search parameters; what is not raises :class:`FhirPathError` when
+it is compiled, never when it runs.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+from server.fhir import definitions
+from server.fhir.fhirpath import ast
+from server.fhir.fhirpath.branches import Branch, Compute, Field, Items, Keep, Nth
+from server.fhir.fhirpath.errors import FhirPathError
+from server.fhir.fhirpath.parser import parse
+from server.fhir.references import reference_type
+
+Branches = tuple[Branch, ...]
+
+_ABSTRACT = frozenset(("Resource", "DomainResource"))
+_SUPERTYPES = {
+    **dict.fromkeys(("code", "id", "markdown"), "string"),
+    **dict.fromkeys(("canonical", "oid", "url", "uuid"), "uri"),
+    **dict.fromkeys(("positiveInt", "unsignedInt"), "integer"),
+    **dict.fromkeys(("Age", "Count", "Distance", "Duration"), "Quantity"),
+}
+_RESOLVED = "?resolved"  # a resource of which the text of a reference tells no more than the type
+
+
+@lru_cache(maxsize=4096)
+def syntax(expression: str) -> ast.Node:
+    """Return the syntax tree; search parameters of many types share one expression."""
+    return parse(expression)
+
+
+def compile_path(expression: str, type_: str) -> Branches:
+    """Return the branches of ``expression`` asked of a resource or element of ``type_``.
+
+    Branches that no value of the type can take are left out: ``()`` when none is left.
+    Raises :class:`FhirPathError`.
+
+    >>> [b.type for b in compile_path("Observation.value as Quantity", "Observation")]
+    ['Quantity']
+    """
+    return _branches(syntax(expression), (Branch(type_, type_),))
+
+
+def _branches(node: ast.Node | None, focus: Branches) -> Branches:
+    match node:
+        case None:
+            return focus
+        case ast.Member(of, name):
+            return _member(of, name, focus)
+        case ast.Call(of, name, args):
+            return _call(name, args, _branches(of, focus))
+        case ast.Binary("|", left, right):
+            return _branches(left, focus) + _branches(right, focus)
+        case ast.Binary(op, left, right):
+            return _computed("boolean", _operator(op, left, right, focus), focus)
+        case ast.TypeOp(op, of, type_):
+            return _typed(op, type_, _branches(of, focus))
+        case ast.Indexer(of, ast.Literal("integer", int(index))):
+            return tuple(b.then(Nth(index)) for b in _branches(of, focus))
+        case ast.Literal(type_, value):
+            return tuple(b.then(Compute(_constant(value)), type_) for b in focus[:1])
+        case ast.Variable("$this"):
+            return focus
+        case _:
+            raise FhirPathError(f"{node} is not supported")
+
+
+def _constant(value: Any) -> Callable[[Any], Items]:
+    return lambda _: [value]
+
+
+def _member(of: ast.Node | None, name: str, focus: Branches) -> Branches:
+    if of is None and name[0].isupper():
+        return tuple(b for b in focus if b.type == name or _is_abstract(name, b.type))
+    found: list[Branch] = []
+    for branch in _branches(of, focus):
+        for child in definitions.children(branch.content).values():
+            if child.name == name or child.choice == name:
+                type_ = child.types[0] if child.types else "Element"
+                found.append(branch.then(Field(child.name), type_, child.content))
+    return tuple(found)
+
+
+def _is_abstract(name: str, type_: str) -> bool:
+    return name in _ABSTRACT and type_ in definitions.resource_types()
+
+
+def _is_a(type_: str, wanted: str) -> bool:
+    return type_ == wanted or _SUPERTYPES.get(type_) == wanted or _is_abstract(wanted, type_)
+
+
+def _typed(op: str, type_: str, of: Branches) -> Branches:
+    wanted = type_.rpartition(".")[2]
+    if op == "as":
+        return tuple(b for b in of if _is_a(b.type, wanted))
+    if all(b.type == _RESOLVED for b in of):
+        return tuple(b.then(Compute(lambda found: [found == wanted]), "boolean") for b in of)
+    return tuple(b.then(Compute(_constant(_is_a(b.type, wanted))), "boolean") for b in of)
+
+
+def _call(name: str, args: tuple[ast.Node, ...], of: Branches) -> Branches:
+    match name, args:
+        case "where", (criteria,):
+            return tuple(b.then(Keep(_test(criteria, b))) for b in of)
+        case "exists", (criteria,):
+            return _call("exists", (), _call("where", (criteria,), of))
+        case (("exists" | "hasValue"), ()):
+            return _computed("boolean", lambda item: [_any(of, item)], of)
+        case "empty", ():
+            return _computed("boolean", lambda item: [not _any(of, item)], of)
+        case "not", ():
+            return tuple(b.then(Compute(lambda value: [value is not True]), "boolean") for b in of)
+        case "first", ():
+            return tuple(b.then(Nth(0)) for b in of)
+        case (("as" | "ofType" | "is"), (type_,)):
+            return _typed("is" if name == "is" else "as", _type_name(type_), of)
+        case "extension", (ast.Literal("string", str(url)),):
+            extensions = [b.then(Field("extension"), "Extension") for b in of]
+            return tuple(b.then(Keep(_has_url(url))) for b in extensions)
+        case "hasExtension", _:
+            return _call("exists", (), _call("extension", args, of))
+        case "resolve", ():
+            resolved = (b for b in of if b.type == "Reference")
+            return tuple(b.then(Compute(_target), _RESOLVED) for b in resolved)
+        case _:
+            raise FhirPathError(f"{name}() with {len(args)} arguments is not supported")
+
+
+def _type_name(node: ast.Node) -> str:
+    match node:
+        case ast.Member(None, name) | ast.Member(ast.Member(None, "FHIR" | "System"), name):
+            return name
+        case _:
+            raise FhirPathError("a type name is wanted")
+
+
+def _has_url(url: str) -> Callable[[Any], bool]:
+    return lambda extension: bool(extension.get("url") == url)
+
+
+def _target(reference: Any) -> Items:
+    """Return the type that a reference points to, as its text or else its ``type`` tells."""
+    text = reference.get("reference")
+    type_ = reference_type(text) if isinstance(text, str) else reference.get("type")
+    return [type_] if type_ else []
+
+
+def _test(criteria: ast.Node, branch: Branch) -> Callable[[Any], bool]:
+    inner = _branches(criteria, (Branch(branch.type, branch.content),))
+    return lambda item: _truth(_all(inner, item)) is True
+
+
+def _computed(type_: str, run: Callable[[Any], Items], of: Branches) -> Branches:
+    """Return one branch that starts anew: ``run`` goes the steps of ``of`` itself."""
+    return (Branch(type_, type_, (Compute(run),)),) if of else ()
+
+
+def _all(branches: Branches, item: Any) -> Items:
+    return [value for branch in branches for value in branch.values(item)]
+
+
+def _any(branches: Branches, item: Any) -> bool:
+    return any(branch.values(item) for branch in branches)
+
+
+def _truth(values: Items) -> bool | None:
+    """Return a collection as a boolean (singleton evaluation); ``None`` when it is empty."""
+    if not values:
+        return None
+    return values[0] if type(values[0]) is bool else True
+
+
+def _operator(op: str, left: ast.Node, right: ast.Node, focus: Branches) -> Callable[[Any], Items]:
+    lefts, rights = _branches(left, focus), _branches(right, focus)
+    combine = _OPERATORS.get(op)
+    if combine is None:
+        raise FhirPathError(f"the operator {op} is not supported")
+    return lambda item: combine(_all(lefts, item), _all(rights, item))
+
+
+def _equal(left: Items, right: Items) -> Items:
+    return [_same(left, right)] if left and right else []
+
+
+def _unequal(left: Items, right: Items) -> Items:
+    return [not _same(left, right)] if left and right else []
+
+
+def _same(left: Items, right: Items) -> bool:
+    return left == right and [type(v) is bool for v in left] == [type(v) is bool for v in right]
+
+
+def _and(left: Items, right: Items) -> Items:
+    truths = (_truth(left), _truth(right))
+    return [False] if False in truths else [] if None in truths else [True]
+
+
+def _or(left: Items, right: Items) -> Items:
+    truths = (_truth(left), _truth(right))
+    return [True] if True in truths else [] if None in truths else [False]
+
+
+_OPERATORS: dict[str, Callable[[Items, Items], Items]] = {
+    "=": _equal,
+    "!=": _unequal,
+    "and": _and,
+    "or": _or,
+}

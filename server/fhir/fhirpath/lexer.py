@@ -1,0 +1,75 @@
+"""FHIRPath text -> tokens (hl7.org/fhirpath/N1, section 9 and the grammar's lexer rules)."""
+
+import re
+from typing import Literal, NamedTuple
+
+from server.fhir.fhirpath.errors import FhirPathError
+
+Kind = Literal["id", "string", "number", "date", "variable", "op", "end"]
+
+
+class Token(NamedTuple):
+    """One token: delimiters and escapes are resolved in ``text``; ``at`` counts from 0."""
+
+    kind: Kind
+    text: str
+    at: int
+
+
+_TOKEN = re.compile(
+    r"""(?:\s+|//[^\n]*|/\*.*?\*/)*
+    (?:(?P<id>[A-Za-z_][A-Za-z0-9_]*)
+    |(?P<op>!=|!~|<=|>=|[.,()\[\]{}|=<>~&+*/-])
+    |'(?P<string>(?:[^'\\]|\\.)*)'
+    |`(?P<quoted>(?:[^`\\]|\\.)*)`
+    |(?P<number>\d+(?:\.\d+)?)
+    |@(?P<date>T?\d[\d:T.-]*(?:Z|[+-]\d\d:\d\d)?)
+    |(?P<variable>\$(?:this|index|total)|%[A-Za-z_][A-Za-z0-9_-]*|%`[^`]+`|%'[^']+')
+    |(?P<end>\Z))""",
+    re.VERBOSE | re.DOTALL | re.ASCII,
+)
+_ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
+_ESCAPED = {"n": "\n", "r": "\r", "t": "\t", "f": "\f"}
+
+
+def tokens(expression: str) -> list[Token]:
+    """Return the tokens, the last one of kind ``end``.
+
+    >>> [token.text for token in tokens("name.where(use = 'usual')")]
+    ['name', '.', 'where', '(', 'use', '=', 'usual', ')', '']
+    """
+    found: list[Token] = []
+    at = 0
+    while True:
+        match = _TOKEN.match(expression, at)
+        if match is None:
+            raise FhirPathError(f"cannot read {expression[at : at + 20]!r} at {at}")
+        token = _token(match)
+        found.append(token)
+        at = match.end()
+        if token.kind == "end":
+            return found
+
+
+def _token(match: re.Match[str]) -> Token:
+    kind = match.lastgroup
+    at = match.start(kind or 0)
+    text = match[kind or 0]
+    if kind == "quoted":
+        return Token("id", _unescaped(text), at)
+    if kind == "string":
+        return Token("string", _unescaped(text), at)
+    if kind == "variable" and text[1] in "`'":
+        return Token("variable", f"%{text[2:-1]}", at)
+    return Token(kind, text, at)  # type: ignore[arg-type]  # the groups left are named as kinds
+
+
+def _unescaped(text: str) -> str:
+    if "\\" not in text:
+        return text
+    return _ESCAPE.sub(_character, text)
+
+
+def _character(match: re.Match[str]) -> str:
+    code = match[1]
+    return chr(int(code[1:], 16)) if len(code) == 5 else _ESCAPED.get(code, code)
