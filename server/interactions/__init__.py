@@ -1,0 +1,1 @@
+"""Create ... transaction, search and history.  No HTTP: batch, feeds and jobs call these too."""

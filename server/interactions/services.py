@@ -15,6 +15,7 @@ class Policy:
     """The operator's rules for interactions; see the settings of the same names."""
 
     delete: Literal["refuse-clinical", "allow"] = "refuse-clinical"
+    conditional_delete: Literal["single", "multiple"] = "single"
     update_creates: bool = True
     max_page: int = 1000
     default_page: int = 20

@@ -1,0 +1,39 @@
+"""read and vread.  R4 http.html#read, #vread."""
+
+from server.access.context import AccessContext
+from server.fhir.dates import instant_text
+from server.fhir.errors import Gone
+from server.interactions.rights import demand, not_found
+from server.interactions.services import Services
+from server.store.port import Version
+
+
+async def read(services: Services, access: AccessContext, type_: str, id_: str) -> Version:
+    """Return the latest version; its ``body`` is there.
+
+    Raises:
+        Forbidden: the caller may not read the type at all.
+        NotFound: there is none, or none that the caller may see.
+        Gone: the latest version is a deletion.
+    """
+    demand(access, "read", type_)
+    found = await services.store.read(access, type_, id_)
+    if found is None:
+        raise not_found(type_, id_)
+    if found.body is None:
+        raise Gone(f"{type_}/{id_} was deleted at {instant_text(found.at)}")
+    return found
+
+
+async def vread(
+    services: Services, access: AccessContext, type_: str, id_: str, version: str
+) -> Version:
+    """Return one version; ``version`` is the text of the URL.  Errors as :func:`read`."""
+    demand(access, "read", type_)
+    number = int(version) if version.isascii() and version.isdigit() and len(version) < 16 else 0
+    found = await services.store.vread(access, type_, id_, number) if number else None
+    if found is None:
+        raise not_found(type_, f"{id_}/_history/{version}")
+    if found.body is None:
+        raise Gone(f"{type_}/{id_} was deleted at {instant_text(found.at)}, in this version")
+    return found

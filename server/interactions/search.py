@@ -1,0 +1,234 @@
+"""search: one type, the whole system, or a compartment.  R4 http.html#search, search.html.
+
+A page holds matches and their includes.  When the includes of its matches do not fit, the next
+pages bring the rest of them before the next matches.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from typing import Any
+
+from server.access.context import AccessContext
+from server.fhir import definitions
+from server.fhir.errors import Forbidden, InvalidSearch
+from server.interactions import rights
+from server.interactions.cursor import seal, unseal
+from server.interactions.includes import Included, Position, included
+from server.interactions.links import CURSOR
+from server.interactions.services import Services
+from server.search.parse import parse_search
+from server.search.query import AllOf, HasKey, Search
+from server.search.rows import compartment_key
+from server.store.port import Scalar, Version
+
+Pairs = Sequence[tuple[str, str]]
+
+# Matches whose includes go on on later pages travel inside the cursor, and a URL has its limits.
+MAX_MATCHES_IN_CURSOR = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One page of a search.
+
+    ``path`` is the address below the base URL; ``total`` is exact, or ``None`` when it was not
+    counted; ``cursor`` is that of this page, ``next`` that of the next one.
+    """
+
+    path: str
+    search: Search
+    pairs: tuple[tuple[str, str], ...]
+    matches: tuple[Version, ...]
+    included: tuple[Version, ...] = ()
+    total: int | None = None
+    cursor: str | None = None
+    next: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What a cursor holds.  ``held``: matches of an earlier page whose includes go on."""
+
+    after: tuple[Scalar, ...] | None = None
+    total: int | None = None
+    held: tuple[tuple[str, str], ...] = ()
+    includes: Position = Position()
+    first: bool = True
+
+
+async def search(
+    services: Services,
+    access: AccessContext,
+    type_: str | None,
+    pairs: Pairs,
+    *,
+    compartment: str | None = None,
+    strict: bool = False,
+) -> Found:
+    """Return a page of ``type_`` (``None``: of every type, or those of ``_type``).
+
+    ``pairs`` are the decoded parameters in their order, ``compartment`` a reference such as
+    ``Patient/x`` that limits the search, ``strict`` refuses parameters that are not known.
+
+    Raises:
+        InvalidSearch: a parameter or the page cursor cannot be read.
+        Forbidden: the caller may not search any of the types.
+        DeadlineExceeded: it would take too long.
+    """
+    cursor, asked = _take(pairs, CURSOR)
+    wanted, used = parsed(services, access, type_, asked, compartment=compartment, strict=strict)
+    path = "/".join(part for part in (compartment, type_ or ("*" if compartment else "")) if part)
+    context = f"{access.identity}\n{_fingerprint(wanted, path)}"
+    place = _opened(services, cursor, context) if cursor is not None else _Place()
+    found = Found(path, wanted, used, (), cursor=cursor)
+    if wanted.summary == "count" or wanted.count == 0:
+        return replace(found, total=await _count(services, access, wanted), next=None)
+    if place.held:
+        return await _rest_of_includes(services, access, found, place, context)
+    return await _page(services, access, found, place, context, limit=wanted.count)
+
+
+def parsed(
+    services: Services,
+    access: AccessContext,
+    type_: str | None,
+    pairs: Pairs,
+    *,
+    compartment: str | None = None,
+    strict: bool = False,
+) -> tuple[Search, tuple[tuple[str, str], ...]]:
+    """Return the search that the parameters ask for, and the parameters as understood."""
+    types, kept, own = _types(type_, pairs, compartment)
+    allowed = tuple(t for t in types if access.covering(t, "search"))
+    if not allowed:
+        if type_ is not None:
+            rights.demand(access, "search", type_)
+        raise Forbidden("this token does not allow search of any of these types")
+    policy = services.policy
+    wanted = parse_search(
+        types[0] if len(types) == 1 else types,
+        kept,
+        base_url=services.base_url,
+        default_count=policy.default_page,
+        max_count=policy.max_page,
+        strict=strict,
+    )
+    if compartment is not None:
+        member = HasKey((compartment_key(compartment),))
+        query = replace(wanted.query, where=AllOf((member, wanted.query.where)))
+        wanted = replace(wanted, query=query)
+    return wanted, (*own, *wanted.used)
+
+
+async def _page(
+    services: Services,
+    access: AccessContext,
+    found: Found,
+    place: _Place,
+    context: str,
+    *,
+    limit: int,
+) -> Found:
+    wanted, policy = found.search, services.policy
+    page = await services.store.search(
+        access,
+        wanted.query,
+        sort=wanted.sort,
+        limit=limit,
+        after=place.after,
+        deadline_s=policy.deadline_s,
+    )
+    total = place.total
+    if place.first and page.after is None:
+        total = len(page.versions)
+    elif total is None and wanted.total in ("accurate", "estimate"):
+        total = await _count(services, access, wanted)
+    more = Included((), None)
+    if wanted.includes and page.versions:
+        more = await included(services, access, wanted.includes, page.versions, Position())
+        if more.next is not None and limit > MAX_MATCHES_IN_CURSOR:
+            return await _page(services, access, found, place, context, limit=MAX_MATCHES_IN_CURSOR)
+    there = replace(found, matches=page.versions, included=more.versions, total=total)
+    return _with_next(services, there, page.after, page.versions, more.next, context)
+
+
+async def _rest_of_includes(
+    services: Services, access: AccessContext, found: Found, place: _Place, context: str
+) -> Found:
+    """Go on with the includes of matches that were shown, as far as they are still there."""
+    live = await services.store.read_many(access, place.held)
+    matches = tuple(live[ref] for ref in place.held if ref in live)
+    more = await included(services, access, found.search.includes, matches, place.includes)
+    there = replace(found, included=more.versions, total=place.total)
+    return _with_next(services, there, place.after, matches, more.next, context)
+
+
+def _with_next(
+    services: Services,
+    found: Found,
+    after: tuple[Scalar, ...] | None,
+    matches: Sequence[Version],
+    includes: Position | None,
+    context: str,
+) -> Found:
+    if includes is None and after is None:
+        return found
+    state: dict[str, Any] = {"a": after, "t": found.total}
+    if includes is not None:
+        state["m"] = [f"{m.type}/{m.id}" for m in matches]
+        state["i"] = [includes.reverse, includes.forward, includes.after]
+    return replace(found, next=seal(services.cursor_key, state, context))
+
+
+def _opened(services: Services, cursor: str, context: str) -> _Place:
+    state: Mapping[str, Any] = unseal(services.cursor_key, cursor, context)
+    after = tuple(state["a"]) if state["a"] is not None else None
+    if "m" not in state:
+        return _Place(after, state["t"], first=False)
+    held = tuple(_ref(text) for text in state["m"])
+    reverse, forward, behind = state["i"]
+    position = Position(reverse, forward, tuple(behind) if behind is not None else None)
+    return _Place(after, state["t"], held, position, first=False)
+
+
+async def _count(services: Services, access: AccessContext, wanted: Search) -> int:
+    return await services.store.count(access, wanted.query, deadline_s=services.policy.deadline_s)
+
+
+def _types(
+    type_: str | None, pairs: Pairs, compartment: str | None
+) -> tuple[tuple[str, ...], Pairs, tuple[tuple[str, str], ...]]:
+    """Return the types to search, the parameters left to parse, and those used for this."""
+    if type_ is not None:
+        return (type_,), pairs, ()
+    named, kept = _take(pairs, "_type")
+    if named is not None:
+        types = tuple(dict.fromkeys(named.split(",")))
+        unknown = [t for t in types if t not in definitions.resource_types()]
+        if unknown:
+            raise InvalidSearch(f"_type: R4 has no {unknown[0]!r}", expression=("_type",))
+        return types, kept, (("_type", named),)
+    if compartment is not None:
+        own = compartment.partition("/")[0]
+        return tuple(sorted({own, *definitions.compartments()[own]})), kept, ()
+    return tuple(sorted(definitions.resource_types())), kept, ()
+
+
+def _take(pairs: Pairs, name: str) -> tuple[str | None, Pairs]:
+    values = [value for key, value in pairs if key == name]
+    if not values:
+        return None, pairs
+    if len(values) > 1:
+        raise InvalidSearch(f"{name} was given {len(values)} times", expression=(name,))
+    return values[0], [pair for pair in pairs if pair[0] != name]
+
+
+def _fingerprint(wanted: Search, path: str) -> str:
+    asked = repr((path, wanted.query, wanted.sort, wanted.includes))
+    return blake2b(asked.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def _ref(text: str) -> tuple[str, str]:
+    type_, _, id_ = text.partition("/")
+    return type_, id_

@@ -1,0 +1,258 @@
+"""create, update (also as create) and delete.  R4 http.html#create, #update, #delete.
+
+``plan_*`` return the :class:`~server.store.port.Write`; the interaction of the same name commits
+it.  Transactions plan with the same functions and commit everything at once.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from server.access.context import AccessContext
+from server.fhir import definitions
+from server.fhir.errors import (
+    BusinessRule,
+    InvalidRequest,
+    MethodNotAllowed,
+    NotFound,
+    VersionConflict,
+)
+from server.interactions import rights
+from server.interactions.commit import commit, replanned
+from server.interactions.prepare import to_write
+from server.interactions.services import Services
+from server.store.port import Method, Version, Write
+from server.validation import check
+
+Resource = dict[str, Any]
+
+_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a write came to.
+
+    ``created``: there was no live resource of that id before.  ``version`` is ``None`` when a
+    deletion found nothing to delete.  ``changed`` is false when a conditional create found that
+    the resource is there; ``version`` then is the one found.
+    """
+
+    version: Version | None
+    created: bool = False
+    changed: bool = True
+
+
+async def create(
+    services: Services,
+    access: AccessContext,
+    type_: str,
+    resource: Any,
+    *,
+    raw: bytes | None = None,
+) -> Written:
+    """Store ``resource`` under a new id; an id inside it is ignored.
+
+    ``raw`` is the JSON that it came in; with it, issues name lines.
+
+    Raises:
+        InvalidRequest: ``resource`` is not a ``type_``.
+        InvalidResource: it is not valid R4; all issues at once.
+        Forbidden: it would lie outside the caller's limits.
+    """
+    rights.demand(access, "create", type_)
+    accept(type_, resource, raw)
+    write = plan_create(services, access, resource, services.new_id())
+    (version,) = await commit(services, [write])
+    return Written(version, created=True)
+
+
+async def update(
+    services: Services,
+    access: AccessContext,
+    type_: str,
+    id_: str,
+    resource: Any,
+    *,
+    raw: bytes | None = None,
+    if_match: int | None = None,
+    must_be_new: bool = False,
+) -> Written:
+    """Store ``resource`` as the next version of ``type_``/``id_``, the first one included.
+
+    ``if_match``: the version that must be the latest; ``must_be_new``: there must be none.
+
+    Raises:
+        InvalidRequest: type or id inside ``resource`` are not those of the address.
+        MethodNotAllowed: it would be created, and the server chooses ids itself.
+        VersionConflict: ``if_match`` or ``must_be_new`` does not hold.
+        Others as :func:`create`.
+    """
+    rights.demand(access, "update", type_)
+    accept(type_, resource, raw)
+    demand_id(resource, id_)
+
+    async def attempt() -> Written:
+        current = await rights.live(services, type_, id_)
+        write = plan_update(
+            services, access, resource, current, if_match=if_match, must_be_new=must_be_new
+        )
+        (version,) = await commit(services, [write])
+        return Written(version, created=current is None)
+
+    return await replanned(attempt, versions=if_match is None and not must_be_new)
+
+
+async def delete(
+    services: Services,
+    access: AccessContext,
+    type_: str,
+    id_: str,
+    *,
+    if_match: int | None = None,
+) -> Written:
+    """Delete; what is not there, or is not there for the caller, is no error.
+
+    Raises:
+        BusinessRule: the operator does not allow deletion of the type.
+        VersionConflict: ``if_match`` is not the latest version.
+    """
+    rights.demand(access, "delete", type_)
+    demand_deletable(services, type_)
+
+    async def attempt() -> Written:
+        current = await rights.live(services, type_, id_)
+        write = plan_delete(services, access, type_, id_, current, if_match=if_match)
+        if write is None:
+            return Written(None)
+        (version,) = await commit(services, [write])
+        return Written(version)
+
+    return await replanned(attempt, versions=if_match is None)
+
+
+def accept(type_: str, resource: Any, raw: bytes | None = None) -> None:
+    """Raise unless ``resource`` is a valid R4 resource of the type (L1)."""
+    found = resource.get("resourceType") if isinstance(resource, dict) else None
+    if isinstance(found, str) and found != type_ and found in definitions.resource_types():
+        raise InvalidRequest(
+            f"the body is a {found}, the address is for {type_}", expression=(found,)
+        )
+    check(resource, raw)
+
+
+def demand_id(resource: Resource, id_: str) -> None:
+    """Raise unless the resource's own id is the one of the address (R4 http.html#update)."""
+    if not _ID.fullmatch(id_):
+        raise InvalidRequest(
+            f"{id_[:80]!r} is not an id: 1 to 64 letters, digits, '-' and '.'", expression=("id",)
+        )
+    where = (f"{resource['resourceType']}.id",)
+    if "id" not in resource:
+        raise InvalidRequest(f"the body has no id; it must be {id_!r}", expression=where)
+    if resource["id"] != id_:
+        raise InvalidRequest(
+            f"the id in the body is {resource['id']!r}, in the address {id_!r}", expression=where
+        )
+
+
+def plan_create(services: Services, access: AccessContext, resource: Resource, id_: str) -> Write:
+    """Return the write that stores ``resource`` as the first version of ``id_``."""
+    write = to_write(
+        _with_id(resource, id_), base_url=services.base_url, method="POST", must_be_new=True
+    )
+    rights.demand_write(access, "create", write)
+    return write
+
+
+def plan_update(
+    services: Services,
+    access: AccessContext,
+    resource: Resource,
+    current: Version | None,
+    *,
+    if_match: int | None = None,
+    must_be_new: bool = False,
+    method: Method = "PUT",
+) -> Write:
+    """Return the write that makes ``resource``, with its id, the version after ``current``.
+
+    A caller who is limited to a compartment cannot choose the id of a new resource: the refusal
+    of one that belongs to somebody else would tell that it is there.
+    """
+    type_, id_ = resource["resourceType"], resource["id"]
+    limited = rights.limited(access, "update", type_)
+    if current is None:
+        if limited:
+            raise rights.not_found(type_, id_)
+        if not services.policy.update_creates:
+            raise MethodNotAllowed(
+                f"{type_}/{id_} is not there, and this server chooses ids itself: use POST"
+            )
+    else:
+        rights.demand_change(services, access, "update", current)
+        demand_version(current, if_match)
+        if limited and if_match is None:
+            if_match = current.number  # what was checked is what is replaced
+    write = to_write(
+        resource,
+        base_url=services.base_url,
+        method=method,
+        if_version=if_match,
+        must_be_new=must_be_new,
+    )
+    rights.demand_write(access, "update", write)
+    return write
+
+
+def plan_delete(
+    services: Services,
+    access: AccessContext,
+    type_: str,
+    id_: str,
+    current: Version | None,
+    *,
+    if_match: int | None = None,
+) -> Write | None:
+    """Return the deletion of ``current``, or ``None`` when there is nothing to delete."""
+    if current is not None and rights.limited(access, "delete", type_):
+        try:
+            rights.demand_change(services, access, "delete", current)
+        except NotFound:
+            current = None
+    if current is None:
+        if if_match is not None:
+            raise VersionConflict(f"{type_}/{id_} is not there, If-Match names {if_match}")
+        return None
+    demand_version(current, if_match)
+    return Write(type_, id_, None, None, method="DELETE", if_version=current.number)
+
+
+def demand_deletable(services: Services, type_: str) -> None:
+    """Raise ``BusinessRule`` when the operator's rules keep the type from deletion."""
+    if services.policy.delete == "refuse-clinical" and type_ in clinical_types():
+        raise BusinessRule(
+            f"{type_} belongs to the legal record and is not deleted here: set its status to "
+            "entered-in-error, or let the operator set TELLONCE_DELETE=allow"
+        )
+
+
+@cache
+def clinical_types() -> frozenset[str]:
+    """Return the types of the Patient compartment (R4 compartmentdefinition-patient.html)."""
+    members = definitions.compartments()["Patient"]
+    return frozenset(type_ for type_, params in members.items() if params) | {"Patient"}
+
+
+def demand_version(current: Version, if_match: int | None) -> None:
+    """Raise ``VersionConflict`` when ``if_match`` names another version than ``current``."""
+    if if_match is not None and if_match != current.number:
+        raise VersionConflict(
+            f"{current.type}/{current.id} is at version {current.number}, not {if_match}"
+        )
+
+
+def _with_id(resource: Resource, id_: str) -> Resource:
+    rest = {k: v for k, v in resource.items() if k not in ("resourceType", "id")}
+    return {"resourceType": resource["resourceType"], "id": id_, **rest}
