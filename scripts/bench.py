@@ -1,0 +1,168 @@
+"""``make bench``: CPU per request of a real server over real sockets, against a bare ASGI echo.
+
+Takes about a minute.  ``--check`` only prints; otherwise docs/performance.md is written.
+"""
+
+import argparse
+import asyncio
+import random
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchmark.client import Client, drive
+from benchmark.page import Fact, Row, page, row
+from benchmark.process import Served, disk_bytes, echo, tellonce
+from benchmark.work import Loaded, Operation, operations, transaction
+from rich.console import Console
+from rich.table import Table
+
+PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
+BUNDLES, ENTRIES = 30, 150
+
+
+def main() -> int:
+    """Run the benchmark; return 1 when any request failed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=2.0, help="per operation")
+    parser.add_argument("--clients", type=int, default=16)
+    parser.add_argument("--check", action="store_true", help="print, write nothing")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="tellonce-bench-") as folder:
+        rows, facts = asyncio.run(_all(Path(folder), given.seconds, given.clients))
+    _print(rows, facts)
+    if not given.check:
+        today = datetime.now(UTC).date()
+        PAGE.write_text(page(rows, facts, command="make bench", today=today), "utf-8")
+        print(f"wrote {PAGE.relative_to(PAGE.parents[1])}")
+    return 1 if any(made.errors for made in rows) else 0
+
+
+async def _all(folder: Path, seconds: float, clients: int) -> tuple[list[Row], list[Fact]]:
+    rows = [await _echo(seconds, clients), await _with_token(folder / "token", seconds, clients)]
+    data = folder / "open"
+    began = time.perf_counter()
+    with tellonce(data) as served:
+        client = Client(served.port, served.path)
+        answer = await client.once("GET", "/metadata")
+        cold_s = time.perf_counter() - began
+        assert answer.status == 200, answer.body[:300]
+        idle_mb = served.resident_mb()
+        loaded, load = await _load(client, served)
+        stored = disk_bytes(data)
+        rows.append(load)
+        chance = random.Random(7)
+        rows += [
+            await _measure(client, served, operation, seconds, clients)
+            for operation in operations(client, loaded, chance)
+        ]
+        mixed = operations(client, loaded, chance)[-1]
+        crowd = await _measure(client, served, mixed, seconds, 64)
+        rows.append(crowd)
+        busy_mb = served.resident_mb()
+    return rows, _facts(
+        rows, crowd, loaded, cold_s=cold_s, idle_mb=idle_mb, busy_mb=busy_mb, stored=stored
+    )
+
+
+async def _echo(seconds: float, clients: int) -> Row:
+    with echo() as served:
+        client = Client(served.port, served.path)
+        operation = Operation("bare ASGI echo", lambda: client.request("GET", ""))
+        return await _measure(client, served, operation, seconds, clients)
+
+
+async def _with_token(data: Path, seconds: float, clients: int) -> Row:
+    with tellonce(data, open_=False) as served:
+        client = Client(served.port, served.path, served.token)
+        loaded = Loaded()
+        answer = await client.once("POST", "", transaction(random.Random(1), 1, 50))
+        assert loaded.keep(answer.body), answer.body[:300]
+        chance = random.Random(5)
+        read = operations(client, loaded, chance)[0]
+        with_token = Operation("read, with token", read.make, 0.10)
+        return await _measure(client, served, with_token, seconds, clients)
+
+
+async def _load(client: Client, served: Served) -> tuple[Loaded, Row]:
+    loaded = Loaded()
+    bundles = [transaction(random.Random(n), n, ENTRIES) for n in range(BUNDLES)]
+    loaded.json_bytes = sum(map(len, bundles))
+    requests = (client.request("POST", "", bundle) for bundle in bundles)
+    before = served.cpu_s()
+    made = await drive(
+        client, lambda: next(requests), connections=2, seconds=60, most=BUNDLES, right=loaded.keep
+    )
+    cpu = served.cpu_s() - before
+    name = f"load by transactions of {ENTRIES}, per resource"
+    return loaded, row(name, made, cpu, connections=2, budget_ms=0.25, per=ENTRIES)
+
+
+async def _measure(
+    client: Client, served: Served, operation: Operation, seconds: float, clients: int
+) -> Row:
+    connections = min(clients, 4) if operation.per > 1 else clients
+    await drive(client, operation.make, connections=2, seconds=seconds / 8)  # warm
+    before = served.cpu_s()
+    made = await drive(
+        client, operation.make, connections=connections, seconds=seconds, right=operation.right
+    )
+    cpu = served.cpu_s() - before
+    return row(
+        operation.name, made, cpu,
+        connections=connections, budget_ms=operation.budget_ms, per=operation.per,
+    )  # fmt: skip
+
+
+def _facts(
+    rows: list[Row],
+    crowd: Row,
+    loaded: Loaded,
+    *,
+    cold_s: float,
+    idle_mb: float,
+    busy_mb: float,
+    stored: int,
+) -> list[Fact]:
+    spread = crowd.p99_ms / crowd.p50_ms if crowd.p50_ms else 0.0
+    growth = stored / loaded.json_bytes
+    reading = next(made for made in rows if made.name == "read")
+    share = rows[0].cpu_ms / reading.cpu_ms
+    errors = sum(made.errors for made in rows)
+    per_s = next(made for made in rows if made.name.startswith("load"))
+    speed = 1000 / per_s.cpu_ms
+    return [
+        Fact("echo's CPU over a read's", f"{share:.2f}", ">= 0.25", share >= 0.25),
+        Fact("resources loaded per second of CPU", f"{speed:,.0f}", ">= 4,000", speed >= 4000),
+        Fact("empty folder to first 200", f"{cold_s:.2f} s", "<= 1.5 s", cold_s <= 1.5),
+        Fact("resident, idle", f"{idle_mb:.0f} MB", "<= 200 MB", idle_mb <= 200),
+        Fact("resident, behind all of it", f"{busy_mb:.0f} MB", "", None),
+        Fact("disk per byte of JSON loaded", f"{growth:.2f}", "<= 2.5", growth <= 2.5),
+        Fact("p99 / p50, mixed, 64 clients", f"{spread:.1f}", "<= 2.5", spread <= 2.5),
+        Fact("errors", str(errors), "0", errors == 0),
+    ]
+
+
+def _print(rows: list[Row], facts: list[Fact]) -> None:
+    table = Table(
+        "operation", "clients", "CPU ms", "budget", "per s", "p50", "p95", "p99", "errors"
+    )
+    for made in rows:
+        budget = "" if made.budget_ms is None else f"{made.budget_ms:g}"
+        numbers = (f"{made.cpu_ms:.3f}", budget, f"{made.requests_per_s:,.0f}")
+        times = (f"{ms:.2f}" for ms in (made.p50_ms, made.p95_ms, made.p99_ms))
+        table.add_row(made.name, str(made.connections), *numbers, *times, str(made.errors))
+    console = Console()
+    console.print(table)
+    for fact in facts:
+        verdict = "" if fact.met is None else "met" if fact.met else "short"
+        console.print(f"{fact.name}: {fact.figure} {fact.budget and f'({fact.budget})'} {verdict}")
+    for made in rows:
+        if made.first_error:
+            console.print(f"{made.name}: {made.first_error}", markup=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,113 @@
+"""The server processes that are measured, and what /proc says of them."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+START_TIMEOUT_S = 30
+ECHO = Path(__file__).with_name("echo.py")
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A running server: process id, HTTP port, path of its base, and its first token."""
+
+    pid: int
+    port: int
+    path: str
+    token: str | None
+
+    def cpu_s(self) -> float:
+        """Return user and system CPU seconds of the process tree, ended children included."""
+        return sum(sum(map(int, _stat(pid)[11:15])) for pid in _tree(self.pid)) / _TICKS
+
+    def resident_mb(self) -> float:
+        """Return the resident memory of the process tree."""
+        return sum(int(_stat(pid)[21]) * _PAGE for pid in _tree(self.pid)) / 1e6
+
+
+@contextmanager
+def tellonce(data: Path, *, open_: bool = True) -> Iterator[Served]:
+    """Run ``tellonce serve`` on any free ports with its store in ``data``."""
+    command = [str(Path(sys.executable).with_name("tellonce")), "serve", "--port", "0"]
+    command += ["--mllp-port", "0", "--data", str(data), *(["--open"] if open_ else [])]
+    with _run(command, rb"FHIR\s+http://[^:]+:(\d+)(/\S*)") as served:
+        yield served
+
+
+@contextmanager
+def echo() -> Iterator[Served]:
+    """Run a bare ASGI application under the server's own uvicorn settings."""
+    with _run([sys.executable, str(ECHO)], rb"ECHO\s+http://[^:]+:(\d+)(/\S*)") as served:
+        yield served
+
+
+@contextmanager
+def _run(command: list[str], address: bytes) -> Iterator[Served]:
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
+    try:
+        yield _announced(process, re.compile(address))
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _announced(process: "subprocess.Popen[bytes]", address: re.Pattern[bytes]) -> Served:
+    assert process.stdout is not None
+    os.set_blocking(process.stdout.fileno(), False)
+    said, until = b"", time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < until:
+        said += process.stdout.read() or b""
+        # the address comes before the token, the token before what ends the announcement
+        if (found := address.search(said)) and said.endswith(b"\n"):
+            token = re.search(rb"tellonce_[\w-]+", said)
+            return Served(
+                process.pid,
+                int(found[1]),
+                found[2].decode(),
+                token[0].decode() if token else None,
+            )
+        if process.poll() is not None:
+            break
+        time.sleep(0.005)
+    raise RuntimeError(f"{Path(process.args[0]).name} did not start")  # type: ignore[index,arg-type]
+
+
+def disk_bytes(folder: Path) -> int:
+    """Return the size of all files in ``folder``."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def _tree(root: int) -> list[int]:
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and (stat := _stat(int(entry.name))):
+            children.setdefault(int(stat[1]), []).append(int(entry.name))
+    found, todo = [], [root]
+    while todo:
+        pid = todo.pop()
+        if _stat(pid):
+            found.append(pid)
+        todo += children.get(pid, [])
+    return found
+
+
+def _stat(pid: int) -> list[str]:
+    """Return /proc/PID/stat behind the name: state is 0, ppid 1, utime 11 ... rss 21."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    except OSError:
+        return []
