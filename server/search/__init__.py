@@ -1,0 +1,1 @@
+"""Search: requests to queries, resources to index rows, and what it means that they match."""

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from server.fhir.definitions import Child
+
 Items = list[Any]
 
 
@@ -48,18 +50,26 @@ class Branch:
 
     ``type`` is a FHIR type name; ``content`` the key of its children in ``fhir.definitions``
     (``Observation.component`` for a backbone element).  ``steps`` start at the item the expression
-    is asked of.
+    is asked of.  ``binding``: URL of the value set that a code must be from.
     """
 
     type: str
     content: str
     steps: tuple[Step, ...] = field(default=())
+    binding: str | None = None
 
-    def then(self, step: Step, type_: str | None = None, content: str | None = None) -> "Branch":
-        """Return the branch one step longer; of the same type unless another is given."""
-        new_type = self.type if type_ is None else type_
-        new_content = self.content if type_ is None else (content or type_)
-        return Branch(new_type, new_content, (*self.steps, step))
+    def then(self, step: Step) -> "Branch":
+        """Return the branch one step longer, of the same type."""
+        return Branch(self.type, self.content, (*self.steps, step), self.binding)
+
+    def to(self, type_: str, step: Step) -> "Branch":
+        """Return the branch one step longer, now of ``type_``."""
+        return Branch(type_, type_, (*self.steps, step))
+
+    def child(self, child: Child) -> "Branch":
+        """Return the branch that goes on to a property of the type."""
+        type_ = child.types[0] if child.types else "BackboneElement"
+        return Branch(type_, child.content, (*self.steps, Field(child.name)), child.binding)
 
     def values(self, item: Any) -> Items:
         """Return what the steps yield, started at ``item``."""

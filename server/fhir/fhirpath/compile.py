@@ -62,7 +62,7 @@ def _branches(node: ast.Node | None, focus: Branches) -> Branches:
         case ast.Indexer(of, ast.Literal("integer", int(index))):
             return tuple(b.then(Nth(index)) for b in _branches(of, focus))
         case ast.Literal(type_, value):
-            return tuple(b.then(Compute(_constant(value)), type_) for b in focus[:1])
+            return tuple(b.to(type_, Compute(_constant(value))) for b in focus[:1])
         case ast.Variable("$this"):
             return focus
         case _:
@@ -76,13 +76,12 @@ def _constant(value: Any) -> Callable[[Any], Items]:
 def _member(of: ast.Node | None, name: str, focus: Branches) -> Branches:
     if of is None and name[0].isupper():
         return tuple(b for b in focus if b.type == name or _is_abstract(name, b.type))
-    found: list[Branch] = []
-    for branch in _branches(of, focus):
-        for child in definitions.children(branch.content).values():
-            if child.name == name or child.choice == name:
-                type_ = child.types[0] if child.types else "Element"
-                found.append(branch.then(Field(child.name), type_, child.content))
-    return tuple(found)
+    return tuple(
+        branch.child(child)
+        for branch in _branches(of, focus)
+        for child in definitions.children(branch.content).values()
+        if child.name == name or child.choice == name
+    )
 
 
 def _is_abstract(name: str, type_: str) -> bool:
@@ -98,8 +97,8 @@ def _typed(op: str, type_: str, of: Branches) -> Branches:
     if op == "as":
         return tuple(b for b in of if _is_a(b.type, wanted))
     if all(b.type == _RESOLVED for b in of):
-        return tuple(b.then(Compute(lambda found: [found == wanted]), "boolean") for b in of)
-    return tuple(b.then(Compute(_constant(_is_a(b.type, wanted))), "boolean") for b in of)
+        return tuple(b.to("boolean", Compute(lambda found: [found == wanted])) for b in of)
+    return tuple(b.to("boolean", Compute(_constant(_is_a(b.type, wanted)))) for b in of)
 
 
 def _call(name: str, args: tuple[ast.Node, ...], of: Branches) -> Branches:
@@ -113,19 +112,19 @@ def _call(name: str, args: tuple[ast.Node, ...], of: Branches) -> Branches:
         case "empty", ():
             return _computed("boolean", lambda item: [not _any(of, item)], of)
         case "not", ():
-            return tuple(b.then(Compute(lambda value: [value is not True]), "boolean") for b in of)
+            return tuple(b.to("boolean", Compute(lambda value: [value is not True])) for b in of)
         case "first", ():
             return tuple(b.then(Nth(0)) for b in of)
         case (("as" | "ofType" | "is"), (type_,)):
             return _typed("is" if name == "is" else "as", _type_name(type_), of)
         case "extension", (ast.Literal("string", str(url)),):
-            extensions = [b.then(Field("extension"), "Extension") for b in of]
+            extensions = [b.to("Extension", Field("extension")) for b in of]
             return tuple(b.then(Keep(_has_url(url))) for b in extensions)
         case "hasExtension", _:
             return _call("exists", (), _call("extension", args, of))
         case "resolve", ():
             resolved = (b for b in of if b.type == "Reference")
-            return tuple(b.then(Compute(_target), _RESOLVED) for b in resolved)
+            return tuple(b.to(_RESOLVED, Compute(_target)) for b in resolved)
         case _:
             raise FhirPathError(f"{name}() with {len(args)} arguments is not supported")
 
@@ -150,6 +149,14 @@ def _target(reference: Any) -> Items:
 
 
 def _test(criteria: ast.Node, branch: Branch) -> Callable[[Any], bool]:
+    match criteria:
+        # The two forms of nearly all search parameters, without the machinery.
+        case ast.Binary("=", ast.Member(None, name), ast.Literal("string", value)):
+            child = definitions.children(branch.content).get(name)
+            if child is not None and child.max == 1:
+                return lambda item: type(item) is dict and item.get(name) == value
+        case ast.TypeOp("is", ast.Call(None, "resolve", ()), type_) if branch.type == "Reference":
+            return lambda item: _target(item) == [type_]
     inner = _branches(criteria, (Branch(branch.type, branch.content),))
     return lambda item: _truth(_all(inner, item)) is True
 

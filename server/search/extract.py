@@ -1,0 +1,176 @@
+"""Resource -> index rows, compartments, targets of references.
+
+The parameters of a type are merged into one tree of JSON properties when the type is first met, so
+that a resource is walked once, whatever the number of its parameters.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import cache, lru_cache
+from typing import Any
+
+from server.fhir import definitions
+from server.fhir.fhirpath.branches import Branch, Field, Keep
+from server.fhir.references import split_reference
+from server.search import parameters, reference
+from server.search.clinical import CLINICAL_PARAM
+from server.search.gather import Gathered, Indexer
+from server.search.rows import MIN_TIME, IndexRows, hash64, param_hash
+
+
+class _Node:
+    """What to do at one place of a resource: write rows, filter, go deeper."""
+
+    __slots__ = ("children", "indexers", "kept")
+
+    def __init__(self) -> None:
+        self.indexers: list[Indexer] = []
+        self.kept: list[tuple[Callable[[Any], bool], _Node]] = []
+        self.children: dict[str, _Node] = {}
+
+
+def index_rows(resource: dict[str, Any], base_url: str = "") -> IndexRows:
+    """Return the index rows of a valid resource with an id; never raises for one.
+
+    ``base_url``: the server's own; references below it are local.
+    """
+    type_ = resource["resourceType"]
+    rows = _walked(_tree(type_), resource, base_url)
+    keys = rows.keys
+    keys.add(_type_hash(type_))
+    _enter_own(type_, resource, rows)
+    keys.update(map(reference.compartment_hash, rows.compartments))
+    return IndexRows(
+        frozenset(keys),
+        _clinical_date(type_, rows),
+        _distinct(rows.strings),
+        _distinct(rows.dates),
+        _distinct(rows.numbers),
+    )
+
+
+def compartments(resource: dict[str, Any], base_url: str = "") -> tuple[str, ...]:
+    """Return the compartments a resource is in, such as ``Patient/x``, sorted.
+
+    R4 compartmentdefinition.html: by its references in the parameters that the definition names;
+    a Patient (Device, Encounter, Practitioner, RelatedPerson) is in its own too.
+    """
+    type_ = resource["resourceType"]
+    rows = _walked(_compartment_tree(type_), resource, base_url)
+    _enter_own(type_, resource, rows)
+    return tuple(sorted(rows.compartments))
+
+
+def targets(resource: dict[str, Any], param: str, base_url: str = "") -> tuple[str, ...]:
+    """Return the local references (``Type/id``) in a reference parameter, without repeats."""
+    texts = [
+        text
+        for branch in parameters.branches(resource["resourceType"], param)
+        for value in branch.values(resource)
+        if (text := reference.text_of(branch.type, value)) is not None
+    ]
+    found = (split_reference(text, base_url).local for text in texts)
+    return tuple(dict.fromkeys(local for local in found if local is not None))
+
+
+def _walked(tree: _Node, resource: dict[str, Any], base_url: str) -> Gathered:
+    rows = Gathered(base_url)
+    _walk(tree, resource, rows)
+    return rows
+
+
+def _walk(node: _Node, value: Any, rows: Gathered) -> None:
+    for index in node.indexers:
+        index(value, rows)
+    for test, kept in node.kept:
+        if test(value):
+            _walk(kept, value, rows)
+    if node.children and type(value) is dict:
+        _walk_children(node.children, value, rows)
+
+
+def _walk_children(children: dict[str, _Node], value: dict[str, Any], rows: Gathered) -> None:
+    for key in children.keys() & value.keys():
+        child, part = children[key], value[key]
+        if type(part) is not list:
+            if part is not None:
+                _walk(child, part, rows)
+            continue
+        for item in part:
+            if item is not None:
+                _walk(child, item, rows)
+
+
+@cache
+def _tree(type_: str) -> _Node:
+    codes = parameters.searchable(type_).keys() - parameters.DECIDED_BY_STORE
+    return _planted(type_, sorted(codes))
+
+
+@cache
+def _compartment_tree(type_: str) -> _Node:
+    by_definition = (members.get(type_, ()) for members in definitions.compartments().values())
+    named = {code for codes in by_definition for code in codes}
+    return _planted(type_, sorted(named & parameters.searchable(type_).keys()))
+
+
+def _planted(type_: str, codes: Sequence[str]) -> _Node:
+    root = _Node()
+    for code in codes:
+        parameter = parameters.searchable(type_)[code]
+        for branch in parameters.branches(type_, code):
+            index = parameters.indexer(type_, parameter, branch)
+            _plant(root, branch, index or _presence(type_, code))
+    return root
+
+
+def _plant(node: _Node, branch: Branch, index: Indexer) -> None:
+    if not all(isinstance(step, Field | Keep) for step in branch.steps):
+        node.indexers.append(_from_root(branch, index))
+        return
+    for step in branch.steps:
+        if isinstance(step, Field):
+            node = node.children.setdefault(step.key, _Node())
+        elif isinstance(step, Keep):
+            kept = _Node()
+            node.kept.append((step.test, kept))
+            node = kept
+    node.indexers.append(index)
+
+
+def _from_root(branch: Branch, index: Indexer) -> Indexer:
+    """Return an indexer of the whole resource, for steps that look at a whole collection."""
+
+    def index_all(resource: Any, rows: Gathered) -> None:
+        for value in branch.values(resource):
+            index(value, rows)
+
+    return index_all
+
+
+def _presence(type_: str, code: str) -> Indexer:
+    """Return an indexer for types that R4 lets a parameter have but no search can compare."""
+    presence = hash64(f"{type_}|{code}|?")
+    return lambda _, rows: rows.keys.add(presence)
+
+
+def _enter_own(type_: str, resource: dict[str, Any], rows: Gathered) -> None:
+    if type_ in definitions.compartments() and "id" in resource:
+        rows.compartments.add(f"{type_}/{resource['id']}")
+
+
+def _clinical_date(type_: str, rows: Gathered) -> int | None:
+    param = CLINICAL_PARAM.get(type_)
+    if param is None or not rows.dates:
+        return None
+    wanted = param_hash(type_, param)
+    starts = [lo for hashed, lo, _ in rows.dates if hashed == wanted and lo != MIN_TIME]
+    return min(starts, default=None)
+
+
+def _distinct(rows: list[Any]) -> tuple[Any, ...]:
+    return tuple(dict.fromkeys(rows)) if len(rows) > 1 else tuple(rows)
+
+
+@lru_cache(maxsize=256)
+def _type_hash(type_: str) -> int:
+    return hash64(type_)

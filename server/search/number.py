@@ -1,0 +1,119 @@
+"""Number search: ``[parameter]=[prefix][number]``.  R4 search.html#number.
+
+Asked: a number without prefix (or with ``eq``, ``ne``, ``ap``) is the interval that its digits
+leave open; with ``gt lt ge le sa eb`` it is exact.  Stored: a number is a point, a Range an interval.
+"""
+
+import re
+from collections.abc import Callable
+from decimal import Decimal
+from math import inf, nextafter
+from sys import float_info
+from typing import Any
+
+from server.search.asked import Asked, any_of
+from server.search.gather import Gathered, Indexer
+from server.search.query import Comparator, NumberIs, Predicate
+from server.search.rows import hash64, param_hash
+from server.search.value import refused, split_prefix, unescape
+
+Interval = tuple[float, float]
+
+NO_UNIT = hash64("")
+_NUMBER = re.compile(r"[+-]?\d{1,64}(?:\.\d{1,64})?(?:[eE][+-]?\d{1,4})?", re.ASCII)
+_IMPRECISE: frozenset[Comparator] = frozenset(("eq", "ne", "ap"))
+
+
+def wanted(raw: str, name: str) -> tuple[Comparator, float, float]:
+    """Return prefix and interval of one asked number.
+
+    ``ap`` reaches a tenth of the number further on both sides.
+
+    >>> wanted("5.4", "probability")
+    ('eq', 5.35, 5.45)
+    >>> wanted("lt100", "probability")
+    ('lt', 100.0, 100.00000000000001)
+    """
+    op, text = split_prefix(unescape(raw))
+    if _NUMBER.fullmatch(text) is None:
+        raise refused(name, f"{text!r} is not a number")
+    number = Decimal(text)
+    if op not in _IMPRECISE:
+        return op, *point(number)
+    margin = half_of_last_digit(text) + (abs(number) / 10 if op == "ap" else 0)
+    return op, _float(number - margin), _float(number + margin)
+
+
+def half_of_last_digit(text: str) -> Decimal:
+    """Return how far a number may be from what is meant by ``text``.
+
+    In the exponent form R4's own example is one digit finer: ``1e2`` is 95 to 105.
+
+    >>> [str(half_of_last_digit(text)) for text in ("100", "100.00", "1e2")]
+    ['0.5', '0.005', '5']
+    """
+    exponent = int(Decimal(text).as_tuple().exponent)
+    finer = 2 if "e" in text.lower() else 1
+    return Decimal(5).scaleb(exponent - finer)
+
+
+def point(number: Decimal | float) -> Interval:
+    """Return the narrowest half-open interval that holds the number.
+
+    >>> point(Decimal("5.4"))
+    (5.4, 5.400000000000001)
+    """
+    lo = _float(number)
+    return lo, nextafter(lo, inf)
+
+
+def limits(low: Any, high: Any) -> Interval | None:
+    """Return the interval from ``low`` to ``high`` (both in it); ``None`` is an open end."""
+    if low is None and high is None:
+        return None
+    return -inf if low is None else _float(low), inf if high is None else point(high)[1]
+
+
+def predicate(asked: Asked) -> Predicate:
+    """Return what ``asked`` means; there is no modifier."""
+    numbers = [wanted(raw, asked.name) for raw in asked.values]
+    return any_of([NumberIs(t, asked.param, *found) for found in numbers for t in asked.types])
+
+
+def indexer(type_: str, param: str, fhir_type: str) -> Indexer | None:
+    """Return what writes the rows of a value of ``fhir_type``; ``None`` if it holds no number."""
+    interval = _INTERVALS.get(fhir_type)
+    if interval is None:
+        return None
+    presence = hash64(f"{type_}|{param}|?")
+    hashed = param_hash(type_, param)
+
+    def index(value: Any, rows: Gathered) -> None:
+        rows.keys.add(presence)
+        found = interval(value)
+        if found is not None:
+            rows.numbers.append((hashed, *found, NO_UNIT))
+
+    return index
+
+
+def intervals(fhir_type: str, value: Any) -> list[Interval]:
+    """Return the interval of a value, for sorting; [] if it has none."""
+    interval = _INTERVALS.get(fhir_type)
+    found = interval(value) if interval else None
+    return [found] if found else []
+
+
+def _range(value: Any) -> Interval | None:
+    return limits(value.get("low", {}).get("value"), value.get("high", {}).get("value"))
+
+
+def _float(number: Decimal | float) -> float:
+    """Return the nearest float; numbers beyond all floats become the largest one."""
+    return min(max(float(number), -float_info.max), float_info.max)
+
+
+_INTERVALS: dict[str, Callable[[Any], Interval | None]] = {
+    **dict.fromkeys(("decimal", "integer", "positiveInt", "unsignedInt"), point),
+    "Range": _range,
+}
