@@ -4,7 +4,7 @@
 mode                   answers                    when
 =====================  =========================  ==============================================
 original (MSH-15 and   AA AE AR                   behind the record commit (or the feed's own
-MSH-16 empty)                                     rule, see :mod:`server.feeds.config`)
+MSH-16 empty)                                     rule, see :class:`mappings.feed.Feed`)
 enhanced, MSH-15       CA CE CR                   behind the inbox commit
 enhanced, MSH-16       AA AE AR                   as in original mode
 =====================  =========================  ==============================================

@@ -1,0 +1,258 @@
+"""The durable inbox: every message as received, what became of it, and its answer.
+
+It lives in the store's records, so that a message's state changes in the commit of the resources it
+made.  Kinds (docs/feeds.md):
+
+===================  ==========================  ================================================
+kind                 key                         value
+===================  ==========================  ================================================
+``feed``             feed name                   empty; which feeds have ever sent
+``inbox/FEED``       message id (UUIDv7)         :class:`Entry` as JSON; the tag is its state
+``inbox-raw``        message id, ``id.N`` for    the bytes as received, the N-th edited bytes
+                     the N-th edit
+``inbox-seen``       sender and MSH-10 hash,     message id: the same bytes again are this message
+                     then the body's hash
+``inbox-explain``    message id                  what the maps did, compressed JSON
+``inbox-hold``       lane hash                   id of the message that holds its lane
+``inbox-replay``     message id                  a replay that the running server is asked for
+===================  ==========================  ================================================
+
+Ids grow within a process, so a list by key is in the order of arrival.
+"""
+
+import zlib
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+from hashlib import sha256
+from typing import Any, Literal
+from uuid import UUID
+
+import orjson
+
+from mappings.feed import Feed, Mode
+from mappings.plan import Plan
+from server.feeds.header import Header
+from server.store.port import CommitConflict, Record, RecordWrite, Store
+
+State = Literal["received", "retrying", "held", "applied", "quarantined"]
+STATES: tuple[State, ...] = ("received", "retrying", "held", "applied", "quarantined")
+UNFINISHED: tuple[State, ...] = ("received", "retrying")
+
+FEED, RAW, SEEN = "feed", "inbox-raw", "inbox-seen"
+EXPLAIN, HOLD, REPLAY = "inbox-explain", "inbox-hold", "inbox-replay"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One message.  Times are microseconds since 1970-01-01T00:00:00Z.
+
+    ``sender`` is ``MSH-3|MSH-4``; ``lane`` a hash (identities stay out of lists); ``reason`` and
+    ``problem`` say why it is in quarantine, ``issues`` name the faults; ``produced`` are the
+    versions that it made (``Patient/x/_history/2``); ``ack`` is the application acknowledgement
+    that was sent, byte for byte; ``edits`` counts the edited bodies.
+    """
+
+    id: str
+    feed: str
+    received: int
+    sender: str = ""
+    control_id: str = ""
+    type: str = ""
+    sha256: str = ""
+    size_bytes: int = 0
+    mode: Mode = "live"
+    state: State = "received"
+    lane: str = ""
+    reason: str = ""
+    problem: str = ""
+    issues: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    unmapped: tuple[str, ...] = ()
+    produced: tuple[str, ...] = ()
+    map_version: str = ""
+    attempts: int = 0
+    edits: int = 0
+    updated: int = 0
+    ack: bytes = b""
+    rev: int = 0
+
+    def write(self) -> RecordWrite:
+        """Return the record that stores this entry, guarded against a second worker."""
+        row = {name: value for name in _STORED if (value := getattr(self, name))}
+        row["ack"] = self.ack.decode("latin-1")
+        return RecordWrite(
+            f"inbox/{self.feed}", self.id, orjson.dumps(row), tag=self.state, if_rev=self.rev
+        )
+
+
+_STORED = tuple(f.name for f in fields(Entry) if f.name != "rev")
+
+
+def read_entry(record: Record) -> Entry:
+    """Return the entry that a record of kind ``inbox/FEED`` holds."""
+    row: dict[str, Any] = orjson.loads(record.value)
+    values: dict[str, Any] = {
+        name: tuple(row[name]) if isinstance(row[name], list) else row[name]
+        for name in _STORED
+        if name in row
+    }
+    return Entry(**(values | {"ack": row["ack"].encode("latin-1"), "rev": record.rev}))
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A message that is durable.  ``repeated``: the same bytes came before, as this entry.
+
+    ``reused_id``: another message of this sender had the same MSH-10.
+    """
+
+    entry: Entry
+    repeated: bool = False
+    reused_id: bool = False
+
+
+class Inbox:
+    """Keeps messages and finds them again; writes of later states go with the record's commit."""
+
+    def __init__(self, store: Store, *, now: Callable[[], int], new_id: Callable[[], str]) -> None:
+        self._store = store
+        self._now = now
+        self._new_id = new_id
+        self._last = 0
+        self._feeds: set[str] = set()
+
+    async def receive(self, feed: Feed, body: bytes, header: Header | None) -> Receipt:
+        """Store the message and return it; when this returns its bytes are durable.
+
+        Raises:
+            StoreUnavailable: nothing was kept, nothing may be acknowledged positively.
+        """
+        digest = sha256(body).hexdigest()
+        sender_key = _sender_key(feed.name, header)
+        reused = bool(header and header.control_id) and await self._sent_before(sender_key)
+        entry = _entry(self.next_id(), feed, self._now(), body, digest, header)
+        seen = RecordWrite(SEEN, sender_key + digest[:32], _place(entry), if_rev=0)
+        records = [entry.write(), RecordWrite(RAW, entry.id, body), seen]
+        if feed.name not in self._feeds:
+            records.append(RecordWrite(FEED, feed.name, b""))
+        try:
+            await self._store.commit([], records=records)
+        except CommitConflict:
+            return Receipt(await self._seen(seen.key), repeated=True)
+        self._feeds.add(feed.name)
+        return Receipt(replace(entry, rev=1), reused_id=reused)
+
+    def next_id(self) -> str:
+        """Return a UUIDv7 above every one this process has made before."""
+        self._last = max(UUID(self._new_id()).int, self._last + 1)
+        return str(UUID(int=self._last))
+
+    async def feeds(self) -> list[str]:
+        """Return the names of all feeds that ever sent something."""
+        return [record.key for record in await self._store.find_records(FEED, limit=10_000)]
+
+    async def counts(self) -> dict[str, dict[str, int]]:
+        """Return how many messages there are, by feed and state."""
+        return {
+            feed: dict(await self._store.count_records(f"inbox/{feed}"))
+            for feed in await self.feeds()
+        }
+
+    async def get(self, id_: str) -> Entry | None:
+        """Return the message, whatever feed it came by."""
+        for feed in await self.feeds():
+            record = await self._store.get_record(f"inbox/{feed}", id_)
+            if record is not None:
+                return read_entry(record)
+        return None
+
+    async def body(self, entry: Entry) -> bytes:
+        """Return the bytes to be mapped: as received, or as last edited."""
+        key = f"{entry.id}.{entry.edits}" if entry.edits else entry.id
+        record = await self._store.get_record(RAW, key)
+        return record.value if record is not None else b""
+
+    async def received_body(self, entry: Entry) -> bytes:
+        """Return the bytes as received, whatever was edited since."""
+        record = await self._store.get_record(RAW, entry.id)
+        return record.value if record is not None else b""
+
+    async def explain(self, id_: str) -> dict[str, Any] | None:
+        """Return what the maps did with the message: ``explain``, ``unmapped``, ``warnings``."""
+        record = await self._store.get_record(EXPLAIN, id_)
+        return orjson.loads(zlib.decompress(record.value)) if record is not None else None
+
+    async def walk(
+        self, *, feed: str | None = None, states: Sequence[State] = STATES
+    ) -> AsyncIterator[Entry]:
+        """Yield messages of the states in the order of arrival."""
+        feeds = await self.feeds() if feed is None else [feed]
+        rows = [self._of_state(name, state) for name in feeds for state in states]
+        heads = [(await anext(row, None), row) for row in rows]
+        while live := [(head, row) for head, row in heads if head is not None]:
+            first, row = min(live, key=lambda pair: pair[0].id)
+            yield first
+            heads = [(h, r) for h, r in live if r is not row] + [(await anext(row, None), row)]
+
+    async def _of_state(self, feed: str, state: State) -> AsyncIterator[Entry]:
+        after = ""
+        while page := await self._store.find_records(f"inbox/{feed}", tag=state, after=after):
+            for record in page:
+                yield read_entry(record)
+            after = page[-1].key
+
+    async def _sent_before(self, sender_key: str) -> bool:
+        found = await self._store.find_records(SEEN, after=sender_key, limit=1)
+        return bool(found) and found[0].key.startswith(sender_key)
+
+    async def _seen(self, key: str) -> Entry:
+        seen = await self._store.get_record(SEEN, key)
+        feed, _, id_ = (seen.value if seen is not None else b"").decode().rpartition("/")
+        record = await self._store.get_record(f"inbox/{feed}", id_)
+        if record is None:
+            raise CommitConflict("another message was stored under the same id")
+        return read_entry(record)
+
+
+def explain_write(entry: Entry, plan: Plan) -> RecordWrite:
+    """Return the record that keeps how each value came about."""
+    made = {
+        "explain": [[row.target, row.source, row.how, row.value] for row in plan.explain],
+        "unmapped": [[row.table, row.code, row.source] for row in plan.unmapped],
+        "warnings": list(plan.warnings),
+    }
+    return RecordWrite(EXPLAIN, entry.id, zlib.compress(orjson.dumps(made), 1))
+
+
+def lane_hash(lane: str) -> str:
+    """Return the text under which a lane is stored: equal for equal lanes, no identity in it."""
+    return sha256(lane.encode()).hexdigest()[:32] if lane else ""
+
+
+def _entry(
+    id_: str, feed: Feed, now: int, body: bytes, digest: str, header: Header | None
+) -> Entry:
+    entry = Entry(
+        id_, feed.name, now, sha256=digest, size_bytes=len(body), mode=feed.mode, updated=now
+    )
+    if header is None:
+        return entry
+    sender = header.field(3) + b"|" + header.field(4)
+    return replace(
+        entry,
+        sender=sender.decode("utf-8", "replace"),
+        control_id=header.control_id.decode("utf-8", "replace"),
+        type=header.message_type,
+    )
+
+
+def _place(entry: Entry) -> bytes:
+    return f"{entry.feed}/{entry.id}".encode()
+
+
+def _sender_key(feed: str, header: Header | None) -> str:
+    """Equal for messages of one feed, MSH-3, MSH-4 and MSH-10; without MSH-10 for all of a feed."""
+    parts: Iterable[bytes] = (feed.encode(),)
+    if header is not None and header.control_id:
+        parts = (feed.encode(), header.field(3), header.field(4), header.control_id)
+    return sha256(b"\0".join(parts)).hexdigest()[:32]
