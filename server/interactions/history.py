@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from server.access.context import AccessContext
 from server.fhir import json as fhir_json
 from server.fhir.dates import InvalidDate, instant_text, interval
-from server.fhir.errors import InvalidSearch, Issue, outcome
+from server.fhir.errors import InvalidSearch
 from server.interactions import rights
 from server.interactions.cursor import seal, unseal
 from server.interactions.links import CURSOR, page_url, resource_url
@@ -35,7 +35,6 @@ class Asked:
     at: tuple[int, int] | None = None
     cursor: str | None = None
     used: tuple[tuple[str, str], ...] = ()
-    unknown: tuple[str, ...] = ()
 
 
 async def history(
@@ -49,7 +48,8 @@ async def history(
 ) -> bytes:
     """Return a page of the history as a Bundle.
 
-    Parameters: ``_since`` (inclusive), ``_before`` (exclusive), ``_at``, ``_count``.
+    Parameters: ``_since`` (inclusive), ``_before`` (exclusive), ``_at``, ``_count``.  Others are
+    not in the ``self`` link; a history Bundle has no place to say more (R4 invariant bdl-3).
 
     Raises:
         InvalidSearch: a parameter cannot be read, or (``strict``) is not known.
@@ -71,8 +71,6 @@ async def history(
     if following is not None:
         links.append(("next", page_url(services.base_url, path, asked.used, following)))
     entries = [_entry(services.base_url, version) for version in versions]
-    if asked.unknown:
-        entries.append(_unknown_entry(asked.unknown))
     total = len(versions) if before is None and more is None else None
     return bundle("history", entries=entries, total=total, links=links)
 
@@ -105,7 +103,6 @@ def parse_history(services: Services, pairs: Pairs, *, strict: bool) -> Asked:
         values.get("_at"),  # type: ignore[arg-type]
         values.get(CURSOR),  # type: ignore[arg-type]
         used,
-        unknown,
     )
 
 
@@ -163,14 +160,6 @@ def _entry(base_url: str, version: Version) -> bytes:
     url = resource_url(base_url, version.type, version.id).encode()
     resource = b',"resource":' + version.body if version.body is not None else b""
     return b'{"fullUrl":"%b"%b,%b' % (url, resource, fhir_json.dumps(facts)[1:])
-
-
-def _unknown_entry(names: Sequence[str]) -> bytes:
-    issues = [
-        Issue("warning", "not-supported", f"{name} was not used: history does not know it", (name,))
-        for name in names
-    ]
-    return b'{"resource":%b}' % fhir_json.dumps(outcome(issues))
 
 
 def _count(text: str) -> int:

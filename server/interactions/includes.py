@@ -24,11 +24,14 @@ Ref = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where the list of includes goes on: behind ``forward``, or behind ``after`` of the reverse."""
+    """Where the list of includes goes on: behind ``forward``, or ``after`` of the reverse."""
 
     reverse: bool = False
     forward: str = ""
     after: tuple[Scalar, ...] | None = None
+
+
+START = Position()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,7 @@ def _params(type_: str, param: str) -> Sequence[str]:
 
 
 def _reverse_query(wanted: Iterable[Include], matches: Sequence[Version]) -> Query | None:
-    """One query finds all: the keys name type and parameter (``Observation|subject|r|Patient/x``)."""
+    """One query finds all: its keys name type and parameter."""
     types: dict[str, None] = {}
     keys: dict[str, None] = {}
     for include in wanted:

@@ -1,4 +1,4 @@
-"""patch, by id and by condition: JSON Patch; FHIRPath Patch is not read yet.  R4 http.html#patch."""
+"""patch, by id and by condition.  R4 http.html#patch.  FHIRPath Patch is not read yet."""
 
 from typing import Any
 

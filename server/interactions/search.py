@@ -14,7 +14,7 @@ from server.fhir import definitions
 from server.fhir.errors import Forbidden, InvalidSearch
 from server.interactions import rights
 from server.interactions.cursor import seal, unseal
-from server.interactions.includes import Included, Position, included
+from server.interactions.includes import START, Included, Position, included
 from server.interactions.links import CURSOR
 from server.interactions.services import Services
 from server.search.parse import parse_search
@@ -53,7 +53,7 @@ class _Place:
     after: tuple[Scalar, ...] | None = None
     total: int | None = None
     held: tuple[tuple[str, str], ...] = ()
-    includes: Position = Position()
+    includes: Position = START
     first: bool = True
 
 
@@ -146,7 +146,7 @@ async def _page(
         total = await _count(services, access, wanted)
     more = Included((), None)
     if wanted.includes and page.versions:
-        more = await included(services, access, wanted.includes, page.versions, Position())
+        more = await included(services, access, wanted.includes, page.versions, START)
         if more.next is not None and limit > MAX_MATCHES_IN_CURSOR:
             return await _page(services, access, found, place, context, limit=MAX_MATCHES_IN_CURSOR)
     there = replace(found, matches=page.versions, included=more.versions, total=total)
