@@ -1,0 +1,74 @@
+"""A real ``tellonce serve`` process on ports of its own, for tests that need one."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+TELLONCE = Path(sys.executable).parent / "tellonce"
+START_S = 30.0
+
+
+@dataclass
+class Process:
+    """A started server: where it listens, and the token it showed."""
+
+    popen: subprocess.Popen[str]
+    base_url: str
+    mllp_port: int
+    token: str | None
+    seconds_to_start: float
+
+
+@contextmanager
+def served(data: Path, *options: str) -> Iterator[Process]:
+    """Start ``tellonce serve`` on free ports; end it with SIGTERM, then SIGKILL."""
+    command = [
+        str(TELLONCE), "serve", "--port", "0", "--mllp-port", "0", "--data", str(data), *options,
+    ]  # fmt: skip
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("TELLONCE_")}
+    begun = time.monotonic()
+    popen = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        cwd=data.parent,
+        env=environment | {"COLUMNS": "200"},
+    )
+    try:
+        yield _announced(popen, begun)
+    finally:
+        popen.terminate()
+        try:
+            popen.wait(timeout=25)
+        except subprocess.TimeoutExpired:
+            popen.kill()
+            popen.wait()
+        assert popen.stdout
+        popen.stdout.close()
+
+
+def _announced(popen: subprocess.Popen[str], begun: float) -> Process:
+    assert popen.stdout
+    base_url, mllp_port, token = "", 0, None
+    while not (base_url and mllp_port):
+        line = popen.stdout.readline()
+        if not line or time.monotonic() - begun > START_S:
+            raise AssertionError(f"the server did not start: exit code {popen.poll()}")
+        if line.startswith("FHIR"):
+            base_url = line.split()[1]
+        elif line.startswith("MLLP"):
+            mllp_port = int(line.rsplit(":", 1)[1])
+    started = time.monotonic() - begun
+    os.set_blocking(popen.stdout.fileno(), False)
+    time.sleep(0.05)
+    rest = popen.stdout.read() or ""
+    if found := re.search(r"tellonce_[\w-]+", rest):
+        token = found.group()
+    return Process(popen, base_url, mllp_port, token, started)

@@ -1,0 +1,163 @@
+"""The command line as an operator types it: real processes, real ports, real refusals."""
+
+import signal
+import socket
+import sqlite3
+import subprocess
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.system.process import TELLONCE, served
+
+
+def tellonce(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [TELLONCE, *words],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env={"COLUMNS": "200", "PATH": "/usr/bin:/bin"},
+    )
+
+
+def test_an_empty_folder_serves_within_three_seconds_and_shows_one_token(tmp_path: Path) -> None:
+    with served(tmp_path / "data") as server:
+        assert httpx.get(f"{server.base_url}/metadata").status_code == 200
+        assert server.seconds_to_start < 6  # 3 s on a quiet machine; this one is shared
+        assert server.token is not None
+
+        refused = httpx.get(f"{server.base_url}/Patient")
+        assert refused.status_code == 401
+        assert refused.headers["www-authenticate"].startswith("Bearer")
+        allowed = {"Authorization": f"Bearer {server.token}"}
+        assert httpx.get(f"{server.base_url}/Patient", headers=allowed).status_code == 200
+
+
+def test_the_first_token_is_shown_once_and_another_can_be_made_beside_the_server(
+    tmp_path: Path,
+) -> None:
+    data = tmp_path / "data"
+    with served(data):
+        pass
+    with served(data) as server:
+        assert server.token is None
+        made = tellonce("token", "new", "--data", str(data), cwd=tmp_path)
+        assert made.returncode == 0, made.stderr
+        allowed = {"Authorization": f"Bearer {made.stdout.strip()}"}
+        assert httpx.get(f"{server.base_url}/Patient", headers=allowed).status_code == 200
+
+
+def test_every_link_uses_the_public_address(tmp_path: Path) -> None:
+    public = "https://fhir.hospital.example/r4"
+    with served(tmp_path / "data", "--open", "--base-url", public) as server:
+        local = f"http://127.0.0.1:{_port_of(server.popen.pid)}/fhir"
+        made = httpx.post(f"{local}/Patient", json={"resourceType": "Patient"})
+        assert made.headers["location"].startswith(f"{public}/Patient/")
+        found = httpx.get(f"{local}/Patient").json()
+        assert found["link"][0]["url"].startswith(f"{public}/Patient")
+        assert found["entry"][0]["fullUrl"].startswith(f"{public}/Patient/")
+
+
+def test_a_taken_port_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ended = tellonce("serve", "--port", str(port), "--data", "d", cwd=tmp_path)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == (
+        f"tellonce: port {port} of 127.0.0.1 is taken; choose another with --port\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--host", "0.0.0.0"), "0.0.0.0 is not loopback: give --tls-cert and --tls-key"),
+        (("--host", "0.0.0.0", "--open"), "--open works on loopback only, not on 0.0.0.0"),
+        (("--store", "mongodb://127.0.0.1/x"), "mongodb"),
+    ],
+)
+def test_what_cannot_be_served_is_one_line(
+    tmp_path: Path, options: tuple[str, ...], told: str
+) -> None:
+    ended = tellonce("serve", "--port", "0", "--data", "d", *options, cwd=tmp_path)
+    assert ended.returncode == 1
+    assert told in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+
+
+def test_a_file_that_is_not_ours_is_refused_and_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    foreign = tmp_path / "d" / "record.db"
+    foreign.write_bytes(b"not a database, and longer than the header of one " * 10)
+    before = foreign.read_bytes()
+
+    ended = tellonce("serve", "--port", "0", "--mllp-port", "0", "--data", "d", cwd=tmp_path)
+
+    assert ended.returncode == 1
+    assert len(ended.stderr.splitlines()) == 1
+    assert foreign.read_bytes() == before
+
+
+def test_a_newer_file_is_refused(tmp_path: Path) -> None:
+    with served(tmp_path / "d"):
+        pass
+    db = sqlite3.connect(tmp_path / "d" / "record.db")
+    db.execute("PRAGMA user_version = 9999")
+    db.commit()
+    db.close()
+
+    ended = tellonce("serve", "--port", "0", "--mllp-port", "0", "--data", "d", cwd=tmp_path)
+
+    assert ended.returncode == 1
+    assert "9999" in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+
+
+def test_a_second_server_on_the_same_folder_is_refused(tmp_path: Path) -> None:
+    with served(tmp_path / "d"):
+        ended = tellonce("serve", "--port", "0", "--mllp-port", "0", "--data", "d", cwd=tmp_path)
+    assert ended.returncode == 1
+    assert len(ended.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_cleanly(tmp_path: Path, how: signal.Signals) -> None:
+    with served(tmp_path / "d", "--open") as server:
+        httpx.post(f"{server.base_url}/Basic", json={"resourceType": "Basic", "code": {"text": "x"}})
+        server.popen.send_signal(how)
+        assert server.popen.wait(timeout=25) == 0
+    assert tellonce("verify", "--data", "d", cwd=tmp_path).stdout == "sound\n"
+
+
+def test_backup_beside_a_running_server_is_a_whole_record(tmp_path: Path) -> None:
+    with served(tmp_path / "d", "--open") as server:
+        made = httpx.post(f"{server.base_url}/Patient", json={"resourceType": "Patient"})
+        copied = tellonce("backup", "copy.db", "--data", "d", cwd=tmp_path)
+        assert copied.returncode == 0, copied.stderr
+    (tmp_path / "e").mkdir()
+    (tmp_path / "copy.db").rename(tmp_path / "e" / "record.db")
+    with served(tmp_path / "e", "--open") as server:
+        assert httpx.get(f"{server.base_url}/Patient/{made.json()['id']}").status_code == 200
+
+
+def _port_of(pid: int) -> int:
+    """The TCP ports that the process listens on; the HTTP one answers /livez."""
+    inodes = set()
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        target = link.readlink().name
+        if target.startswith("socket:["):
+            inodes.add(target[8:-1])
+    for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]:
+        words = line.split()
+        if words[9] in inodes and words[3] == "0A":
+            port = int(words[1].split(":")[1], 16)
+            try:
+                httpx.get(f"http://127.0.0.1:{port}/livez", timeout=1)
+            except httpx.HTTPError:
+                continue
+            return port
+    raise AssertionError("no HTTP port found")

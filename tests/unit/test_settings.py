@@ -1,0 +1,58 @@
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from server.settings import Settings
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"host": "0.0.0.0"}, "0.0.0.0 is not loopback: give --tls-cert and --tls-key"),
+        ({"host": "0.0.0.0", "open": True}, "--open works on loopback only, not on 0.0.0.0"),
+        (
+            {"host": "::", "open": True, "behind_tls_proxy": True},
+            "--open works on loopback only, not on ::",
+        ),
+        ({"tls_cert": "c.pem"}, "--tls-cert and --tls-key come together"),
+        ({"mllp_host": "10.1.2.3"}, "MLLP on 10.1.2.3 would be readable on the network"),
+        ({"port": 65536}, "less than or equal to 65535"),
+        ({"store": "postgres://x/y"}, "URL scheme should be 'sqlite', 'mongodb'"),
+    ],
+)
+def test_an_unsafe_or_wrong_setting_is_refused(given: dict[str, object], told: str) -> None:
+    with pytest.raises(ValidationError, match=told):
+        Settings(_env_file=None, **given)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"open": True},
+        {"host": "::1", "open": True},
+        {"host": "0.0.0.0", "behind_tls_proxy": True},
+        {"host": "0.0.0.0", "tls_cert": "c.pem", "tls_key": "k.pem"},
+        {"mllp_host": "10.1.2.3", "mllp_insecure": True},
+    ],
+)
+def test_a_safe_setting_is_taken(given: dict[str, object]) -> None:
+    Settings(_env_file=None, **given)
+
+
+def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TELLONCE_PAGE_SIZE", "33")
+    assert Settings(_env_file=None).page_size == 33
+
+
+@pytest.mark.parametrize(
+    ("given", "file"),
+    [
+        ({}, Path("tellonce-data/record.db")),
+        ({"data": "d"}, Path("d/record.db")),
+        ({"store": "sqlite:///x/y.db"}, Path("x/y.db")),
+        ({"store": "sqlite:////x/y.db"}, Path("/x/y.db")),
+    ],
+)
+def test_where_the_record_lives(given: dict[str, object], file: Path) -> None:
+    assert Settings(_env_file=None, **given).store_file == file
