@@ -1,7 +1,8 @@
 """Number search: ``[parameter]=[prefix][number]``.  R4 search.html#number.
 
 Asked: a number without prefix (or with ``eq``, ``ne``, ``ap``) is the interval that its digits
-leave open; with ``gt lt ge le sa eb`` it is exact.  Stored: a number is a point, a Range an interval.
+leave open; with ``gt lt ge le sa eb`` it is exact.  Stored: a number is a point, a Range an
+interval.
 """
 
 import re

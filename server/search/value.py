@@ -62,4 +62,5 @@ def refused(param: str, why: str) -> InvalidSearch:
 def unsupported(param: str, why: str) -> InvalidSearch:
     """Return the error for what R4 has and this server has not (yet)."""
     text = f"{param}: {why}"
-    return InvalidSearch(text, issues=(Issue("error", "not-supported", text, (param,)),))
+    issue = Issue("error", "not-supported", text, (param,))
+    return InvalidSearch(text, expression=(param,), issues=(issue,))

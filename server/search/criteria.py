@@ -1,0 +1,119 @@
+"""One criterion, ``name[:modifier]=value``, to a predicate.  R4 search.html#modifiers."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from server.fhir import definitions
+from server.fhir.definitions import SearchParameter
+from server.search import date, number, parameters, quantity, reference, string, token, uri
+from server.search.asked import Asked
+from server.search.query import IdIs, Not, Predicate
+from server.search.value import refused, split, unescape, unsupported
+
+MAX_VALUES = 500  # in one OR list
+
+MODIFIERS: Mapping[str, frozenset[str]] = {
+    "date": frozenset(("missing",)),
+    "number": frozenset(("missing",)),
+    "quantity": frozenset(("missing",)),
+    "reference": frozenset(("missing", "identifier")),  # and the resource types
+    "string": frozenset(("missing", "exact", "contains")),
+    "token": frozenset(("missing", "not")),
+    "uri": frozenset(("missing",)),
+}
+"""What can be asked of each parameter type."""
+
+NOT_YET: Mapping[str, frozenset[str]] = {
+    "reference": frozenset(("above", "below")),
+    "token": frozenset(("above", "below", "in", "not-in", "of-type", "text")),
+    "uri": frozenset(("above", "below")),
+}
+"""What R4 has besides; refused as not supported."""
+
+_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
+
+
+def common_parameter(types: Sequence[str], code: str) -> SearchParameter | None:
+    """Return the parameter if every type has it, as the same parameter type; else ``None``."""
+    found = [parameters.searchable(type_).get(code) for type_ in types]
+    first = found[0]
+    if first is None or any(p is None or p.type != first.type for p in found):
+        return None
+    return first
+
+
+def predicate(
+    types: tuple[str, ...],
+    parameter: SearchParameter,
+    modifier: str | None,
+    text: str,
+    base_url: str,
+) -> Predicate:
+    """Return what ``code[:modifier]=text`` asks of ``types``, all of which have the parameter.
+
+    Raises InvalidSearch that names the parameter as it was sent.
+    """
+    asked = Asked(types, parameter.code, modifier, tuple(split(text, ",")), base_url)
+    _check_modifier(asked, parameter)
+    if len(asked.values) > MAX_VALUES:
+        raise refused(asked.name, f"{len(asked.values)} values; at most {MAX_VALUES} can be ORed")
+    if "" in asked.values:
+        raise refused(asked.name, "a value between commas is empty")
+    if modifier == "missing":
+        return _missing(asked)
+    if asked.param == "_id":
+        return _ids(asked)
+    if asked.param == "_lastUpdated":
+        return date.updated(asked)
+    if parameter.type == "token":
+        telecom = all(parameters.is_telecom(type_, asked.param) for type_ in types)
+        return token.predicate(asked, folded=telecom)
+    return _PREDICATES[parameter.type](asked)
+
+
+def _check_modifier(asked: Asked, parameter: SearchParameter) -> None:
+    modifier, kind = asked.modifier, parameter.type
+    if modifier is None:
+        return
+    known = modifier in MODIFIERS[kind]
+    if modifier == "missing" and asked.param in parameters.DECIDED_BY_STORE:
+        raise refused(asked.name, "every resource has one")
+    if kind == "reference" and modifier in definitions.resource_types():
+        if modifier not in parameter.target:
+            targets = ", ".join(sorted(parameter.target)[:10])
+            raise refused(asked.name, f"a {modifier} cannot be meant, only {targets}")
+        return
+    if not known and modifier in NOT_YET.get(kind, ()):
+        raise unsupported(asked.name, f"the modifier :{modifier} is not supported yet")
+    if not known:
+        allowed = ", ".join(f":{name}" for name in sorted(MODIFIERS[kind]))
+        raise refused(asked.name, f"a {kind} parameter has no :{modifier}, only {allowed}")
+
+
+def _missing(asked: Asked) -> Predicate:
+    present = asked.has_key(["?"])
+    match asked.values:
+        case ("true",):
+            return Not(present)
+        case ("false",):
+            return present
+        case _:
+            raise refused(asked.name, "the value is true or false")
+
+
+def _ids(asked: Asked) -> Predicate:
+    ids = tuple(dict.fromkeys(unescape(raw) for raw in asked.values))
+    for id_ in ids:
+        if _ID.fullmatch(id_) is None:
+            raise refused(asked.name, f"{id_!r} is not an id")
+    return Not(IdIs(ids)) if asked.modifier == "not" else IdIs(ids)
+
+
+_PREDICATES = {
+    "date": date.predicate,
+    "number": number.predicate,
+    "quantity": quantity.predicate,
+    "reference": reference.predicate,
+    "string": string.predicate,
+    "uri": uri.predicate,
+}
