@@ -1,0 +1,224 @@
+"""The MLLP listener: sockets in, answers out; what a message means is its receiver's business.
+
+One connection's messages are received one after the other and answered in their order, even when
+the sender does not wait for answers.  Pressure is passed on: while the receiver waits for a free
+place nothing is read from that socket.
+"""
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from server.feeds.ack import NOT_CLOSED, TOO_LARGE, Fault
+from server.feeds.framing import MAX_MESSAGE_BYTES, Frame, Framer, TooLarge, frame
+
+log = logging.getLogger(__name__)
+
+Answer = bytes | asyncio.Future[bytes | None]
+_READ_BYTES = 65536
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one listener allows.  Times are seconds without a byte.
+
+    ``pipelined``: messages of one connection that may wait for their answers; ``fs_s``: how long
+    the CR behind an FS is waited for.
+    """
+
+    max_message_bytes: int = MAX_MESSAGE_BYTES
+    max_connections: int = 64
+    pipelined: int = 32
+    idle_s: float = 3600.0
+    frame_s: float = 30.0
+    fs_s: float = 0.5
+    write_s: float = 30.0
+
+
+class Receiver(Protocol):
+    """Whoever a listener hands its messages to."""
+
+    async def receive(self, body: bytes) -> Sequence[Answer]:
+        """Take one frame's message; return its answers, to be sent in this order.
+
+        Returns when the message is durable and queued, or refused.  Must not raise.
+        """
+
+    def refuse(self, head: bytes, fault: Fault) -> bytes:
+        """Return the negative answer to a message of which only the first bytes are known."""
+
+
+@dataclass(slots=True)
+class Counters:
+    """What a listener saw since it started."""
+
+    connections: int = 0
+    refused_connections: int = 0
+    frames: int = 0
+    refused_frames: int = 0
+    skipped_bytes: int = 0
+    restarts: int = 0
+
+
+class Listener:
+    """One listening address.  ``receiver`` gets every frame of every connection."""
+
+    def __init__(
+        self, receiver: Receiver, *, limits: Limits | None = None, tls: ssl.SSLContext | None = None
+    ) -> None:
+        self.counters = Counters()
+        self.host, self.port = "", 0
+        self._receiver = receiver
+        self._limits = limits or Limits()
+        self._tls = tls
+        self._server: asyncio.Server | None = None
+        self._open: dict[_Connection, asyncio.Task[None]] = {}
+
+    async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
+        """Listen; ``port`` 0 takes any free one, to be read from :attr:`port`.
+
+        Raises:
+            OSError: the address cannot be bound.
+        """
+        self._server = await asyncio.start_server(self._accept, host, port, ssl=self._tls)
+        self.host, self.port = self._server.sockets[0].getsockname()[:2]
+
+    @property
+    def open_connections(self) -> int:
+        """How many senders are connected."""
+        return len(self._open)
+
+    async def stop(self, *, grace_s: float = 20.0) -> None:
+        """Accept nothing more, answer what was received, close.
+
+        A message of which only a part came is not answered; its sender sends it again.
+        """
+        if self._server is not None:
+            self._server.close()
+        tasks = list(self._open.values())
+        for connection in list(self._open):
+            connection.stop_reading()
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=grace_s)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(self._open) >= self._limits.max_connections:
+            self.counters.refused_connections += 1
+            log.warning("connection refused: %d are open", len(self._open))
+            writer.close()
+            return
+        self.counters.connections += 1
+        connection = _Connection(reader, writer, self._receiver, self._limits, self.counters)
+        task = asyncio.ensure_future(connection.serve())
+        self._open[connection] = task
+        try:
+            await task
+        finally:
+            del self._open[connection]
+
+
+class _Connection:
+    """One sender."""
+
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        receiver: Receiver,
+        limits: Limits,
+        counters: Counters,
+    ) -> None:
+        self._reader, self._writer = reader, writer
+        self._receiver, self._limits, self._counters = receiver, limits, counters
+        self._framer = Framer(limits.max_message_bytes)
+        self._answers: asyncio.Queue[Answer | None] = asyncio.Queue(limits.pipelined)
+        self._reading: asyncio.Future[bytes] | None = None
+        self._stopped = False
+
+    def stop_reading(self) -> None:
+        """Take no further bytes; what was received is still answered."""
+        self._stopped = True
+        if self._reading is not None:
+            self._reading.cancel()
+
+    async def serve(self) -> None:
+        """Read and answer until the sender, a time limit or :meth:`stop_reading` ends it."""
+        answering = asyncio.ensure_future(self._answer())
+        try:
+            await self._read()
+            await self._answers.put(None)
+            await answering
+        except OSError as error:  # the sender is gone; what it sent is in the inbox
+            log.info("connection lost: %s", type(error).__name__)
+        finally:
+            answering.cancel()
+            self._counters.skipped_bytes += self._framer.skipped
+            self._counters.restarts += self._framer.restarts
+            self._writer.close()
+
+    async def _read(self) -> None:
+        while (data := await self._bytes()) is not None:
+            if data:
+                for found in self._framer.feed(data):
+                    await self._take(found)
+            elif found_late := self._framer.flush():
+                await self._take(found_late)
+            elif self._framer.inside:
+                await self._refuse(self._framer.head, NOT_CLOSED)
+                return
+            else:
+                log.info("connection closed: nothing came for %g s", self._limits.idle_s)
+                return
+        if found_late := self._framer.flush():  # FS was the last byte before the end
+            await self._take(found_late)
+
+    async def _bytes(self) -> bytes | None:
+        """Return what came, ``b""`` when nothing came in time, ``None`` at the end."""
+        if self._stopped:
+            return None
+        limits = self._limits
+        wait_s = limits.frame_s if self._framer.inside else limits.idle_s
+        if self._framer.ending:
+            wait_s = limits.fs_s
+        self._reading = asyncio.ensure_future(self._reader.read(_READ_BYTES))
+        try:
+            done, _ = await asyncio.wait({self._reading}, timeout=wait_s)
+            if not done:
+                return b""
+            return None if self._reading.cancelled() else self._reading.result() or None
+        finally:
+            self._reading.cancel()
+
+    async def _take(self, found: Frame | TooLarge) -> None:
+        if isinstance(found, TooLarge):
+            log.warning("a message of %d bytes is too large", found.size)
+            await self._refuse(found.head, TOO_LARGE)
+            return
+        self._counters.frames += 1
+        for answer in await self._receiver.receive(found.body):
+            await self._answers.put(answer)
+
+    async def _refuse(self, head: bytes, fault: Fault) -> None:
+        self._counters.refused_frames += 1
+        await self._answers.put(self._receiver.refuse(head, fault))
+
+    async def _answer(self) -> None:
+        """Send the answers in order; a sender that does not read them is cut off."""
+        try:
+            while (answer := await self._answers.get()) is not None:
+                message = answer if isinstance(answer, bytes) else await answer
+                if message is not None:
+                    self._writer.write(frame(message))
+                    await asyncio.wait_for(self._writer.drain(), self._limits.write_s)
+        except (OSError, TimeoutError) as error:
+            log.info("answers cannot be sent: %s", type(error).__name__)
+            self.stop_reading()
+            self._writer.transport.abort()
+            while (answer := await self._answers.get()) is not None:
+                continue  # the reader may be waiting for a place in the queue
