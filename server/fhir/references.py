@@ -9,9 +9,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from server.fhir import definitions
+from server.fhir.definitions import Child
+
 _ID = r"[A-Za-z0-9\-.]{1,64}"
 _LOCAL = re.compile(rf"([A-Z][A-Za-z]+)/({_ID})(?:/_history/({_ID}))?(?:#(.*))?", re.DOTALL)
 _REST = re.compile(rf"(?:.*/)?([A-Z][A-Za-z]+)/{_ID}(?:/_history/{_ID})?", re.DOTALL)
+_LINK_TYPES = frozenset(("uri", "url", "oid", "uuid"))
 _CONDITIONAL = re.compile(r"([A-Z][A-Za-z]+)\?(.+)", re.DOTALL)
 
 
@@ -73,30 +77,67 @@ def reference_type(text: str) -> str | None:
 
 
 def rewrite(resource: Any, mapping: Mapping[str, str]) -> Any:
-    """Return the resource with every reference that ``mapping`` names replaced.
+    """Return the resource with every link that ``mapping`` names replaced.
 
-    ``mapping``: full URL or conditional reference as sent -> reference to write.  A fragment behind
-    a mapped text is kept.  The argument is left as it was; unchanged parts are shared with it, and
-    the very argument comes back when nothing changed.
+    ``mapping``: full URL or conditional reference as sent -> reference to write.  Links are
+    ``Reference.reference``, with or without a fragment, and values of type uri, url, oid and uuid
+    that are a ``urn:`` of the mapping; the resource's own ``url`` is its name, no link.
+    The argument is left as it was; unchanged parts are shared with it, and the very argument comes
+    back when nothing changed.
     """
-    if isinstance(resource, dict):
-        return _rewrite_object(resource, mapping)
-    if isinstance(resource, list):
-        items = [rewrite(item, mapping) for item in resource]
-        same = all(new is old for new, old in zip(items, resource, strict=True))
-        return resource if same else items
-    return resource
+    urns: list[str] = []
+    made = _with_references(resource, mapping, urns)
+    if urns and isinstance(made, dict):
+        return _with_uris(made, definitions.children(made.get("resourceType", "")), mapping)
+    return made
 
 
-def _rewrite_object(element: dict[str, Any], mapping: Mapping[str, str]) -> dict[str, Any]:
-    changed: dict[str, Any] = {}
-    for name, value in element.items():
-        if isinstance(value, str):
-            if name == "reference" and (new := _mapped(value, mapping)) is not None:
+def _with_references(value: Any, mapping: Mapping[str, str], urns: list[str]) -> Any:
+    """Return the value with references replaced; add other texts that may be links to ``urns``."""
+    if isinstance(value, list):
+        items = [_with_references(item, mapping, urns) for item in value]
+        same = all(new is old for new, old in zip(items, value, strict=True))
+        return value if same else items
+    if isinstance(value, dict):
+        changed: dict[str, Any] = {}
+        for name, part in value.items():
+            new = _with_references(part, mapping, urns)
+            if name == "reference" and isinstance(part, str):
+                new = _mapped(part, mapping) or part
+            if new is not part:
                 changed[name] = new
-        elif isinstance(value, dict | list) and (part := rewrite(value, mapping)) is not value:
-            changed[name] = part
-    return {**element, **changed} if changed else element
+        return {**value, **changed} if changed else value
+    if isinstance(value, str) and value.startswith("urn:") and value in mapping:
+        urns.append(value)
+    return value
+
+
+def _with_uris(
+    element: dict[str, Any], children: Mapping[str, Child], mapping: Mapping[str, str]
+) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    for name, value in element.items():
+        child = children.get(name)
+        if child is None or (name == "url" and "resourceType" in element):
+            made[name] = value
+        elif isinstance(value, list):
+            made[name] = [_with_uri(part, child, mapping) for part in value]
+        else:
+            made[name] = _with_uri(value, child, mapping)
+    return made
+
+
+def _with_uri(value: Any, child: Child, mapping: Mapping[str, str]) -> Any:
+    if isinstance(value, dict):
+        content = value.get("resourceType", child.content)
+        return _with_uris(value, definitions.children(content), mapping)
+    if (
+        isinstance(value, str)
+        and value.startswith("urn:")
+        and _LINK_TYPES.intersection(child.types)
+    ):
+        return mapping.get(value, value)
+    return value
 
 
 def _mapped(text: str, mapping: Mapping[str, str]) -> str | None:
