@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import is_not
 from typing import Any
 
 from server.fhir import definitions
@@ -94,20 +95,26 @@ def rewrite(resource: Any, mapping: Mapping[str, str]) -> Any:
 
 def _with_references(value: Any, mapping: Mapping[str, str], urns: list[str]) -> Any:
     """Return the value with references replaced; add other texts that may be links to ``urns``."""
-    if isinstance(value, list):
-        items = [_with_references(item, mapping, urns) for item in value]
-        same = all(new is old for new, old in zip(items, value, strict=True))
-        return value if same else items
-    if isinstance(value, dict):
+    kind = type(value)
+    if kind is dict:
         changed: dict[str, Any] = {}
         for name, part in value.items():
-            new = _with_references(part, mapping, urns)
-            if name == "reference" and isinstance(part, str):
-                new = _mapped(part, mapping) or part
-            if new is not part:
-                changed[name] = new
+            inner = type(part)
+            if inner is str:
+                if name == "reference":
+                    if (new := _mapped(part, mapping)) is not None:
+                        changed[name] = new
+                elif part.startswith("urn:") and part in mapping:
+                    urns.append(part)
+            elif inner is dict or inner is list:
+                new = _with_references(part, mapping, urns)
+                if new is not part:
+                    changed[name] = new
         return {**value, **changed} if changed else value
-    if isinstance(value, str) and value.startswith("urn:") and value in mapping:
+    if kind is list:
+        items = [_with_references(item, mapping, urns) for item in value]
+        return items if any(map(is_not, items, value)) else value
+    if kind is str and value.startswith("urn:") and value in mapping:
         urns.append(value)
     return value
 
