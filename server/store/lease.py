@@ -10,7 +10,7 @@ KIND = "lease"
 
 
 async def acquire(store: Store, name: str, owner: str, *, now: int, ttl: int) -> bool:
-    """Take or renew the lease ``name`` until ``now + ttl`` (microseconds); tell whether we hold it."""
+    """Take or renew the lease ``name`` until ``now + ttl`` (microseconds); tell if we hold it."""
     held = await store.get_record(KIND, name)
     if held is not None:
         until, _, holder = held.value.decode().partition(" ")

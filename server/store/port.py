@@ -144,21 +144,21 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Search results in order.  ``after`` resumes behind the last one; ``None``: there is no more."""
+    """Search results in order.  ``after`` resumes behind the last; ``None``: there is no more."""
 
     versions: tuple[Version, ...]
     after: tuple[Scalar, ...] | None
 
 
-class CommitConflict(Exception):
+class CommitConflict(Exception):  # noqa: N818 - what happened, not whose fault it is
     """An expectation or a record's revision did not hold; nothing was written, plan again."""
 
 
-class NewerSchema(Exception):
+class NewerSchema(Exception):  # noqa: N818
     """The data was written by a newer server; starting would corrupt it."""
 
 
-class CorruptStore(Exception):
+class CorruptStore(Exception):  # noqa: N818
     """The data cannot be trusted; the text says what was found and what to do."""
 
 
@@ -240,9 +240,7 @@ class Store(RecordStore, Protocol):
             DeadlineExceeded: the search ran longer than ``deadline_s``.
         """
 
-    async def count(
-        self, access: AccessContext, query: Query, *, deadline_s: float = 10.0
-    ) -> int:
+    async def count(self, access: AccessContext, query: Query, *, deadline_s: float = 10.0) -> int:
         """Return how many live resources match.  Raises DeadlineExceeded."""
 
     async def history(
@@ -279,7 +277,7 @@ class Store(RecordStore, Protocol):
         """Write a consistent copy of everything to the file ``target`` while the server runs."""
 
     async def verify(self) -> list[str]:
-        """Check checksums, version chains and index rows; return one line per fault, [] if sound."""
+        """Check checksums, version chains and index rows; one line per fault, [] if sound."""
 
     async def ready(self) -> str | None:
         """Return ``None`` when reads and writes work, else why not (for ``/readyz``)."""

@@ -31,7 +31,7 @@ def in_order(items: Sequence[Item], descending: Sequence[bool]) -> list[Item]:
         have = [item for item in ordered if item.values[place] is not None]
         missing = [item for item in ordered if item.values[place] is None]
         # Values of one key are of one type, which a Scalar does not tell.
-        have.sort(key=lambda item: item.values[place], reverse=descending[place])  # type: ignore[arg-type, return-value]  # noqa: B023, E501
+        have.sort(key=lambda item: item.values[place], reverse=descending[place])  # type: ignore[arg-type, return-value]
         ordered = have + missing
     return ordered
 

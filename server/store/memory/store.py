@@ -133,9 +133,8 @@ class MemoryStore:
             items = behind(items, after, descending)
         page = items[:limit]
         more = len(items) > limit
-        return Page(
-            tuple(item.version for item in page), page[-1].cursor if more and page else None
-        )
+        versions = tuple(item.version for item in page if item.version is not None)
+        return Page(versions, page[-1].cursor if more and page else None)
 
     async def count(self, access: AccessContext, query: Query, *, deadline_s: float = 10.0) -> int:
         """See :meth:`server.store.port.Store.count`."""

@@ -1,0 +1,209 @@
+"""Which rows a search begins with.  Pure, but for the counts it asks for.
+
+A search is a conjunction.  One of its members drives: its rows are walked, the others are probed
+row by row by primary key.  The best driver is the most selective one.  When all are broad, a
+posting list is best, because it is walked in the order of the answer and left when the page is
+full.  Measured: this choice, not Python, decides what a search costs.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from server.search.query import (
+    NOTHING,
+    AllOf,
+    AnyOf,
+    DateIs,
+    HasKey,
+    IdIs,
+    NumberIs,
+    Predicate,
+    Query,
+    StringIs,
+    UpdatedIs,
+)
+from server.search.rows import hash64, param_hash
+from server.store.sqlite.compile import (
+    Sql,
+    any_of,
+    compare,
+    condition,
+    hashes,
+    marks,
+    starts_with,
+    updated,
+)
+
+FEW = 64  # rows that are walked and sorted in less time than it takes to look for a better driver
+MANY = 4000  # rows that are not counted further; walking them all costs milliseconds
+MAX_PARTS = 400  # selects of one compound; SQLite allows 500
+
+
+@dataclass(frozen=True, slots=True)
+class Driver:
+    """Rows to begin with.
+
+    ``keys``: posting lists; else ``rows`` selects rids.  ``says``: the member that needs no
+    probe any more because every row satisfies it, ``None`` if the rows are more than its own.
+    """
+
+    keys: tuple[int, ...] = ()
+    rows: Sql | None = None
+    says: Predicate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Walk ``driver``, keep the rows for which ``probes`` holds.
+
+    ``size``: rows of the driver, ``MANY`` at most.  ``keys`` are the driver's non-empty lists.
+    """
+
+    driver: Driver
+    keys: tuple[int, ...]
+    probes: tuple[Sql, ...]
+    size: int
+
+    @property
+    def broad(self) -> bool:
+        """True when walking all rows of the driver would cost more than probing for a page."""
+        return self.size >= MANY
+
+
+Count = Callable[[Driver, int], tuple[int, tuple[int, ...]]]
+"""Counts a driver's rows up to a limit; returns the posting lists that are not empty as well."""
+
+
+def plan(query: Query, count: Count) -> Plan:
+    """Return how to walk the matches of ``query``."""
+    members = conjuncts(query)
+    best: tuple[int, int, Driver, tuple[int, ...]] | None = None
+    for driver in drivers(members, query.types):
+        size, keys = count(driver, MANY)
+        # Of equally broad drivers the one with the fewest posting lists needs no merging.
+        rank = (size, len(keys) if driver.keys else MAX_PARTS)
+        if best is None or rank < best[:2]:
+            best = (*rank, driver, keys)
+        if size <= FEW:
+            break
+    assert best is not None  # the type itself, or a member that implies it, always drives
+    size, _, driver, keys = best
+    probes = tuple(condition(m) for m in members if m is not driver.says)
+    return Plan(driver, keys, probes, size)
+
+
+def conjuncts(query: Query) -> list[Predicate]:
+    """Return predicates that together say what the query says, the types included.
+
+    >>> conjuncts(Query(("Patient",), AllOf((HasKey(("Patient|active|c|true",)), AllOf(())))))
+    [HasKey(keys=('Patient|active|c|true',))]
+    >>> conjuncts(Query(("Patient",)))
+    [HasKey(keys=('Patient',))]
+    """
+    members = list(_flat(query.where))
+    if any(_implies(member, query.types) for member in members):
+        return members
+    return [*members, HasKey(query.types)]
+
+
+def drivers(members: Sequence[Predicate], types: tuple[str, ...]) -> list[Driver]:
+    """Return what could drive, the likely best first."""
+    found = [driver for m in members if (driver := _driver(m, types)) is not None]
+    return sorted(found, key=_likelihood) or [Driver(keys=hashes(types))]
+
+
+def _flat(predicate: Predicate) -> Iterator[Predicate]:
+    if isinstance(predicate, AllOf):
+        for one in predicate.of:
+            yield from _flat(one)
+    elif isinstance(predicate, AnyOf) and predicate.of:
+        if all(isinstance(one, HasKey) for one in predicate.of):
+            keys = (key for one in predicate.of if isinstance(one, HasKey) for key in one.keys)
+            yield HasKey(tuple(dict.fromkeys(keys)))
+        elif len(predicate.of) == 1:
+            yield from _flat(predicate.of[0])
+        else:
+            yield predicate
+    else:
+        yield predicate
+
+
+def _implies(member: Predicate, types: tuple[str, ...]) -> bool:
+    """Tell whether only resources of the types can satisfy the member."""
+    match member:
+        case HasKey(keys):
+            return all(key.partition("|")[0] in types for key in keys)
+        case StringIs(type=type_) | DateIs(type=type_) | NumberIs(type=type_):
+            return type_ in types
+        case _:
+            return member == NOTHING
+
+
+def _driver(member: Predicate, types: tuple[str, ...]) -> Driver | None:
+    match member:
+        case HasKey(keys):
+            return Driver(keys=hashes(keys), says=member)
+        case AnyOf(of) if of:
+            return _cover(of)
+        case StringIs(type_, param, "starts", values):
+            within = any_of([starts_with("v", value) for value in values])
+            table = Sql("select rid from str where p=? and ", (param_hash(type_, param),))
+            return Driver(rows=table + within, says=member)
+        case DateIs():
+            return _date(member)
+        case NumberIs(type_, param, op, lo, hi, unit) if op in ("eq", "sa", "lt", "eb", "ap"):
+            place = (param_hash(type_, param), hash64(unit))
+            table = Sql("select x.rid from num x where x.p=? and x.u=? and ", place)
+            return Driver(rows=table + compare("x", op, lo, hi), says=member)
+        case IdIs(ids):
+            places = f"r.type in ({marks(types)}) and r.id in ({marks(ids)}) and r.deleted=0"
+            return Driver(
+                rows=Sql(f"select r.rid from res r where {places}", types + ids), says=member
+            )
+        case UpdatedIs(op, lo, hi) if op != "ne":
+            live = Sql("select r.rid from res r where r.deleted=0 and ")
+            return Driver(rows=live + updated("r", op, lo, hi), says=member)
+        case _:
+            return None
+
+
+def _date(member: DateIs) -> Driver | None:
+    if member.op == "ne":
+        return None
+    table = Sql(
+        "select x.rid from dat x where x.p=? and ", (param_hash(member.type, member.param),)
+    )
+    if member.op == "ge":
+        # Everything that satisfies "ge" ends behind "lo": one range of one index, a little wide.
+        return Driver(rows=table + Sql("x.hi>?", (member.lo,)))
+    if member.op == "eq":
+        within = "x.lo>=? and x.lo<? and x.hi<=?"  # an interval is never empty: lo < hi
+        return Driver(rows=table + Sql(within, (member.lo, member.hi, member.hi)), says=member)
+    if member.op == "le":
+        return Driver(rows=table + Sql("x.lo<?", (member.hi,)))
+    return Driver(rows=table + compare("x", member.op, member.lo, member.hi), says=member)
+
+
+def _cover(of: tuple[Predicate, ...]) -> Driver | None:
+    """Return the posting lists that hold every match of an alternative, if each has some."""
+    keys: dict[int, None] = {}
+    for one in of:
+        wanted = [m for m in _flat(one) if isinstance(m, HasKey)]
+        if not wanted:
+            return None
+        # A compartment is the narrowest thing that access limits consist of.
+        chosen = next((m for m in wanted if m.keys[0].startswith("compartment|")), wanted[0])
+        keys.update(dict.fromkeys(hashes(chosen.keys)))
+    return Driver(keys=tuple(keys))
+
+
+def _likelihood(driver: Driver) -> int:
+    """Rank what is usually narrow first: most searches then count one list only."""
+    says = driver.says
+    if isinstance(says, IdIs):
+        return 0
+    if isinstance(says, HasKey):
+        if any(key.startswith("compartment|") or "|r|" in key for key in says.keys):
+            return 1
+        return 5 if "|" not in says.keys[0] else 2
+    return 3 if says is not None else 4

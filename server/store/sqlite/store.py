@@ -1,0 +1,347 @@
+"""The embedded store: one SQLite file.  Layout, limits and figures: docs/store.md.
+
+Writes go to the one writer thread, searches to reading threads.  Point reads run where they are
+asked for, on the event loop: they cost less than the way to a thread and back.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import apsw
+
+from server.access.context import AccessContext
+from server.access.narrow import narrow
+from server.fhir import json as fhir_json
+from server.fhir.errors import StoreUnavailable
+from server.search import sorting
+from server.search.query import Query, SortKey
+from server.store.checks import check_distinct
+from server.store.port import (
+    CorruptStore,
+    Expect,
+    OutboxRow,
+    OutboxWrite,
+    Page,
+    Record,
+    RecordWrite,
+    Scalar,
+    Version,
+    Write,
+)
+from server.store.sqlite import backup, records, reindex, search, verify, versions
+from server.store.sqlite.codec import Codec
+from server.store.sqlite.connect import (
+    READER_CACHE_KIB,
+    check,
+    connect,
+    prepare,
+    unavailable,
+)
+from server.store.sqlite.counts import Counts
+from server.store.sqlite.lock import FileLock
+from server.store.sqlite.readers import Reader, Readers
+from server.store.sqlite.reindex import Index
+from server.store.sqlite.tables import Commit, Tables
+from server.store.sqlite.writer import Writer
+
+T = TypeVar("T")
+
+_HISTORY_DEADLINE_S = 10.0
+_REINDEX_AT_ONCE = 25  # resources of one transaction; commits wait for a few milliseconds at most
+
+
+class SqliteStore:
+    """Keeps everything in the file ``path``, which is made when it is not there.
+
+    Args:
+        now: microseconds since 1970-01-01T00:00:00Z.
+        index: makes the index rows and compartments of a stored resource anew.
+        fingerprint: equal as long as ``index`` makes the same rows of the same resource.
+        beside: next to the server that has the file: reads, records and backups only.
+        readers: threads that search.
+
+    Raises:
+        CorruptStore, NewerSchema: the file cannot be used; the text says why and what to do.
+        StoreUnavailable: another server has it, or it cannot be opened.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        now: Callable[[], int],
+        index: Index,
+        fingerprint: str,
+        beside: bool = False,
+        readers: int = 2,
+    ) -> None:
+        self._path = Path(path)
+        self._now = now
+        self._index = index
+        self._beside = beside
+        self._lock = FileLock(self._path)
+        self._open_file()
+        try:
+            self._open_connections(fingerprint, readers)
+        except apsw.Error as error:
+            self._lock.release()
+            raise unavailable(error) from error
+        self._reindexed_upto = 0
+        self._stale: int | None = None
+        self._closed = False
+
+    async def commit(
+        self,
+        writes: Sequence[Write],
+        *,
+        expect: Sequence[Expect] = (),
+        records: Sequence[RecordWrite] = (),
+        outbox: Sequence[OutboxWrite] = (),
+    ) -> list[Version]:
+        """See :meth:`server.store.port.Store.commit`."""
+        if self._beside and (writes or expect or outbox):
+            raise StoreUnavailable("only the server that has the data can write resources")
+        check_distinct(writes)
+        asked = Commit(tuple(writes), tuple(expect), tuple(records), tuple(outbox))
+        return await self._writer.run(lambda tables: tables.commit(asked))
+
+    async def read(self, access: AccessContext, type_: str, id_: str) -> Version | None:
+        """See :meth:`server.store.port.Store.read`."""
+        return self._inline(versions.latest, access, type_, id_)
+
+    async def read_many(
+        self, access: AccessContext, references: Collection[tuple[str, str]]
+    ) -> dict[tuple[str, str], Version]:
+        """See :meth:`server.store.port.Store.read_many`."""
+        if len(references) <= _INLINE:
+            return self._inline(versions.many, access, references)
+        return await self._readers.run(
+            lambda reader: versions.many(reader.db, reader.codec, access, references),
+            _HISTORY_DEADLINE_S,
+        )
+
+    async def vread(
+        self, access: AccessContext, type_: str, id_: str, number: int
+    ) -> Version | None:
+        """See :meth:`server.store.port.Store.vread`."""
+        return self._inline(versions.numbered, access, type_, id_, number)
+
+    async def search(
+        self,
+        access: AccessContext,
+        query: Query,
+        *,
+        sort: Sequence[SortKey] = (),
+        limit: int,
+        after: tuple[Scalar, ...] | None = None,
+        deadline_s: float = 10.0,
+    ) -> Page:
+        """See :meth:`server.store.port.Store.search`."""
+        asked = search.Asked(narrow(query, access), tuple(sort), limit, after)
+        return await self._readers.run(
+            lambda reader: search.search(reader.db, reader.codec, reader.counts, asked), deadline_s
+        )
+
+    async def count(self, access: AccessContext, query: Query, *, deadline_s: float = 10.0) -> int:
+        """See :meth:`server.store.port.Store.count`."""
+        narrowed = narrow(query, access)
+        return await self._readers.run(
+            lambda reader: search.count(reader.db, reader.counts, narrowed), deadline_s
+        )
+
+    async def history(
+        self,
+        access: AccessContext,
+        type_: str | None = None,
+        id_: str | None = None,
+        *,
+        since: int | None = None,
+        until: int | None = None,
+        before: int | None = None,
+        limit: int,
+    ) -> list[Version]:
+        """See :meth:`server.store.port.Store.history`; ends after 10 s as a search does."""
+        place, bounds = (type_, id_), (since, until, before)
+        return await self._readers.run(
+            lambda reader: versions.history(reader.db, reader.codec, access, place, bounds, limit),
+            _HISTORY_DEADLINE_S,
+        )
+
+    async def changes(self, access: AccessContext, *, after: int = 0, limit: int) -> list[Version]:
+        """See :meth:`server.store.port.Store.changes`."""
+        return await self._readers.run(
+            lambda reader: versions.changes(reader.db, reader.codec, access, after, limit),
+            _HISTORY_DEADLINE_S,
+        )
+
+    async def outbox(self, *, after: int = 0, limit: int = 100) -> list[OutboxRow]:
+        """See :meth:`server.store.port.Store.outbox`."""
+        return self._own(records.outbox, after, limit)
+
+    async def trim_outbox(self, upto: int) -> int:
+        """See :meth:`server.store.port.Store.trim_outbox`."""
+        return await self._writer.run(lambda tables: records.trim(tables.db, upto))
+
+    async def get_record(self, kind: str, key: str) -> Record | None:
+        """See :meth:`server.store.port.RecordStore.get_record`."""
+        return self._own(records.get, kind, key, self._now())
+
+    async def find_records(
+        self, kind: str, *, tag: str | None = None, after: str = "", limit: int = 100
+    ) -> list[Record]:
+        """See :meth:`server.store.port.RecordStore.find_records`."""
+        return self._own(records.find, kind, tag, after, limit, self._now())
+
+    async def count_records(self, kind: str) -> Mapping[str, int]:
+        """See :meth:`server.store.port.RecordStore.count_records`."""
+        now = self._now()
+        return await self._readers.run(
+            lambda reader: records.count(reader.db, kind, now), _HISTORY_DEADLINE_S
+        )
+
+    async def take_record(self, kind: str, key: str) -> Record | None:
+        """See :meth:`server.store.port.RecordStore.take_record`."""
+        return await self._writer.run(
+            lambda tables: records.take(tables.db, kind, key, tables.now())
+        )
+
+    async def expire_records(self, now: int) -> int:
+        """See :meth:`server.store.port.RecordStore.expire_records`."""
+        return await self._writer.run(lambda tables: records.expire(tables.db, now))
+
+    async def reindex(self, *, batch: int = 500) -> int:
+        """See :meth:`server.store.port.Store.reindex`."""
+        if self._stale is None:
+            self._stale = await self._writer.run(lambda tables: reindex.todo(tables.db, tables.fp))
+        done = 0
+        while self._stale and done < batch:
+            size = min(_REINDEX_AT_ONCE, batch - done)
+            made, self._reindexed_upto = await self._writer.run(
+                lambda tables, size=size: reindex.batch(  # type: ignore[misc]
+                    tables.db, tables.codec, self._index, tables.fp, self._reindexed_upto, size
+                )
+            )
+            done += made
+            # Updates make rows anew as well, so an empty batch, not the count, is the end.
+            self._stale = max(self._stale - made, 1) if made == size else 0
+        return self._stale
+
+    async def backup(self, target: str) -> None:
+        """See :meth:`server.store.port.Store.backup`; a file at ``target`` is replaced."""
+        await asyncio.to_thread(backup.backup, self._path, Path(target))
+
+    async def verify(self) -> list[str]:
+        """See :meth:`server.store.port.Store.verify`."""
+        return await asyncio.to_thread(self._verify)
+
+    async def ready(self) -> str | None:
+        """See :meth:`server.store.port.Store.ready`."""
+        try:
+            self._own(_look)
+            if self._writer.fault is not None:
+                # It failed last time; only trying tells whether the disk is back.
+                await self._writer.run(lambda tables: _touch(tables.db))
+        except StoreUnavailable as error:
+            return error.diagnostics
+        return None
+
+    async def close(self) -> None:
+        """See :meth:`server.store.port.Store.close`; may be called again."""
+        if not self._closed:
+            self._closed = True
+            await asyncio.to_thread(self._close)
+
+    def _open_file(self) -> None:
+        """Take the lock and bring the file up to date; beside a server, check that it is."""
+        try:
+            self._lock.acquire()
+        except StoreUnavailable:
+            if not self._beside:
+                raise
+            if not check(self._path):
+                raise StoreUnavailable("the data is being upgraded, try again") from None
+            return
+        try:
+            prepare(self._path)
+        except BaseException:
+            self._lock.release()
+            raise
+        if self._beside:
+            self._lock.release()
+
+    def _open_connections(self, fingerprint: str, readers: int) -> None:
+        db = connect(self._path)
+        fp = reindex.number_of(db, fingerprint)
+        tables = Tables(db, _codec(db), now=self._now, fp=fp)
+        self._fp = fp
+        self._point = self._open_reader()
+        self._readers = Readers(self._open_reader, readers)
+        self._writer = Writer(db, tables, checkpoints=not self._beside)
+
+    def _open_reader(self) -> Reader:
+        db = connect(self._path, cache_kib=READER_CACHE_KIB, readonly=True)
+        codec = _codec(db)
+
+        def sort_value(*given: Any) -> Scalar:
+            how, kept, at, param, kind, descending = given
+            resource = fhir_json.loads(codec.decode(how, kept))
+            return sorting.sort_value(resource, SortKey(param, kind, bool(descending)), at)
+
+        db.create_scalar_function("sort_value", sort_value, 6, deterministic=True)
+        return Reader(db, codec, Counts(db))
+
+    def _inline(self, work: Callable[..., T], *args: Any) -> T:
+        return self._own(work, self._point.codec, *args)
+
+    def _own(self, work: Callable[..., T], *args: Any) -> T:
+        if self._closed:
+            raise StoreUnavailable("the store is closed")
+        try:
+            return work(self._point.db, *args)
+        except apsw.Error as error:
+            raise unavailable(error) from error
+
+    def _verify(self) -> list[str]:
+        reader = self._open_reader()
+        try:
+            return verify.verify(reader.db, reader.codec, self._index, self._fp)
+        finally:
+            reader.db.close()
+
+    def _close(self) -> None:
+        self._readers.close()
+        self._point.db.close()
+        self._writer.close()
+        self._lock.release()
+
+
+_INLINE = 50  # references read on the event loop; about a quarter of a millisecond
+
+
+def _codec(db: apsw.Connection) -> Codec:
+    """Return a codec of the connection's own, with the dictionaries that the file has."""
+
+    def load(number: int) -> bytes:
+        words = db.execute("select body from dict where codec=?", (number,)).get
+        if words is None:
+            raise CorruptStore(f"dictionary {number} is missing")
+        return bytes(words)
+
+    codec = Codec(load)
+    known: list[tuple[Any, ...]] = db.execute(
+        "select type, codec from dict order by codec"
+    ).fetchall()
+    for type_, number in known:
+        codec.use(type_, number)
+    return codec
+
+
+def _look(db: apsw.Connection) -> None:
+    db.execute("select count(*) from sqlite_schema").fetchall()
+
+
+def _touch(db: apsw.Connection) -> None:
+    """Change a page, so that the commit has something to write."""
+    db.execute("insert or replace into rec values ('ready','','','',1,0)")

@@ -1,0 +1,157 @@
+"""One commit applied to the file.  Runs in the writer thread, inside its transaction."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import apsw
+
+from server.search.query import Query
+from server.search.rows import IndexRows
+from server.store.checks import check_version
+from server.store.port import (
+    CommitConflict,
+    Expect,
+    OutboxWrite,
+    RecordWrite,
+    Version,
+    Write,
+)
+from server.store.sqlite import pages, records, rows
+from server.store.sqlite.codec import RAW, Codec
+from server.store.sqlite.counts import Counts
+from server.store.sqlite.plan import plan
+from server.store.sqlite.versions import checksum
+from server.store.stored import compartment_hashes, next_at, splice, stored_keys
+
+_FIND = "select rid, number, vid, born, d from res where type=? and id=?"
+_NEW_RES = "insert into res values (?,?,?,?,?,?,?,?,?,?)"
+_NEXT_RES = "update res set number=?, vid=?, at=?, deleted=?, d=?, fp=? where rid=?"
+_NEW_VER = "insert into ver values (?,?,?,?,?,?,?,?,?,?)"
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """The arguments of :meth:`server.store.port.Store.commit`."""
+
+    writes: Sequence[Write]
+    expect: Sequence[Expect]
+    records: Sequence[RecordWrite]
+    outbox: Sequence[OutboxWrite]
+
+
+@dataclass(frozen=True, slots=True)
+class _Had:
+    """A resource as it is before a write."""
+
+    rid: int
+    number: int
+    vid: int
+    born: int
+    d: int
+
+
+class Tables:
+    """The file's content as the writer changes it; counters are kept in memory.
+
+    Args:
+        fp: number of the definitions that make the index rows now.
+    """
+
+    def __init__(
+        self, db: apsw.Connection, codec: Codec, *, now: Callable[[], int], fp: int
+    ) -> None:
+        self.db = db
+        self.codec = codec
+        self.fp = fp
+        self.now = now
+        self.untrained: dict[str, int] = {}
+        self._counts = Counts(db)
+        self.reload()
+
+    def reload(self) -> None:
+        """Read the counters from the file; needed after a change was undone."""
+        last = self.db.execute("select vid, at from ver order by vid desc limit 1").fetchone()
+        self._vid: int = last[0] if last else 0
+        self._at: int = last[1] if last else 0
+        self._rid: int = self.db.execute("select max(rid) from res").get or 0
+
+    def commit(self, commit: Commit) -> list[Version]:
+        """Apply ``commit``; raises what :meth:`server.store.port.Store.commit` says."""
+        now = self.now()
+        for expected in commit.expect:
+            self._check(expected)
+        at = self._at = next_at(now, self._at)
+        made = [self._write(write, at) for write in commit.writes]
+        for record in commit.records:
+            records.put(self.db, record, now)
+        for row in commit.outbox:
+            records.put_outbox(self.db, row)
+        return made
+
+    def _check(self, expected: Expect) -> None:
+        found = self._ids(expected.query, len(expected.ids) + 1)
+        if found != expected.ids:
+            raise CommitConflict(f"{len(found)} match instead of {len(expected.ids)}")
+
+    def _ids(self, query: Query, limit: int) -> set[str]:
+        planned = plan(query, self._counts.count_now)
+        if not planned.size:
+            return set()
+        sql = pages.ids(planned, limit)
+        return {row[0] for row in self.db.execute(sql.text, sql.values)}
+
+    def _write(self, write: Write, at: int) -> Version:
+        row = self.db.execute(_FIND, (write.type, write.id)).fetchone()
+        had = _Had(*row) if row is not None else None
+        number = (had.number if had is not None else 0) + 1
+        check_version(write, number - 1)
+        self._vid += 1
+        body = None if write.body is None else splice(write.body, number, at)
+        version = Version(write.type, write.id, number, self._vid, at, write.method, body)
+        if had is None:
+            self._rid += 1
+        rid = had.rid if had is not None else self._rid
+        compartments = self._compartments(write, had)
+        self._insert(version, rid, compartments)
+        born = had.born if had is not None else at
+        was = rows.read(self.db, rid, had.d) if had is not None else rows.empty(at)
+        new = _filed(write, rows.unpack(compartments), born) or rows.empty(was.d)
+        self._point(version, rid, had, new.d, born)
+        rows.change(self.db, rid, was, new)
+        return version
+
+    def _compartments(self, write: Write, had: _Had | None) -> bytes:
+        if write.body is not None:
+            return rows.pack(compartment_hashes(write.compartments))
+        if had is None:
+            return b""
+        kept = self.db.execute("select compartments from ver where vid=?", (had.vid,)).get
+        assert isinstance(kept, bytes)
+        return kept
+
+    def _insert(self, version: Version, rid: int, compartments: bytes) -> None:
+        codec, kept = RAW, None
+        if version.body is not None:
+            codec, kept = self.codec.encode(version.type, version.body)
+            if not self.codec.trained(version.type):
+                self.untrained[version.type] = self.untrained.get(version.type, 0) + 1
+        row = (version.seq, rid, version.number, version.type, version.at, version.method)
+        digest = checksum(version, compartments)
+        self.db.execute(_NEW_VER, (*row, compartments, digest, codec, kept))
+
+    def _point(self, version: Version, rid: int, had: _Had | None, d: int, born: int) -> None:
+        """Make the resource's own row say that ``version`` is the latest."""
+        deleted = int(version.body is None)
+        now = (version.number, version.seq, version.at, deleted)
+        if had is None:
+            self.db.execute(_NEW_RES, (rid, version.type, version.id, *now, born, d, self.fp))
+        else:
+            self.db.execute(_NEXT_RES, (*now, d, self.fp, rid))
+
+
+def _filed(write: Write, compartments: Sequence[int], born: int) -> rows.Filed | None:
+    if write.body is None:
+        return None
+    made: IndexRows | None = write.rows
+    assert made is not None, "a write with a body has index rows"
+    return rows.filed(made, stored_keys(write.type, made, frozenset(compartments)), born)

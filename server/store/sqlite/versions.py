@@ -1,0 +1,149 @@
+"""Versions in the file: their checksum, and the reads of them."""
+
+from collections.abc import Collection, Iterator
+from hashlib import sha256
+from typing import Any
+
+import apsw
+
+from server.access.context import AccessContext, Interaction
+from server.access.narrow import may
+from server.store.port import Version
+from server.store.sqlite.codec import Codec
+from server.store.sqlite.compile import Sql, all_of
+from server.store.sqlite.pages import COLUMNS
+from server.store.sqlite.rows import unpack
+
+_LATEST = f"select {COLUMNS} from res r cross join ver v on v.vid=r.vid where r.type=? and r.id=?"
+_NUMBERED = (
+    f"select {COLUMNS} from res r cross join ver v on v.rid=r.rid and v.number=?"
+    " where r.type=? and r.id=?"
+)
+_BATCH = 200
+
+
+def checksum(version: Version, compartments: bytes) -> bytes:
+    """Return the SHA-256 over everything that a version's row says."""
+    line = (
+        f"{version.type}/{version.id}/{version.number}/{version.seq}/{version.at}"
+        f"/{version.method}/{version.body is not None}\n"
+    )
+    return sha256(line.encode() + compartments + (version.body or b"")).digest()
+
+
+def version_of(row: tuple[Any, ...], codec: Codec) -> Version:
+    """Return the version of a row of :data:`~server.store.sqlite.pages.COLUMNS`."""
+    type_, id_, number, vid, at, method, _compartments, how, kept = row
+    body = None if kept is None else codec.decode(how, kept)
+    return Version(type_, id_, number, vid, at, method, body)
+
+
+def latest(
+    db: apsw.Connection, codec: Codec, access: AccessContext, type_: str, id_: str
+) -> Version | None:
+    """See :meth:`server.store.port.Store.read`."""
+    return _one(db.execute(_LATEST, (type_, id_)).fetchone(), codec, access)
+
+
+def numbered(
+    db: apsw.Connection, codec: Codec, access: AccessContext, type_: str, id_: str, number: int
+) -> Version | None:
+    """See :meth:`server.store.port.Store.vread`."""
+    return _one(db.execute(_NUMBERED, (number, type_, id_)).fetchone(), codec, access)
+
+
+def many(
+    db: apsw.Connection,
+    codec: Codec,
+    access: AccessContext,
+    references: Collection[tuple[str, str]],
+) -> dict[tuple[str, str], Version]:
+    """See :meth:`server.store.port.Store.read_many`."""
+    found = ((place, latest(db, codec, access, *place)) for place in references)
+    return {place: v for place, v in found if v is not None and v.body is not None}
+
+
+def history(
+    db: apsw.Connection,
+    codec: Codec,
+    access: AccessContext,
+    place: tuple[str | None, str | None],
+    bounds: tuple[int | None, int | None, int | None],
+    limit: int,
+) -> list[Version]:
+    """See :meth:`server.store.port.Store.history`; ``bounds`` are since, until, before."""
+    type_, id_ = place
+    since, until, before = bounds
+    end = first_at(db, until) if until is not None else None
+    below = min((bound for bound in (before, end) if bound is not None), default=None)
+    conditions = []
+    if id_ is not None:
+        found = db.execute("select rid from res where type=? and id=?", (type_, id_)).get
+        conditions.append(Sql("v.rid=?", (found,)))
+    elif type_ is not None:
+        conditions.append(Sql("v.type=?", (type_,)))
+    if since is not None:
+        conditions.append(Sql("v.vid>=?", (first_at(db, since),)))
+    # Of one resource the chain is in the order of vid, and has an index of its own.
+    order = "v.number" if id_ is not None else "v.vid"
+    seen: list[Version] = []
+    while len(seen) < limit:
+        upto = [Sql("v.vid<?", (below,))] if below is not None else []
+        size = max(min(limit - len(seen), _BATCH), 1)
+        rows = _versions(db, all_of([*conditions, *upto]), f"{order} desc", size)
+        seen += _seen(rows, codec, access, "search" if id_ is None else "read")
+        if len(rows) < size:
+            break
+        below = rows[-1][3]
+    return seen
+
+
+def changes(
+    db: apsw.Connection, codec: Codec, access: AccessContext, after: int, limit: int
+) -> list[Version]:
+    """See :meth:`server.store.port.Store.changes`."""
+    seen: list[Version] = []
+    while len(seen) < limit:
+        size = max(min(limit - len(seen), _BATCH), 1)
+        rows = _versions(db, Sql("v.vid>?", (after,)), "v.vid", size)
+        seen += _seen(rows, codec, access, "search")
+        if len(rows) < size:
+            break
+        after = rows[-1][3]
+    return seen
+
+
+def first_at(db: apsw.Connection, at: int) -> int:
+    """Return the smallest ``vid`` whose ``at`` is not before ``at``; one behind the last if none.
+
+    ``at`` never goes back along ``vid`` (S10), so halving finds it without an index.
+    """
+    low, high = 1, (db.execute("select max(vid) from ver").get or 0) + 1
+    while low < high:
+        middle = (low + high) // 2
+        if db.execute("select at from ver where vid>=? order by vid limit 1", (middle,)).get < at:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+def _one(row: tuple[Any, ...] | None, codec: Codec, access: AccessContext) -> Version | None:
+    return next(_seen([row] if row else [], codec, access, "read"), None)
+
+
+def _seen(
+    rows: list[tuple[Any, ...]], codec: Codec, access: AccessContext, interaction: Interaction
+) -> Iterator[Version]:
+    everything = access.unrestricted
+    for row in rows:
+        if everything or may(access, interaction, row[0], unpack(row[6])):
+            yield version_of(row, codec)
+
+
+def _versions(db: apsw.Connection, where: Sql, order: str, limit: int) -> list[tuple[Any, ...]]:
+    text = (
+        f"select {COLUMNS} from ver v cross join res r on r.rid=v.rid"
+        f" where {where.text} order by {order} limit ?"
+    )
+    return db.execute(text, (*where.values, limit)).fetchall()

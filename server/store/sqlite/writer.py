@@ -1,0 +1,176 @@
+"""The one thread that writes.  It owns every change of the file, and every checkpoint.
+
+Jobs that wait together are committed together: SAVEPOINT per job, one COMMIT and one fsync per
+drain (group commit), answers after it.  Measured: 205 us for a lone commit, 45 us inside a drain.
+A failed drain (disk full, I/O error) fails every job in it and leaves the thread able to go on.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from typing import Any, Protocol, TypeVar
+
+import apsw
+
+from server.fhir.errors import FhirError, StoreUnavailable
+from server.store.sqlite.connect import unavailable
+from server.store.sqlite.jobs import Job, answer, new_job
+
+T = TypeVar("T")
+
+MAX_DRAIN = 256  # jobs of one COMMIT; bounds how long the first of them waits
+MAX_WAITING = 10_000  # jobs; more are refused at once instead of late
+CHECKPOINT_PAGES = 4000  # 32 MiB of WAL
+
+
+class State(Protocol):
+    """What the thread keeps in memory beside the file, and must forget when a change is undone."""
+
+    def reload(self) -> None:
+        """Read it from the file again."""
+
+
+class Writer:
+    """Runs jobs, one after the other, in transactions.
+
+    Args:
+        db: used by this thread only, from now on.
+        state: passed to every job.
+        checkpoints: whether this writer owns the checkpoints.
+    """
+
+    def __init__(self, db: apsw.Connection, state: State, *, checkpoints: bool = True) -> None:
+        self._db = db
+        self._state = state
+        self._queue: SimpleQueue[Job | None] = SimpleQueue()
+        self._closed = False
+        self._wal_pages = 0
+        self._checkpoints = checkpoints
+        self._next_checkpoint = CHECKPOINT_PAGES
+        self.fault: str | None = None
+        db.set_wal_hook(self._on_wal)
+        self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
+        self._thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """Jobs that were accepted and not begun."""
+        return self._queue.qsize()
+
+    async def run(self, work: Callable[[Any], T]) -> T:
+        """Run ``work(state)`` in a transaction; return its result once that is on the disk.
+
+        A task that is cancelled while it waits leaves no trace if its job had not begun.
+
+        Raises:
+            StoreUnavailable: nothing was kept.
+            Exception: what ``work`` raised; its changes were undone, alone.
+        """
+        return await self.submit(work)  # type: ignore[no-any-return]
+
+    def submit(self, work: Callable[[Any], Any]) -> asyncio.Future[Any]:
+        """Queue ``work`` and return the future of its result."""
+        if self._closed:
+            raise StoreUnavailable("the store is closed")
+        if self._queue.qsize() >= MAX_WAITING:
+            raise StoreUnavailable(f"{MAX_WAITING} commits are waiting", retry_after_s=1)
+        job = new_job(work)
+        self._queue.put(job)
+        return job.future
+
+    def close(self) -> None:
+        """Finish what was accepted, then close the file.  Blocks; may be called again."""
+        if not self._closed:
+            self._closed = True
+            self._queue.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while jobs := self._drain():
+            self._commit(jobs)
+            answer(jobs)
+            self._checkpoint()
+        with suppress(apsw.Error):  # the WAL stays and is replayed at the next start
+            if self._checkpoints:
+                self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        self._db.close()
+
+    def _drain(self) -> list[Job]:
+        """Wait for a job and take those that wait with it; ``[]`` ends the thread."""
+        first = self._queue.get()
+        if first is None:
+            return []
+        jobs = [first]
+        with suppress(Empty):
+            while len(jobs) < MAX_DRAIN:
+                job = self._queue.get_nowait()
+                if job is None:
+                    self._queue.put(None)
+                    break
+                jobs.append(job)
+        return jobs
+
+    def _commit(self, jobs: list[Job]) -> None:
+        try:
+            self._db.execute("begin immediate")
+            for job in jobs:
+                self._in_savepoint(job)
+            self._db.execute("commit")
+            self.fault = None
+        except (
+            Exception
+        ) as error:  # whatever it was: the thread must live and every job be answered
+            self._undo(jobs, error)
+
+    def _in_savepoint(self, job: Job) -> None:
+        if job.abandoned:
+            return
+        self._db.execute("savepoint job")
+        try:
+            job.result = job.work(self._state)
+        except Exception as error:  # its caller's: a conflict, or a bug that must not stop others
+            if isinstance(error, apsw.Error) and _spoils_all(error, self._db):
+                raise
+            self._db.execute("rollback to job")
+            self._state.reload()
+            job.error = unavailable(error) if isinstance(error, apsw.Error) else error
+        self._db.execute("release job")
+
+    def _undo(self, jobs: list[Job], error: Exception) -> None:
+        told: FhirError = StoreUnavailable("the write failed", retry_after_s=5)
+        if isinstance(error, apsw.Error):
+            told = unavailable(error)
+        self.fault = told.diagnostics
+        with suppress(apsw.Error):
+            if not self._db.get_autocommit():
+                self._db.execute("rollback")
+        with suppress(apsw.Error):
+            self._state.reload()
+        for job in jobs:
+            if job.error is None:
+                job.error = told
+
+    def _on_wal(self, _db: apsw.Connection, _name: str, pages: int) -> int:
+        self._wal_pages = pages
+        return apsw.SQLITE_OK
+
+    def _checkpoint(self) -> None:
+        if self._wal_pages < CHECKPOINT_PAGES:
+            self._next_checkpoint = CHECKPOINT_PAGES
+        if not self._checkpoints or self._wal_pages < self._next_checkpoint:
+            return
+        # A long reader can keep the log from starting anew; then wait for as many pages again.
+        self._next_checkpoint = self._wal_pages + CHECKPOINT_PAGES
+        try:
+            self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        except apsw.Error as error:
+            # The commits are safe in the WAL; what failed is told by ``ready``.
+            self.fault = unavailable(error).diagnostics
+
+
+def _spoils_all(error: apsw.Error, db: apsw.Connection) -> bool:
+    """Tell whether the error is the disk's, or has ended the whole transaction."""
+    disk = (apsw.FullError, apsw.IOError, apsw.ReadOnlyError, apsw.CorruptError, apsw.NoMemError)
+    return isinstance(error, disk) or db.get_autocommit()
