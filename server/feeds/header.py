@@ -8,7 +8,10 @@ import re
 from dataclasses import dataclass
 
 _LINE_END = re.compile(rb"[\r\n]")
-_BLANK = b"\xef\xbb\xbf\r\n\t \x00"  # a byte order mark and blanks before MSH
+_START = re.compile(
+    rb"(?:\A|(?<=[\r\n]))[\xef\xbb\xbf\t \x00]*MSH"
+)  # also behind a byte order mark
+_HEAD_BYTES = 65536
 _SPACE = 0x20
 
 
@@ -63,24 +66,21 @@ class Header:
 
 
 def read_header(message: bytes) -> Header | None:
-    r"""Return the MSH segment that ``message`` begins with; ``None`` when there is none.
+    r"""Return the MSH segment of ``message``; ``None`` when there is none that can be read.
 
-    Batch and file headers (FHS, BHS) before it are passed over.
+    Lines before it (batch headers, junk) are passed over.
 
     >>> read_header(b"MSH|^~\\&|LAB|SITE\rPID|1").field(4)
     b'SITE'
     >>> read_header(b"PID|1") is None
     True
     """
-    text = message.lstrip(_BLANK)
-    while text.startswith((b"FHS", b"BHS")):
-        end = _LINE_END.search(text)
-        text = text[end.end() :].lstrip(_BLANK) if end else b""
-    if not text.startswith(b"MSH") or len(text) < 4:
+    start = _START.search(message, 0, _HEAD_BYTES)
+    if start is None:
         return None
-    line = _LINE_END.split(text[:65536], maxsplit=1)[0]
+    line = _LINE_END.split(message[start.end() - 3 :][:_HEAD_BYTES], maxsplit=1)[0]
     separator = line[3:4]
-    if separator.isalnum() or not separator or separator[0] < _SPACE:
+    if separator.isalnum() or not separator or separator[0] <= _SPACE:
         return None
     fields = line[4:].split(separator)
     encoding = _encoding(fields[0])
@@ -108,11 +108,10 @@ def split_messages(body: bytes) -> list[bytes]:
         return [body]
     mark = b"MSH" + header.separator + header.field(2) + header.separator
     starts = [m.start() for m in re.finditer(rb"(?:^|(?<=[\r\n]))" + re.escape(mark), body)]
-    batch = body.lstrip(_BLANK).startswith((b"FHS", b"BHS"))
-    if len(starts) < 2 and not batch:
+    if len(starts) < 2:
         return [body]
     ends = [*starts[1:], len(body)]
-    return [_without_trailer(body[a:b]) for a, b in zip(starts, ends, strict=True)] or [body]
+    return [_without_trailer(body[a:b]) for a, b in zip(starts, ends, strict=True)]
 
 
 _TRAILER = re.compile(rb"(?:^|(?<=[\r\n]))(?:BTS|FTS|BHS|FHS)[^\r\n]*[\r\n]*")

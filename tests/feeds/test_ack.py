@@ -121,6 +121,10 @@ def test_what_is_no_header(body: bytes) -> None:
     assert read_header(body) is None
 
 
+def test_junk_lines_before_msh_are_passed_over() -> None:
+    assert header(b"hello\r\n" + ADT).control_id == b"MSG 1"
+
+
 def test_blanks_a_byte_order_mark_and_batch_headers_before_msh_are_passed_over() -> None:
     assert header(b"\xef\xbb\xbf\r\n" + ADT).control_id == b"MSG 1"
     assert header(b"FHS|^~\\&\rBHS|^~\\&\r" + ADT).control_id == b"MSG 1"

@@ -1,0 +1,238 @@
+"""Apply a plan: find, merge, check, and commit everything at once.
+
+One commit holds the new versions, their Provenance, the message's new state, what the feed said
+(ownership), and the outbox row; so a message is applied wholly, or not at all, and once.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import orjson
+
+from mappings.feed import Feed
+from mappings.plan import Plan, PlannedResource
+from server.feeds import merge, ownership
+from server.feeds.identity import PLAN, Resolution, Target
+from server.feeds.inbox import Entry, explain_write
+from server.feeds.ownership import OWNED, Ownership
+from server.feeds.provenance import provenance
+from server.feeds.refused import RefusedMessage
+from server.fhir.errors import Conflict, VersionConflict
+from server.fhir.references import rewrite
+from server.interactions.prepare import to_write
+from server.interactions.services import Services
+from server.store.port import CommitConflict, Expect, OutboxWrite, RecordWrite, Write
+from server.validation import validate
+
+TRIES = 20  # plans; each failed one means that somebody else's commit came first
+OUTBOX_TOPIC = "feed"
+
+
+@dataclass(slots=True)
+class Working:
+    """One resource while the plan's words about it are merged, one after the other."""
+
+    target: Target
+    resource: dict[str, Any] | None
+    owned: Ownership = field(default_factory=dict)
+    rev: int = 0
+    stored: bytes = b""  # the ownership record as it is
+    changed: bool = False
+
+    @property
+    def next_version(self) -> str:
+        """The version that a write will make: ``Patient/x/_history/2``."""
+        version = self.target.version
+        return f"{self.target.reference}/_history/{version.number + 1 if version else 1}"
+
+    def say(self, planned: PlannedResource, feed: str, at: int) -> tuple[str, ...]:
+        """Merge one planned resource in; return the warnings."""
+        if self.resource is None:
+            done = merge.create(self.target.id, planned, feed, at)
+        else:
+            version = self.target.version
+            edited = version.at if version is not None else 0
+            done = merge.merge(self.resource, edited, self.owned, planned, feed, at)
+        self.resource, self.owned = done.resource, done.owned
+        self.changed = self.changed or done.changed
+        return done.warnings
+
+    def records(self) -> list[RecordWrite]:
+        """Return the ownership record, when it has changed."""
+        value = ownership.dump(self.owned)
+        if value == self.stored:
+            return []
+        return [RecordWrite(OWNED, self.target.reference, value, if_rev=self.rev)]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What a plan comes to against the record of this moment; nothing is written yet."""
+
+    changed: tuple[Working, ...]
+    unchanged: tuple[Working, ...]
+    expects: tuple[Expect, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def produced(self) -> tuple[str, ...]:
+        """The versions that the commit will make."""
+        return tuple(working.next_version for working in self.changed)
+
+
+async def prepare(services: Services, entry: Entry, plan: Plan, feed: Feed) -> Prepared:
+    """Find and merge, without writing.
+
+    Raises:
+        RefusedMessage: the message belongs in quarantine.
+        StoreUnavailable, DeadlineExceeded: the record could not be searched now.
+    """
+    found = Resolution(services, feed)
+    await found.resolve(plan)
+    work = await _working(services, found)
+    warnings = [*plan.warnings]
+    for planned in plan.resources:
+        final = replace(planned, values=rewrite(planned.values, found.references))
+        at, warning = merge.precedence(planned.precedence, entry.received)
+        told = work[found.targets[planned.label].reference].say(final, feed.name, at)
+        warnings += [f"{planned.label}: {warning}"] if warning else []
+        warnings += told
+    changed = tuple(working for working in work.values() if working.changed)
+    _check(changed)
+    return Prepared(
+        changed,
+        tuple(working for working in work.values() if not working.changed),
+        tuple(expect for working in changed for expect in working.target.expects),
+        tuple(dict.fromkeys(warnings)),
+    )
+
+
+async def apply(
+    services: Services,
+    entry: Entry,
+    plan: Plan,
+    feed: Feed,
+    *,
+    finish: Callable[[Entry], Entry],
+    also: Callable[[Entry], list[RecordWrite]] = lambda _entry: [],
+) -> Entry:
+    """Apply the plan and return the message as it is now stored.
+
+    Args:
+        finish: puts the acknowledgement into the finished message.
+        also: further records for the same commit.
+
+    Raises:
+        RefusedMessage: it belongs in quarantine; nothing was written.
+        Conflict: others' commits came first :data:`TRIES` times; nothing was written.
+        StoreUnavailable, DeadlineExceeded: try again later; nothing was written.
+    """
+    for attempt in range(TRIES):
+        prepared = await prepare(services, entry, plan, feed)
+        done = finish(_finished(services, entry, plan, prepared))
+        try:
+            await _commit(services, entry, done, plan, prepared, also(done))
+        except (CommitConflict, VersionConflict):
+            await asyncio.sleep(random.random() * 0.002 * attempt)  # noqa: S311 - only a pause
+            continue
+        return replace(done, rev=entry.rev + 1)
+    raise Conflict(f"the record changed under this message {TRIES} times")
+
+
+def _finished(services: Services, entry: Entry, plan: Plan, prepared: Prepared) -> Entry:
+    return replace(
+        entry,
+        state="applied",
+        reason="",
+        problem="",
+        issues=(),
+        warnings=prepared.warnings,
+        unmapped=tuple(f"{row.table} {row.code}" for row in plan.unmapped),
+        produced=prepared.produced,
+        map_version=plan.map_version,
+        attempts=entry.attempts + 1,
+        updated=services.now(),
+    )
+
+
+async def _commit(
+    services: Services,
+    entry: Entry,
+    done: Entry,
+    plan: Plan,
+    prepared: Prepared,
+    also: list[RecordWrite],
+) -> None:
+    writes = [_write(services, working) for working in prepared.changed]
+    if writes:
+        made = provenance(
+            services.new_id(),
+            entry,
+            prepared.produced,
+            recorded=services.now(),
+            map_version=plan.map_version,
+        )
+        writes.append(to_write(made, base_url=services.base_url, method="POST", must_be_new=True))
+    records = [done.write(), explain_write(done, plan), *also]
+    for working in (*prepared.changed, *prepared.unchanged):
+        records += working.records()
+    outbox = [_outbox_row(done)] if writes else []
+    await services.store.commit(
+        writes, expect=_distinct(prepared.expects), records=records, outbox=outbox
+    )
+
+
+def _write(services: Services, working: Working) -> Write:
+    version = working.target.version
+    assert working.resource is not None
+    made = to_write(
+        working.resource,
+        base_url=services.base_url,
+        method="POST" if version is None else "PUT",
+        if_version=version.number if version is not None else None,
+        must_be_new=version is None,
+    )
+    if made.body is not None and f'"reference":"{PLAN}'.encode() in made.body.tail:
+        raise RefusedMessage(
+            "map-error", f"the map makes {working.target.type} refer to what it does not make"
+        )
+    return made
+
+
+async def _working(services: Services, found: Resolution) -> dict[str, Working]:
+    targets = {target.reference: target for target in found.targets.values()}
+    known = [ref for ref, target in targets.items() if target.version is not None]
+    kept = await asyncio.gather(*(services.store.get_record(OWNED, ref) for ref in known))
+    records = dict(zip(known, kept, strict=True))
+    work: dict[str, Working] = {}
+    for ref, target in targets.items():
+        record = records.get(ref)
+        work[ref] = Working(target, target.resource)
+        if record is not None:
+            work[ref].owned = ownership.load(record.value)
+            work[ref].rev, work[ref].stored = record.rev, record.value
+    return work
+
+
+def _check(changed: tuple[Working, ...]) -> None:
+    """Refuse the message when one of its resources would not be valid R4."""
+    issues = [
+        f"{working.target.type}: {issue.diagnostics} ({', '.join(issue.expression)})"
+        for working in changed
+        for issue in validate(working.resource)
+        if issue.severity in ("error", "fatal")
+    ]
+    if issues:
+        raise RefusedMessage("invalid-resource", issues[0], issues)
+
+
+def _distinct(expects: tuple[Expect, ...]) -> list[Expect]:
+    return list({expect.claim: expect for expect in expects}.values())
+
+
+def _outbox_row(done: Entry) -> OutboxWrite:
+    row = {"message": done.id, "feed": done.feed, "mode": done.mode, "written": done.produced}
+    return OutboxWrite(OUTBOX_TOPIC, orjson.dumps(row))

@@ -1,0 +1,171 @@
+"""Find what a plan's resources already are in the record.
+
+A planned resource states alternatives (``Identity.any_of``); their hits are united.  No hit makes a
+new resource, and the commit then expects that there still is none (``Expect``), so that two
+messages can never make one patient twice.  One hit updates it.  Several are a conflict.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mappings.feed import Feed
+from mappings.plan import Plan, PlannedResource
+from server.access.context import SYSTEM
+from server.feeds.overlay import disagreement
+from server.feeds.refused import Reason, RefusedMessage
+from server.fhir import json as fhir_json
+from server.fhir.errors import InvalidRequest, InvalidSearch
+from server.interactions.conditional import Condition, condition, found_by
+from server.interactions.services import Services
+from server.store.port import Expect, Version
+
+PLAN = "plan:"
+_MOST_HITS = 5  # of one alternative; two are a conflict already
+
+Alternative = tuple[str, tuple[tuple[str, str], ...]]  # type, criteria
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What one planned resource is: ``version`` and ``resource`` are ``None`` for a new one.
+
+    ``expects``: what its commit must expect, the alternatives that nothing matched.
+    """
+
+    type: str
+    id: str
+    version: Version | None
+    resource: dict[str, Any] | None
+    expects: tuple[Expect, ...]
+
+    @property
+    def reference(self) -> str:
+        """``Type/id``."""
+        return f"{self.type}/{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Sought:
+    """The alternatives of one planned resource, and what they matched."""
+
+    alternatives: tuple[Alternative, ...]
+    hits: Mapping[str, Version]
+    misses: tuple[Condition, ...]
+
+
+class Resolution:
+    """Resolves one plan; ``targets`` is by label."""
+
+    def __init__(self, services: Services, feed: Feed) -> None:
+        self.targets: dict[str, Target] = {}
+        self._services = services
+        self._feed = feed
+        self._new: dict[Alternative, Target] = {}
+
+    @property
+    def references(self) -> dict[str, str]:
+        """``plan:LABEL`` -> ``Type/id``."""
+        return {f"{PLAN}{label}": target.reference for label, target in self.targets.items()}
+
+    async def resolve(self, plan: Plan) -> None:
+        """Fill :attr:`targets`: first what depends on nothing, then what those identify.
+
+        Raises:
+            RefusedMessage: several matches, another person, or a map that cannot be followed.
+        """
+        left = list(plan.resources)
+        while left:
+            ready = [planned for planned in left if _needs(planned) <= self.targets.keys()]
+            if not ready:
+                labels = ", ".join(sorted(planned.label for planned in left))
+                raise RefusedMessage("map-error", f"the map identifies in a circle: {labels}")
+            found = await asyncio.gather(*(self._seek(planned) for planned in ready))
+            for planned, sought in zip(ready, found, strict=True):
+                self.targets[planned.label] = self._target(planned, sought)
+            left = [planned for planned in left if planned.label not in self.targets]
+
+    async def _seek(self, planned: PlannedResource) -> _Sought:
+        alternatives: list[Alternative] = []
+        hits: dict[str, Version] = {}
+        misses: list[Condition] = []
+        for criteria in planned.identity.any_of:
+            final = tuple((name, self._final(value)) for name, value in criteria)
+            alternatives.append((planned.type, final))
+            if any(self._is_new(value) for _, value in criteria):
+                continue  # nothing can refer to what does not exist yet
+            asked = self._condition(planned, final)
+            versions = await found_by(self._services, SYSTEM, asked, limit=_MOST_HITS)
+            hits |= {version.id: version for version in versions}
+            if not versions:
+                misses.append(asked)
+        return _Sought(tuple(alternatives), hits, tuple(misses))
+
+    def _condition(self, planned: PlannedResource, pairs: Sequence[tuple[str, str]]) -> Condition:
+        try:
+            return condition(self._services, SYSTEM, planned.type, pairs, where="identity")
+        except (InvalidSearch, InvalidRequest) as error:
+            told = f"the map identifies {planned.label} in a way that cannot be searched"
+            raise RefusedMessage("map-error", f"{told}: {error.diagnostics}") from error
+
+    def _target(self, planned: PlannedResource, sought: _Sought) -> Target:
+        expects = tuple(asked.expect(()) for asked in sought.misses)
+        found = {id_: (v, fhir_json.loads(v.body or b"{}")) for id_, v in sought.hits.items()}
+        if planned.type == "Patient" and found:
+            found = self._same_person(planned, found)
+        if len(found) > 1:
+            reason: Reason = (
+                "patient-conflict" if planned.type == "Patient" else "identity-conflict"
+            )
+            ids = ", ".join(sorted(f"{planned.type}/{id_}" for id_ in found))
+            raise RefusedMessage(
+                reason, f"the identifiers of {planned.label} belong to {len(found)} records: {ids}"
+            )
+        if found:
+            ((id_, (version, resource)),) = found.items()
+            return Target(planned.type, id_, version, resource, expects)
+        return self._made(planned, sought, expects)
+
+    def _made(
+        self, planned: PlannedResource, sought: _Sought, expects: tuple[Expect, ...]
+    ) -> Target:
+        """Return a new resource, the same one for equal alternatives within the plan."""
+        for alternative in sought.alternatives:
+            if alternative in self._new:
+                return self._new[alternative]
+        made = Target(planned.type, self._services.new_id(), None, None, expects)
+        self._new |= dict.fromkeys(sought.alternatives, made)
+        return made
+
+    def _same_person(
+        self, planned: PlannedResource, found: dict[str, tuple[Version, dict[str, Any]]]
+    ) -> dict[str, tuple[Version, dict[str, Any]]]:
+        """Leave out patients that cannot be this one, or refuse, as the feed wants it."""
+        others = {id_: disagreement(planned.values, had) for id_, (_, had) in found.items()}
+        clashes = {id_: why for id_, why in others.items() if why is not None}
+        if clashes and self._feed.on_conflict == "quarantine":
+            id_, why = min(clashes.items())
+            raise RefusedMessage(
+                "patient-overlay", f"an identifier is that of Patient/{id_}, but {why} disagree"
+            )
+        return {id_: pair for id_, pair in found.items() if id_ not in clashes}
+
+    def _final(self, value: str) -> str:
+        if not value.startswith(PLAN):
+            return value
+        return self.targets[value.removeprefix(PLAN)].reference
+
+    def _is_new(self, value: str) -> bool:
+        label = value.removeprefix(PLAN)
+        return value.startswith(PLAN) and self.targets[label].version is None
+
+
+def _needs(planned: PlannedResource) -> set[str]:
+    """Return the labels that an identity speaks of."""
+    return {
+        value.removeprefix(PLAN)
+        for criteria in planned.identity.any_of
+        for _, value in criteria
+        if value.startswith(PLAN)
+    }
