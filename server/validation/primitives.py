@@ -76,6 +76,11 @@ def is_string(value: Any) -> bool:
     )
 
 
+def is_xhtml(value: Any) -> bool:
+    """Tell whether it is text at all; what it holds is for ``xhtml.py`` to say."""
+    return type(value) is str and value != "" and not value.isspace()
+
+
 def is_code(value: Any) -> bool:
     """Tell whether it is words with one space between, none around."""
     if type(value) is not str:
@@ -155,6 +160,7 @@ PREDICATES: Final[Mapping[str, Predicate]] = MappingProxyType(
         "decimal": is_decimal,
         "string": is_string,
         "markdown": is_string,
+        "xhtml": is_xhtml,
         "code": is_code,
         "uri": is_uri,
         "url": is_uri,
@@ -209,7 +215,7 @@ def fault(type_: str, value: Any) -> tuple[IssueType, str]:
     if (isinstance(value, str) and expected is None) or (expected and type(value) is not str):
         wanted = _EXPECTED.get(type_, "text")
         return "structure", f"{type_} must be {wanted}, not a JSON {json_name(value)}"
-    if type_ in ("string", "markdown"):
+    if type_ in ("string", "markdown", "xhtml"):
         return _string_fault(str(value))
     return "value", f"not a {type_}: expected {_EXPECTED[type_]}"
 

@@ -88,7 +88,7 @@ def binding_codes(value_set: str) -> frozenset[str] | None:
 def _property(child: Child) -> Property:
     type_ = child.types[0] if child.types else ""
     many = child.max != 1
-    if type_ in PREDICATES or type_ == "xhtml":
+    if type_ in PREDICATES:
         mode = Mode.PRIMITIVES if many else Mode.PRIMITIVE
         return _make(mode, child, test=_test(child, type_), content="Element")
     if type_ == "Resource":
@@ -114,8 +114,6 @@ def _make(
 
 
 def _test(child: Child, type_: str) -> Predicate:
-    if type_ == "xhtml":
-        return is_string  # what it holds is looked at by ``xhtml.py``
     if child.binding == _CURRENCIES:
         return lambda value: type(value) is str and _currency(value) is not None
     codes = binding_codes(child.binding) if child.binding else None

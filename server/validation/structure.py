@@ -189,7 +189,7 @@ def _primitive(found: Property, value: Any, place: Place, report: Report) -> Non
         words = f"{value[:40]!r} is not a code of {found.child.binding}, which is required"
         report.add("code-invalid", words, place)
         return
-    code, words = fault("string" if type_ == "xhtml" else type_, value)
+    code, words = fault(type_, value)
     report.add(code, words, place)
 
 
