@@ -48,13 +48,13 @@ def wanted(raw: str, name: str) -> tuple[Comparator, float, float]:
 def half_of_last_digit(text: str) -> Decimal:
     """Return how far a number may be from what is meant by ``text``.
 
-    In the exponent form R4's own example is one digit finer: ``1e2`` is 95 to 105.
+    R4 reads ``1e2`` as 95 to 105, that is, as ``1.0e2``; so is every exponent form without a point.
 
-    >>> [str(half_of_last_digit(text)) for text in ("100", "100.00", "1e2")]
-    ['0.5', '0.005', '5']
+    >>> [str(half_of_last_digit(text)) for text in ("100", "100.00", "1e2", "5.40e-3")]
+    ['0.5', '0.005', '5', '0.000005']
     """
     exponent = int(Decimal(text).as_tuple().exponent)
-    finer = 2 if "e" in text.lower() else 1
+    finer = 2 if "e" in text.lower() and "." not in text else 1
     return Decimal(5).scaleb(exponent - finer)
 
 
