@@ -71,7 +71,7 @@ async def transaction(
     try:
         return await replanned(attempt, versions=True)
     except _Fault as fault:
-        entries.raise_all([fault.error], raw)
+        entries.raise_all(list(fault.errors), raw)
         raise
 
 
@@ -91,11 +91,11 @@ def check_entry(services: Services, access: AccessContext, entry: Entry) -> None
 
 
 class _Fault(Exception):  # noqa: N818 - it never leaves this module
-    """A fault of one entry that no new plan can mend, not even a ``VersionConflict``."""
+    """Faults of entries that no new plan can mend, not even a ``VersionConflict``."""
 
-    def __init__(self, error: FhirError) -> None:
-        super().__init__(error.diagnostics)
-        self.error = error
+    def __init__(self, *errors: FhirError) -> None:
+        super().__init__(errors[0].diagnostics)
+        self.errors = errors
 
 
 @dataclass(slots=True)
@@ -197,7 +197,9 @@ class _Plan:
                 self.relative.setdefault(parts[0], {})[f"{parts[1]}/{parts[2]}"] = name
 
     async def refer(self) -> None:
-        """Resolve the conditional references of all resources to be written."""
+        """Resolve the conditional references of all resources to be written, or name each fault."""
+        faults: list[FhirError] = []
+        failed: dict[str, FhirError] = {}
         for at, step in enumerate(self.steps):
             if step.unchanged or step.entry.method in ("DELETE", "PATCH"):
                 continue
@@ -205,10 +207,18 @@ class _Plan:
             base_url = self.services.base_url
             resource = step.entry.resource
             for where, text in entries.conditional_references(base_url, resource, root):
-                if text not in self.mapping:
-                    self.mapping[text] = await self._resolved(where, text)
+                if known := failed.get(text):
+                    faults.append(type(known)(known.diagnostics, expression=(where,)))
+                elif text not in self.mapping:
+                    try:
+                        self.mapping[text] = await self._resolved(where, text)
+                    except FhirError as error:
+                        failed[text] = error
+                        faults.append(error)
             if at % _BREATH == 0:
                 await anyio.lowlevel.checkpoint()
+        if faults:
+            raise _Fault(*faults)
 
     async def _resolved(self, where: str, text: str) -> str:
         reference = split_reference(text, self.services.base_url)
@@ -216,7 +226,7 @@ class _Plan:
         try:
             wanted = condition(self.services, self.access, reference.type or "", pairs, where=where)
         except FhirError as error:
-            raise _Fault(type(error)(error.diagnostics, expression=(where,))) from error
+            raise type(error)(error.diagnostics, expression=(where,)) from error
         found = await conditional.found_by(self.services, self.access, wanted)
         written = {step.ref for step in self.steps if step.ref is not None and not step.unchanged}
         hits = {(v.type, v.id) for v in found} - written
@@ -225,7 +235,7 @@ class _Plan:
         if len(hits) != 1:
             how_many = "nothing" if not hits else "more than one resource"
             told = f"the conditional reference matches {how_many}"
-            raise _Fault(InvalidRequest(told, expression=(where,)))
+            raise InvalidRequest(told, expression=(where,))
         return "/".join(hits.pop())
 
     def _matching_here(self, wanted: Condition) -> set[Ref]:
