@@ -40,7 +40,8 @@ def tellonce(data: Path, *, open_: bool = True) -> Iterator[Served]:
     """Run ``tellonce serve`` on any free ports with its store in ``data``."""
     command = [str(Path(sys.executable).with_name("tellonce")), "serve", "--port", "0"]
     command += ["--mllp-port", "0", "--data", str(data), *(["--open"] if open_ else [])]
-    with _run(command, rb"FHIR\s+http://[^:]+:(\d+)(/\S*)") as served:
+    wanted = rb"FHIR\s+http://[^:]+:(\d+)(/\S*)" + (b"" if open_ else rb".*?(tellonce_[\w-]+)\s")
+    with _run(command, wanted) as served:
         yield served
 
 
@@ -55,7 +56,7 @@ def echo() -> Iterator[Served]:
 def _run(command: list[str], address: bytes) -> Iterator[Served]:
     process = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
     try:
-        yield _announced(process, re.compile(address))
+        yield _announced(process, re.compile(address, re.DOTALL))
     finally:
         process.send_signal(signal.SIGTERM)
         try:
@@ -71,15 +72,9 @@ def _announced(process: "subprocess.Popen[bytes]", address: re.Pattern[bytes]) -
     said, until = b"", time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < until:
         said += process.stdout.read() or b""
-        # the address comes before the token, the token before what ends the announcement
         if (found := address.search(said)) and said.endswith(b"\n"):
-            token = re.search(rb"tellonce_[\w-]+", said)
-            return Served(
-                process.pid,
-                int(found[1]),
-                found[2].decode(),
-                token[0].decode() if token else None,
-            )
+            port, path, *token = found.groups()
+            return Served(process.pid, int(port), path.decode(), token[0].decode() if token else None)
         if process.poll() is not None:
             break
         time.sleep(0.005)

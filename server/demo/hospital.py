@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 NAME = "Westbruck General Hospital"
 AUTHORITY = "WBG"  # PID-3.4 of the medical record numbers
+MRN_SYSTEM = "https://westbruck.example/mrn"  # what maps/westbruck.yaml makes of it
 INSURANCE_AUTHORITY = "SVNR"  # PID-3.4 of the social insurance numbers
 ZONE = ZoneInfo("Europe/Vienna")
 DAY = date(2026, 3, 16)

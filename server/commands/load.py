@@ -1,0 +1,117 @@
+"""``tellonce load``: files into the record, of this machine or of a running server."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from server import app
+from server.commands.loading.loader import Advance, Loader, Report
+from server.commands.loading.sources import Source, UnreadableSource, sources
+from server.commands.loading.targets import HttpTarget, StoreTarget
+from server.commands.options import Data, StoreOption, errors, fail, refusals, settings_from
+from server.fhir.errors import InvalidRequest
+from server.settings import Settings
+
+TOLD_FAILURES = 50
+
+Paths = Annotated[list[Path], typer.Argument(help="Files or folders, in the order to be loaded.")]
+Url = Annotated[str | None, typer.Option(help="FHIR address of a running server.")]
+Token = Annotated[
+    str | None, typer.Option(envvar="TELLONCE_TOKEN", help="Its token; better in the environment.")
+]
+
+
+def load(
+    paths: Paths,
+    data: Data = None,
+    store: StoreOption = None,
+    url: Url = None,
+    token: Token = None,
+) -> None:
+    """Load Bundles, resources, NDJSON and HL7v2 files (.gz, .bz2 and .xz too), resuming by itself.
+
+    Without --url the record in the data folder is written, which no server may have open.
+    Exit code 1 when anything was not loaded.
+    """
+    settings = settings_from(data=data, store=store)
+    try:
+        found = sources(paths)
+        target = HttpTarget(url, token) if url else None
+    except (UnreadableSource, InvalidRequest) as error:
+        fail(str(error))
+    with refusals(), _progress(found) as advance:
+        if target is not None:
+            report = asyncio.run(_over_http(target, found, advance))
+        else:
+            report = asyncio.run(_into_store(settings, found, advance))
+    tell(report)
+    if report.failures:
+        raise typer.Exit(1)
+
+
+async def _over_http(target: HttpTarget, found: list[Source], advance: Advance) -> Report:
+    return await Loader(target, marks=None, receive=_no_feed, advance=advance).load(found)
+
+
+async def _no_feed(content: bytes) -> str | None:
+    return "HL7v2 goes to a running server over MLLP; without --url it can be loaded from files"
+
+
+async def _into_store(settings: Settings, found: list[Source], advance: Advance) -> Report:
+    base_url = app.base_url_of(settings, settings.port)
+    store = app.open_store(settings, base_url)
+    try:
+        services = await app.services_of(settings, store, base_url)
+        receive = _no_feed
+        return await Loader(
+            StoreTarget(services), marks=store, receive=receive, advance=advance
+        ).load(found)
+    finally:
+        await store.close()
+
+
+def tell(report: Report) -> None:
+    """Print what was loaded, what was there before, and what failed and why."""
+    console = Console(highlight=False, soft_wrap=True)
+    parts = [f"{report.resources:,} resources"]
+    if report.messages:
+        parts.append(f"{report.messages:,} HL7v2 messages")
+    console.print(f"loaded {' and '.join(parts)} from {report.files:,} files")
+    if report.before:
+        console.print(f"left out {report.before:,} parts: an earlier load has stored them")
+    for failure in report.failures[:TOLD_FAILURES]:
+        errors.print(f"not loaded: {failure}", markup=False)
+    if len(report.failures) > TOLD_FAILURES:
+        errors.print(f"and {len(report.failures) - TOLD_FAILURES:,} more were not loaded")
+
+
+@contextmanager
+def _progress(found: list[Source]) -> Iterator[Advance]:
+    """Show a bar over the bytes of all files; nothing when stderr is no terminal."""
+    columns = (BarColumn(), TaskProgressColumn(), DownloadColumn(), TimeRemainingColumn())
+    bar = Progress(
+        TextColumn("{task.description}"), *columns, console=errors, disable=not errors.is_terminal
+    )
+    with bar:
+        task = bar.add_task("loading", total=sum(source.size_bytes for source in found))
+        read: dict[Path, int] = {}
+
+        def advance(source: Source, read_bytes: int) -> None:
+            # a file that is tried again does not count twice
+            read[source.path] = max(read.get(source.path, 0), read_bytes)
+            bar.update(task, completed=sum(read.values()), description=source.path.name)
+
+        yield advance

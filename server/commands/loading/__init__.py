@@ -1,0 +1,1 @@
+"""What ``tellonce load`` does: find files, cut them into parts, store each part once."""

@@ -1,0 +1,109 @@
+"""What the demo shows when the day is in the record, asked of the server's own public API."""
+
+import asyncio
+import http.client
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from rich.console import Console
+from rich.table import Table
+
+from server.demo.hospital import MRN_SYSTEM
+from server.demo.patients import SHOWN, patients
+from server.feeds.inbox import Entry
+
+# What admissions and results are made into; the demo counts these.
+TYPES = (
+    "Patient", "RelatedPerson", "Encounter", "Condition", "AllergyIntolerance", "Observation",
+    "DiagnosticReport", "ServiceRequest", "Specimen", "Coverage", "Account", "Organization",
+    "Practitioner", "PractitionerRole", "Location", "Provenance",
+)  # fmt: skip
+_TIMEOUT_S = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What the day came to.
+
+    ``states`` are the inbox's states with their counts; ``types`` the live resources by type;
+    ``quarantined`` the messages in quarantine; ``patient_url`` is of the patient to look at,
+    ``None`` when that patient is not there.
+    """
+
+    states: Mapping[str, int]
+    types: Mapping[str, int]
+    quarantined: tuple[Entry, ...]
+    patient_url: str | None
+
+
+class Api:
+    """The FHIR API of the running server, with a token."""
+
+    def __init__(self, base_url: str, token: str | None) -> None:
+        parts = urlsplit(base_url)
+        self.base_url = base_url
+        self._address = (parts.hostname or "", parts.port)
+        self._path = parts.path
+        self._headers = {"Accept": "application/fhir+json"}
+        if token:
+            self._headers["Authorization"] = f"Bearer {token}"
+
+    async def get(self, path: str) -> dict[str, Any]:
+        """Return the JSON at ``path`` below the base; raises ``OSError`` when there is none."""
+        return await asyncio.to_thread(self._get, path)
+
+    def _get(self, path: str) -> dict[str, Any]:
+        connection = http.client.HTTPConnection(*self._address, timeout=_TIMEOUT_S)
+        try:
+            connection.request("GET", f"{self._path}/{path}", headers=self._headers)
+            answer = connection.getresponse()
+            body = answer.read()
+        except http.client.HTTPException as error:
+            raise OSError(f"GET {path}: {error}") from error
+        finally:
+            connection.close()
+        if answer.status != 200:
+            raise OSError(f"GET {path}: {answer.status}")
+        return dict(json.loads(body))
+
+
+async def summarise(api: Api, states: Mapping[str, int], quarantined: tuple[Entry, ...]) -> Summary:
+    """Return what is in the record; ``states`` and ``quarantined`` are of the inbox."""
+    counts = {type_: (await api.get(f"{type_}?_summary=count"))["total"] for type_ in TYPES}
+    identifier = quote(f"{MRN_SYSTEM}|{patients()[SHOWN].mrn}", safe="")
+    found = (await api.get(f"Patient?identifier={identifier}")).get("entry", [])
+    url = f"{api.base_url}/Patient/{found[0]['resource']['id']}" if found else None
+    return Summary(states, {t: n for t, n in counts.items() if n}, quarantined, url)
+
+
+def show(console: Console, made: Summary, token: str | None) -> None:
+    """Print the summary, and what to try."""
+    table = Table("resource", "in the record", title="What the day's messages became")
+    table.columns[1].justify = "right"
+    for type_, count in made.types.items():
+        table.add_row(type_, f"{count:,}")
+    console.print(table)
+    told = ", ".join(f"{count} {state}" for state, count in sorted(made.states.items()))
+    console.print(f"messages in: {sum(made.states.values())} ({told})")
+    for entry in made.quarantined:
+        what = entry.type or "a message without a type"
+        console.print(
+            f"  in quarantine: {what} of {entry.sender or 'an unknown sender'}: "
+            f"{entry.reason}: {entry.problem}",
+            markup=False,
+        )
+    if made.patient_url is None:
+        return
+    person = patients()[SHOWN]
+    console.print(
+        f"\n{person.given} {person.family} was in emergency, in radiology and on a ward, "
+        "and has results of the laboratory:",
+        markup=False,
+    )
+    console.print(f"  {made.patient_url}", markup=False)
+    console.print("\nTry:", markup=False)
+    bearer = f"-H 'Authorization: Bearer {token}' " if token else ""
+    console.print(f"  curl {bearer}'{made.patient_url}/$everything?_count=200'", markup=False)
