@@ -38,7 +38,6 @@ class Found:
 
     path: str
     search: Search
-    pairs: tuple[tuple[str, str], ...]
     matches: tuple[Version, ...]
     included: tuple[Version, ...] = ()
     total: int | None = None
@@ -76,12 +75,12 @@ async def search(
         Forbidden: the caller may not search any of the types.
         DeadlineExceeded: it would take too long.
     """
-    cursor, asked = _take(pairs, CURSOR)
-    wanted, used = parsed(services, access, type_, asked, compartment=compartment, strict=strict)
+    cursor, asked = _take_cursor(pairs)
+    wanted = parsed(services, access, type_, asked, compartment=compartment, strict=strict)
     path = "/".join(part for part in (compartment, type_ or ("*" if compartment else "")) if part)
     context = f"{access.identity}\n{_fingerprint(wanted, path)}"
     place = _opened(services, cursor, context) if cursor is not None else _Place()
-    found = Found(path, wanted, used, (), cursor=cursor)
+    found = Found(path, wanted, (), cursor=cursor)
     if wanted.summary == "count" or wanted.count == 0:
         return replace(found, total=await _count(services, access, wanted), next=None)
     if place.held:
@@ -97,28 +96,26 @@ def parsed(
     *,
     compartment: str | None = None,
     strict: bool = False,
-) -> tuple[Search, tuple[tuple[str, str], ...]]:
-    """Return the search that the parameters ask for, and the parameters as understood."""
-    types, kept, own = _types(type_, pairs, compartment)
-    allowed = tuple(t for t in types if access.covering(t, "search"))
-    if not allowed:
-        if type_ is not None:
-            rights.demand(access, "search", type_)
-        raise Forbidden("this token does not allow search of any of these types")
+) -> Search:
+    """Return the search that the parameters ask for, within the compartment; errors as above."""
     policy = services.policy
     wanted = parse_search(
-        types[0] if len(types) == 1 else types,
-        kept,
+        (type_,) if type_ is not None else _types(compartment),
+        pairs,
         base_url=services.base_url,
         default_count=policy.default_page,
         max_count=policy.max_page,
         strict=strict,
     )
+    if not any(access.covering(searched, "search") for searched in wanted.query.types):
+        if type_ is not None:
+            rights.demand(access, "search", type_)
+        raise Forbidden("this token does not allow search of any of these types")
     if compartment is not None:
         member = HasKey((compartment_key(compartment),))
         query = replace(wanted.query, where=AllOf((member, wanted.query.where)))
         wanted = replace(wanted, query=query)
-    return wanted, (*own, *wanted.used)
+    return wanted
 
 
 async def _page(
@@ -196,32 +193,21 @@ async def _count(services: Services, access: AccessContext, wanted: Search) -> i
     return await services.store.count(access, wanted.query, deadline_s=services.policy.deadline_s)
 
 
-def _types(
-    type_: str | None, pairs: Pairs, compartment: str | None
-) -> tuple[tuple[str, ...], Pairs, tuple[tuple[str, str], ...]]:
-    """Return the types to search, the parameters left to parse, and those used for this."""
-    if type_ is not None:
-        return (type_,), pairs, ()
-    named, kept = _take(pairs, "_type")
-    if named is not None:
-        types = tuple(dict.fromkeys(named.split(",")))
-        unknown = [t for t in types if t not in definitions.resource_types()]
-        if unknown:
-            raise InvalidSearch(f"_type: R4 has no {unknown[0]!r}", expression=("_type",))
-        return types, kept, (("_type", named),)
-    if compartment is not None:
-        own = compartment.partition("/")[0]
-        return tuple(sorted({own, *definitions.compartments()[own]})), kept, ()
-    return tuple(sorted(definitions.resource_types())), kept, ()
+def _types(compartment: str | None) -> tuple[str, ...]:
+    """Return all types, or those that can be in the compartment, with the one that it is of."""
+    if compartment is None:
+        return tuple(sorted(definitions.resource_types()))
+    own = compartment.partition("/")[0]
+    return tuple(sorted({own, *definitions.compartments()[own]}))
 
 
-def _take(pairs: Pairs, name: str) -> tuple[str | None, Pairs]:
-    values = [value for key, value in pairs if key == name]
+def _take_cursor(pairs: Pairs) -> tuple[str | None, Pairs]:
+    values = [value for name, value in pairs if name == CURSOR]
     if not values:
         return None, pairs
     if len(values) > 1:
-        raise InvalidSearch(f"{name} was given {len(values)} times", expression=(name,))
-    return values[0], [pair for pair in pairs if pair[0] != name]
+        raise InvalidSearch(f"{CURSOR} was given {len(values)} times", expression=(CURSOR,))
+    return values[0], [pair for pair in pairs if pair[0] != CURSOR]
 
 
 def _fingerprint(wanted: Search, path: str) -> str:

@@ -14,9 +14,9 @@ from server.store.port import Version
 def searchset(base_url: str, found: Found) -> bytes:
     """Return the Bundle of a page: matches, then includes, then what was not understood."""
     wanted = found.search
-    links = [("self", page_url(base_url, found.path, found.pairs, found.cursor))]
+    links = [("self", page_url(base_url, found.path, wanted.used, found.cursor))]
     if found.next is not None:
-        links.append(("next", page_url(base_url, found.path, found.pairs, found.next)))
+        links.append(("next", page_url(base_url, found.path, wanted.used, found.next)))
     entries = [
         *_entries(base_url, found.matches, b"match", wanted),
         *_entries(base_url, found.included, b"include", wanted),

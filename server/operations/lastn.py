@@ -33,7 +33,7 @@ async def run(call: Call) -> bytes:
     if most < 1:
         raise InvalidParameter("max is at least 1", expression=("max",))
     services = call.services
-    wanted, used = parsed(services, call.access, "Observation", call.pairs, strict=True)
+    wanted = parsed(services, call.access, "Observation", call.pairs, strict=True)
     kinds: list[_Kind] = []
     after: tuple[Scalar, ...] | None = None
     looked_at = 0
@@ -52,7 +52,7 @@ async def run(call: Call) -> bytes:
         if after is None:
             break
     found = [version for kind in kinds for _, version in kind.latest]
-    pairs = [("max", str(most)), *((n, v) for n, v in used if n != "_count")]
+    pairs = [("max", str(most)), *((n, v) for n, v in wanted.used if n != "_count")]
     link = page_url(services.base_url, "Observation/$lastn", pairs)
     entries = [entry(services.base_url, v, b"match", v.body or b"{}") for v in found]
     return bundle("searchset", total=len(found), links=[("self", link)], entries=entries)

@@ -1,0 +1,133 @@
+"""The CapabilityStatement, made from the definitions, the operations and the server's own rules.
+
+R4 capabilitystatement.html.  It says what is true: nothing in it is written by hand twice.
+"""
+
+from collections.abc import Callable, Mapping
+from hashlib import blake2b
+from typing import Any
+
+from server.fhir import definitions
+from server.fhir import json as fhir_json
+from server.fhir.dates import instant_text
+from server.interactions.services import Services
+from server.operations.registry import Operation, Registry
+from server.search.criteria import common_parameter
+
+_TYPE_INTERACTIONS = (
+    "read", "vread", "update", "patch", "delete",
+    "history-instance", "history-type", "create", "search-type",
+)  # fmt: skip
+_SYSTEM_INTERACTIONS = ("transaction", "batch", "search-system", "history-system")
+
+
+def capability(
+    services: Services, registry: Registry, *, version: str, secured: bool, cors: bool
+) -> Callable[[], tuple[bytes, bytes]]:
+    """Return a function that returns the JSON and its ETag, made when first asked for.
+
+    ``secured``: tokens are demanded.  The ``date`` is the time of this call: that of the start.
+    """
+    date = instant_text(services.now())
+    made: list[tuple[bytes, bytes]] = []
+
+    def once() -> tuple[bytes, bytes]:
+        if not made:
+            statement = _statement(services, registry, version, date, secured, cors)
+            body = fhir_json.dumps(statement)
+            made.append((body, b'"%b"' % blake2b(body, digest_size=12).hexdigest().encode()))
+        return made[0]
+
+    return once
+
+
+def _statement(
+    services: Services, registry: Registry, version: str, date: str, secured: bool, cors: bool
+) -> dict[str, Any]:
+    return {
+        "resourceType": "CapabilityStatement",
+        "status": "active",
+        "date": date,
+        "kind": "instance",
+        "software": {"name": "Tellonce", "version": version},
+        "implementation": {
+            "description": "Tellonce, the record that a patient tells once",
+            "url": services.base_url,
+        },
+        "fhirVersion": "4.0.1",
+        "format": ["application/fhir+json", "json"],
+        "patchFormat": ["application/json-patch+json"],
+        "rest": [
+            {
+                "mode": "server",
+                "security": _security(secured, cors),
+                "resource": [
+                    _resource(services, registry, type_)
+                    for type_ in sorted(definitions.resource_types())
+                ],
+                "interaction": [{"code": code} for code in _SYSTEM_INTERACTIONS],
+                "searchParam": _parameters(tuple(sorted(definitions.resource_types()))),
+                **_operations(registry.of_system()),
+            }
+        ],
+    }
+
+
+def _security(secured: bool, cors: bool) -> dict[str, Any]:
+    told = (
+        "Every request but this one needs a token: Authorization: Bearer ..."
+        if secured
+        else "No tokens are asked for; the server is bound to its own machine."
+    )
+    return {"cors": cors, "description": told}
+
+
+def _resource(services: Services, registry: Registry, type_: str) -> dict[str, Any]:
+    parameters = _parameters((type_,))
+    includes = [f"{type_}:{p['name']}" for p in parameters if p["type"] == "reference"]
+    return {
+        "type": type_,
+        "profile": f"http://hl7.org/fhir/StructureDefinition/{type_}",
+        "interaction": [{"code": code} for code in _TYPE_INTERACTIONS],
+        "versioning": "versioned",
+        "readHistory": True,
+        "updateCreate": services.policy.update_creates,
+        "conditionalCreate": True,
+        "conditionalRead": "full-support",
+        "conditionalUpdate": True,
+        "conditionalDelete": services.policy.conditional_delete,
+        "referencePolicy": ["literal", "logical", "local"],
+        **({"searchInclude": includes} if includes else {}),
+        **({"searchRevInclude": found} if (found := list(_reverse().get(type_, ()))) else {}),
+        "searchParam": parameters,
+        **_operations(registry.of_type(type_)),
+    }
+
+
+def _parameters(types: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Return the search parameters that work: those that the search itself would take."""
+    known: Mapping[str, definitions.SearchParameter] = definitions.search_parameters(types[0])
+    return [
+        {"name": code, "definition": parameter.url, "type": parameter.type}
+        for code, parameter in sorted(known.items())
+        if common_parameter(types, code) is not None
+    ]
+
+
+def _reverse() -> Mapping[str, tuple[str, ...]]:
+    """Return for each type the includes that lead to it."""
+    made: dict[str, list[str]] = {}
+    for source in sorted(definitions.resource_types()):
+        for code, parameter in sorted(definitions.search_parameters(source).items()):
+            if parameter.type == "reference" and common_parameter((source,), code) is not None:
+                for target in parameter.target:
+                    made.setdefault(target, []).append(f"{source}:{code}")
+    return {target: tuple(found) for target, found in made.items()}
+
+
+def _operations(operations: list[Operation]) -> dict[str, Any]:
+    listed = [
+        {"name": op.code, "definition": op.definition, "documentation": op.documentation}
+        for op in operations
+    ]
+    return {"operation": listed} if listed else {}

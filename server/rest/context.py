@@ -1,0 +1,20 @@
+"""What every handler is given."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from server.interactions.services import Services
+from server.operations.registry import Registry
+from server.rest.body import Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One server.  ``capability`` returns the CapabilityStatement and its strong ETag, made once;
+    ``on_bug`` is told of exceptions that a batch answers entry by entry."""
+
+    services: Services
+    registry: Registry
+    limits: Limits
+    capability: Callable[[], tuple[bytes, bytes]]
+    on_bug: Callable[[BaseException], None]

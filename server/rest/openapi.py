@@ -1,0 +1,110 @@
+"""The FHIR routes as OpenAPI paths, from the same table that answers them.
+
+The composition root merges them into the document of the FastAPI application.
+"""
+
+from typing import Any
+
+from server.operations.registry import Operation, Param, Registry
+from server.rest.routes import PUBLIC, ROUTES
+
+_WORDS = {
+    "/": {"GET": "Search all types", "POST": "Run a batch or transaction Bundle"},
+    "/metadata": {"GET": "CapabilityStatement"},
+    "/_history": {"GET": "History of the whole record"},
+    "/_search": {"POST": "Search all types, by form"},
+    "/{type}": {
+        "GET": "Search a type",
+        "POST": "Create; with If-None-Exist, conditionally",
+        "PUT": "Conditional update",
+        "PATCH": "Conditional patch",
+        "DELETE": "Conditional delete",
+    },
+    "/{type}/_search": {"POST": "Search a type, by form"},
+    "/{type}/_history": {"GET": "History of a type"},
+    "/{type}/{id}": {
+        "GET": "Read",
+        "PUT": "Update, or create under this id",
+        "PATCH": "Patch (JSON Patch)",
+        "DELETE": "Delete, where the operator allows it",
+    },
+    "/{type}/{id}/_history": {"GET": "History of a resource"},
+    "/{type}/{id}/_history/{vid}": {"GET": "Read a version"},
+    "/{type}/{id}/{member}": {"GET": "Search a compartment; * is every type of it"},
+    "/{type}/{id}/{member}/_search": {"POST": "Search a compartment, by form"},
+}
+_BODY_METHODS = ("POST", "PUT", "PATCH")
+
+
+def paths(registry: Registry, prefix: str = "/fhir") -> dict[str, Any]:
+    """Return ``paths`` of an OpenAPI 3.1 document."""
+    made: dict[str, Any] = {}
+    for route, methods in ROUTES.items():
+        if "{operation}" in route:
+            continue
+        address = prefix if route == "/" else prefix + route
+        made[address] = {
+            method.lower(): _operation(route, method, _WORDS[route][method]) for method in methods
+        }
+    for operation in registry.operations:
+        for address, item in _of_operation(operation, prefix):
+            made[address] = item
+    return made
+
+
+def _operation(route: str, method: str, summary: str) -> dict[str, Any]:
+    names = [part[1:-1] for part in route.split("/") if part.startswith("{")]
+    described: dict[str, Any] = {
+        "tags": ["FHIR"],
+        "summary": summary,
+        "parameters": [_in_path(name) for name in names],
+        "responses": {
+            "200": {"description": "A FHIR resource", "content": _CONTENT},
+            "default": {"description": "An OperationOutcome", "content": _CONTENT},
+        },
+    }
+    if method in _BODY_METHODS:
+        type_ = "application/fhir+json"
+        if "_search" in route:
+            type_ = "application/x-www-form-urlencoded"
+        if method == "PATCH":
+            type_ = "application/json-patch+json"
+        described["requestBody"] = {"content": {type_: {"schema": {}}}}
+    if route in PUBLIC:
+        described["security"] = []
+    return described
+
+
+def _of_operation(operation: Operation, prefix: str) -> list[tuple[str, dict[str, Any]]]:
+    before = {"system": "", "type": "/{type}", "instance": "/{type}/{id}"}
+    found = []
+    for level in operation.levels:
+        for type_ in operation.types or ("{type}",):
+            route = before[level].replace("{type}", type_) + f"/${operation.code}"
+            item = {"post": _operation(route, "POST", operation.documentation)}
+            if not operation.affects_state:
+                item["get"] = _operation(route, "GET", operation.documentation)
+                item["get"]["parameters"] += [
+                    _in_query(param)
+                    for param in operation.params
+                    if param.type not in ("Resource", "Meta")
+                ]
+            found.append((prefix + route, item))
+    return found
+
+
+_CONTENT: dict[str, Any] = {"application/fhir+json": {"schema": {"type": "object"}}}
+
+
+def _in_path(name: str) -> dict[str, Any]:
+    return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+
+
+def _in_query(param: Param) -> dict[str, Any]:
+    return {
+        "name": param.name,
+        "in": "query",
+        "required": param.required,
+        "description": param.documentation,
+        "schema": {"type": "integer" if param.type == "integer" else "string"},
+    }
