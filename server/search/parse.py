@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from server.fhir import definitions
 from server.fhir.errors import InvalidSearch
 from server.search import criteria, result_parameters
+from server.search.parameters import NOT_INDEXED
 from server.search.query import EVERYTHING, AllOf, Include, Predicate, Query, Reported, Search
 from server.search.value import refused, unsupported
 
@@ -64,7 +65,9 @@ def parse_search(
     once = _once(pairs)
     reading = _Reading(_narrowed(named, once), base_url)
     for name, text in pairs:
-        if name not in _ABOUT_FORMAT and name not in _ONCE:
+        if name in _ONCE and text == "":
+            reading.reported.append(Reported(name, "it has no value"))
+        elif name not in _ABOUT_FORMAT and name not in _ONCE:
             _read(reading, name, text)
     if strict and reading.reported:
         raise _unknown(reading.reported)
@@ -86,7 +89,7 @@ def _is_text(text: str) -> bool:
 
 
 def _once(pairs: Pairs) -> dict[str, str]:
-    """Return the parameters that may be given once; an empty value is as none."""
+    """Return the parameters that may be given once; an empty value counts as not given."""
     found: dict[str, str] = {}
     for name, text in pairs:
         if name in _ONCE and text:
@@ -137,12 +140,15 @@ def _read(reading: _Reading, name: str, text: str) -> None:
 
 def _report(reading: _Reading, name: str, code: str) -> None:
     """Report a name that is not known; what R4 has but is not indexed is refused instead."""
-    for type_ in reading.types:
-        known = definitions.search_parameters(type_).get(code)
-        if known is not None and len(reading.types) == 1:
-            raise unsupported(name, f"{known.type} parameters are not supported yet")
-    whose = reading.types[0] if len(reading.types) == 1 else "not every type searched"
-    reading.reported.append(Reported(name, f"{whose} has no such search parameter"))
+    everywhere = [definitions.search_parameters(type_).get(code) for type_ in reading.types]
+    known = everywhere[0] if None not in everywhere else None
+    if known is not None and known.type in NOT_INDEXED:
+        raise unsupported(name, f"{known.type} parameters are not supported yet")
+    if len(reading.types) == 1:
+        why = f"{reading.types[0]} has no such search parameter"
+    else:
+        why = "not every type searched has such a search parameter"
+    reading.reported.append(Reported(name, why))
 
 
 def _read_include(reading: _Reading, name: str, text: str) -> None:

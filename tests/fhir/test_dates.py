@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from server.fhir.dates import DAY, InvalidDate, http_date, instant_text, interval
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LAST = datetime(9999, 12, 31, tzinfo=UTC).replace(tzinfo=None)
 
 
 def us(*parts: int) -> int:
@@ -73,7 +74,7 @@ def test_a_zone_counts_for_texts_without_an_offset_only() -> None:
     assert interval("9999-12-31", new_york)[1] == us(9999, 12, 31, 5) + DAY
 
 
-@given(st.datetimes(min_value=datetime(1, 1, 1), max_value=datetime(9999, 12, 31)))
+@given(st.datetimes(max_value=LAST))
 def test_an_instant_reads_back_as_itself(moment: datetime) -> None:
     at = (moment.replace(tzinfo=UTC) - EPOCH) // timedelta(milliseconds=1) * 1000
     assert interval(instant_text(at)) == (at, at + 1000)

@@ -49,8 +49,12 @@ def test_values_come_with_their_type(expression: str, found: list[tuple[str, Any
 
 @pytest.mark.parametrize(
     ("deceased", "told"),
-    [({}, False), ({"deceasedBoolean": False}, False), ({"deceasedBoolean": True}, True)]
-    + [({"deceasedDateTime": "2015-01-01"}, True)],
+    [
+        ({}, False),
+        ({"deceasedBoolean": False}, False),
+        ({"deceasedBoolean": True}, True),
+        ({"deceasedDateTime": "2015-01-01"}, True),
+    ],
 )
 def test_deceased_is_told_by_a_flag_or_a_date(deceased: dict[str, Any], told: bool) -> None:
     expression = definitions.search_parameters("Patient")["deceased"].expression

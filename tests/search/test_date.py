@@ -47,8 +47,14 @@ def test_prefixes_compare_intervals(finds: Any, asked: str, stored: str, found: 
 
 @pytest.mark.parametrize(
     ("asked", "found"),
-    [("ge2013-03-14", True), ("sa2013-03-14", False), ("eb2013-03-14", False)]
-    + [("le2013-01-20", False), ("gt2050", True), ("eq2013", False)],
+    [
+        ("ge2013-03-14", True),
+        ("sa2013-03-14", False),
+        ("eb2013-03-14", False),
+        ("le2013-01-20", False),
+        ("gt2050", True),
+        ("eq2013", False),
+    ],
 )
 def test_a_period_without_an_end_goes_on(finds: Any, asked: str, found: bool) -> None:
     stored = observation(effectivePeriod={"start": "2013-01-21"})
@@ -79,8 +85,14 @@ def test_two_criteria_may_be_met_by_two_values(finds: Any) -> None:
 
 @pytest.mark.parametrize(
     ("asked", "found"),
-    [("2026-01-02", True), ("gt2026-01-02", False), ("lt2026-01-02T03:04:05.001Z", True)]
-    + [("2026-01-02T03:04:05Z", True), ("2020,2026", True), ("ne2026", False)],
+    [
+        ("2026-01-02", True),
+        ("gt2026-01-02", False),
+        ("lt2026-01-02T03:04:05.001Z", True),
+        ("2026-01-02T03:04:05Z", True),
+        ("2020,2026", True),
+        ("ne2026", False),
+    ],
 )
 def test_the_last_update_is_a_moment(finds: Any, asked: str, found: bool) -> None:
     assert finds(f"_lastUpdated={asked}", observation()) is found

@@ -89,8 +89,12 @@ def test_a_canonical_is_found_with_and_without_its_version(
 
 @pytest.mark.parametrize(
     ("asked", "found"),
-    [("http://x.test/a", True), ("http://x.test/", False), ("HTTP://x.test/a", False)]
-    + [("http://x.test/b,http://x.test/a", True)],
+    [
+        ("http://x.test/a", True),
+        ("http://x.test/", False),
+        ("HTTP://x.test/a", False),
+        ("http://x.test/b,http://x.test/a", True),
+    ],
 )
 def test_a_uri_is_compared_as_a_whole(finds: Any, asked: str, found: bool) -> None:
     value_set = {"resourceType": "ValueSet", "id": "a", "url": "http://x.test/a"}

@@ -1,0 +1,190 @@
+"""Resource to index rows, against the alphabet of ``search.rows``."""
+
+import tarfile
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from server.fhir import definitions
+from server.fhir import json as fhir_json
+from server.fhir.fhirpath.branches import Field
+from server.search import parameters
+from server.search.clinical import CLINICAL_PARAM
+from server.search.extract import compartments, index_rows, targets
+from server.search.rows import hash64, param_hash
+
+BASE_URL = "http://me.test/fhir"
+NOON = 1577880000000000  # 2020-01-01T12:00:00Z
+
+WEIGHT: dict[str, Any] = {
+    "resourceType": "Observation",
+    "id": "w",
+    "status": "final",
+    "code": {"coding": [{"system": "http://loinc.org", "code": "29463-7"}], "text": "Weight"},
+    "subject": {"reference": f"{BASE_URL}/Patient/p/_history/3"},
+    "focus": [{"reference": "Patient/focused"}],
+    "effectiveDateTime": "2020-01-01T12:00:00Z",
+    "valueQuantity": {
+        "value": Decimal("70.5"),
+        "unit": "kilo",
+        "system": "http://unitsofmeasure.org",
+        "code": "kg",
+    },
+}
+
+
+def test_every_key_of_an_observation_is_of_the_alphabet() -> None:
+    code = ["c|29463-7", "s|http://loinc.org|29463-7", "y|http://loinc.org", "?"]
+    person = ["r|Patient/p", "i|p", "v|Patient/p/_history/3", "?"]
+    status = "http://hl7.org/fhir/observation-status"
+    expected = [
+        "Observation",
+        *[f"Observation|code|{tail}" for tail in code],
+        *[f"Observation|combo-code|{tail}" for tail in code],
+        *[f"Observation|subject|{tail}" for tail in person],
+        *[f"Observation|patient|{tail}" for tail in person],
+        *[f"Observation|focus|{tail}" for tail in ("r|Patient/focused", "i|focused", "?")],
+        *[f"Observation|status|{t}" for t in ("c|final", "s||final", "?")],
+        *[f"Observation|status|{t}" for t in (f"s|{status}|final", f"y|{status}")],
+        "Observation|date|?",
+        "Observation|value-quantity|?",
+        "Observation|combo-value-quantity|?",
+        "compartment|Patient/p",
+    ]
+    rows = index_rows(WEIGHT, BASE_URL)
+    assert rows.keys == {hash64(key) for key in expected}
+
+
+def test_rows_of_dates_and_quantities() -> None:
+    rows = index_rows(WEIGHT, BASE_URL)
+    assert rows.date == NOON
+    assert rows.dates == ((param_hash("Observation", "date"), NOON, NOON + 1_000_000),)
+    units = {"", "http://unitsofmeasure.org|kg", "|kg", "|kilo"}
+    assert set(rows.numbers) == {
+        (param_hash("Observation", param), 70.5, 70.50000000000001, hash64(unit))
+        for param in ("value-quantity", "combo-value-quantity")
+        for unit in units
+    }
+    assert rows.strings == ()
+
+
+def test_rows_of_names() -> None:
+    patient = {"resourceType": "Patient", "id": "a", "name": [{"family": "Müller"}]}
+    rows = index_rows(patient)
+    named = {param_hash("Patient", param) for param in ("family", "name", "phonetic")}
+    assert set(rows.strings) == {(param, "muller") for param in named}
+    assert hash64("Patient|name|x|Müller") in rows.keys
+    assert hash64("compartment|Patient/a") in rows.keys
+
+
+def test_a_value_twice_is_one_row() -> None:
+    name = {"family": "A", "text": "A"}
+    rows = index_rows({"resourceType": "Patient", "id": "a", "name": [name, name]})
+    assert len(rows.strings) == len(set(rows.strings)) == 3
+
+
+def test_compartments_are_entered_by_the_parameters_of_their_definition() -> None:
+    observation = {
+        **WEIGHT,
+        "performer": [{"reference": "Practitioner/d"}, {"reference": "http://else.test/Patient/y"}],
+        "encounter": {"reference": "Encounter/e"},
+        "device": {"reference": "Device/m"},
+    }
+    expected = ("Device/m", "Encounter/e", "Patient/p", "Practitioner/d")
+    assert compartments(observation, BASE_URL) == expected
+    keys = index_rows(observation, BASE_URL).keys
+    assert {hash64(f"compartment|{one}") for one in expected} <= keys
+    assert hash64("compartment|Patient/focused") not in keys
+
+
+def test_a_patient_is_in_its_own_compartment_and_in_those_it_links_to() -> None:
+    link = [{"other": {"reference": "Patient/b"}, "type": "refer"}]
+    assert compartments({"resourceType": "Patient", "id": "a", "link": link}) == (
+        "Patient/a",
+        "Patient/b",
+    )
+
+
+def test_targets_are_local_references() -> None:
+    provenance = {
+        "resourceType": "Provenance",
+        "id": "a",
+        "target": [
+            {"reference": "Observation/o"},
+            {"reference": f"{BASE_URL}/Patient/p/_history/1"},
+            {"reference": "http://else.test/Patient/y"},
+            {"display": "unknown"},
+        ],
+    }
+    assert targets(provenance, "target", BASE_URL) == ("Observation/o", "Patient/p")
+
+
+@pytest.mark.parametrize(
+    ("resource", "date"),
+    [
+        ({"resourceType": "Encounter", "period": {"start": "2020-01-01T12:00:00Z"}}, NOON),
+        ({"resourceType": "Encounter", "period": {"end": "2020-01-01"}}, None),
+        ({"resourceType": "Condition", "recordedDate": "2020-01-01"}, None),
+        ({"resourceType": "Condition", "onsetDateTime": "2020-01-01T12:00:00Z"}, NOON),
+        ({"resourceType": "Task", "authoredOn": "2020-01-01T12:00:00Z"}, NOON),
+        ({"resourceType": "Patient", "birthDate": "2020-01-01"}, None),
+        ({"resourceType": "Procedure", "performedString": "long ago"}, None),
+    ],
+)
+def test_the_clinical_date_is_the_start_of_what_happened(
+    resource: dict[str, Any], date: int | None
+) -> None:
+    assert index_rows({"id": "a", **resource}).date == date
+
+
+def test_a_clinical_date_is_a_date_parameter_with_one_value_at_most() -> None:
+    for type_, code in CLINICAL_PARAM.items():
+        assert parameters.searchable(type_)[code].type == "date"
+        for branch in parameters.branches(type_, code):
+            content = type_
+            for step in branch.steps:
+                assert isinstance(step, Field)
+                child = definitions.children(content)[step.key]
+                assert child.max == 1
+                content = child.content
+
+
+def test_what_a_search_cannot_compare_is_still_present() -> None:
+    observation = {"resourceType": "Observation", "id": "a", "valueSampledData": {"origin": {}}}
+    assert hash64("Observation|value-quantity|?") in index_rows(observation).keys
+    assert index_rows(observation).numbers == ()
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        {"resourceType": "Patient", "id": "a", "name": [None, {"given": [None, "A"]}]},
+        {"resourceType": "Patient", "id": "a", "birthDate": "2021-02-29"},
+        {"resourceType": "Patient", "id": "a", "telecom": [{"system": "email"}]},
+        {"resourceType": "Patient", "id": "a", "identifier": [{"use": "old"}]},
+        {"resourceType": "Observation", "id": "a", "code": {"text": "only text"}},
+        {"resourceType": "Observation", "id": "a", "valueQuantity": {"unit": "kg"}},
+        {"resourceType": "Observation", "id": "a", "effectivePeriod": {}},
+        {"resourceType": "Bundle", "id": "a", "type": "document", "entry": [{}]},
+        {"resourceType": "Condition", "id": "a", "onsetRange": {}},
+    ],
+)
+def test_half_filled_resources_have_rows_for_what_they_hold(resource: dict[str, Any]) -> None:
+    assert hash64(resource["resourceType"]) in index_rows(resource).keys
+
+
+def test_every_official_example_has_rows(shared_data: Path) -> None:
+    count = 0
+    with tarfile.open(shared_data / "r4" / "examples-half.tar.xz") as archive:
+        for member in archive:
+            file = archive.extractfile(member)
+            if file is None:
+                continue
+            resource = fhir_json.loads(file.read())
+            rows = index_rows(resource, BASE_URL)
+            places = {hash64(f"compartment|{one}") for one in compartments(resource, BASE_URL)}
+            assert places <= rows.keys
+            count += 1
+    assert count == 378

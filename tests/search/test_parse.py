@@ -1,0 +1,311 @@
+"""From request parameters to a Search; R4 search.html#errors, #return, #modifiers."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from server.fhir import definitions
+from server.fhir.errors import InvalidSearch
+from server.search.parse import MAX_PARAMETERS, parse_search
+from server.search.query import (
+    EVERYTHING,
+    AllOf,
+    AnyOf,
+    DateIs,
+    HasKey,
+    Include,
+    Not,
+    Reported,
+    Search,
+    SortKey,
+    StringIs,
+)
+
+Pairs = list[tuple[str, str]]
+
+
+def parsed(types: str | tuple[str, ...], *pairs: tuple[str, str], strict: bool = False) -> Search:
+    return parse_search(types, pairs, default_count=20, max_count=100, strict=strict)
+
+
+def test_repeating_is_and_and_a_comma_is_or() -> None:
+    search = parsed("Patient", ("given", "Eve,Ann"), ("given", "Bo"), ("gender", "male,female"))
+    assert search.query.where == AllOf(
+        (
+            StringIs("Patient", "given", "starts", ("eve", "ann")),
+            StringIs("Patient", "given", "starts", ("bo",)),
+            HasKey(("Patient|gender|c|male", "Patient|gender|c|female")),
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "key"),
+    [
+        ("a\\,b", "c|a,b"),
+        ("s\\|t|a", "s|s|t|a"),
+        ("a\\$b", "c|a$b"),
+        ("a\\\\", "c|a\\"),
+        ("a\\b", "c|a\\b"),
+    ],
+)
+def test_a_backslash_makes_a_separator_a_character(value: str, key: str) -> None:
+    search = parsed("Patient", ("identifier", value))
+    assert search.query.where == AllOf((HasKey((f"Patient|identifier|{key}",)),))
+
+
+def test_no_parameter_asks_for_everything() -> None:
+    assert parsed("Patient") == Search(parsed("Patient").query, count=20)
+    assert parsed("Patient").query.where == EVERYTHING
+
+
+def test_missing_is_about_presence() -> None:
+    present = HasKey(("Patient|birthdate|?",))
+    assert parsed("Patient", ("birthdate:missing", "false")).query.where == AllOf((present,))
+    assert parsed("Patient", ("birthdate:missing", "true")).query.where == AllOf((Not(present),))
+
+
+def test_several_types_are_asked_by_what_they_share() -> None:
+    search = parsed(("Patient", "Person"), ("birthdate", "2000"), ("name:exact", "A"))
+    lo, hi = 946684800000000, 978307200000000
+    assert search.query.types == ("Patient", "Person")
+    assert search.query.where == AllOf(
+        (
+            AnyOf(
+                (
+                    DateIs("Patient", "birthdate", "eq", lo, hi),
+                    DateIs("Person", "birthdate", "eq", lo, hi),
+                )
+            ),
+            HasKey(("Patient|name|x|A", "Person|name|x|A")),
+        )
+    )
+
+
+def test_a_parameter_that_not_every_type_has_is_not_used() -> None:
+    search = parsed(("Patient", "Observation"), ("birthdate", "2000"))
+    why = "not every type searched has such a search parameter"
+    assert search.reported == (Reported("birthdate", why),)
+    assert search.used == ()
+
+
+def test_type_narrows_a_search_over_the_whole_system() -> None:
+    every = tuple(sorted(definitions.resource_types()))
+    search = parsed(every, ("_type", "Patient,Person"), ("birthdate", "2000"))
+    assert search.query.types == ("Patient", "Person")
+    with pytest.raises(InvalidSearch, match="_type: 'Foo' is not a resource type"):
+        parsed(every, ("_type", "Foo"))
+
+
+def test_result_parameters() -> None:
+    search = parsed(
+        "Observation",
+        ("_sort", "-date,_id,_lastUpdated,code"),
+        ("_count", "5"),
+        ("_total", "accurate"),
+        ("_summary", "data"),
+        ("_elements", "code,subject,code"),
+        ("_include", "Observation:subject:Patient"),
+        ("_revinclude", "Provenance:target"),
+        ("_format", "json"),
+    )
+    assert search.sort == (
+        SortKey("date", "date", descending=True),
+        SortKey("_id", "id"),
+        SortKey("_lastUpdated", "updated"),
+        SortKey("code", "token"),
+    )
+    assert (search.count, search.total, search.summary) == (5, "accurate", "data")
+    assert search.elements == ("code", "subject")
+    assert search.includes == (
+        Include("Observation", "subject", "Patient", reverse=False),
+        Include("Provenance", "target", None, reverse=True),
+    )
+    assert search.reported == ()
+
+
+def test_a_page_that_is_too_long_is_shortened_and_told() -> None:
+    search = parsed("Patient", ("_count", "1000"), strict=True)
+    assert search.count == 100
+    assert search.reported == (Reported("_count", "lowered to 100, the largest page"),)
+
+
+def test_a_count_of_nothing_is_allowed() -> None:
+    assert parsed("Patient", ("_count", "0")).count == 0
+
+
+UNKNOWN: Pairs = [("shoe-size", "43"), ("gender", "male"), ("name", ""), ("_sort", "")]
+
+
+def test_unknown_parameters_are_told_and_not_used() -> None:
+    search = parsed("Patient", *UNKNOWN)
+    assert search.used == (("gender", "male"),)
+    assert search.reported == (
+        Reported("shoe-size", "Patient has no such search parameter"),
+        Reported("name", "it has no value"),
+        Reported("_sort", "it has no value"),
+    )
+
+
+def test_strict_handling_refuses_them_all_at_once() -> None:
+    with pytest.raises(InvalidSearch) as caught:
+        parsed("Patient", *UNKNOWN, strict=True)
+    assert caught.value.expression == ("shoe-size", "name", "_sort")
+    assert caught.value.issues[0].expression == ("shoe-size", "name", "_sort")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("birthdate", "soon", "'soon' is not a date"),
+        ("birthdate", "xx2020", "'xx2020' is not a date"),
+        ("birthdate", "2020-02-30", "is not a day of the calendar"),
+        ("birthdate:exact", "2020", "a date parameter has no :exact, only :missing"),
+        ("gender:", "male", "a token parameter has no :, only :missing, :not"),
+        ("gender:contains", "male", "a token parameter has no :contains"),
+        ("gender", "male,,female", "a value between commas is empty"),
+        ("gender", "a," * 501 + "a", "at most 500 can be ORed"),
+        ("birthdate:missing", "yes", "the value is true or false"),
+        ("_id:missing", "true", "every resource has one"),
+        ("_id", "a b", "'a b' is not an id"),
+        ("given", "---", "no letter or digit"),
+        ("link:Group", "x", "a Group cannot be meant, only Patient, RelatedPerson"),
+        ("given", "x" * 4097, "longer than 4096 characters"),
+        ("given", "\ud800", "not Unicode text"),
+        ("_count", "-1", "not a whole number"),
+        ("_count", "many", "not a whole number"),
+        ("_count", "NaN", "not a whole number"),
+        ("_count", "١", "not a whole number"),
+        ("_sort", "shoe-size", "Patient cannot be sorted by 'shoe-size'"),
+        ("_total", "some", "not one of none, estimate, accurate"),
+        ("_summary", "yes", "not one of true, text, data, count, false"),
+        ("_elements", "a b", "'a b' is not the name of an element"),
+        ("_include", "Patient", "is not Type:parameter"),
+        ("_include", "Foo:bar", "'Foo' is not a resource type"),
+        ("_include", "Patient:name", "has no reference parameter 'name'"),
+        ("_include", "Observation:subject", "Observation is not searched here, only Patient"),
+        ("_include", "Patient:link:Group", "cannot refer to 'Group'"),
+        ("_revinclude", "Observation:encounter", "cannot refer to Patient"),
+        ("_type", "Person", "Person is not searched here"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_by_name(name: str, value: str, told: str) -> None:
+    with pytest.raises(InvalidSearch) as caught:
+        parsed("Patient", (name, value))
+    assert told in caught.value.diagnostics
+    assert caught.value.issues[0].code == "invalid"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("organization.name", "x"),
+        ("general-practitioner:Practitioner.name", "x"),
+        ("_has:Observation:patient:code", "x"),
+        ("_filter", "name eq x"),
+        ("_list", "42"),
+        ("_text", "x"),
+        ("_content", "x"),
+        ("_query", "x"),
+        ("_contained", "true"),
+        ("_containedType", "container"),
+        ("gender:in", "http://x"),
+        ("identifier:of-type", "s|t|v"),
+        ("_profile:below", "http://x"),
+        ("_include", "*"),
+        ("_include", "Patient:*"),
+        ("_include:iterate", "Patient:link"),
+    ],
+)
+def test_what_r4_has_and_the_server_has_not_is_said_so(name: str, value: str) -> None:
+    with pytest.raises(InvalidSearch) as caught:
+        parsed("Patient", (name, value))
+    assert caught.value.issues[0].code == "not-supported"
+
+
+def test_composites_are_not_dropped_in_silence() -> None:
+    with pytest.raises(InvalidSearch, match="composite parameters are not supported yet"):
+        parsed("Observation", ("code-value-quantity", "a$1"))
+
+
+def test_parameters_have_a_limit() -> None:
+    with pytest.raises(InvalidSearch, match="101 parameters; at most 100"):
+        parsed("Patient", *[("given", "a")] * (MAX_PARAMETERS + 1))
+
+
+def test_values_times_types_have_a_limit() -> None:
+    every = tuple(sorted(definitions.resource_types()))
+    with pytest.raises(InvalidSearch, match="more than 10000"):
+        parsed(every, ("_tag", ",".join("abcdefghijklmnopqrstuvwxyz" * 3)))
+
+
+def test_what_may_be_given_once_is_refused_twice() -> None:
+    with pytest.raises(InvalidSearch, match="_sort: given twice"):
+        parsed("Patient", ("_sort", "name"), ("_sort", "name"))
+
+
+SOME_NAMES = ["given", "gender", "birthdate", "link", "identifier", "_id", "_lastUpdated", "_tag"]
+SOME_NAMES += ["given:exact", "gender:not", "birthdate:missing", "link:Patient", "email", "_sort"]
+SOME_NAMES += [
+    "_count",
+    "_total",
+    "_summary",
+    "_elements",
+    "_include",
+    "_cursor",
+    "unknown",
+    "_has",
+]
+SOME_VALUES = [
+    "a",
+    "a,b",
+    "s|a",
+    "ge2020-01",
+    "2020",
+    "true",
+    "Patient/x",
+    "x",
+    "5",
+    "-given",
+    "x,",
+]
+SOME_VALUES += ["Patient:link", "none", "text", "\\,|$", "é", ""]
+
+
+@settings(max_examples=300)
+@given(
+    st.sampled_from(["Patient", "Observation", ("Patient", "Person")]),
+    st.lists(
+        st.tuples(
+            st.sampled_from(SOME_NAMES) | st.text(max_size=10),
+            st.sampled_from(SOME_VALUES) | st.text(max_size=20),
+        ),
+        max_size=5,
+    ),
+)
+def test_any_request_is_understood_or_refused(types: str | tuple[str, ...], pairs: Pairs) -> None:
+    try:
+        search = parsed(types, *pairs)
+    except InvalidSearch:
+        return
+    assert parsed(types, *search.used) == replace(search, reported=())
+
+
+@given(
+    st.sampled_from(
+        [
+            (type_, parameter.code)
+            for type_ in ("Observation", "Condition", "Invoice", "RiskAssessment", "ValueSet")
+            for parameter in definitions.search_parameters(type_).values()
+        ]
+    ),
+    st.text(max_size=30),
+)
+def test_no_value_breaks_any_kind_of_parameter(place: tuple[str, str], value: str) -> None:
+    type_, code = place
+    try:
+        parsed(type_, (code, value))
+    except InvalidSearch:
+        return
