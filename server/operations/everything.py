@@ -43,7 +43,7 @@ async def run(call: Call) -> Result:
     wanted = _Wanted(call, itself, _query(call), _shared_types(call.type))
     if "_count" in call.args or call.cursor is not None:
         return await _one_page(wanted)
-    first = await _page(wanted, None, CHUNK)
+    first = await _page(wanted, None, CHUNK, first=True)
     return Streamed(_stream(wanted, first))
 
 
@@ -63,6 +63,7 @@ class _Wanted:
 class _Page:
     matches: tuple[Version, ...]
     referred: tuple[Version, ...]
+    more: bool
     after: After
 
 
@@ -72,17 +73,21 @@ async def _one_page(wanted: _Wanted) -> bytes:
     count = min(call.args.get("_count") or policy.default_page, policy.max_page)
     path = f"{call.type}/{call.id}/$everything"
     context = f"{call.access.identity}\n{path}\n{wanted.query!r}"
+    first = call.cursor is None
     after: After = None
     if call.cursor is not None:
-        after = tuple(unseal(services.cursor_key, call.cursor, context))
-    first = after is None and wanted.shows_itself
-    page = await _page(wanted, after, max(count - first, 1))
+        state = unseal(services.cursor_key, call.cursor, context)
+        after = tuple(state) if state is not None else None
+    shown = int(first and wanted.shows_itself)
+    page = await _page(wanted, after, count - shown, first=first)
     used = [(n, _text(v)) for n, v in call.args.items() if n != "_count"] + [("_count", str(count))]
     links = [("self", page_url(services.base_url, path, used, call.cursor))]
-    if page.after is not None:
+    if page.more:
         following = seal(services.cursor_key, page.after, context)
         links.append(("next", page_url(services.base_url, path, used, following)))
-    return bundle("searchset", entries=_entries(wanted, page, set(), first=first), links=links)
+    return bundle(
+        "searchset", entries=_entries(wanted, page, set(), first=bool(shown)), links=links
+    )
 
 
 async def _stream(wanted: _Wanted, page: _Page) -> AsyncIterator[bytes]:
@@ -98,23 +103,27 @@ async def _stream(wanted: _Wanted, page: _Page) -> AsyncIterator[bytes]:
         if entries := _entries(wanted, page, seen, first=first):
             yield separator + b",".join(entries)
             separator = b","
-        if page.after is None:
+        if not page.more:
             break
-        page, first = await _page(wanted, page.after, CHUNK), False
+        page, first = await _page(wanted, page.after, CHUNK, first=False), False
     yield b"]}" if separator == b"," else b"}"
 
 
-async def _page(wanted: _Wanted, after: After, limit: int) -> _Page:
+async def _page(wanted: _Wanted, after: After, limit: int, *, first: bool) -> _Page:
+    """Return the next ``limit`` resources; ``limit`` 0 leaves room for the resource itself only."""
     call = wanted.call
     answer = await call.services.store.search(
         call.access,
         wanted.query,
-        limit=limit,
+        limit=max(limit, 1),
         after=after,
         deadline_s=call.services.policy.deadline_s,
     )
-    sources = answer.versions if after is not None else (wanted.itself, *answer.versions)
-    return _Page(answer.versions, await _referred(wanted, sources), answer.after)
+    sources = (wanted.itself,) if first else ()
+    if limit == 0:
+        return _Page((), await _referred(wanted, sources), bool(answer.versions), after)
+    referred = await _referred(wanted, (*sources, *answer.versions))
+    return _Page(answer.versions, referred, answer.after is not None, answer.after)
 
 
 async def _referred(wanted: _Wanted, sources: Sequence[Version]) -> tuple[Version, ...]:

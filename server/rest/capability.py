@@ -4,6 +4,7 @@ R4 capabilitystatement.html.  It says what is true: nothing in it is written by 
 """
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from hashlib import blake2b
 from typing import Any
 
@@ -114,6 +115,7 @@ def _parameters(types: tuple[str, ...]) -> list[dict[str, Any]]:
     ]
 
 
+@cache
 def _reverse() -> Mapping[str, tuple[str, ...]]:
     """Return for each type the includes that lead to it."""
     made: dict[str, list[str]] = {}

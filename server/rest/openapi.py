@@ -47,8 +47,7 @@ def paths(registry: Registry, prefix: str = "/fhir") -> dict[str, Any]:
             method.lower(): _operation(route, method, _WORDS[route][method]) for method in methods
         }
     for operation in registry.operations:
-        for address, item in _of_operation(operation, prefix):
-            made[address] = item
+        made.update(_of_operation(operation, prefix))
     return made
 
 
