@@ -19,12 +19,27 @@ class Field:
 
     key: str
 
+    def take(self, items: Items) -> Items:
+        """Return the items one step on."""
+        found: Items = []
+        for item in items:
+            if type(item) is dict and (value := item.get(self.key)) is not None:
+                if type(value) is list:
+                    found += [part for part in value if part is not None]
+                else:
+                    found.append(value)
+        return found
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Keep:
     """Keep the items for which ``test`` holds."""
 
     test: Callable[[Any], bool]
+
+    def take(self, items: Items) -> Items:
+        """Return the items one step on."""
+        return [item for item in items if self.test(item)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +48,20 @@ class Nth:
 
     index: int
 
+    def take(self, items: Items) -> Items:
+        """Return the items one step on."""
+        return items[self.index : self.index + 1]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Compute:
     """Replace every item by ``run(item)``."""
 
     run: Callable[[Any], Items]
+
+    def take(self, items: Items) -> Items:
+        """Return the items one step on."""
+        return [made for item in items for made in self.run(item)]
 
 
 Step = Field | Keep | Nth | Compute
@@ -75,28 +98,7 @@ class Branch:
         """Return what the steps yield, started at ``item``."""
         items: Items = [item]
         for step in self.steps:
-            items = _take(step, items)
+            items = step.take(items)
+            if not items:
+                break
         return items
-
-
-def _take(step: Step, items: Items) -> Items:
-    match step:
-        case Field(key):
-            return _field(key, items)
-        case Keep(test):
-            return [item for item in items if test(item)]
-        case Nth(index):
-            return items[index : index + 1]
-        case Compute(run):
-            return [made for item in items for made in run(item)]
-
-
-def _field(key: str, items: Items) -> Items:
-    found: Items = []
-    for item in items:
-        if type(item) is dict and (value := item.get(key)) is not None:
-            if type(value) is list:
-                found += [part for part in value if part is not None]
-            else:
-                found.append(value)
-    return found
