@@ -166,6 +166,11 @@ class Inbox:
                 return read_entry(record)
         return None
 
+    async def current(self, entry: Entry) -> Entry:
+        """Return the message as it is stored now."""
+        record = await self._store.get_record(f"inbox/{entry.feed}", entry.id)
+        return read_entry(record) if record is not None else entry
+
     async def body(self, entry: Entry) -> bytes:
         """Return the bytes to be mapped: as received, or as last edited."""
         key = f"{entry.id}.{entry.edits}" if entry.edits else entry.id

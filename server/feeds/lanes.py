@@ -6,15 +6,18 @@ waits when one is full, and with it the connection that the message came by (bac
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 from zlib import crc32
+
+log = logging.getLogger(__name__)
 
 Job = TypeVar("Job")
 
 
 class Lanes(Generic[Job]):
-    """A fixed number of queues and their tasks.  ``work`` must not raise."""
+    """A fixed number of queues and their tasks; ``work`` does one job."""
 
     def __init__(
         self, work: Callable[[Job], Awaitable[None]], *, lanes: int = 32, depth: int = 32
@@ -57,5 +60,7 @@ class Lanes(Generic[Job]):
             job = await queue.get()
             try:
                 await self._work(job)
+            except Exception as error:  # a bug in one job must not stop its lane for good
+                log.error("a lane's job failed: %s", type(error).__name__)
             finally:
                 queue.task_done()

@@ -8,7 +8,7 @@ from mappings.plan import QuarantineReason
 Reason = QuarantineReason | Literal["identity-conflict", "held"]
 
 
-class RefusedMessage(Exception):  # noqa: N818 - a message is refused; nothing has failed
+class RefusedMessage(Exception):
     """Put the message into quarantine.
 
     ``problem`` is a sentence for an analyst, ``issues`` name single faults; both stay in the inbox

@@ -1,0 +1,337 @@
+"""The feed service: listeners, inbox and lanes put together.
+
+``FeedService(services, maps, ports)`` is handed to the composition root, which starts it, asks it
+for :meth:`FeedService.stats`, and stops it.  No HTTP here.
+"""
+
+import asyncio
+import logging
+import ssl
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from time import gmtime, strftime
+
+from mappings.feed import Feed
+from mappings.maps import Maps
+from server.feeds import ack
+from server.feeds.ack import Fault
+from server.feeds.header import Header, read_header, split_messages
+from server.feeds.inbox import REPLAY, UNFINISHED, Entry, Inbox
+from server.feeds.lanes import Lanes
+from server.feeds.mllp import Answer, Limits, Listener
+from server.feeds.quarantine import reopen
+from server.feeds.work import Job, Worker, plan_message
+from server.fhir.errors import FhirError
+from server.interactions.services import Services
+from server.store.port import CommitConflict
+
+log = logging.getLogger(__name__)
+
+ACK_TIMEOUT_S = 20.0
+REPLAY_POLL_S = 2.0
+_INLINE_BYTES = 65536  # larger messages are mapped in a thread, so that the others go on
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """One MLLP address and the feed that it receives.
+
+    ``senders``: (MSH-3, MSH-4) -> feed, for several feeds on one port; an empty MSH-4 stands for
+    any.  Loopback unless ``host`` says otherwise.
+    """
+
+    feed: str = "default"
+    host: str = "127.0.0.1"
+    port: int = 0
+    senders: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    tls: ssl.SSLContext | None = None
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """Counts since the start, by feed; gauges of this moment.
+
+    ``lag_s`` is the age of the oldest message that is not finished.
+    """
+
+    received: Mapping[str, int]
+    repeated: Mapping[str, int]
+    applied: Mapping[str, int]
+    quarantined: Mapping[str, int]
+    held: Mapping[str, int]
+    refused: Mapping[str, int]
+    waiting: int
+    active: int
+    busy_lanes: int
+    connections: int
+    lag_s: float
+
+
+class FeedService:
+    """Receives, keeps, applies and answers HL7v2 messages.  One per server."""
+
+    def __init__(
+        self,
+        services: Services,
+        maps: Maps,
+        ports: Sequence[Port],
+        *,
+        lanes: int = 32,
+        ack_timeout_s: float = ACK_TIMEOUT_S,
+        replay_poll_s: float = REPLAY_POLL_S,
+    ) -> None:
+        self.inbox = Inbox(services.store, now=services.now, new_id=services.new_id)
+        self.listeners: list[Listener] = []
+        self._services, self._maps, self._ports = services, maps, ports
+        self._ack_timeout_s, self._replay_poll_s = ack_timeout_s, replay_poll_s
+        self._worker = Worker(services, self.inbox, self._stamp)
+        self._lanes: Lanes[Job] = Lanes(self._work, lanes=lanes)
+        self._jobs: dict[str, Job] = {}
+        self._counts: dict[str, Counter[str]] = {name: Counter() for name in _COUNTED}
+        self._replays: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Finish what the last run left, then listen.
+
+        Raises:
+            OSError: an address cannot be bound.
+            StoreUnavailable: the inbox cannot be read.
+        """
+        self._lanes.start()
+        async for entry in self.inbox.walk(states=UNFINISHED):
+            await self.enqueue(entry)
+        for port in self._ports:
+            listener = Listener(_Receiver(self, port), limits=port.limits, tls=port.tls)
+            await listener.start(port.host, port.port)
+            self.listeners.append(listener)
+        self._replays = asyncio.create_task(self._watch_replays())
+
+    async def drain(self, *, grace_s: float = 20.0) -> None:
+        """Accept nothing more; answer and finish what was received, at most ``grace_s`` long."""
+        if self._replays is not None:
+            self._replays.cancel()
+        try:
+            async with asyncio.timeout(grace_s):
+                await asyncio.gather(*(each.stop(grace_s=grace_s) for each in self.listeners))
+                await self._lanes.drain()
+        except TimeoutError:
+            log.warning("%d messages are left for the next start", len(self._jobs))
+
+    async def stop(self, *, grace_s: float = 20.0) -> None:
+        """Drain, then end; what is not finished stays in the inbox for the next start."""
+        await self.drain(grace_s=grace_s)
+        await self._lanes.stop()
+        for job in self._jobs.values():
+            job.done.cancel()
+
+    def stats(self) -> Stats:
+        """Return the counts and gauges for metrics."""
+        oldest = min((job.entry.received for job in self._jobs.values()), default=None)
+        return Stats(
+            **self._counts,
+            waiting=self._lanes.waiting,
+            active=self._worker.active,
+            busy_lanes=self._lanes.busy,
+            connections=sum(each.open_connections for each in self.listeners),
+            lag_s=0.0 if oldest is None else max(0, self._services.now() - oldest) / 1e6,
+        )
+
+    async def receive(self, body: bytes, feed_name: str, header: Header | None) -> list[Answer]:
+        """Keep one message, queue it, and return its answers in the order to send them."""
+        if header is not None and header.is_acknowledgement:
+            return []  # an answer is never answered
+        feed = self._maps.feed(feed_name)
+        try:
+            return await self._keep(body, feed, header)
+        except (FhirError, CommitConflict) as error:
+            log.error("a message could not be stored: %s", type(error).__name__)
+            self._counts["refused"][feed.name] += 1
+            return self._not_stored(header)
+
+    async def _keep(self, body: bytes, feed: Feed, header: Header | None) -> list[Answer]:
+        receipt = await self.inbox.receive(feed, body, header)
+        entry = receipt.entry
+        accepted: list[Answer] = []
+        if header is not None and ack.wants_accept(header, "CA"):
+            accepted.append(self._stamp(header, "CA", entry, None))
+        if receipt.repeated:
+            self._counts["repeated"][feed.name] += 1
+            return [*accepted, *await self._repeated(entry, feed, header)]
+        self._counts["received"][feed.name] += 1
+        if receipt.reused_id:
+            log.warning("feed %s used a control id twice for different messages", feed.name)
+            entry = replace(entry, warnings=("this sender used its MSH-10 before",))
+        if feed.ack == "inbox" and header is not None:
+            accepted += self._application(header, self._stamp(header, "AA", entry, None))
+            await self.enqueue(entry, body)
+            return accepted
+        return [*accepted, self._answer(await self.enqueue(entry, body))]
+
+    def refuse(self, head: bytes, fault: Fault) -> bytes:
+        """Return the negative answer to a message of which only the first bytes are known."""
+        control_id = "R" + self._services.new_id().replace("-", "")[-19:]
+        return ack.best_effort(head, fault, control_id=control_id, at=self._at())
+
+    async def replay(self, id_: str, edited: bytes = b"") -> Entry | None:
+        """Apply a message again with the current maps; return it as it then is.
+
+        ``edited``: bytes that take the place of those received, which are kept.
+        """
+        entry = await self.inbox.get(id_)
+        if entry is None:
+            return None
+        if id_ not in self._jobs:
+            entry = await reopen(self._services.store, self.inbox, entry, edited)
+        job = await self.enqueue(entry)
+        await asyncio.shield(job.done)
+        return job.entry
+
+    async def enqueue(self, entry: Entry, body: bytes | None = None) -> Job:
+        """Plan a stored message and queue it in its lane; waits while that is full."""
+        if entry.id in self._jobs:
+            return self._jobs[entry.id]
+        done: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        feed = self._maps.feed(entry.feed)
+        job = self._jobs[entry.id] = Job(entry, None, feed, None, None, done)
+        text = body if body is not None else await self.inbox.body(entry)
+        received = await self.inbox.received_body(entry) if entry.edits else text
+        job.header = read_header(received)  # the sender knows nothing of edits
+        if len(text) > _INLINE_BYTES:
+            job.plan, job.refused = await asyncio.to_thread(plan_message, self._maps, text, feed)
+        else:
+            job.plan, job.refused = plan_message(self._maps, text, feed)
+        await self._lanes.put(job.lane, job)
+        return job
+
+    async def _work(self, job: Job) -> None:
+        try:
+            await self._worker.work(job)
+            state = job.entry.state
+            if state in self._counts:
+                self._counts[state][job.feed.name] += 1
+        finally:
+            self._jobs.pop(job.entry.id, None)
+        if state == "applied" and job.feed.lane_when_quarantined == "hold":
+            await self._let_go(job.entry)
+
+    async def _let_go(self, freed: Entry) -> None:
+        """Queue the first message that waited for ``freed``."""
+        waiting = [
+            entry
+            async for entry in self.inbox.walk(feed=freed.feed, states=("held",))
+            if entry.lane == freed.lane
+        ]
+        for entry in waiting[:1]:  # which lets the next one go when it is applied
+            again = await reopen(self._services.store, self.inbox, entry, replayed=False)
+            task = asyncio.create_task(self._later(again))  # its lane is ours: it may be full
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _later(self, entry: Entry) -> None:
+        await self.enqueue(entry)
+
+    async def _repeated(self, entry: Entry, feed: Feed, header: Header | None) -> list[Answer]:
+        """Return the answer given before; a message that was answered negatively is tried again."""
+        job = self._jobs.get(entry.id)
+        if job is None and header is not None and _negative(entry):
+            entry = await reopen(self._services.store, self.inbox, entry, replayed=False)
+        if job is None and entry.state in UNFINISHED:
+            job = await self.enqueue(entry)
+        if feed.ack == "inbox" and header is not None:
+            return self._application(header, self._stamp(header, "AA", entry, None))
+        if job is not None:
+            return [self._answer(job)]
+        return self._application(header, entry.ack)
+
+    def _answer(self, job: Job) -> asyncio.Future[bytes | None]:
+        return asyncio.ensure_future(self._answer_in_time(job))
+
+    async def _answer_in_time(self, job: Job) -> bytes | None:
+        """Return the application acknowledgement, AE when the message is not finished in time."""
+        try:
+            answer = await asyncio.wait_for(asyncio.shield(job.done), self._ack_timeout_s)
+        except TimeoutError:
+            answer = self._stamp(job.header, "AE", job.entry, ack.STILL_RETRYING)
+        except asyncio.CancelledError:
+            return None
+        return next(
+            (a for a in self._application(job.header, answer) if isinstance(a, bytes)), None
+        )
+
+    def _application(self, header: Header | None, answer: bytes) -> list[Answer]:
+        """Return the application acknowledgement if the sender asked for it."""
+        if header is None or not answer:
+            return [answer] if answer else []
+        code: ack.Code = "AA" if _is_positive(answer) else "AE"
+        return [answer] if ack.wants_application(header, code) else []
+
+    def _not_stored(self, header: Header | None) -> list[Answer]:
+        made: list[Answer] = []
+        if header is None or ack.wants_application(header, "AR"):
+            made = [self._stamp(header, "AR", None, ack.NO_STORE)]
+        if header is not None and ack.wants_accept(header, "CR"):
+            made = [self._stamp(header, "CR", None, ack.NO_STORE)]
+        return made
+
+    def _stamp(
+        self, header: Header | None, code: ack.Code, entry: Entry | None, fault: Fault | None
+    ) -> bytes:
+        """Return an acknowledgement with a control id of its own and the time."""
+        made_for = entry.id if entry is not None else self._services.new_id()
+        control_id = code[0] + made_for.replace("-", "")[-19:]
+        return ack.acknowledge(header, code, control_id=control_id, at=self._at(), fault=fault)
+
+    def _at(self) -> str:
+        return strftime("%Y%m%d%H%M%S+0000", gmtime(self._services.now() // 1_000_000))
+
+    async def _watch_replays(self) -> None:
+        """Do what ``tellonce inbox replay`` asked for, also before this start."""
+        while True:
+            try:
+                for asked in await self._services.store.find_records(REPLAY):
+                    await self.replay(asked.key, asked.value)
+                    await self._services.store.take_record(REPLAY, asked.key)
+            except (FhirError, CommitConflict) as error:
+                log.warning("replays wait: %s", type(error).__name__)
+            await asyncio.sleep(self._replay_poll_s)
+
+
+class _Receiver:
+    """One port's end: which feed a message belongs to, and several messages in a frame."""
+
+    def __init__(self, service: FeedService, port: Port) -> None:
+        self._service = service
+        self._port = port
+
+    async def receive(self, body: bytes) -> list[Answer]:
+        """See :class:`server.feeds.mllp.Receiver`."""
+        answers: list[Answer] = []
+        for message in split_messages(body):
+            header = read_header(message)
+            answers += await self._service.receive(message, self._feed(header), header)
+        return answers
+
+    def refuse(self, head: bytes, fault: Fault) -> bytes:
+        """See :class:`server.feeds.mllp.Receiver`."""
+        return self._service.refuse(head, fault)
+
+    def _feed(self, header: Header | None) -> str:
+        if header is None:
+            return self._port.feed
+        sender = header.component(3, 1), header.component(4, 1)
+        senders = self._port.senders
+        return senders.get(sender) or senders.get((sender[0], "")) or self._port.feed
+
+
+_COUNTED = ("received", "repeated", "applied", "quarantined", "held", "refused")
+
+
+def _is_positive(answer: bytes) -> bool:
+    return b"\rMSA" in answer and answer.split(b"\rMSA", 1)[1][1:3] == b"AA"
+
+
+def _negative(entry: Entry) -> bool:
+    return entry.state == "quarantined" and not _is_positive(entry.ack)
