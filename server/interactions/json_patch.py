@@ -22,7 +22,7 @@ _BAD_ESCAPE = re.compile(r"~(?![01])")
 Tokens = tuple[str, ...]
 
 
-class _Refused(Exception):  # noqa: N818 - it never leaves this module
+class _Refused(Exception):
     """The operation cannot be applied; the text says why."""
 
 

@@ -9,13 +9,17 @@ from typing import Any
 from server.fhir.references import rewrite
 
 
-def rewritten(value: Any, mapping: Mapping[str, str]) -> Any:
+def rewritten(value: Any, mapping: Mapping[str, str], *, binaries: bool = True) -> Any:
     """Return ``value`` with references and attachment addresses replaced; it is left as it was.
+
+    ``binaries``: whether ``mapping`` leads to a Binary at all.
 
     >>> rewritten({"url": "urn:uuid:1", "content": [{"url": "urn:uuid:1"}]}, {"urn:uuid:1": "B/2"})
     {'url': 'urn:uuid:1', 'content': [{'url': 'B/2'}]}
     """
     value = rewrite(value, mapping)
+    if not binaries:
+        return value
     if isinstance(value, dict):
         # The url of the resource itself is its name, not a link.
         return {name: _attachments(inner, mapping) for name, inner in value.items()}

@@ -61,8 +61,11 @@ async def transaction(
             await anyio.lowlevel.checkpoint()
     entries.raise_all(faults, raw)
 
+    # One look at the bytes saves a walk through every resource: no "?", no conditional reference.
+    conditions = raw is None or b"?" in raw or b"\\u003" in raw
+
     async def attempt() -> dict[int, Written]:
-        plan = _Plan(services, access, writes)
+        plan = _Plan(services, access, writes, may_have_conditions=conditions)
         await plan.identify()
         await plan.refer()
         await plan.prepare()
@@ -90,7 +93,7 @@ def check_entry(services: Services, access: AccessContext, entry: Entry) -> None
             write.demand_id(entry.resource, entry.id)
 
 
-class _Fault(Exception):  # noqa: N818 - it never leaves this module
+class _Fault(Exception):
     """Faults of entries that no new plan can mend, not even a ``VersionConflict``."""
 
     def __init__(self, *errors: FhirError) -> None:
@@ -119,6 +122,9 @@ class _Plan:
     writes: list[tuple[int, Write]] = field(default_factory=list)
     mapping: dict[str, str] = field(default_factory=dict)
     relative: dict[str, dict[str, str]] = field(default_factory=dict)
+    merged: dict[str, dict[str, str]] = field(default_factory=dict)
+    may_have_conditions: bool = True
+    binaries: bool = False
 
     async def identify(self) -> None:
         """Find out which resource each entry is about, and whether two are about the same."""
@@ -193,6 +199,7 @@ class _Plan:
                 continue
             name = "/".join(step.ref)
             self.mapping[url] = name
+            self.binaries = self.binaries or step.ref[0] == "Binary"
             if parts := entries.full_url_parts(url):
                 self.relative.setdefault(parts[0], {})[f"{parts[1]}/{parts[2]}"] = name
 
@@ -296,11 +303,16 @@ class _Plan:
         return plan_patch(self.services, self.access, there, operations, if_match=entry.if_match)
 
     def _rewritten(self, entry: Entry, value: Any) -> Any:
+        """Relative references count from the root of the entry's own full URL."""
         if not self.mapping:
             return value
         parts = entries.full_url_parts(entry.full_url) if entry.full_url else None
         beside = self.relative.get(parts[0]) if parts else None
-        return rewritten(value, {**self.mapping, **beside} if beside else self.mapping)
+        if parts is None or beside is None:
+            return rewritten(value, self.mapping, binaries=self.binaries)
+        if parts[0] not in self.merged:
+            self.merged[parts[0]] = {**self.mapping, **beside}
+        return rewritten(value, self.merged[parts[0]], binaries=self.binaries)
 
     async def commit(self) -> dict[int, Written]:
         """Commit once; nothing was written before, nothing can fail behind it."""
