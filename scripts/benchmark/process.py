@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -36,9 +37,9 @@ class Served:
 
 
 @contextmanager
-def tellonce(data: Path, *, open_: bool = True) -> Iterator[Served]:
-    """Run ``tellonce serve`` on any free ports with its store in ``data``."""
-    command = [str(Path(sys.executable).with_name("tellonce")), "serve", "--port", "0"]
+def tellonce(data: Path, *, port: int = 0, open_: bool = True) -> Iterator[Served]:
+    """Run ``tellonce serve`` on loopback with its store in ``data``; port 0 is any free one."""
+    command = [str(Path(sys.executable).with_name("tellonce")), "serve", "--port", str(port)]
     command += ["--mllp-port", "0", "--data", str(data), *(["--open"] if open_ else [])]
     wanted = rb"FHIR\s+http://[^:]+:(\d+)(/\S*)" + (b"" if open_ else rb".*?(tellonce_[\w-]+)\s")
     with _run(command, wanted) as served:
@@ -74,11 +75,19 @@ def _announced(process: "subprocess.Popen[bytes]", address: re.Pattern[bytes]) -
         said += process.stdout.read() or b""
         if (found := address.search(said)) and said.endswith(b"\n"):
             port, path, *token = found.groups()
-            return Served(process.pid, int(port), path.decode(), token[0].decode() if token else None)
+            return Served(
+                process.pid, int(port), path.decode(), token[0].decode() if token else None
+            )
         if process.poll() is not None:
             break
         time.sleep(0.005)
     raise RuntimeError(f"{Path(process.args[0]).name} did not start")  # type: ignore[index,arg-type]
+
+
+def free_port() -> int:
+    """Return a port of loopback that nobody has at this moment."""
+    with socket.create_server(("127.0.0.1", 0)) as bound:
+        return int(bound.getsockname()[1])
 
 
 def disk_bytes(folder: Path) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from benchmark.client import Check, Client
-from benchmark.record import FAMILIES, LOINC, VITALS, as_json, observation, patient, transaction
+from benchmark.record import LOINC, VITALS, as_json, observation, patient, transaction
 
 
 @dataclass(slots=True)
@@ -92,11 +92,6 @@ def operations(client: Client, loaded: Loaded, chance: random.Random) -> list[Op
             return create()
         return update() if pick < 0.97 else include()
 
-    def chained() -> bytes:
-        family = chance.choice(FAMILIES)
-        path = f"/Observation?subject:Patient.family={family}&code={chance.choice(codes)}&_count=20"
-        return get(path)
-
     hit: Check = lambda body: b'"entry"' in body  # noqa: E731
     return [
         Operation("read", read, 0.07),
@@ -115,7 +110,6 @@ def operations(client: Client, loaded: Loaded, chance: random.Random) -> list[Op
             0.35,
             hit,
         ),
-        Operation("chained", chained, 0.35),
         Operation(
             "transaction, per resource",
             lambda: client.request("POST", "", chance.choice(batches)),

@@ -1,8 +1,9 @@
 """``tellonce load``: files into the record, of this machine or of a running server."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -17,13 +18,18 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from mappings.maps import load_maps
 from server import app
-from server.commands.loading.loader import Advance, Loader, Report
+from server.commands.loading.loader import Advance, Loader, Receive, Report
 from server.commands.loading.sources import Source, UnreadableSource, sources
 from server.commands.loading.targets import HttpTarget, StoreTarget
 from server.commands.options import Data, StoreOption, errors, fail, refusals, settings_from
+from server.feeds.header import read_header
+from server.feeds.service import FeedService
 from server.fhir.errors import InvalidRequest
+from server.interactions.services import Services
 from server.settings import Settings
+from server.uuid7 import new_id
 
 TOLD_FAILURES = 50
 
@@ -74,13 +80,39 @@ async def _into_store(settings: Settings, found: list[Source], advance: Advance)
     base_url = app.base_url_of(settings, settings.port)
     store = app.open_store(settings, base_url)
     try:
-        services = await app.services_of(settings, store, base_url)
-        receive = _no_feed
-        return await Loader(
-            StoreTarget(services), marks=store, receive=receive, advance=advance
-        ).load(found)
+        key = await app.cursor_key(store)
+        services = Services(store, base_url, app.now_us, new_id, key)
+        async with _feed(settings, services) as receive:
+            loader = Loader(StoreTarget(services), marks=store, receive=receive, advance=advance)
+            return await loader.load(found)
     finally:
         await store.close()
+
+
+@asynccontextmanager
+async def _feed(settings: Settings, services: Services) -> AsyncIterator[Receive]:
+    """Give what hands a message to the inbox and waits until it is applied, or is not."""
+    maps = load_maps(settings.maps)
+    # old messages in bulk: nothing goes out because of them
+    feed = replace(maps.feed(settings.mllp_feed), mode="backload")
+    service = FeedService(services, maps, [])
+    await service.start()
+
+    async def receive(content: bytes) -> str | None:
+        receipt = await service.inbox.receive(feed, content, read_header(content))
+        entry = receipt.entry
+        if not receipt.repeated:
+            job = await service.enqueue(entry, content)
+            await job.done
+            entry = job.entry
+        return (
+            None if entry.state == "applied" else f"{entry.state}: {entry.reason}: {entry.problem}"
+        )
+
+    try:
+        yield receive
+    finally:
+        await service.stop()
 
 
 def tell(report: Report) -> None:

@@ -7,7 +7,7 @@ _TEXT = "A folder of `tellonce demo`. `tellonce demo --reset` removes what the d
 _MADE = ("record.db", "record.db-*", "record.db.*", "*.lock", MARKER)
 
 
-class ForeignFolder(Exception):  # noqa: N818 - the folder is at fault, not the program
+class ForeignFolder(Exception):
     """The folder holds something that the demo did not make; it is left alone."""
 
 

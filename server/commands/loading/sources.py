@@ -1,7 +1,7 @@
 """The files that can be loaded, and the parts that they consist of.
 
 ``.json`` (a resource or a Bundle), ``.ndjson`` and ``.jsonl`` (a resource a line), ``.hl7`` (one or
-more HL7v2 messages), each also as ``.gz``, ``.bz2`` or ``.xz``; a folder stands for the files in it.
+more HL7v2 messages), each also as ``.gz``, ``.bz2`` or ``.xz``; a folder is what lies in it.
 """
 
 import bz2
