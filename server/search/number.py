@@ -21,6 +21,9 @@ from server.search.value import refused, split_prefix, unescape
 Interval = tuple[float, float]
 
 NO_UNIT = hash64("")
+HIGHEST = float_info.max  # an open end; finite, because cursors and other JSON have no infinity
+LOWEST = -HIGHEST
+_LARGEST = nextafter(HIGHEST, 0.0)
 _NUMBER = re.compile(r"[+-]?\d{1,64}(?:\.\d{1,64})?(?:[eE][+-]?\d{1,4})?", re.ASCII)
 _IMPRECISE: frozenset[Comparator] = frozenset(("eq", "ne", "ap"))
 
@@ -72,7 +75,7 @@ def limits(low: Any, high: Any) -> Interval | None:
     """Return the interval from ``low`` to ``high`` (both in it); ``None`` is an open end."""
     if low is None and high is None:
         return None
-    return -inf if low is None else _float(low), inf if high is None else point(high)[1]
+    return LOWEST if low is None else _float(low), HIGHEST if high is None else point(high)[1]
 
 
 def predicate(asked: Asked) -> Predicate:
@@ -111,7 +114,7 @@ def _range(value: Any) -> Interval | None:
 
 def _float(number: Decimal | float) -> float:
     """Return the nearest float; numbers beyond all floats become the largest one."""
-    return min(max(float(number), -float_info.max), float_info.max)
+    return min(max(float(number), -_LARGEST), _LARGEST)
 
 
 _INTERVALS: dict[str, Callable[[Any], Interval | None]] = {

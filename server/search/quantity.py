@@ -6,13 +6,12 @@ with a comparator (``<5``) or as a Range it is an interval.  Units are compared 
 
 from collections.abc import Callable
 from functools import lru_cache
-from math import inf
 from typing import Any
 
 from server.search import number
 from server.search.asked import Asked, any_of
 from server.search.gather import Gathered, Indexer
-from server.search.number import Interval
+from server.search.number import HIGHEST, LOWEST, Interval
 from server.search.query import NumberIs, Predicate
 from server.search.rows import hash64, param_hash
 from server.search.value import refused, split, unescape
@@ -101,13 +100,13 @@ def _quantity(value: Any) -> tuple[Interval | None, Unit]:
     lo, hi = number.point(amount)
     match value.get("comparator"):
         case "<":
-            return (-inf, lo), _unit(value)
+            return (LOWEST, lo), _unit(value)
         case "<=":
-            return (-inf, hi), _unit(value)
+            return (LOWEST, hi), _unit(value)
         case ">":
-            return (hi, inf), _unit(value)
+            return (hi, HIGHEST), _unit(value)
         case ">=":
-            return (lo, inf), _unit(value)
+            return (lo, HIGHEST), _unit(value)
         case _:
             return (lo, hi), _unit(value)
 
