@@ -147,6 +147,8 @@ def _shown(entry: Entry) -> Iterator[tuple[str, str]]:
     yield "state", f"{entry.state} after {entry.attempts} attempts"
     if entry.reason:
         yield "reason", f"{entry.reason}: {entry.problem}"
+    if entry.reused_id:
+        yield "warning", "its sender had used this MSH-10 for another message before"
     if entry.edits:
         yield "edited", f"{entry.edits} times"
     for name in ("issues", "warnings", "unmapped", "produced"):

@@ -49,7 +49,8 @@ class Entry:
     ``sender`` is ``MSH-3|MSH-4``; ``lane`` a hash (identities stay out of lists); ``reason`` and
     ``problem`` say why it is in quarantine, ``issues`` name the faults; ``produced`` are the
     versions that it made (``Patient/x/_history/2``); ``ack`` is the application acknowledgement
-    that was sent, byte for byte; ``edits`` counts the edited bodies.
+    that was sent, byte for byte; ``edits`` counts the edited bodies;
+    ``reused_id``: another message of this sender had the same MSH-10.
     """
 
     id: str
@@ -72,6 +73,7 @@ class Entry:
     map_version: str = ""
     attempts: int = 0
     edits: int = 0
+    reused_id: bool = False
     updated: int = 0
     ack: bytes = b""
     rev: int = 0
@@ -101,14 +103,10 @@ def read_entry(record: Record) -> Entry:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """A message that is durable.  ``repeated``: the same bytes came before, as this entry.
-
-    ``reused_id``: another message of this sender had the same MSH-10.
-    """
+    """A message that is durable.  ``repeated``: the same bytes came before, as this entry."""
 
     entry: Entry
     repeated: bool = False
-    reused_id: bool = False
 
 
 class Inbox:
@@ -130,7 +128,8 @@ class Inbox:
         digest = sha256(body).hexdigest()
         sender_key = _sender_key(feed.name, header)
         reused = bool(header and header.control_id) and await self._sent_before(sender_key)
-        entry = _entry(self.next_id(), feed, self._now(), body, digest, header)
+        made = _entry(self.next_id(), feed, self._now(), body, digest, header)
+        entry = replace(made, reused_id=reused)
         seen = RecordWrite(SEEN, sender_key + digest[:32], _place(entry), if_rev=0)
         records = [entry.write(), RecordWrite(RAW, entry.id, body), seen]
         if feed.name not in self._feeds:
@@ -140,7 +139,7 @@ class Inbox:
         except CommitConflict:
             return Receipt(await self._seen(seen.key), repeated=True)
         self._feeds.add(feed.name)
-        return Receipt(replace(entry, rev=1), reused_id=reused)
+        return Receipt(replace(entry, rev=1))
 
     def next_id(self) -> str:
         """Return a UUIDv7 above every one this process has made before."""

@@ -9,7 +9,7 @@ import logging
 import ssl
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from time import gmtime, strftime
 
 from mappings.feed import Feed
@@ -116,9 +116,13 @@ class FeedService:
         try:
             async with asyncio.timeout(grace_s):
                 await asyncio.gather(*(each.stop(grace_s=grace_s) for each in self.listeners))
-                await self._lanes.drain()
+                await self.settle()
         except TimeoutError:
             log.warning("%d messages are left for the next start", len(self._jobs))
+
+    async def settle(self) -> None:
+        """Wait until everything that is queued now has come to its end."""
+        await self._lanes.drain()
 
     async def stop(self, *, grace_s: float = 20.0) -> None:
         """Drain, then end; what is not finished stays in the inbox for the next start."""
@@ -161,9 +165,8 @@ class FeedService:
             self._counts["repeated"][feed.name] += 1
             return [*accepted, *await self._repeated(entry, feed, header)]
         self._counts["received"][feed.name] += 1
-        if receipt.reused_id:
+        if entry.reused_id:
             log.warning("feed %s used a control id twice for different messages", feed.name)
-            entry = replace(entry, warnings=("this sender used its MSH-10 before",))
         if feed.ack == "inbox" and header is not None:
             accepted += self._application(header, self._stamp(header, "AA", entry, None))
             await self.enqueue(entry, body)

@@ -50,9 +50,14 @@ class Job:
 def plan_message(maps: Maps, body: bytes, feed: Feed) -> tuple[Plan | None, RefusedMessage | None]:
     """Return the plan, or why there is none; a plan may itself ask for quarantine."""
     try:
-        plan = maps.plan(parse(body), feed)
+        message = parse(body)
     except Unparsable as error:
         return None, RefusedMessage("unparsable", error.reason)
+    except Exception as error:  # any bytes may come; a bug in reading them costs one message
+        log.error("a message could not be read: %s", _where(error))
+        return None, RefusedMessage("unparsable", f"it could not be read: {_where(error)}")
+    try:
+        plan = maps.plan(message, feed)
     except Exception as error:  # a map or rule with a bug must stop one message, not the server
         log.error("a map failed: %s", _where(error))
         return None, RefusedMessage("map-error", f"the map failed: {_where(error)}")
