@@ -150,15 +150,15 @@ class Page:
     after: tuple[Scalar, ...] | None
 
 
-class CommitConflict(Exception):  # noqa: N818 - what happened, not whose fault it is
+class CommitConflict(Exception):
     """An expectation or a record's revision did not hold; nothing was written, plan again."""
 
 
-class NewerSchema(Exception):  # noqa: N818
+class NewerSchema(Exception):
     """The data was written by a newer server; starting would corrupt it."""
 
 
-class CorruptStore(Exception):  # noqa: N818
+class CorruptStore(Exception):
     """The data cannot be trusted; the text says what was found and what to do."""
 
 

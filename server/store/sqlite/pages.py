@@ -19,6 +19,8 @@ from server.store.sqlite.plan import MAX_PARTS, Plan
 COLUMNS = "r.type, r.id, v.number, v.vid, v.at, v.method, v.compartments, v.codec, v.body"
 _FETCH = " k cross join res r on r.rid=k.rid cross join ver v on v.vid=r.vid"
 
+MAX_VALUES = 30_000  # of one statement; SQLite binds 32,766 at most
+
 Cursor = tuple[Scalar, ...]
 
 
@@ -50,7 +52,7 @@ def in_posting_order(
     """Return the page of a walk over posting lists: values are ``f.d``."""
     wanted = all_of([*plan.probes, *conditions, *([after] if after else [])])
     end = Sql(f" where {wanted.text}{order.by} limit ?", (*wanted.values, limit))
-    if len(plan.keys) > 1 and plan.broad and len(plan.keys) <= MAX_PARTS:
+    if plan.broad and 1 < len(plan.keys) <= min(MAX_PARTS, MAX_VALUES // (len(end.values) + 1)):
         # Each list is walked in order up to a page; the pages are merged.
         parts = [
             Sql("select * from (select f.d, f.rid from tok f where f.h=? and ", (key,))

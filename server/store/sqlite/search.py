@@ -6,6 +6,7 @@ from typing import Any
 
 import apsw
 
+from server.fhir.errors import TooCostly
 from server.search.clinical import CLINICAL_PARAM
 from server.search.query import Query, SortKey
 from server.search.rows import MIN_TIME, param_hash
@@ -14,7 +15,7 @@ from server.store.sqlite import pages
 from server.store.sqlite.codec import Codec
 from server.store.sqlite.compile import Sql
 from server.store.sqlite.counts import Counts
-from server.store.sqlite.pages import BY_DATE, Cursor, Order
+from server.store.sqlite.pages import BY_DATE, MAX_VALUES, Cursor, Order
 from server.store.sqlite.plan import Plan, plan
 from server.store.sqlite.versions import version_of
 
@@ -56,7 +57,7 @@ def count(db: apsw.Connection, counts: Counts, query: Query) -> int:
     if not planned.size:
         return 0
     sql = pages.count(planned)
-    total: int = db.execute(sql.text, sql.values).get
+    total: int = _rows(db, sql)[0][0]
     return total
 
 
@@ -130,6 +131,8 @@ def _clinical(asked: Asked) -> int | None:
 
 
 def _rows(db: apsw.Connection, sql: Sql) -> list[tuple[Any, ...]]:
+    if len(sql.values) > MAX_VALUES:
+        raise TooCostly(f"the search holds {len(sql.values)} values; at most {MAX_VALUES}")
     return db.execute(sql.text, sql.values).fetchall()
 
 

@@ -1,0 +1,208 @@
+"""Small random resources and random queries that have a good chance to meet."""
+
+from decimal import Decimal
+from typing import Any
+
+from hypothesis import strategies as st
+
+from server.search.query import (
+    AllOf,
+    AnyOf,
+    DateIs,
+    HasKey,
+    IdIs,
+    Not,
+    NumberIs,
+    Predicate,
+    Query,
+    SortKey,
+    StringIs,
+    UpdatedIs,
+)
+from server.search.rows import MAX_TIME, MIN_TIME
+from tests.contract.made import START
+
+TYPES = ("Patient", "Observation", "Encounter")
+IDS = ("a", "b", "c", "d")
+FAMILIES = ("Smith", "Smithson", "Müller", "muller", "Ōe", "o", "\U0010ffff", "Zz Top")
+DAYS = ("2020", "2020-05", "2020-05-17", "2020-05-17T10:00:00Z", "2021-01-01T00:00:00.5+01:00")
+LOINC = "http://loinc.org"
+
+_references = st.sampled_from([{"reference": f"Patient/{id_}"} for id_ in IDS])
+_codes = st.lists(
+    st.sampled_from(
+        [{"system": LOINC, "code": "1-8"}, {"code": "1-8"}, {"system": "s", "code": "x"}]
+    ),
+    max_size=2,
+)
+_periods = st.fixed_dictionaries(
+    {}, optional={"start": st.sampled_from(DAYS), "end": st.sampled_from(DAYS)}
+).filter(bool)
+_effective = st.one_of(
+    st.just({}),
+    st.sampled_from(DAYS).map(lambda day: {"effectiveDateTime": day}),
+    _periods.map(lambda period: {"effectivePeriod": period}),
+)
+_value = st.one_of(
+    st.just({}),
+    st.sampled_from(["1", "1.0", "10", "5.4"]).map(
+        lambda text: {"valueQuantity": {"value": Decimal(text), "code": "mg", "system": "u"}}
+    ),
+    st.just({"valueQuantity": {"value": Decimal(5), "comparator": "<"}}),
+)
+
+
+def _resource(type_: str, elements: dict[str, Any], *more: Any) -> Any:
+    made = st.fixed_dictionaries(
+        {"resourceType": st.just(type_), "id": st.sampled_from(IDS)}, optional=elements
+    )
+    return st.tuples(made, *more).map(
+        lambda parts: {name: value for part in parts for name, value in part.items()}
+    )
+
+
+patients = _resource(
+    "Patient",
+    {
+        "gender": st.sampled_from(["male", "female"]),
+        "birthDate": st.sampled_from(["1980", "1980-02", "1981-03-04"]),
+        "name": st.lists(
+            st.sampled_from(FAMILIES).map(lambda family: {"family": family}), min_size=1, max_size=2
+        ),
+    },
+)
+observations = _resource(
+    "Observation",
+    {
+        "status": st.just("final"),
+        "code": _codes.map(lambda c: {"coding": c}),
+        "subject": _references,
+    },
+    _effective,
+    _value,
+)
+encounters = _resource(
+    "Encounter",
+    {
+        "status": st.sampled_from(["planned", "finished"]),
+        "subject": _references,
+        "period": _periods,
+    },
+)
+resources = st.one_of(patients, observations, encounters)
+
+_KEYS = (
+    *TYPES,
+    "Patient|gender|c|male",
+    "Patient|gender|?",
+    "Patient|name|?",
+    "Observation|date|?",
+    "Observation|code|c|1-8",
+    f"Observation|code|s|{LOINC}|1-8",
+    "Observation|code|s||1-8",
+    "Observation|subject|r|Patient/a",
+    "Observation|subject|i|b",
+    "Observation|subject|?",
+    "Encounter|status|c|planned",
+    "Encounter|subject|r|Patient/a",
+    "compartment|Patient/a",
+    "compartment|Patient/b",
+    "Observation|code|c|nobody",
+)
+_OPS = st.sampled_from(["eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"])
+_YEAR = 1_577_836_800_000_000  # 2020-01-01
+_DAY = 86_400_000_000
+_spans = st.sampled_from(
+    [
+        (_YEAR, _YEAR + 366 * _DAY),
+        (_YEAR + 137 * _DAY, _YEAR + 138 * _DAY),
+        (_YEAR + 137 * _DAY, _YEAR + 137 * _DAY + 36_000_000_000),
+        (MIN_TIME, _YEAR),
+        (_YEAR, MAX_TIME),
+        (315_532_800_000_000, 347_155_200_000_000),
+    ]
+)
+_moments = st.sampled_from(
+    [(START, START + 1000), (START, START + 5_000_000), (START + 2_000_000, START + 2_001_000)]
+)
+_sizes = st.sampled_from([(1.0, 1.0), (0.5, 1.5), (0.95, 1.05), (5.0, 10.0), (9.5, 10.5)])
+_texts = st.lists(
+    st.sampled_from(["smith", "mu", "muller", "o", "th", "\U0010ffff", "zz t", "e"]),
+    min_size=1,
+    max_size=3,
+    unique=True,
+).map(tuple)
+
+_leaves: st.SearchStrategy[Predicate] = st.one_of(
+    st.lists(st.sampled_from(_KEYS), min_size=1, max_size=3, unique=True).map(
+        lambda keys: HasKey(tuple(keys))
+    ),
+    st.builds(
+        StringIs,
+        st.just("Patient"),
+        st.sampled_from(["name", "family"]),
+        st.sampled_from(["starts", "contains"]),
+        _texts,
+    ),
+    st.builds(
+        lambda place, op, span: DateIs(*place, op, *span),
+        st.sampled_from([("Observation", "date"), ("Encounter", "date"), ("Patient", "birthdate")]),
+        _OPS,
+        _spans,
+    ),
+    st.builds(
+        lambda op, size, unit: NumberIs("Observation", "value-quantity", op, *size, unit),
+        _OPS,
+        _sizes,
+        st.sampled_from(["", "u|mg", "|mg", "|kg"]),
+    ),
+    st.lists(st.sampled_from([*IDS, "z"]), max_size=3, unique=True).map(lambda i: IdIs(tuple(i))),
+    st.builds(lambda op, moment: UpdatedIs(op, *moment), _OPS, _moments),
+)
+
+
+def _deeper(inner: st.SearchStrategy[Predicate]) -> st.SearchStrategy[Predicate]:
+    some = st.lists(inner, max_size=3).map(tuple)
+    return st.one_of(some.map(AllOf), some.map(AnyOf), inner.map(Not))
+
+
+predicates = st.recursive(_leaves, _deeper, max_leaves=6)
+queries = st.builds(
+    Query,
+    st.lists(st.sampled_from(TYPES), min_size=1, max_size=3, unique=True).map(tuple),
+    st.one_of(
+        st.just(AllOf(())), predicates, st.lists(_leaves, max_size=3).map(lambda x: AllOf(tuple(x)))
+    ),
+)
+
+_COMMON = (("_id", "id"), ("_lastUpdated", "updated"))
+_SORTS = {
+    "Patient": (
+        *_COMMON,
+        ("birthdate", "date"),
+        ("family", "string"),
+        ("name", "string"),
+        ("gender", "token"),
+    ),
+    "Observation": (
+        *_COMMON,
+        ("date", "date"),
+        ("date", "date"),
+        ("value-quantity", "quantity"),
+        ("code", "token"),
+        ("subject", "reference"),
+    ),
+    "Encounter": (*_COMMON, ("date", "date"), ("status", "token")),
+}
+
+
+def sorts(types: tuple[str, ...]) -> st.SearchStrategy[tuple[SortKey, ...]]:
+    """Return orders that all of the types have."""
+    known = [set(_SORTS[type_]) for type_ in types]
+    shared = sorted(set.intersection(*known))
+    key = st.builds(
+        lambda place, descending: SortKey(place[0], place[1], descending),  # type: ignore[arg-type]
+        st.sampled_from(shared),
+        st.booleans(),
+    )
+    return st.lists(key, max_size=2, unique_by=lambda key: key.param).map(tuple)

@@ -1,0 +1,213 @@
+"""What a store answers is what :mod:`server.search.match` says, sorted, page by page."""
+
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from server.access.context import SYSTEM
+from server.fhir import dates
+from server.search import match, sorting
+from server.search.query import (
+    AllOf,
+    Comparator,
+    DateIs,
+    HasKey,
+    NumberIs,
+    Query,
+    SortKey,
+    UpdatedIs,
+)
+from server.search.rows import IndexRows
+from server.store.port import Store
+from server.store.sqlite import plan
+from tests.contract.conftest import STORES
+from tests.contract.made import START, Clock, deletion, index, put
+from tests.properties.clinical import queries, resources, sorts
+
+SECOND = 1_000_000
+
+
+@dataclass
+class Live:
+    """What the oracle knows of a resource."""
+
+    resource: dict[str, Any]
+    rows: IndexRows
+    updated: int
+    born: int
+    rid: int
+
+
+Commits = list[list[dict[str, Any]]]
+Asked = tuple[Query, tuple[SortKey, ...], int]
+
+commits = st.lists(
+    st.lists(resources, min_size=1, max_size=4, unique_by=lambda r: (r["resourceType"], r["id"])),
+    min_size=1,
+    max_size=6,
+)
+OPS: tuple[Comparator, ...] = ("eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap")
+asked = queries.flatmap(
+    lambda query: st.tuples(st.just(query), sorts(query.types), st.integers(1, 4))
+)
+quick = settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+
+
+@pytest.mark.parametrize("name", STORES)
+@given(
+    made=commits,
+    removed=st.sets(st.integers(0, 20)),
+    searches=st.lists(asked, min_size=10, max_size=30),
+)
+@quick
+async def test_every_search_equals_the_oracle(
+    name: str, made: Commits, removed: set[int], searches: list[Asked]
+) -> None:
+    await check(name, made, removed, searches)
+
+
+@given(made=commits, searches=st.lists(asked, min_size=10, max_size=30))
+@quick
+async def test_every_search_equals_the_oracle_when_every_list_is_long(
+    made: Commits, searches: list[Asked]
+) -> None:
+    """Long posting lists are walked in order and merged; here every list counts as long."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plan, "FEW", 0)
+        patch.setattr(plan, "MANY", 1)
+        await check("sqlite", made, set(), searches)
+
+
+@pytest.mark.parametrize("op", OPS)
+@pytest.mark.parametrize("name", STORES)
+async def test_every_comparator_equals_the_oracle_at_every_edge(name: str, op: Comparator) -> None:
+    """Periods and values whose ends lie at, within and beyond each asked interval."""
+    clock = Clock()
+    days = [f"2020-01-0{day}" for day in range(1, 6)]
+    periods = [{"start": a, "end": b} for a in days for b in days if a <= b]
+    periods += [{"start": day} for day in days] + [{"end": day} for day in days]
+    made: list[dict[str, Any]] = [
+        {"resourceType": "Encounter", "id": f"{n}", "status": "planned", "period": period}
+        for n, period in enumerate(periods)
+    ]
+    made += [
+        {"resourceType": "Observation", "id": text, "valueQuantity": {"value": Decimal(text)}}
+        for text in ("1", "1.5", "2", "2.0", "2.5", "3", "-2")
+    ]
+    async with opened(STORES[name], clock) as store:
+        live = await fill(store, clock, [[resource] for resource in made], set())
+        for query in at_every_edge(op):
+            assert await walk(store, query, (), 7) == oracle(live, query, ())
+            both = Query(query.types, AllOf((query.where, HasKey(("Encounter", "Observation")))))
+            assert await store.count(SYSTEM, both) == len(oracle(live, both, ()))
+
+
+def at_every_edge(op: Comparator) -> list[Query]:
+    edges = [dates.interval(f"2020-01-0{day}")[0] for day in range(1, 7)]
+    spans = [(a, b) for a in edges for b in edges if a < b]
+    sizes = [(1.5, 2.5), (1.95, 2.05), (2.0, 2.0), (0.5, 1.5), (2.5, 3.5)]
+    moments = [
+        (START + a * 500_000, START + b * 500_000) for a in range(4) for b in range(a + 1, 5)
+    ]
+    return [
+        *[Query(("Encounter",), DateIs("Encounter", "date", op, *span)) for span in spans],
+        *[
+            Query(("Observation",), NumberIs("Observation", "value-quantity", op, *size))
+            for size in sizes
+        ],
+        *[Query(("Encounter",), UpdatedIs(op, *moment)) for moment in moments],
+    ]
+
+
+async def check(name: str, made: Commits, removed: set[int], searches: list[Asked]) -> None:
+    clock = Clock()
+    async with opened(STORES[name], clock) as store:
+        live = await fill(store, clock, made, removed)
+        for query, sort, limit in searches:
+            expected = oracle(live, query, sort)
+            assert await walk(store, query, sort, limit) == expected
+            assert await store.count(SYSTEM, query) == len(expected)
+        assert await store.verify() == []
+
+
+@asynccontextmanager
+async def opened(make: Callable[[Path, Clock], Store], clock: Clock) -> AsyncIterator[Store]:
+    with tempfile.TemporaryDirectory() as folder:
+        store = make(Path(folder), clock)
+        try:
+            yield store
+        finally:
+            await store.close()
+
+
+async def fill(
+    store: Store, clock: Clock, made: Commits, removed: set[int]
+) -> dict[tuple[str, str], Live]:
+    """Commit everything, a second apart, and delete what was written in the ``removed`` places."""
+    live: dict[tuple[str, str], Live] = {}
+    first: dict[tuple[str, str], tuple[int, int]] = {}
+    count = 0
+    for commit in made:
+        for resource, version in zip(
+            commit, await store.commit([put(resource) for resource in commit]), strict=True
+        ):
+            place = (version.type, version.id)
+            born, rid = first.setdefault(place, (version.at, version.seq))
+            live[place] = Live(resource, index(resource)[0], version.at, born, rid)
+            count += 1
+            if count in removed:
+                await store.commit([deletion(*place)])
+                del live[place]
+        clock.at += SECOND
+    assert clock.at >= START
+    return live
+
+
+def oracle(
+    live: dict[tuple[str, str], Live], query: Query, sort: tuple[SortKey, ...]
+) -> list[tuple[str, str]]:
+    found = [
+        (place, one)
+        for place, one in live.items()
+        if match.matches(query, one.resource, one.rows, updated=one.updated)
+    ]
+    last = sort[-1].descending if sort else True
+    found.sort(key=lambda item: item[1].rid, reverse=last)
+    if not sort:
+        found.sort(key=lambda item: date_of(item[1]), reverse=True)
+    for key in reversed(sort):
+        values = {place: sorting.sort_value(one.resource, key, one.updated) for place, one in found}
+        have = [item for item in found if values[item[0]] is not None]
+        have.sort(key=lambda item: values[item[0]], reverse=key.descending)
+        found = have + [item for item in found if values[item[0]] is None]
+    return [place for place, _ in found]
+
+
+def date_of(one: Live) -> int:
+    return one.born if one.rows.date is None else one.rows.date
+
+
+async def walk(
+    store: Store, query: Query, sort: tuple[SortKey, ...], limit: int
+) -> list[tuple[str, str]]:
+    seen: list[tuple[str, str]] = []
+    after = None
+    while True:
+        page = await store.search(SYSTEM, query, sort=sort, limit=limit, after=after)
+        seen += [(version.type, version.id) for version in page.versions]
+        assert len(page.versions) <= limit
+        after = page.after
+        if after is None:
+            return seen
