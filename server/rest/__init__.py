@@ -1,23 +1,24 @@
 """HTTP: routes, headers, formats, errors to responses.  Everything below knows nothing of it.
 
-The composition root needs: :func:`build`, :class:`Limits`, :class:`Metrics`, :func:`health` (a
-FastAPI router) and :func:`openapi_paths`.
+The composition root needs :func:`build`; to put more pages beside ``/fhir`` it includes routers in
+``Application.pages``, and more figures go into ``Application.metrics.registry``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
 
 from server.interactions.services import Services
 from server.operations import OPERATIONS
 from server.operations.registry import Operation, Registry
-from server.rest import openapi
+from server.rest import health, openapi
+from server.rest.application import Application, pages
 from server.rest.body import Limits
 from server.rest.capability import capability
 from server.rest.cors import Cors
 from server.rest.dispatch import Authenticate, Dispatcher
-from server.rest.health import router as health
 from server.rest.metrics import Metrics
 
-__all__ = ["Authenticate", "Dispatcher", "Limits", "Metrics", "build", "health", "openapi_paths"]
+__all__ = ["Application", "Authenticate", "Limits", "build"]
 
 _DEFAULTS = Limits()
 
@@ -26,37 +27,41 @@ def build(
     services: Services,
     *,
     authenticate: Authenticate,
-    version: str,
     secured: bool = True,
     limits: Limits = _DEFAULTS,
     operations: Sequence[Operation] = OPERATIONS,
     cors_origins: Sequence[str] = (),
-    metrics: Metrics | None = None,
+    checks: Mapping[str, health.Check] | None = None,
     prefix: str = "/fhir",
-) -> Dispatcher:
-    """Return the ASGI application for every path that is ``prefix`` or below it.
+) -> Application:
+    """Return the ASGI application.
 
     ``authenticate`` gets the ``Authorization`` header and returns the caller's rights, or raises
     ``LoginRequired``; ``secured`` says whether it demands a token, for the CapabilityStatement.
-    ``version`` is that of this software.
+    ``checks`` are asked by ``/readyz``, beside the store.
     """
     registry = Registry.of(operations)
-    return Dispatcher(
+    metrics = Metrics()
+    software = _software_version()
+    dispatcher = Dispatcher(
         services,
         authenticate=authenticate,
         registry=registry,
         capability=capability(
-            services, registry, version=version, secured=secured, cors=bool(cors_origins)
+            services, registry, version=software, secured=secured, cors=bool(cors_origins)
         ),
         limits=limits,
         cors=Cors(cors_origins),
-        metrics=metrics or Metrics(),
+        metrics=metrics,
         prefix=prefix,
     )
+    beside = pages(software, openapi.paths(registry, prefix))
+    beside.include_router(health.router(services.store, metrics, checks=checks))
+    return Application(dispatcher, beside, metrics, prefix)
 
 
-def openapi_paths(
-    operations: Sequence[Operation] = OPERATIONS, prefix: str = "/fhir"
-) -> dict[str, object]:
-    """Return the FHIR routes as ``paths`` of an OpenAPI document."""
-    return openapi.paths(Registry.of(operations), prefix)
+def _software_version() -> str:
+    try:
+        return version("tellonce")
+    except PackageNotFoundError:
+        return "unknown"
