@@ -119,7 +119,9 @@ class SortKey:
     """
 
     param: str
-    kind: Literal["id", "updated", "string", "date", "number", "quantity", "token", "reference", "uri"]
+    kind: Literal[
+        "id", "updated", "string", "date", "number", "quantity", "token", "reference", "uri"
+    ]
     descending: bool = False
 
 

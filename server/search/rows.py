@@ -30,6 +30,8 @@ from struct import Struct
 
 _INT64 = Struct("<q").unpack
 
+VERSION = 1  # raise it when other rows are made of the same resource: stores then index anew
+
 MIN_TIME = -(2**62)  # an open start of a period
 MAX_TIME = 2**62  # an open end of a period
 

@@ -127,7 +127,9 @@ def test_a_second_server_on_the_same_folder_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_cleanly(tmp_path: Path, how: signal.Signals) -> None:
     with served(tmp_path / "d", "--open") as server:
-        httpx.post(f"{server.base_url}/Basic", json={"resourceType": "Basic", "code": {"text": "x"}})
+        httpx.post(
+            f"{server.base_url}/Basic", json={"resourceType": "Basic", "code": {"text": "x"}}
+        )
         server.popen.send_signal(how)
         assert server.popen.wait(timeout=25) == 0
     assert tellonce("verify", "--data", "d", cwd=tmp_path).stdout == "sound\n"

@@ -1,0 +1,288 @@
+"""The composition root: settings in, a running server out; the only module that knows all."""
+
+import asyncio
+import errno
+import gc
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from secrets import token_bytes
+from typing import Any
+
+import uvloop
+from fastapi import FastAPI
+
+from mappings.maps import load_maps
+from server import background, rest
+from server.auth import Authenticator, OpenHouse, has_token, new_token
+from server.feeds import FeedCollector, FeedService, Port
+from server.fhir import definitions
+from server.http import HttpServer
+from server.interactions.services import Policy, Services
+from server.search import extract, rows
+from server.search.rows import IndexRows
+from server.settings import Settings
+from server.store.port import CommitConflict, RecordWrite, Store
+from server.store.sqlite import SqliteStore
+from server.uuid7 import new_id
+
+VERSION = version("tellonce")
+
+
+class PortTaken(Exception):
+    """Another program listens on the port."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """Where a started server listens, and the administrator token made at its first start."""
+
+    base_url: str
+    mllp_host: str
+    mllp_port: int | None
+    first_token: str | None
+    open: bool
+
+
+def now_us() -> int:
+    """Return the time in microseconds since 1970-01-01T00:00:00Z."""
+    return time.time_ns() // 1000
+
+
+def index(base_url: str) -> Callable[[dict[str, Any]], tuple[IndexRows, tuple[str, ...]]]:
+    """Return the function that makes the index rows and compartments of a stored resource."""
+
+    def made(resource: dict[str, Any]) -> tuple[IndexRows, tuple[str, ...]]:
+        return (
+            extract.index_rows(resource, base_url),
+            extract.compartments(resource, base_url),
+        )
+
+    return made
+
+
+def open_store(settings: Settings, base_url: str, *, beside: bool = False) -> SqliteStore:
+    """Open the store that the settings name.
+
+    ``beside``: next to a running server, for the server's own records, reads and backups only.
+
+    Raises:
+        NewerSchema, CorruptStore, StoreUnavailable: it cannot be opened; the text says what to do.
+    """
+    file = settings.store_file
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return SqliteStore(
+        file,
+        now=now_us,
+        index=index(base_url),
+        fingerprint=f"{definitions.fingerprint()} {rows.VERSION} {base_url}",
+        beside=beside,
+    )
+
+
+@asynccontextmanager
+async def store_beside(settings: Settings) -> AsyncIterator[Store]:
+    """Open the store for a command that may run while a server has it open."""
+    store = open_store(settings, base_url_of(settings, settings.port), beside=True)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+def base_url_of(settings: Settings, port: int) -> str:
+    """Return the public address of the FHIR API, without a slash at its end."""
+    if settings.base_url is not None:
+        return str(settings.base_url).rstrip("/")
+    scheme = "https" if settings.tls_cert else "http"
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"{scheme}://{host}:{port}/fhir"
+
+
+async def cursor_key(store: Store) -> bytes:
+    """Return the key that seals page cursors; made at the first start, kept in the store."""
+    for _ in range(3):
+        kept = await store.get_record("secret", "cursor")
+        if kept is not None:
+            return kept.value
+        try:
+            made = RecordWrite("secret", "cursor", token_bytes(32), if_rev=0)
+            await store.commit([], records=[made])
+        except CommitConflict:
+            continue
+    raise RuntimeError("the cursor key could not be read or written")
+
+
+def run(settings: Settings, *, on_ready: Callable[[Running], None] | None = None) -> None:
+    """Serve until SIGINT or SIGTERM, then finish what is in flight.
+
+    Raises:
+        PortTaken: another program listens on the HTTP or MLLP port.
+        Others as :func:`open_store`.
+    """
+    uvloop.run(serve(settings, on_ready=on_ready))
+
+
+async def serve(
+    settings: Settings,
+    *,
+    on_ready: Callable[[Running], None] | None = None,
+    stop: asyncio.Event | None = None,
+) -> None:
+    """As :func:`run`, inside a running event loop; ``stop`` ends it as a signal would."""
+    with listen(settings.host, settings.port) as http:
+        base_url = base_url_of(settings, http.getsockname()[1])
+        store = open_store(settings, base_url)
+        try:
+            await _serve(settings, store, base_url, http, on_ready, stop or asyncio.Event())
+        finally:
+            await store.close()
+
+
+async def _serve(
+    settings: Settings,
+    store: SqliteStore,
+    base_url: str,
+    http: socket.socket,
+    on_ready: Callable[[Running], None] | None,
+    stop: asyncio.Event,
+) -> None:
+    services = Services(store, base_url, now_us, new_id, await cursor_key(store), _policy(settings))
+    token = None
+    if not settings.open and not await has_token(store):
+        token = await new_token(store, "first")
+    feeds = FeedService(services, load_maps(settings.maps), _ports(settings))
+    http_server = HttpServer(_application(settings, services, feeds, stop), settings, http)
+    _freeze()
+    with _stopped_by_signals(stop):
+        try:
+            await _listen_for_feeds(feeds, settings)
+            async with background.tasks(store, now_us):
+                await http_server.start()
+                if on_ready is not None:
+                    on_ready(_running(settings, base_url, feeds, token))
+                await http_server.until(stop)
+        finally:
+            await asyncio.gather(
+                http_server.finish(), feeds.stop(grace_s=float(settings.shutdown_s))
+            )
+
+
+def _application(
+    settings: Settings, services: Services, feeds: FeedService, stop: asyncio.Event
+) -> Callable[..., Any]:
+    """Return the ASGI application: a dispatcher for ``/fhir``, FastAPI for everything else."""
+    metrics = rest.Metrics()
+    metrics.registry.register(FeedCollector(feeds))
+    dispatch = rest.build(
+        services,
+        authenticate=OpenHouse() if settings.open else Authenticator(services.store, now_us),
+        version=VERSION,
+        secured=not settings.open,
+        cors_origins=settings.cors_origins,
+        metrics=metrics,
+    )
+
+    async def draining() -> str | None:
+        return "the server is stopping" if stop.is_set() else None
+
+    others = FastAPI(title="Tellonce", version=VERSION)
+    others.include_router(rest.health(services.store, metrics, checks={"serving": draining}))
+    _add_fhir_paths(others)
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        path = scope.get("path", "")
+        if path.startswith("/fhir") and (len(path) == 5 or path[5] == "/"):
+            await dispatch(scope, receive, send)
+        else:
+            await others(scope, receive, send)
+
+    return application
+
+
+def _add_fhir_paths(others: FastAPI) -> None:
+    """Show the FHIR routes, which FastAPI does not serve, in its OpenAPI page."""
+    own = others.openapi
+
+    def merged() -> dict[str, Any]:
+        described = own()
+        described["paths"] = {**rest.openapi_paths(), **described["paths"]}
+        return described
+
+    others.openapi = merged  # type: ignore[method-assign]
+
+
+def _policy(settings: Settings) -> Policy:
+    return Policy(
+        delete=settings.delete,
+        default_page=settings.page_size,
+        deadline_s=settings.query_deadline_s,
+    )
+
+
+def _ports(settings: Settings) -> list[Port]:
+    if settings.mllp_port is None:
+        return []
+    return [Port(settings.mllp_feed, settings.mllp_host, settings.mllp_port)]
+
+
+async def _listen_for_feeds(feeds: FeedService, settings: Settings) -> None:
+    try:
+        await feeds.start()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise PortTaken(
+                f"port {settings.mllp_port} of {settings.mllp_host} is taken; "
+                "choose another with --mllp-port"
+            ) from error
+        raise
+
+
+def _running(settings: Settings, base_url: str, feeds: FeedService, token: str | None) -> Running:
+    mllp = feeds.listeners[0].port if feeds.listeners else None
+    return Running(base_url, settings.mllp_host, mllp, token, settings.open)
+
+
+def _freeze() -> None:
+    """Take what lives for ever out of the garbage collector's walks: tables, routes, maps."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 50)
+
+
+@contextmanager
+def _stopped_by_signals(stop: asyncio.Event) -> Iterator[None]:
+    """Set ``stop`` on SIGINT and SIGTERM; without a main thread (tests) nothing is caught."""
+    loop = asyncio.get_running_loop()
+    caught = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        try:
+            loop.add_signal_handler(number, stop.set)
+        except (RuntimeError, ValueError):
+            continue
+        caught.append(number)
+    try:
+        yield
+    finally:
+        for number in caught:
+            loop.remove_signal_handler(number)
+
+
+@contextmanager
+def listen(host: str, port: int) -> Iterator[socket.socket]:
+    """Bind a listening socket; raise :class:`PortTaken` when somebody else has the port."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        bound = socket.create_server((host.strip("[]"), port), family=family, backlog=2048)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise PortTaken(
+                f"port {port} of {host} is taken; choose another with --port"
+            ) from error
+        raise
+    with bound:
+        yield bound

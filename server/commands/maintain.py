@@ -1,0 +1,41 @@
+"""``tellonce backup`` and ``tellonce verify``."""
+
+from pathlib import Path
+
+import anyio
+import typer
+
+from server import app
+from server.commands.options import Data, StoreOption, fail, refusals, settings_from
+
+
+def backup(target: Path, data: Data = None, store: StoreOption = None) -> None:
+    """Copy the whole record to a new file, consistently, also while a server runs."""
+    settings = settings_from(data=data, store=store)
+    if target.exists():
+        fail(f"{target} exists; a backup never writes over a file")
+
+    async def copy() -> None:
+        async with app.store_beside(settings) as opened:
+            await opened.backup(str(target))
+
+    with refusals():
+        anyio.run(copy)
+    typer.echo(f"{target}: {target.stat().st_size:,} bytes")
+
+
+def verify(data: Data = None, store: StoreOption = None) -> None:
+    """Check every checksum, version chain and index row; exit code 1 when something is wrong."""
+    settings = settings_from(data=data, store=store)
+
+    async def check() -> list[str]:
+        async with app.store_beside(settings) as opened:
+            return await opened.verify()
+
+    with refusals():
+        faults = anyio.run(check)
+    for fault in faults:
+        typer.echo(fault)
+    if faults:
+        raise typer.Exit(1)
+    typer.echo("sound")

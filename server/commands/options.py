@@ -1,0 +1,54 @@
+"""Command-line options, turned into settings; every refusal is one line and exit code 1."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+
+from server.fhir.errors import StoreUnavailable
+from server.settings import Settings
+from server.store.port import CorruptStore, NewerSchema
+
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+Data = Annotated[
+    Path | None, typer.Option(help="Folder of the embedded store.", show_default="./tellonce-data")
+]
+StoreOption = Annotated[
+    str | None, typer.Option("--store", help="sqlite:///FILE, when not in the data folder.")
+]
+
+
+def fail(message: str) -> NoReturn:
+    """Print one line to stderr and end with exit code 1."""
+    errors.print(f"tellonce: {message}", markup=False)
+    raise typer.Exit(1)
+
+
+def settings_from(**given: Any) -> Settings:
+    """Return settings with what the command line gave on top; ``None`` means not given."""
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        fail("; ".join(_told(problem) for problem in error.errors()))
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Turn what an operator can mend into one line: wrong file, newer file, file in use."""
+    try:
+        yield
+    except (NewerSchema, CorruptStore, StoreUnavailable) as error:
+        fail(str(error))
+    except OSError as error:
+        fail(f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""))
+
+
+def _told(problem: Any) -> str:
+    where = ".".join(str(part) for part in problem["loc"])
+    said = str(problem["msg"]).removeprefix("Value error, ")
+    return f"--{where.replace('_', '-')}: {said}" if where else said
