@@ -46,18 +46,27 @@ class Feed:
     mode: Mode = "live"
 
     def system(
-        self, namespace: str, universal: str = "", kind: str = "", facility: str = ""
+        self,
+        namespace: str,
+        universal: str = "",
+        kind: str = "",
+        *,
+        role: str = "",
+        facility: str = "",
     ) -> str:
         """Return the identifier system of an assigning authority (HD), never ``""``.
 
         The site's table first, by namespace and by universal id; then an ISO OID, a UUID or a URI
         is its own system; then an address made from the feed's name, so that the same value of two
-        authorities is never the same identifier.
+        authorities is never the same identifier.  Without an authority: ``default_authority`` for
+        patients (no ``role``), else an address of the feed, the facility (MSH-4) and the role.
 
         >>> Feed("lab").system("HOSP", "1.2.840.5", "ISO")
         'urn:oid:1.2.840.5'
         >>> Feed("lab").system("Main Lab")
         'urn:tellonce:authority:lab:Main%20Lab'
+        >>> Feed("lab").system("", role="filler", facility="GH")
+        'urn:tellonce:filler:lab:GH'
         """
         for name in (namespace, universal):
             if name and (known := self.authorities.get(name)):
@@ -65,11 +74,14 @@ class Feed:
         if universal and (own := _own_system(universal, kind)):
             return own
         if name := namespace or universal:
-            return f"{NAMESPACE}:authority:{quote(self.name, safe='')}:{quote(name, safe='')}"
-        if self.default_authority:
+            return f"{NAMESPACE}:authority:{_urn(self.name, name)}"
+        if self.default_authority and not role:
             return self.default_authority
-        scope = f":{quote(facility, safe='')}" if facility else ""
-        return f"{NAMESPACE}:authority:{quote(self.name, safe='')}{scope}"
+        return f"{NAMESPACE}:{role or 'patient'}:{_urn(self.name, facility)}"
+
+
+def _urn(*parts: str) -> str:
+    return ":".join(quote(part, safe="") for part in parts if part)
 
 
 def _own_system(universal: str, kind: str) -> str:

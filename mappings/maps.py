@@ -3,10 +3,12 @@
 ``load_maps([site_folder]).plan(parse(data), feed)`` is the whole adapter: pure and deterministic.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+from mappings.engine import plan
 from mappings.feed import Feed
+from mappings.load import Loaded, load
 from mappings.parse import Message
 from mappings.plan import Plan
 
@@ -22,27 +24,49 @@ class MapError(ValueError):
 class Maps:
     """The compiled maps.  ``version`` is the hash of every file that was read."""
 
-    def __init__(self, version: str, feeds: Mapping[str, Feed]) -> None:
-        self.version = version
-        self._feeds = feeds
+    def __init__(self, loaded: Loaded) -> None:
+        self.version = loaded.version
+        self._loaded = loaded
 
     @property
     def feeds(self) -> tuple[str, ...]:
         """The names of the feeds that the site described, sorted."""
-        return tuple(sorted(self._feeds))
+        return tuple(sorted(self._loaded.feeds))
+
+    @property
+    def message_types(self) -> tuple[str, ...]:
+        """The message types that have a map for every feed, sorted."""
+        return tuple(sorted(event for feed, event in self._loaded.maps if not feed))
 
     def feed(self, name: str) -> Feed:
         """Return the settings of feed ``name``; one that nobody described has the defaults."""
-        return self._feeds.get(name) or Feed(name)
+        return self._loaded.feeds.get(name) or Feed(name)
 
     def supported(self, message_type: str) -> bool:
-        """Whether a map exists for ``ADT^A01``."""
-        return False
+        """Whether a map exists for a message type such as ``ADT^A01``, for any feed."""
+        return any(event == message_type for _, event in self._loaded.maps)
 
     def plan(self, message: Message, feed: Feed) -> Plan:
         """Return what the message asks of the record; never raises for what a message holds."""
+        maps = self._loaded.maps
+        found = maps.get((feed.name, message.type)) or maps.get(("", message.type))
+        if found is None:
+            return self._refused(message, feed, "unsupported-message", "there is no map for it")
+        try:
+            return plan(found, message, feed, self._loaded.tables, self.version)
+        except Exception as bug:
+            return self._refused(
+                message, feed, "map-error", f"the map failed: {type(bug).__name__}"
+            )
+
+    def _refused(self, message: Message, feed: Feed, reason: str, problem: str) -> Plan:
         return Plan(
-            message.type, (), f"feed:{feed.name}", self.version, quarantine="unsupported-message"
+            message_type=message.type,
+            resources=(),
+            lane=f"feed:{feed.name}",
+            map_version=self.version,
+            quarantine="map-error" if reason == "map-error" else "unsupported-message",
+            problem=f"{message.type or 'a message without a type'}: {problem}",
         )
 
 
@@ -52,4 +76,8 @@ def load_maps(dirs: Sequence[Path] = ()) -> Maps:
     Raises:
         MapError: with every fault of every file.
     """
-    return Maps("stub", {})
+    problems: list[str] = []
+    loaded = load(dirs, problems)
+    if problems:
+        raise MapError(problems)
+    return Maps(loaded)

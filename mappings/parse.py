@@ -31,7 +31,7 @@ _BATCH_LINE = re.compile(rb"[\r\n\x0b\x1c](?:BTS|FTS|BHS|FHS)[^A-Z0-9][^\r\n]*")
 _USUAL = "^~\\&"
 
 
-class Unparsable(ValueError):  # noqa: N818 - the plan's word, not an error of the program
+class Unparsable(ValueError):
     """The bytes are not one HL7v2 message; ``reason`` says why, without any of their content."""
 
     def __init__(self, reason: str) -> None:

@@ -71,12 +71,19 @@ class Group:
             yield here
             here = here.parent
 
-    def find(self, name: str) -> Segment | None:
-        """Return the first own segment called ``name``."""
-        for segment in self.segments:
-            if segment.name == name:
-                return segment
-        return None
+    def around(self) -> "Iterator[list[Group]]":
+        """Yield the groups to look in for what belongs here, nearest first.
+
+        This group with all below it; then its parent with all below that, and so on, but never
+        another occurrence of a group that was left on the way up: the specimen of one order is not
+        that of the next, the patient of one report not that of the other.
+        """
+        yield list(self.walk())
+        here = self
+        while (above := here.parent) is not None:
+            beside = [group for group in above.groups if group.name != here.name]
+            yield [above, *(inner for group in beside for inner in group.walk())]
+            here = above
 
 
 @dataclass(slots=True)

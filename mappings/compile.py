@@ -1,0 +1,676 @@
+"""A rule of a map -> a function.  Everything that can be known before a message comes is checked
+here, with the file and line: elements by R4's definitions, fields by the segment tables.
+
+A compiled rule is ``rule(scope, to) -> value``: ``to`` is the FHIRPath of the element, the value a
+list for an element that repeats; ``None`` when nothing was sent.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mappings.conditions import Condition, ConditionError, condition
+from mappings.datatypes import Convert, converter, translated, translated_concept
+from mappings.language import Entries, Items, Node, Text
+from mappings.makes import MAKES
+from mappings.parse import NULL
+from mappings.paths import Path, PathError, path_of, segment_name
+from mappings.rules import RULES
+from mappings.segments import known_segment
+from mappings.source import Instance, Repetition, Scope
+from mappings.tables import Table
+from server.fhir.definitions import Child, children, required_codes
+
+Rule = Callable[[Scope, str], Any]
+
+_OPERATORS = ("const", "table", "first", "join", "event", "ref", "make", "fn", "from")
+_MODIFIERS = frozenset({"when", "each", "default", "also", "note", "sep", "set"})
+
+
+@dataclass(slots=True)
+class Reads:
+    """The fields that the rules of a map read; all others are explained as not mapped."""
+
+    fields: set[tuple[str, int]] = field(default_factory=set)
+    segments: set[str] = field(default_factory=set)
+
+    def path(self, path: Path) -> None:
+        """Note that ``path`` is read."""
+        if path.segment:
+            self.segments.add(path.segment)
+            self.fields.add((path.segment, path.field))
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One element of an object.  ``merge``: the rule gives elements, not the element's value."""
+
+    name: str
+    rule: Rule
+    constant: bool = False
+    merge: bool = False
+    fallback: Any = None  # of a required element
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectRule:
+    """The elements of an object, and those (alternatives of a choice) that it must have."""
+
+    entries: tuple[Entry, ...]
+    required: tuple[tuple[str, ...], ...]
+
+    def run(self, scope: Scope, to: str) -> dict[str, Any] | None:
+        """Return the object; ``None`` when nothing but constants would stand in it."""
+        made: dict[str, Any] = {}
+        sent = False
+        for entry in self.entries:
+            value = entry.rule(scope, f"{to}.{entry.name}")
+            if value is None:
+                continue
+            if entry.merge:
+                made |= value
+            else:
+                made[entry.name] = value
+            sent = sent or not entry.constant
+        if not sent:
+            return None
+        return self.complete(scope, to, made)
+
+    def complete(self, scope: Scope, to: str, made: dict[str, Any]) -> dict[str, Any] | None:
+        """Fill in the fallbacks; ``None`` when a required element is missing all the same."""
+        for entry in self.entries:
+            if entry.fallback is not None and entry.name not in made:
+                made[entry.name] = entry.fallback
+                scope.run.row(f"{to}.{entry.name}", "", "default", str(entry.fallback))
+        for names in self.required:
+            if not any(name in made for name in names):
+                scope.run.row(to, "", f"DROPPED: {names[0]} is required and was not sent")
+                return None
+        return made
+
+
+class Compiler:
+    """Compiles the rules of one map; faults are collected in ``problems``."""
+
+    def __init__(self, tables: Mapping[str, Table], problems: list[str], made: set[str]) -> None:
+        self.tables = tables
+        self.problems = problems
+        self.made = made  # resource types that the map makes, for ``ref``
+        self.reads = Reads()
+        self.here = ""  # data type of the value at hand inside ``each``
+        self.top = ""  # element of the resource that is being compiled
+
+    def problem(self, node: Node, text: str) -> None:
+        """Note a fault."""
+        self.problems.append(f"{node.place}: {text}")
+
+    # -- objects ------------------------------------------------------------------------------
+
+    def resource(self, node: Entries, type_: str) -> list[Entry]:
+        """Compile ``set`` of a resource: its entries, requirements are the caller's matter."""
+        return self._entries(node, type_, top=True)
+
+    def object(self, node: Entries, content: str) -> ObjectRule:
+        """Compile the elements of a data type or backbone."""
+        entries = self._entries(node, content, top=False)
+        return ObjectRule(tuple(entries), required_names(content))
+
+    def _entries(self, node: Entries, content: str, *, top: bool) -> list[Entry]:
+        known = children(content)
+        made = []
+        for name, value in nested(node, self.problems).items():
+            if top:
+                self.top = name
+            child = known.get(name)
+            if child is not None:
+                entry = self._entry(name, value, child)
+            elif any(other.choice == name for other in known.values()):
+                entry = self._choice(name, value)
+            else:
+                self.problem(value, f"{content} has no element {name!r}")
+                continue
+            made.append(entry)
+        return made
+
+    def _entry(self, name: str, node: Node, child: Child) -> Entry:
+        constant = isinstance(node, Entries) and ("const" in node or "event" in node)
+        fallback = None
+        if child.min > 0 and isinstance(node, Entries) and "default" in node:
+            fallback = self._constant(node["default"], child)
+            if child.max != 1:
+                fallback = [fallback]
+        return Entry(name, self.element(node, child), constant, fallback=fallback)
+
+    def _choice(self, name: str, node: Node) -> Entry:
+        if not (isinstance(node, Entries) and "fn" in node):
+            self.problem(node, f"{name}[x] needs its type, such as {name}String, or a fn")
+            return Entry(name, lambda _scope, _to: None)
+        return Entry(name, self._function(node, name), merge=True)
+
+    # -- elements -----------------------------------------------------------------------------
+
+    def element(self, node: Node, child: Child) -> Rule:
+        """Compile the rule of an element."""
+        if child.max == 1:
+            return self._single(node, child)
+        return self._many(node, child)
+
+    def _single(self, node: Node, child: Child) -> Rule:
+        if isinstance(node, Items):
+            self.problem(node, f"{child.name} does not repeat; use first: for alternatives")
+            return lambda _scope, _to: None
+        rule = self._values(node, child)
+
+        def one(scope: Scope, to: str) -> Any:
+            found = rule(scope, to)
+            if not found:
+                return None
+            if len(found) > 1:
+                scope.run.row(to, "", f"not mapped: {len(found) - 1} more, {child.name} is single")
+            return found[0]
+
+        return one
+
+    def _many(self, node: Node, child: Child) -> Rule:
+        nodes = node if isinstance(node, Items) else [node]
+        rules = [self._values(one, child) for one in nodes]
+
+        def every(scope: Scope, to: str) -> Any:
+            made: list[Any] = []
+            for rule in rules:
+                made += rule(scope, f"{to}[{len(made)}]")
+            return made or None
+
+        return every
+
+    def _values(self, node: Node, child: Child) -> Callable[[Scope, str], list[Any]]:
+        """Compile one rule to the list of values that it gives, ``when`` and ``each`` applied."""
+        if isinstance(node, Text):
+            return self._path(node, child)
+        if not isinstance(node, Entries):
+            self.problem(node, "a list inside a list")
+            return lambda _scope, _to: []
+        if each := node.get("each"):
+            return self._each(node, each, child)
+        made = self._operator(node, child)
+        return self._when(node, made)
+
+    def _when(
+        self, node: Entries, rule: Callable[[Scope, str], list[Any]]
+    ) -> Callable[[Scope, str], list[Any]]:
+        test = self.condition(node)
+        if test is None:
+            return rule
+        return lambda scope, to: rule(scope, to) if test(scope) else []
+
+    def condition(self, node: Entries) -> Condition | None:
+        """Compile ``when`` of a rule."""
+        if (text := node.get("when")) is None:
+            return None
+        if not isinstance(text, Text):
+            self.problem(text, "when: needs a condition as text")
+            return None
+        paths: list[Path] = []
+        try:
+            made = condition(text, paths)
+        except ConditionError as wrong:
+            self.problem(text, f"when: {wrong}")
+            return None
+        for path in paths:
+            self.reads.path(path)
+        return made
+
+    def _each(self, node: Entries, each: Node, child: Child) -> Callable[[Scope, str], list[Any]]:
+        if not isinstance(each, Text):
+            self.problem(each, "each: needs a segment or a field")
+            return lambda _scope, _to: []
+        inner_node = Entries({key: value for key, value in node.items() if key != "each"})
+        inner_node.place, inner_node.places = node.place, node.places
+        if segment_name(each):
+            if not known_segment(each):
+                self.problem(each, f"there is no segment {each}")
+            name = str(each)
+            self.reads.segments.add(name)
+            rule = self._values(inner_node, child)
+            return lambda scope, to: _gather(rule, scope.each_segment(name), to)
+        path = self.path(each)
+        if path is None:
+            return lambda _scope, _to: []
+        outer, self.here = self.here, path.type(self.here)
+        rule = self._values(inner_node, child)
+        self.here = outer
+        top = self.top
+
+        def over(scope: Scope, to: str) -> list[Any]:
+            found = path.values(scope)
+            _deleted(scope, found, top)
+            return _gather(rule, [scope.at(one) for one in found if one.raw != NULL], to)
+
+        return over
+
+    def _operator(self, node: Entries, child: Child) -> Callable[[Scope, str], list[Any]]:
+        operator = next((key for key in _OPERATORS if key in node), None)
+        if operator is None or operator in children(child.content):
+            return self._object(node, child)
+        unknown = node.keys() - {operator, "from"} - _MODIFIERS
+        if unknown:
+            self.problem(node, f"{min(unknown)!r} is no key beside {operator!r}")
+        if operator == "const":
+            value = self._constant(node["const"], child)
+            return lambda _scope, _to: [value]
+        if operator == "first":
+            return self._first(node["first"], child)
+        if operator == "ref":
+            return self._ref(node["ref"])
+        if operator == "event":
+            return self._event(node["event"], child)
+        if operator == "join":
+            return self._join(node, child)
+        if operator == "fn":
+            rule = self._function(node, child.content or child.name)
+            return lambda scope, to: _listed(rule(scope, to))
+        if operator == "make":
+            return self._make(node, child)
+        if operator == "table":
+            return self._default(node, child, self._table(node, child))
+        return self._default(node, child, self._also(node, child, self._from(node, child)))
+
+    def _object(self, node: Entries, child: Child) -> Callable[[Scope, str], list[Any]]:
+        inner = node.get("set")
+        if inner is None:
+            own = children(child.content)
+            inner = Entries({k: v for k, v in node.items() if k in own or k not in _MODIFIERS})
+            inner.place, inner.places = node.place, node.places
+        if not isinstance(inner, Entries):
+            self.problem(inner, "set: needs elements")
+            return lambda _scope, _to: []
+        if not children(child.content):
+            self.problem(node, f"{child.name} is a {child.content}: it has no elements")
+            return lambda _scope, _to: []
+        rule = self.object(inner, child.content)
+        return lambda scope, to: _listed(rule.run(scope, to))
+
+    # -- operators ----------------------------------------------------------------------------
+
+    def path(self, node: Node) -> Path | None:
+        """Compile a field path."""
+        if not isinstance(node, Text):
+            self.problem(node, "a field path is needed here")
+            return None
+        try:
+            made = path_of(node)
+        except PathError as wrong:
+            self.problem(node, str(wrong))
+            return None
+        if made.segment and not made.field:
+            self.problem(node, f"{node} is a segment, a field is needed")
+            return None
+        self.reads.path(made)
+        return made
+
+    def _path(self, node: Node, child: Child) -> Callable[[Scope, str], list[Any]]:
+        path = self.path(node)
+        if path is None:
+            return lambda _scope, _to: []
+        convert = converter(path.type(self.here), child.content)
+        if convert is None:
+            source = path.type(self.here) or "text"
+            self.problem(node, f"there is no way from {source} to {child.content} ({child.name})")
+            return lambda _scope, _to: []
+        return _converted(path, convert, self.top, many=child.max != 1)
+
+    def _from(self, node: Entries, child: Child) -> Callable[[Scope, str], list[Any]]:
+        source = node["from"]
+        if isinstance(source, Items):
+            rules = [self._path(one, child) for one in source]
+            return lambda scope, to: [value for rule in rules for value in rule(scope, to)]
+        return self._path(source, child)
+
+    def _also(
+        self, node: Entries, child: Child, rule: Callable[[Scope, str], list[Any]]
+    ) -> Callable[[Scope, str], list[Any]]:
+        more = node.get("also")
+        if more is None:
+            return rule
+        if not isinstance(more, Entries):
+            self.problem(more, "also: needs elements")
+            return rule
+        added = self._entries_of(more, child.content)
+
+        def with_more(scope: Scope, to: str) -> list[Any]:
+            found = rule(scope, to)
+            for value in found:
+                for entry in added:
+                    if entry.name not in value:
+                        extra = entry.rule(scope, f"{to}.{entry.name}")
+                        if extra is not None:
+                            value[entry.name] = extra
+            return found
+
+        return with_more
+
+    def _entries_of(self, node: Entries, content: str) -> list[Entry]:
+        top, made = self.top, self._entries(node, content, top=False)
+        self.top = top
+        return made
+
+    def _default(
+        self, node: Entries, child: Child, rule: Callable[[Scope, str], list[Any]]
+    ) -> Callable[[Scope, str], list[Any]]:
+        """A default takes the place of a value that was sent and gave nothing."""
+        if "default" not in node or "from" not in node:
+            return rule
+        value = self._constant(node["default"], child)
+        path = self.path(node["from"])
+
+        def or_default(scope: Scope, to: str) -> list[Any]:
+            found = rule(scope, to)
+            if found or path is None or not path.text(scope):
+                return found
+            scope.run.row(to, path.source, "default", str(value))
+            return [value]
+
+        return or_default
+
+    def _table(self, node: Entries, child: Child) -> Callable[[Scope, str], list[Any]]:
+        name, path = str(node["table"]), self.path(node.get("from", node))
+        table = self.tables.get(name)
+        if table is None:
+            self.problem(node["table"], f"there is no table {name!r}")
+            return lambda _scope, _to: []
+        if path is None:
+            return lambda _scope, _to: []
+        if child.content == "CodeableConcept":
+            return _converted(
+                path, lambda v, to: translated_concept(v, to, name), self.top, many=child.max != 1
+            )
+        if child.content == "Coding":
+            return _converted(
+                path, lambda v, to: translated(v, to, name), self.top, many=child.max != 1
+            )
+        self._codes(node["table"], table, child)
+        return _converted(
+            path,
+            lambda v, to: v.run.code(name, v.text(), to, v.path),
+            self.top,
+            many=child.max != 1,
+        )
+
+    def _codes(self, node: Node, table: Table, child: Child) -> None:
+        """Every target of a table for a required binding must be one of its codes."""
+        allowed = _allowed(child)
+        if allowed is None:
+            return
+        if wrong := sorted({row.code for row in table.codes.values()} - allowed):
+            self.problem(node, f"table {table.name}: {child.path} has no code {wrong[0]!r}")
+
+    def _first(self, node: Node, child: Child) -> Callable[[Scope, str], list[Any]]:
+        if not isinstance(node, Items):
+            self.problem(node, "first: needs a list of alternatives")
+            return lambda _scope, _to: []
+        rules = [self._values(one, child) for one in node]
+
+        def alternatives(scope: Scope, to: str) -> list[Any]:
+            for rule in rules:
+                if found := rule(scope, to):
+                    return found
+            return []
+
+        return alternatives
+
+    def _join(self, node: Entries, child: Child) -> Callable[[Scope, str], list[Any]]:
+        parts = node["join"]
+        if not isinstance(parts, Items):
+            self.problem(parts, "join: needs a list of fields")
+            return lambda _scope, _to: []
+        if child.content not in ("string", "markdown"):
+            self.problem(node, f"join makes a text, {child.name} is a {child.content}")
+        paths = [path for part in parts if (path := self.path(part)) is not None]
+        separator = str(node.get("sep", " "))
+
+        def joined(scope: Scope, to: str) -> list[Any]:
+            texts = [text for path in paths if (text := path.text(scope))]
+            if not texts:
+                return []
+            made = separator.join(texts)
+            scope.run.row(to, ", ".join(path.source for path in paths), "join", made)
+            return [made]
+
+        return joined
+
+    def _event(self, node: Node, child: Child) -> Callable[[Scope, str], list[Any]]:
+        if not isinstance(node, Entries):
+            self.problem(node, "event: needs a value for each event")
+            return lambda _scope, _to: []
+        values = {event: self._constant(value, child) for event, value in node.items()}
+        default = values.pop("default", None)
+
+        def by_event(scope: Scope, to: str) -> list[Any]:
+            value = values.get(scope.run.event, default)
+            if value is None:
+                return []
+            scope.run.row(to, "MSH-9.2", "event", str(value))
+            return [value]
+
+        return by_event
+
+    def _ref(self, node: Node) -> Callable[[Scope, str], list[Any]]:
+        type_, _, segment = str(node).partition("@")
+        if type_ not in self.made:
+            self.problem(node, f"ref: the map makes no {type_}")
+
+        def refer(scope: Scope, _to: str) -> list[Any]:
+            known = scope.run.instances.get(type_, [])
+            if segment:
+                known = [one for one in known if one.made_from(segment)]
+            found = nearest(known, scope)
+            return [] if found is None else [{"reference": f"plan:{found.label}"}]
+
+        return refer
+
+    def _make(self, node: Entries, child: Child) -> Callable[[Scope, str], list[Any]]:
+        type_, path = str(node["make"]), self.path(node.get("from", node))
+        if path is None:
+            return lambda _scope, _to: []
+        if child.targets and type_ not in child.targets:
+            self.problem(node, f"{child.name} does not refer to {type_}")
+        make = MAKES.get((path.type(self.here) or "", type_))
+        if make is None:
+            source = path.type(self.here) or "text"
+            self.problem(node, f"there is no way from {source} to the resource {type_}")
+            return lambda _scope, _to: []
+        top = self.top
+        also = node.get("also")
+        added = self._entries_of(also, type_) if isinstance(also, Entries) else []
+
+        def made(scope: Scope, to: str) -> list[Any]:
+            found = path.values(scope)
+            _deleted(scope, found, top)
+            references = [one for v in found if (one := make(v)) is not None]
+            for one in references if added else ():
+                _complete_made(scope, one.get("reference", ""), added)
+            return references
+
+        return made
+
+    def _function(self, node: Entries, fills: str) -> Rule:
+        name = str(node["fn"])
+        known = RULES.get(name)
+        if known is None:
+            self.problem(node["fn"], f"there is no rule {name!r}")
+            return lambda _scope, _to: None
+        if fills not in known.fills:
+            self.problem(node["fn"], f"rule {name!r} does not make a {fills}")
+        for text in known.reads:
+            self.reads.path(path_of(text))
+        path = self.path(node.get("from", node))
+        top = self.top
+
+        def call(scope: Scope, to: str) -> Any:
+            found = path.values(scope) if path else []
+            _deleted(scope, found, top)
+            return known.function(scope, to, [one for one in found if one.raw != NULL])
+
+        return call
+
+    def _constant(self, node: Node, child: Child) -> Any:
+        if isinstance(node, Items):
+            self.problem(node, "a constant is one value")
+            return None
+        if isinstance(node, Entries):
+            return self._constant_object(node, child.content)
+        return self._literal(node, child)
+
+    def _constant_object(self, node: Entries, content: str) -> dict[str, Any]:
+        known, made = children(content), {}
+        for name, value in node.items():
+            child = known.get(name)
+            if child is None:
+                self.problem(value, f"{content} has no element {name!r}")
+            elif isinstance(value, Items):
+                made[name] = [self._constant(one, child) for one in value]
+            else:
+                one = self._constant(value, child)
+                made[name] = one if child.max == 1 else [one]
+        return made
+
+    def _literal(self, node: Text, child: Child) -> Any:
+        text = str(node)
+        if children(child.content).keys() - {"id", "extension", "value"}:
+            self.problem(node, f"{child.name} is a {child.content}, not a text")
+        if child.content == "boolean":
+            if text not in ("true", "false"):
+                self.problem(node, f"{child.name} is true or false")
+            return text == "true"
+        if child.content in ("integer", "positiveInt", "unsignedInt"):
+            return int(text) if text.isdecimal() else self.problem(node, f"{text!r} is no number")
+        allowed = _allowed(child)
+        if allowed is not None and text not in allowed:
+            self.problem(node, f"{child.path} has no code {text!r}")
+        return text
+
+
+# -- what a compiled rule does -------------------------------------------------------------------
+
+
+def _converted(
+    path: Path, convert: Convert, top: str, *, many: bool
+) -> Callable[[Scope, str], list[Any]]:
+    def convert_each(scope: Scope, to: str) -> list[Any]:
+        made: list[Any] = []
+        base, at = _indexed(to) if many else (to, 0)
+        for one in path.values(scope):
+            if one.raw == NULL:
+                scope.run.nulls.add(top)
+                scope.run.row(to, one.path, 'deleted with ""')
+                continue
+            value = convert(one, f"{base}[{at + len(made)}]" if many else to)
+            if isinstance(value, list):
+                made += value
+            elif value is not None:
+                made.append(value)
+        return made
+
+    return convert_each
+
+
+def _indexed(to: str) -> tuple[str, int]:
+    """Take ``name[2]`` apart, the place of the first value that a rule of a list gives."""
+    base, _, index = to.rpartition("[")
+    return base, int(index[:-1])
+
+
+def _gather(rule: Callable[[Scope, str], list[Any]], scopes: list[Scope], to: str) -> list[Any]:
+    made: list[Any] = []
+    many = to.endswith("]")
+    base, at = _indexed(to) if many else (to, 0)
+    for scope in scopes:
+        made += rule(scope, f"{base}[{at + len(made)}]" if many else to)
+    return made
+
+
+def _complete_made(scope: Scope, reference: str, added: list[Entry]) -> None:
+    """Add what other fields say about a made resource, where it does not have it yet."""
+    made = scope.run.labels.get(reference.removeprefix("plan:"))
+    for entry in added if made is not None else ():
+        assert made is not None
+        if entry.name not in made.values:
+            value = entry.rule(scope, f"{made.label}.{entry.name}")
+            if value is not None:
+                made.values[entry.name] = value
+
+
+def _listed(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
+
+
+def _deleted(scope: Scope, found: list[Repetition], top: str) -> None:
+    for one in found:
+        if one.raw == NULL:
+            scope.run.nulls.add(top)
+            scope.run.row(top, one.path, 'deleted with ""')
+
+
+def nearest(known: list[Instance], scope: Scope) -> Instance | None:
+    """Return the resource that a reference means: of the same segment, else of the nearest group.
+
+    Among resources made from segments of the scope's own kind only that of the very segment counts.
+    """
+    placed = [one for one in known if one.scope is not None]
+    kin = False
+    for one in placed:
+        assert one.scope is not None
+        if one.scope.segment is scope.segment:
+            return one
+        if scope.segment and one.scope.segment and one.scope.segment.name == scope.segment.name:
+            kin = True
+    if kin or not placed:
+        return None
+    for level in scope.group.around():
+        for one in placed:
+            assert one.scope is not None
+            if any(one.scope.group is group for group in level):
+                return one
+    return None
+
+
+def _allowed(child: Child) -> frozenset[str] | None:
+    if child.content != "code" or child.binding is None:
+        return None
+    known = required_codes(child.binding)
+    return frozenset().union(*known.values()) if known else None
+
+
+def required_names(content: str) -> tuple[tuple[str, ...], ...]:
+    """Return the required elements, each as its alternatives (those of a choice)."""
+    groups: dict[str, list[str]] = {}
+    for name, child in children(content).items():
+        if child.min > 0:
+            groups.setdefault(child.choice or name, []).append(name)
+    return tuple(tuple(names) for names in groups.values())
+
+
+def nested(node: Entries, problems: list[str]) -> dict[str, Node]:
+    """Return the elements with ``period.start`` written out as ``period: {start: ...}``."""
+    made: dict[str, Node] = {}
+    for key, value in node.items():
+        first, _, rest = key.partition(".")
+        if not rest:
+            if first in made:
+                problems.append(f"{node.places.get(key, node.place)}: {key!r} stands twice")
+            made[first] = value
+            continue
+        inner = made.setdefault(first, _empty(value))
+        if not isinstance(inner, Entries):
+            problems.append(f"{node.places.get(key, node.place)}: {first!r} is no object above")
+            continue
+        inner[rest] = value
+    return made
+
+
+def _empty(like: Node) -> Entries:
+    made = Entries()
+    made.place, made.places = like.place, {}
+    return made

@@ -1,0 +1,338 @@
+"""Run the rules of a map over one message and make the plan.  Pure and deterministic.
+
+In order: which resources there will be, so that references can point ahead; their elements; their
+identities; one resource where two are the same; what had to be dropped, and references to it.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from mappings.feed import Feed
+from mappings.identity import Alternatives
+from mappings.parse import NULL, Message
+from mappings.paths import Path
+from mappings.plan import Identity, Plan, PlannedResource, QuarantineReason
+from mappings.resource import ResourceRule, complete
+from mappings.segments import type_of
+from mappings.source import Instance, Run, Scope, tokens
+from mappings.structure import Group
+from mappings.tables import Table
+
+_SILENT = frozenset({"MSH", "EVN", "SFT", "DSC"})  # what they say is in ``extra``
+_EXTRA = {
+    "sending_application": "MSH-3",
+    "sending_facility": "MSH-4",
+    "message_time": "MSH-7",
+    "control_id": "MSH-10",
+    "processing_id": "MSH-11",
+    "version": "MSH-12",
+    "event_recorded": "EVN-2",
+    "event_reason": "EVN-4",
+    "operator": "EVN-5",
+    "event_occurred": "EVN-6",
+    "event_facility": "EVN-7",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledMap:
+    """The rules for some message types; ``reads`` are the fields that any of them looks at."""
+
+    name: str
+    on: tuple[str, ...]
+    rules: tuple[ResourceRule, ...]
+    precedence: tuple[Path, ...]
+    segments: frozenset[str]
+    reads: Mapping[str, frozenset[int]]
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A resource on its way into the plan."""
+
+    instance: Instance
+    rule: ResourceRule | None
+    any_of: Alternatives = ()
+    filled: set[str] = field(default_factory=set)
+    nulls: set[str] = field(default_factory=set)
+    numbers: int = 1
+
+    @property
+    def label(self) -> str:
+        return self.instance.label
+
+
+class _Quarantine(Exception):
+    def __init__(self, reason: str, problem: str) -> None:
+        super().__init__(problem)
+        self.reason = cast(QuarantineReason, reason)
+
+
+def plan(
+    map_: CompiledMap, message: Message, feed: Feed, tables: Mapping[str, Table], version: str
+) -> Plan:
+    """Return the plan; one that must not be applied says why in ``quarantine``."""
+    run = Run(message, feed, tables)
+    reason: QuarantineReason | None = None
+    problem = ""
+    planned: tuple[PlannedResource, ...] = ()
+    drafts: list[_Draft] = []
+    try:
+        drafts = _drafts(map_, run)
+        _unmapped_fields(map_, run)
+        planned = _planned(map_, run, drafts)
+    except _Quarantine as found:
+        reason, problem = found.reason, str(found)
+    return Plan(
+        message_type=message.type,
+        resources=planned,
+        lane=_lane(drafts, feed),
+        map_version=version,
+        explain=tuple(run.explain),
+        unmapped=tuple(run.unmapped),
+        warnings=tuple(run.warnings),
+        quarantine=reason,
+        problem=problem,
+        extra={name: text for name, path in _EXTRA.items() if (text := message.get(path))},
+    )
+
+
+# -- which resources ------------------------------------------------------------------------------
+
+
+def _drafts(map_: CompiledMap, run: Run) -> list[_Draft]:
+    made = [draft for rule in map_.rules for draft in _instances(rule, run)]
+    for draft in made:
+        _fill(draft, run)
+    made += [_Draft(instance, None) for instance in run.made.values()]
+    for draft in made:
+        _identify(draft, run)
+    return made
+
+
+def _instances(rule: ResourceRule, run: Run) -> Iterator[_Draft]:
+    found = list(_segments(rule, run.root, run))
+    if not found and rule.missing.startswith("patient"):
+        raise _Quarantine(rule.missing, f"there is no {rule.segment}: {rule.type} is unknown")
+    for scope in found:
+        yield from _instance(rule, scope)
+
+
+def _instance(rule: ResourceRule, scope: Scope) -> Iterator[_Draft]:
+    assert scope.segment is not None
+    if rule.when is not None and not rule.when(scope):
+        scope.run.row(rule.type, scope.segment.label, f"not made: when {rule.when_text}")
+        return
+    yield _Draft(scope.run.add(rule.type, scope), rule)
+    for inner in rule.emit:
+        yield from _instance(inner, scope)
+
+
+def _segments(rule: ResourceRule, root: Group, run: Run) -> Iterator[Scope]:
+    for group in root.walk():
+        for segment in group.segments:
+            if segment.name == rule.segment:
+                yield Scope(run, segment, group)
+                if not rule.every:
+                    break
+
+
+# -- what is in them ------------------------------------------------------------------------------
+
+
+def _fill(draft: _Draft, run: Run) -> None:
+    rule, scope = draft.rule, draft.instance.scope
+    assert rule is not None
+    assert scope is not None
+    run.nulls = set()
+    values = draft.instance.values
+    label = draft.label
+    for entry in rule.entries:
+        value = entry.rule(scope, f"{label}.{entry.name}")
+        if value is None:
+            continue
+        if entry.merge:
+            values |= value
+        else:
+            values[entry.name] = value
+    draft.nulls = run.nulls - values.keys()
+
+
+def _identify(draft: _Draft, run: Run) -> None:
+    rule, scope = draft.rule, draft.instance.scope
+    if rule is None:
+        draft.any_of = tuple(
+            (("identifier", token),) for token in tokens(draft.instance.values["identifier"])
+        )
+        return
+    assert scope is not None
+    found = rule.identity(scope, draft.instance.values, 1)
+    if found is None:
+        _unidentified(rule, draft, run)
+        return
+    if rule.numbered:
+        number = run.numbers.get(found.any_of, 0) + 1
+        run.numbers[found.any_of] = number
+        if number > 1:
+            again = rule.identity(scope, draft.instance.values, number)
+            found = again if again is not None else found
+    draft.any_of = found.any_of
+    if found.derived is not None:
+        draft.instance.values.setdefault("identifier", []).append(found.derived)
+        run.row(f"{draft.label}.identifier", "", "derived identity", found.derived["value"])
+
+
+def _unidentified(rule: ResourceRule, draft: _Draft, run: Run) -> None:
+    assert draft.instance.scope is not None
+    assert draft.instance.scope.segment is not None
+    where = draft.instance.scope.segment.label
+    if rule.missing != "drop":
+        raise _Quarantine(rule.missing, f"{rule.type} of {where} has no identity")
+    run.dropped.add(draft.label)
+    run.row(draft.label, where, "DROPPED: it has no identity")
+    run.warnings.append(f"{rule.type} of {where} was not made: it has no identity")
+
+
+# -- the plan -------------------------------------------------------------------------------------
+
+
+def _planned(map_: CompiledMap, run: Run, drafts: list[_Draft]) -> tuple[PlannedResource, ...]:
+    kept = [draft for draft in drafts if draft.any_of]
+    dropped = run.dropped
+    kept, same = _united(kept, run)
+    if dropped or same:
+        for draft in kept:
+            draft.instance.values = _relinked(draft.instance.values, dropped, same)
+            draft.any_of = tuple(
+                tuple((param, _renamed(value, same)) for param, value in pairs)
+                for pairs in draft.any_of
+            )
+    for draft in kept:
+        _complete(draft)
+    return tuple(_resource(draft, map_, run) for draft in kept)
+
+
+def _united(drafts: list[_Draft], run: Run) -> tuple[list[_Draft], dict[str, str]]:
+    """Unite what is the same by identity; return what is left, and label -> label that it is."""
+    known: dict[tuple[str, tuple[tuple[str, str], ...]], _Draft] = {}
+    same: dict[str, str] = {}
+    left: list[_Draft] = []
+    for draft in drafts:
+        keys = [(draft.instance.type, pairs) for pairs in draft.any_of]
+        first = next((known[key] for key in keys if key in known), None)
+        if first is None:
+            left.append(draft)
+            first = draft
+        else:
+            same[draft.label] = first.label
+            _unite(first, draft)
+            run.row(draft.label, "", f"the same as {first.label}: united with it")
+        for key in keys:
+            known.setdefault(key, first)
+    return left, same
+
+
+def _unite(first: _Draft, second: _Draft) -> None:
+    into = first.instance.values
+    for name, value in second.instance.values.items():
+        have = into.get(name)
+        if have is None:
+            into[name] = value
+        elif isinstance(have, list):
+            have += [one for one in value if one not in have]
+    first.any_of += tuple(pairs for pairs in second.any_of if pairs not in first.any_of)
+    first.nulls -= into.keys()
+
+
+def _relinked(value: Any, dropped: set[str], same: Mapping[str, str], depth: int = 0) -> Any:
+    """Return a value without references to dropped resources, others under their last label.
+
+    What stands inside a resource around a lost reference (a diagnosis around its Condition) is lost
+    with it, unless the reference has a name to show.
+    """
+    if isinstance(value, list):
+        return [one for item in value if (one := _relinked(item, dropped, same, depth)) is not None]
+    if not isinstance(value, dict):
+        return value
+    target = value.get("reference")
+    if isinstance(target, str) and target.startswith("plan:"):
+        if target.removeprefix("plan:") in dropped:
+            return {"display": value["display"]} if "display" in value else None
+        return {**value, "reference": _renamed(target, same)}
+    made = {name: _relinked(inner, dropped, same, depth + 1) for name, inner in value.items()}
+    if depth and None in made.values():
+        return None
+    return {name: inner for name, inner in made.items() if inner is not None and inner != []}
+
+
+def _renamed(text: str, same: Mapping[str, str]) -> str:
+    label = text.removeprefix("plan:")
+    return f"plan:{same[label]}" if text.startswith("plan:") and label in same else text
+
+
+def _complete(draft: _Draft) -> None:
+    rule, scope = draft.rule, draft.instance.scope
+    if rule is None:
+        return
+    assert scope is not None
+    assert scope.segment is not None
+    draft.filled, missing = complete(rule, scope, draft.label, draft.instance.values)
+    if missing:
+        where = f"{rule.type} of {scope.segment.label}"
+        raise _Quarantine("required-missing", f"{where}: {missing} is required and was not sent")
+
+
+def _resource(draft: _Draft, map_: CompiledMap, run: Run) -> PlannedResource:
+    rule, values = draft.rule, draft.instance.values
+    touched = values.keys() - draft.filled
+    identity = Identity(draft.any_of)
+    whole = {"resourceType": draft.instance.type, **values}
+    if rule is None:
+        return PlannedResource(
+            draft.label, draft.instance.type, whole, identity, frozenset(touched), update="merge"
+        )
+    rivals = {other for name in touched for other in rule.rivals.get(name, ())}
+    required = {name for names in rule.required for name in names}
+    scope = draft.instance.scope
+    assert scope is not None
+    return PlannedResource(
+        label=draft.label,
+        type=rule.type,
+        values=whole,
+        identity=identity,
+        touched=frozenset(touched),
+        deletes=frozenset((draft.nulls | rivals) - values.keys() - required),
+        precedence=_precedence(rule.precedence or map_.precedence, scope, run),
+        update=rule.update_of(scope),
+    )
+
+
+def _precedence(paths: Iterable[Path], scope: Scope, run: Run) -> int | None:
+    for path in paths:
+        text = path.text(scope)
+        if text and (found := run.moment(text)) is not None:
+            return found
+    return None
+
+
+def _lane(drafts: list[_Draft], feed: Feed) -> str:
+    """The first patient's best identifier; its order is that of ``prefer``."""
+    for draft in drafts:
+        if draft.instance.type == "Patient" and draft.any_of:
+            return draft.any_of[0][-1][1]
+    return f"feed:{feed.name}"
+
+
+def _unmapped_fields(map_: CompiledMap, run: Run) -> None:
+    """Explain what was sent and is read by no rule."""
+    for segment in run.message.segments:
+        if segment.name in _SILENT:
+            continue
+        if segment.name not in map_.segments:
+            run.row("", segment.label, "not mapped: no rule for this segment")
+            continue
+        read = map_.reads.get(segment.name, frozenset())
+        for n, raw in enumerate(segment.fields):
+            if n and raw and n not in read and raw != NULL and type_of(segment.name, n) != "SI":
+                run.row("", f"{segment.label}-{n}", "not mapped", raw)

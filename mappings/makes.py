@@ -1,0 +1,164 @@
+"""A person, place or organization named inside a field -> a resource of its own.
+
+Identity is the identifier: without one there is only a name, and a name is no identity, so the
+reference shows the name and points nowhere.
+Source: HL7 v2-to-FHIR guide 1.0.0, data type maps XCN, XON, PL, NDL.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from mappings.source import Repetition
+
+Made = dict[str, Any]
+_V2_0203 = "http://terminology.hl7.org/CodeSystem/v2-0203"
+_PHYSICAL = "http://terminology.hl7.org/CodeSystem/location-physical-type"
+
+
+def practitioner(v: Repetition) -> Made | None:
+    """XCN, NDL.1 (CNN) -> reference to a Practitioner, or only its display."""
+    name = _person(v)
+    shown = " ".join(
+        part for part in (v.text(6), v.text(3), v.text(4), v.text(2), v.text(5)) if part
+    )
+    value = v.text(1)
+    if not value:
+        return _display(v, shown)
+    identifier: Made = {
+        "system": v.run.authority(v.text(9), v.text(9, 2), v.text(9, 3), "practitioner"),
+        "value": value,
+    }
+    if kind := v.text(13):
+        identifier = {"type": _type(v, kind), **identifier}
+    values: Made = {"identifier": [identifier]}
+    if name:
+        values["name"] = [name]
+    return _reference(v, "Practitioner", values, shown)
+
+
+def organization(v: Repetition) -> Made | None:
+    """XON -> reference to an Organization, or only its display."""
+    name = v.text(1)
+    value = v.text(10) or v.text(3)
+    if not value:
+        return _display(v, name)
+    system = v.run.authority(v.text(6), v.text(6, 2), v.text(6, 3), "organization")
+    identifier: Made = {"system": system, "value": value}
+    if kind := v.text(7):
+        identifier = {"type": _type(v, kind), **identifier}
+    return _named_organization(v, identifier, name)
+
+
+def organization_by_code(v: Repetition) -> Made | None:
+    """CWE, HD, CX -> reference to an Organization known by a code of the sender."""
+    value = v.text(1)
+    if not value:
+        return _display(v, v.text(2))
+    system = v.run.authority("", "", "", "organization")
+    return _named_organization(v, {"system": system, "value": value}, v.text(2) or value)
+
+
+def organization_by_identifier(v: Repetition) -> Made | None:
+    """CX -> reference to an Organization with that identifier."""
+    value = v.text(1)
+    if not value:
+        return None
+    system = v.run.authority(v.text(4), v.text(4, 2), v.text(4, 3), "organization")
+    return _named_organization(v, {"system": system, "value": value}, "")
+
+
+def location(v: Repetition) -> Made | None:
+    """PL -> reference to the bed, room or ward, the ward being ``partOf`` its parent.
+
+    The identifier is the whole place, ``HOSPITAL:WARD/ROOM/BED``: bed 1 is in many rooms.
+    """
+    ward, room, bed = v.text(1), v.text(2), v.text(3)
+    facility, building, floor = v.text(4), v.text(7), v.text(8)
+    place = "/".join((ward, room, bed)).rstrip("/")
+    if not place:
+        return _display(v, v.text(9) or " ".join(filter(None, (facility, building, floor))))
+    above = ":".join(part for part in (facility, building, floor) if part)
+    system = v.run.authority(v.text(11), v.text(11, 2), v.text(11, 3), "location")
+    values = _place(f"{above}:{place}" if above else place, system, v, ward, room, bed)
+    if ward and (room or bed):
+        parent = _place(f"{above}:{ward}" if above else ward, system, v, ward, "", "")
+        values["partOf"] = _reference(v, "Location", parent, "")
+    if words := v.text(9):
+        values["description"] = words
+    return _reference(v, "Location", values, "")
+
+
+def location_by_code(v: Repetition) -> Made | None:
+    """DLD.1, CWE -> a place known by a code of the sender; only shown, it is somebody else's."""
+    return _display(v, v.text(2) or v.text(1))
+
+
+def _place(value: str, system: str, v: Repetition, ward: str, room: str, bed: str) -> Made:
+    kind = "bd" if bed else "ro" if room else "wa"
+    values: Made = {
+        "identifier": [{"system": system, "value": value}],
+        "name": " ".join(part for part in (ward, room, bed) if part),
+        "mode": "instance",
+        "physicalType": {"coding": [{"system": _PHYSICAL, "code": kind}]},
+    }
+    v.run.row("Location.identifier[0].value", v.path, "PL", value)
+    return values
+
+
+def _person(v: Repetition) -> Made | None:
+    made: Made = {}
+    if family := v.text(2):
+        made["family"] = family
+    if given := [text for text in (v.text(3), v.text(4)) if text]:
+        made["given"] = given
+    if prefix := v.text(6):
+        made["prefix"] = [prefix]
+    if suffix := [text for text in (v.text(5), v.text(7), v.text(21)) if text]:
+        made["suffix"] = suffix
+    return made or None
+
+
+def _type(v: Repetition, kind: str) -> Made:
+    found = v.run.lookup("IdentifierType", kind)
+    if found is None:
+        v.run.no_row("IdentifierType", kind, "Identifier.type", v.path)
+        return {"text": kind}
+    return {"coding": [{"system": found.system, "code": found.code}]}
+
+
+def _named_organization(v: Repetition, identifier: Made, name: str) -> Made:
+    values: Made = {"identifier": [identifier]}
+    if name:
+        values["name"] = name
+    return _reference(v, "Organization", values, name)
+
+
+def _reference(v: Repetition, type_: str, values: Made, shown: str) -> Made:
+    """Return the reference, with the name beside it: a reader sees who without another read."""
+    made: Made = dict(v.run.make(type_, values, v.path))
+    if shown:
+        made["display"] = shown
+    return made
+
+
+def _display(v: Repetition, shown: str) -> Made | None:
+    if not shown:
+        return None
+    v.run.row("Reference.display", v.path, "no identifier: shown only", shown)
+    return {"display": shown}
+
+
+Make = Callable[[Repetition], Made | None]
+
+# (type of the field, resource) -> how; NDL holds its person in the first component.
+MAKES: dict[tuple[str, str], Make] = {
+    ("XCN", "Practitioner"): practitioner,
+    ("NDL", "Practitioner"): lambda v: practitioner(v.component(1)),
+    ("XON", "Organization"): organization,
+    ("CWE", "Organization"): organization_by_code,
+    ("HD", "Organization"): organization_by_code,
+    ("CX", "Organization"): organization_by_identifier,
+    ("PL", "Location"): location,
+    ("DLD", "Location"): lambda v: location_by_code(v.component(1)),
+    ("CWE", "Location"): location_by_code,
+}

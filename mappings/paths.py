@@ -1,0 +1,100 @@
+"""Field paths in maps: ``PID-3``, ``PID-3[1].4.2``, ``.4`` of the value at hand, ``.`` itself."""
+
+import re
+from dataclasses import dataclass
+
+from mappings.parse import NULL
+from mappings.segments import NAME, component_type, fields_of, known_segment, type_of
+from mappings.source import Repetition, Scope
+
+_PATH = re.compile(
+    r"(?:(?P<segment>[A-Z][A-Z0-9]{2})(?:-(?P<field>\d+)(?:\[(?P<repeat>\d+)\])?)?)?"
+    r"(?:\.(?P<component>\d+))?(?:\.(?P<sub>\d+))?"
+)
+_GUIDE = re.compile(r"(?P<type>[A-Z]{2,3})\.(?P<rest>\d+(?:\.\d+)?)")
+_TYPES = frozenset(["CWE", "CX", "XPN", "XAD", "XTN", "XCN", "XON", "PL", "HD", "EI", "EIP", "SN", "ED", "RP", "NDL", "CQ", "DR", "DLN", "FC"])
+
+
+class PathError(ValueError):
+    """The text is no path, or speaks of a segment or field that the standard does not have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """A path; numbers count from 1, ``0`` is "not stated", ``segment`` is ``""`` for ``.4``."""
+
+    source: str
+    segment: str
+    field: int
+    repeat: int
+    component: int
+    sub: int
+
+    def type(self, here: str) -> str:
+        """Return the data type at the path; ``here`` is that of the value at hand."""
+        if self.segment:
+            return type_of(self.segment, self.field, self.component, self.sub)
+        if self.component:
+            return component_type(here, self.component, self.sub) if here else ""
+        return here
+
+    def values(self, scope: Scope) -> list[Repetition]:
+        """Return what was sent: a value for each repetition, deleted ones (``\"\"``) included."""
+        if self.segment:
+            found = scope.repetitions(self.segment, self.field)
+            if self.repeat:
+                found = found[self.repeat - 1 : self.repeat]
+        else:
+            found = [scope.repetition] if scope.repetition is not None else []
+        if self.sub:
+            return [one.sub(self.component, self.sub) for one in found]
+        if self.component:
+            return [one.component(self.component) for one in found]
+        return found
+
+    def text(self, scope: Scope) -> str:
+        """Return the first text that is not blank, ``""`` when there is none."""
+        for one in self.values(scope):
+            if text := one.text():
+                return text
+        return ""
+
+    def count(self, scope: Scope) -> int:
+        """Return how many repetitions were sent."""
+        return sum(1 for one in self.values(scope) if one.raw and one.raw != NULL)
+
+    def present(self, scope: Scope) -> bool:
+        """Whether the path's segment was sent."""
+        return scope.find(self.segment) is not None
+
+
+def path_of(text: str) -> Path:
+    """Read a path.
+
+    Raises:
+        PathError: it is none, or the standard has no such segment or field.
+    """
+    bare = text
+    if (guide := _GUIDE.fullmatch(text)) and guide["type"] in _TYPES:
+        bare = f".{guide['rest']}"
+    if bare == ".":
+        return Path(text, "", 0, 0, 0, 0)
+    found = _PATH.fullmatch(bare)
+    if (
+        found is None
+        or not bare
+        or (found["component"] and found["segment"] and not found["field"])
+    ):
+        raise PathError(f"{text!r} is not a field path such as PID-3.4 or .4")
+    numbers = {key: int(value or 0) for key, value in found.groupdict().items() if key != "segment"}
+    segment = found["segment"] or ""
+    if segment and not known_segment(segment):
+        raise PathError(f"{text!r}: there is no segment {segment}")
+    if segment and not segment.startswith("Z") and numbers["field"] > fields_of(segment):
+        raise PathError(f"{text!r}: {segment} has {fields_of(segment)} fields")
+    return Path(text, segment, **numbers)
+
+
+def segment_name(text: str) -> bool:
+    """Whether the text is the name of a segment alone."""
+    return NAME.fullmatch(text) is not None

@@ -1,0 +1,160 @@
+"""A resource rule of a map: ``make`` a resource from a segment, with identity and elements."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from mappings.compile import Compiler, Entry, required_names
+from mappings.conditions import Condition
+from mappings.identity import Finder, identity
+from mappings.language import Entries, Items, Node, Text, texts
+from mappings.paths import Path
+from mappings.plan import QuarantineReason, Update
+from mappings.segments import known_segment
+from mappings.source import Scope
+from server.fhir.definitions import children, resource_types
+
+_KEYS = frozenset(
+    ["make", "from", "each", "when", "identity", "update", "missing", "same", "precedence", "set", "emit", "note"]
+)
+_DEMOGRAPHIC = frozenset({"Patient", "RelatedPerson", "Coverage", "Account"})
+_LOWER: dict[Update, Update] = {"authoritative": "merge", "merge": "never", "never": "never"}
+Missing = Callable[[Scope], str]
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceRule:
+    """A compiled rule.
+
+    ``every``: one resource for each segment, not only for the first in a group.
+    ``missing``: ``drop``, or why the message is quarantined, when the resource has no identity.
+    ``numbered``: equal keys in one message are different resources and get a number (OBX lines);
+    otherwise they are the same resource and their elements are united.
+    """
+
+    type: str
+    segment: str
+    every: bool
+    place: str
+    when: Condition | None
+    when_text: str
+    entries: tuple[Entry, ...]
+    required: tuple[tuple[str, ...], ...]
+    identity: Finder
+    update: Callable[[str], Update]
+    missing: str
+    numbered: bool
+    precedence: tuple[Path, ...]
+    emit: tuple["ResourceRule", ...]
+    rivals: dict[str, tuple[str, ...]]  # valueString -> the other types of value[x]
+
+    def update_of(self, scope: Scope) -> Update:
+        """Return what to do with an existing one; a feed that does not own demographics yields."""
+        found = self.update(scope.run.event)
+        if self.type in _DEMOGRAPHIC and not scope.run.feed.authoritative:
+            return _LOWER[found]
+        return found
+
+
+def resource_rule(node: Node, compiler: Compiler, segment: str = "") -> ResourceRule | None:
+    """Compile a rule; ``segment`` is that of the rule around it (``emit``)."""
+    if not isinstance(node, Entries) or not isinstance(node.get("make"), Text):
+        compiler.problem(node, "a resource rule begins with 'make: TYPE'")
+        return None
+    for key in node.keys() - _KEYS:
+        compiler.problems.append(f"{node.places[key]}: a resource rule has no key {key!r}")
+    type_ = str(node["make"])
+    if type_ not in resource_types():
+        compiler.problem(node["make"], f"R4 has no resource {type_!r}")
+        return None
+    name = str(node.get("each", node.get("from", segment)))
+    if not known_segment(name):
+        compiler.problem(node, f"there is no segment {name!r} to make {type_} from")
+    compiler.reads.segments.add(name)
+    elements = node.get("set", Entries())
+    if not isinstance(elements, Entries):
+        compiler.problem(elements, "set: needs elements")
+        return None
+    return ResourceRule(
+        type=type_,
+        segment=name,
+        every="each" in node,
+        place=node.place,
+        when=compiler.condition(node),
+        when_text=str(node.get("when", "")),
+        entries=tuple(compiler.resource(elements, type_)),
+        required=required_names(type_),
+        identity=identity(node.get("identity"), type_, compiler),
+        update=_update(node.get("update"), compiler),
+        missing=_missing(node, compiler),
+        numbered=str(node.get("same", "merge")) == "number",
+        precedence=precedence(node.get("precedence"), compiler),
+        emit=tuple(
+            rule
+            for one in (node["emit"] if isinstance(node.get("emit"), Items) else ())
+            if (rule := resource_rule(one, compiler, name)) is not None
+        ),
+        rivals=_rivals(type_),
+    )
+
+
+def precedence(node: Node | None, compiler: Compiler) -> tuple[Path, ...]:
+    """Compile the fields whose first valid timestamp decides between two messages."""
+    if node is None:
+        return ()
+    return tuple(path for one in texts(node) if (path := compiler.path(one)) is not None)
+
+
+def _missing(node: Entries, compiler: Compiler) -> str:
+    found = str(node.get("missing", "required-missing"))
+    if found != "drop" and found not in get_args(QuarantineReason):
+        compiler.problem(node["missing"], f"missing: is drop or a quarantine reason, not {found!r}")
+    return found
+
+
+def _update(node: Node | None, compiler: Compiler) -> Callable[[str], Update]:
+    if isinstance(node, Entries) and isinstance(node.get("event"), Entries):
+        events = node["event"]
+        assert isinstance(events, Entries)
+        by_event = {event: _one_update(value, compiler) for event, value in events.items()}
+        default = by_event.pop("default", "authoritative")
+        return lambda event: by_event.get(event, default)
+    fixed: Update = _one_update(node, compiler) if node is not None else "authoritative"
+    return lambda _event: fixed
+
+
+def _one_update(node: Node, compiler: Compiler) -> Update:
+    for known in get_args(Update):
+        if node == known:
+            found: Update = known
+            return found
+    compiler.problem(node, f"update: is one of {', '.join(get_args(Update))}")
+    return "never"
+
+
+def _rivals(type_: str) -> dict[str, tuple[str, ...]]:
+    groups: dict[str, list[str]] = {}
+    for name, child in children(type_).items():
+        if child.choice:
+            groups.setdefault(child.choice, []).append(name)
+    return {
+        name: tuple(other for other in names if other != name)
+        for names in groups.values()
+        for name in names
+    }
+
+
+def complete(
+    rule: ResourceRule, scope: Scope, label: str, values: dict[str, Any]
+) -> tuple[set[str], str]:
+    """Fill in the fallbacks of required elements; return their names and what is still missing."""
+    filled: set[str] = set()
+    for entry in rule.entries:
+        if entry.fallback is not None and entry.name not in values:
+            values[entry.name] = entry.fallback
+            filled.add(entry.name)
+            scope.run.row(f"{label}.{entry.name}", "", "default", str(entry.fallback))
+    for names in rule.required:
+        if not any(name in values for name in names):
+            return filled, names[0]
+    return filled, ""

@@ -1,0 +1,307 @@
+"""What a rule sees while a message is mapped: one repetition, its surroundings, the run."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import quote
+
+from mappings.dates import moment
+from mappings.feed import NAMESPACE, Feed
+from mappings.parse import NULL, Message, Segment
+from mappings.plan import ExplainRow, Unmapped
+from mappings.structure import Group, group
+from mappings.tables import Table, Target
+
+# R4 datatypes.html#string: no characters below 32 but tab, line feed and carriage return.
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufeff\ufffe\uffff]")
+_HL7_TABLE = re.compile(r"HL7\s?0*(\d{1,4})")
+_SHOWN = 200  # characters of a value in an explain row
+_OWN_GROUP_ONLY = frozenset({"NTE"})  # a note of somebody else must never be found by looking up
+
+
+class Repetition:
+    """One repetition of a field, or one component taken as a value of its own.
+
+    ``path`` is where it stands, ``PID-3[2]``; ``raw`` its text as sent.
+    """
+
+    __slots__ = ("_parts", "_separator", "path", "raw", "run")
+
+    def __init__(self, run: "Run", raw: str, path: str, separator: str) -> None:
+        self.run = run
+        self.raw = raw
+        self.path = path
+        self._separator = separator
+        self._parts: list[str] | None = None
+
+    @property
+    def parts(self) -> list[str]:
+        """The raw components."""
+        if self._parts is None:
+            self._parts = self.raw.split(self._separator)
+        return self._parts
+
+    def text(self, component: int = 1, sub: int = 1) -> str:
+        """Return a component's text; ``""`` when it was not sent or is to be deleted."""
+        parts = self.parts
+        if component > len(parts):
+            return ""
+        raw = parts[component - 1]
+        if not raw or raw == NULL:
+            return ""
+        run = self.run
+        if run.sub_separator in raw and self._separator != run.sub_separator:
+            subs = raw.split(run.sub_separator)
+            raw = subs[sub - 1] if sub <= len(subs) else ""
+        elif sub > 1:
+            return ""
+        return run.clean(raw)
+
+    def whole(self) -> str:
+        """Return the text of the repetition, its separators included (a text type has none)."""
+        return "" if self.raw == NULL else self.run.clean(self.raw)
+
+    def component(self, component: int) -> "Repetition":
+        """Return a component as a value of its own, its sub-components as components."""
+        parts = self.parts
+        raw = parts[component - 1] if component <= len(parts) else ""
+        return Repetition(self.run, raw, f"{self.path}.{component}", self.run.sub_separator)
+
+    def sub(self, component: int, sub: int) -> "Repetition":
+        """Return a sub-component as a value of its own."""
+        parts = self.component(component).parts
+        raw = parts[sub - 1] if sub <= len(parts) else ""
+        return Repetition(self.run, raw, f"{self.path}.{component}.{sub}", "\x00")
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Where a rule stands: the segment it speaks of, its group, and inside ``each`` a repetition."""
+
+    run: "Run"
+    segment: Segment | None
+    group: Group
+    repetition: Repetition | None = None
+
+    def repetitions(self, segment: str, field_: int) -> list[Repetition]:
+        """Return the repetitions of a field of the nearest segment of that name."""
+        found = self.find(segment)
+        return self.run.repetitions(found, field_) if found else []
+
+    def find(self, name: str) -> Segment | None:
+        """Return the scope's own segment if it has that name, else the nearest one."""
+        if self.segment is not None and self.segment.name == name:
+            return self.segment
+        return self.run.nearest(self.group, name)
+
+    def each_segment(self, name: str) -> "list[Scope]":
+        """Return a scope for each segment of that name in the nearest group that has any."""
+        return [
+            Scope(self.run, segment, group_) for segment, group_ in self.run.every(self.group, name)
+        ]
+
+    def at(self, repetition: Repetition) -> "Scope":
+        """Return this scope with ``repetition`` as the value that relative paths speak of."""
+        return replace(self, repetition=repetition)
+
+
+@dataclass(slots=True)
+class Instance:
+    """A resource that a rule makes from a segment (or, made inside another, from a value)."""
+
+    type: str
+    label: str
+    scope: Scope | None
+    values: dict[str, Any] = field(default_factory=dict)
+
+    def made_from(self, segment: str) -> bool:
+        """Whether it was made from a segment of that name."""
+        return self.scope is not None and (
+            self.scope.segment is not None and self.scope.segment.name == segment
+        )
+
+
+class Run:
+    """The mapping of one message: what it reads, and what it has to say besides resources."""
+
+    def __init__(self, message: Message, feed: Feed, tables: Mapping[str, Table]) -> None:
+        self.message = message
+        self.feed = feed
+        self.tables = tables
+        self.event = message.event
+        self.root = group(message)
+        self.component_separator = message.delimiters[1]
+        self.sub_separator = message.delimiters[4]
+        self.escape = message.delimiters[3]
+        self.facility = message.get("MSH-4")
+        self.explain: list[ExplainRow] = []
+        self.unmapped: list[Unmapped] = []
+        self.warnings: list[str] = [str(found) for found in message.diagnostics]
+        self.labels: dict[str, Instance] = {}
+        self.nulls: set[str] = set()  # top-level elements whose source was deleted with ""
+        self.instances: dict[str, list[Instance]] = {}
+        self.made: dict[tuple[str, tuple[str, ...]], Instance] = {}
+        self.dropped: set[str] = set()  # labels of resources that will not be in the plan
+        self.numbers: dict[Any, int] = {}  # how often each identity occurred
+        self._moments: dict[str, int | None] = {}
+        self._repetitions: dict[tuple[int, int], list[Repetition]] = {}
+        self._nearest: dict[tuple[int, str], Segment | None] = {}
+
+    # -- reading ------------------------------------------------------------------------------
+
+    def clean(self, raw: str) -> str:
+        """Return raw text as FHIR takes it: unescaped, no control characters, no blank ends."""
+        if self.escape in raw:
+            raw = self.message.plain(raw)
+        raw = raw.strip()
+        if not raw.isprintable():
+            raw = _CONTROL.sub("", raw.replace("\r\n", "\n").replace("\r", "\n")).strip()
+        return raw
+
+    def repetitions(self, segment: Segment, field_: int) -> list[Repetition]:
+        """Return the repetitions of a field that hold anything but blanks."""
+        key = (id(segment), field_)
+        found = self._repetitions.get(key)
+        if found is None:
+            raws = self.message.repeats(segment, field_)
+            path = f"{segment.label}-{field_}"
+            if len(raws) == 1:
+                found = [Repetition(self, raws[0], path, self.component_separator)]
+            else:
+                found = [
+                    Repetition(self, raw, f"{path}[{n}]", self.component_separator)
+                    for n, raw in enumerate(raws, start=1)
+                    if raw
+                ]
+            self._repetitions[key] = found
+        return found
+
+    def moment(self, text: str) -> int | None:
+        """Return a timestamp in microseconds UTC, ``None`` when it is none."""
+        if text not in self._moments:
+            self._moments[text] = moment(text, self.feed.timezone)
+        return self._moments[text]
+
+    def nearest(self, here: Group, name: str) -> Segment | None:
+        """Return the first segment called ``name`` in the smallest group around ``here``."""
+        key = (id(here), name)
+        if key not in self._nearest:
+            every = self.every(here, name)
+            self._nearest[key] = every[0][0] if every else None
+        return self._nearest[key]
+
+    def every(self, here: Group, name: str) -> list[tuple[Segment, Group]]:
+        """Return all segments called ``name`` in the smallest group around ``here`` with any."""
+        if name in _OWN_GROUP_ONLY:
+            return [(segment, here) for segment in here.segments if segment.name == name]
+        for level in here.around():
+            found = [
+                (segment, inner)
+                for inner in level
+                for segment in inner.segments
+                if segment.name == name
+            ]
+            if found:
+                return found
+        return []
+
+    # -- saying what happened -----------------------------------------------------------------
+
+    def row(self, target: str, source: str, how: str, value: str = "") -> None:
+        """Note where a value came from."""
+        self.explain.append(ExplainRow(target, source, how, value[:_SHOWN]))
+
+    def invalid(self, target: str, source: str, what: str, value: str) -> None:
+        """Note a value that is not what its type says; it is left out."""
+        self.explain.append(ExplainRow(target, source, f"INVALID {what}", value[:_SHOWN]))
+        self.warnings.append(f"{source} is not a valid {what}: left out")
+
+    def no_row(self, table: str, code: str, target: str, source: str) -> None:
+        """Note a code without a row in its table."""
+        self.explain.append(ExplainRow(target, source, f"UNMAPPED {table} {code!r}", code))
+        self.unmapped.append(Unmapped(table, code, source))
+
+    # -- codes --------------------------------------------------------------------------------
+
+    def lookup(self, table: str, code: str) -> Target | None:
+        """Return what ``code`` becomes: the feed's own rows first."""
+        known = self.tables[table]
+        if own := self.feed.tables.get(table, {}).get(code):
+            return Target(own, known.system)
+        return known.get(code)
+
+    def code(self, table: str, code: str, target: str, source: str) -> str | None:
+        """Return the code for an element with a required binding, noting how."""
+        if not code:
+            return None
+        found = self.lookup(table, code)
+        if found is None:
+            self.no_row(table, code, target, source)
+            return None
+        self.row(target, source, f"table {table}", found.code)
+        return found.code
+
+    def code_system(self, name: str, oid: str, target: str, source: str) -> str:
+        """Return the URL of a coding system by its name (CWE.3) or OID; ``""`` without either."""
+        known = self.feed.code_systems
+        for text in (name, oid):
+            if text and (own := known.get(text)):
+                return own
+            if text and (found := self.tables["CodingSystem"].get(text)):
+                return found.code
+        if hl7 := _HL7_TABLE.fullmatch(name):
+            return f"http://terminology.hl7.org/CodeSystem/v2-{hl7[1]:0>4}"
+        if oid and oid.replace(".", "").isdigit():
+            return f"urn:oid:{oid}"
+        if not name:
+            return ""
+        if name.replace(".", "").isdigit() and "." in name:
+            return f"urn:oid:{name}"
+        if name != "L" and not name.startswith("99"):
+            self.no_row("CodingSystem", name, f"{target}.system", source)
+        return f"{NAMESPACE}:codes:{quote(self.feed.name, safe='')}:{quote(name, safe='')}"
+
+    def authority(self, namespace: str, universal: str, kind: str, role: str = "") -> str:
+        """Return the identifier system of an assigning authority; see ``Feed.system``."""
+        if namespace not in self.feed.authorities and universal not in self.feed.authorities:
+            for name in (namespace, universal):
+                if name and (found := self.tables["AssigningAuthority"].get(name)):
+                    return found.code
+        return self.feed.system(namespace, universal, kind, role=role, facility=self.facility)
+
+    # -- resources ----------------------------------------------------------------------------
+
+    def add(self, type_: str, scope: Scope | None) -> Instance:
+        """Return a new resource of the plan with a label of its own."""
+        known = self.instances.setdefault(type_, [])
+        label = f"{type_}[{len(known) + 1}]" if known else type_
+        made = Instance(type_, label, scope)
+        known.append(made)
+        self.labels[label] = made
+        return made
+
+    def make(self, type_: str, values: dict[str, Any], source: str) -> dict[str, str]:
+        """Return a reference to a resource made from one value, the same one for the same ids.
+
+        ``values["identifier"]`` must hold at least one identifier with a system.
+        """
+        ids = tuple(sorted(tokens(values["identifier"])))
+        made = self.made.get((type_, ids))
+        if made is None:
+            made = self.add(type_, None)
+            made.values = values
+            self.made[type_, ids] = made
+            self.row(made.label, source, "made")
+        return {"reference": f"plan:{made.label}"}
+
+
+def tokens(identifiers: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return ``system|value`` of the identifiers that have both, without repeats."""
+    return list(
+        dict.fromkeys(
+            f"{one['system']}|{one['value']}"
+            for one in identifiers
+            if one.get("system") and one.get("value")
+        )
+    )
