@@ -101,10 +101,11 @@ def merge(
         return Merged(current, owned, False, (f"{planned.type}: {refused}",))
     work = _Work(planned.type, feed, at, edited_at, owned, parts(planned.type, current))
     touched = work.elements(planned.touched)
-    for element, part in parts(planned.type, planned.values).items():
+    said = parts(planned.type, planned.values)
+    for element, part in said.items():
         if element in touched or element not in work.now:  # a default never overwrites
             work.say(element, part, fill=planned.update == "merge")
-    for element in sorted(work.elements(planned.deletes)):
+    for element in sorted(work.elements(planned.deletes) - said.keys()):
         work.say(element, {}, fill=planned.update == "merge")
     return work.result(current)
 

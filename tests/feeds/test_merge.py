@@ -90,6 +90,14 @@ def test_another_form_of_a_choice_replaces_the_first() -> None:
     assert values(done) == {"valueQuantity": {"value": 7}}
 
 
+def test_a_form_that_is_said_is_not_deleted_with_its_rivals() -> None:
+    done = told(
+        ("adt", 1, says(deceasedBoolean=True)),
+        ("adt", 2, says(deceasedDateTime="2026-01-01", deletes="deceasedBoolean")),
+    )
+    assert values(done) == {"deceasedDateTime": "2026-01-01"}
+
+
 def test_a_new_value_takes_the_primitive_s_extensions_along() -> None:
     unknown = {"extension": [{"url": "u", "valueCode": "unknown"}]}
     done = told(("adt", 1, says(_birthDate=unknown)), ("adt", 2, says(birthDate="1970")))
