@@ -16,7 +16,7 @@ from typing import Any
 import uvloop
 from fastapi import FastAPI
 
-from mappings.maps import load_maps
+from mappings.maps import Maps, load_maps
 from server import background, rest
 from server.auth import Authenticator, OpenHouse, has_token, new_token
 from server.feeds import FeedCollector, FeedService, Port
@@ -122,6 +122,7 @@ def run(settings: Settings, *, on_ready: Callable[[Running], None] | None = None
 
     Raises:
         PortTaken: another program listens on the HTTP or MLLP port.
+        MapError: a map cannot be used; every fault with its file and line.
         Others as :func:`open_store`.
     """
     uvloop.run(serve(settings, on_ready=on_ready))
@@ -134,11 +135,12 @@ async def serve(
     stop: asyncio.Event | None = None,
 ) -> None:
     """As :func:`run`, inside a running event loop; ``stop`` ends it as a signal would."""
+    maps = load_maps(settings.maps)
     with listen(settings.host, settings.port) as http:
         base_url = base_url_of(settings, http.getsockname()[1])
         store = open_store(settings, base_url)
         try:
-            await _serve(settings, store, base_url, http, on_ready, stop or asyncio.Event())
+            await _serve(settings, store, maps, base_url, http, on_ready, stop or asyncio.Event())
         finally:
             await store.close()
 
@@ -146,6 +148,7 @@ async def serve(
 async def _serve(
     settings: Settings,
     store: SqliteStore,
+    maps: Maps,
     base_url: str,
     http: socket.socket,
     on_ready: Callable[[Running], None] | None,
@@ -155,7 +158,7 @@ async def _serve(
     token = None
     if not settings.open and not await has_token(store):
         token = await new_token(store, "first")
-    feeds = FeedService(services, load_maps(settings.maps), _ports(settings))
+    feeds = FeedService(services, maps, _ports(settings))
     http_server = HttpServer(_application(settings, services, feeds, stop), settings, http)
     _freeze()
     with _stopped_by_signals(stop):

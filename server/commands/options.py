@@ -9,6 +9,7 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
+from mappings.maps import MapError
 from server.fhir.errors import StoreUnavailable
 from server.settings import Settings
 from server.store.port import CorruptStore, NewerSchema
@@ -39,9 +40,16 @@ def settings_from(**given: Any) -> Settings:
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """Turn what an operator can mend into one line: wrong file, newer file, file in use."""
+    """Turn what an operator can mend into one line: wrong file, newer file, file in use.
+
+    Maps that cannot be used are a line for each fault.
+    """
     try:
         yield
+    except MapError as error:
+        for problem in error.problems:
+            errors.print(problem, markup=False)
+        fail(f"{len(error.problems)} faults in the maps")
     except (NewerSchema, CorruptStore, StoreUnavailable) as error:
         fail(str(error))
     except OSError as error:
