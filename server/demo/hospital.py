@@ -12,6 +12,8 @@ from zoneinfo import ZoneInfo
 NAME = "Westbruck General Hospital"
 AUTHORITY = "WBG"  # PID-3.4 of the medical record numbers
 MRN_SYSTEM = "https://westbruck.example/mrn"  # what maps/westbruck.yaml makes of it
+VISIT_AUTHORITY = "WBGVISIT"  # PID-18, PV1-19
+STAFF_AUTHORITY = "WBGSTAFF"  # XCN.9
 INSURANCE_AUTHORITY = "SVNR"  # PID-3.4 of the social insurance numbers
 ZONE = ZoneInfo("Europe/Vienna")
 DAY = date(2026, 3, 16)

@@ -10,6 +10,8 @@ from server.demo.hospital import (
     GENERAL_PRACTITIONERS,
     INSURANCE_AUTHORITY,
     INSURERS,
+    STAFF_AUTHORITY,
+    VISIT_AUTHORITY,
     Clinician,
     Department,
     System,
@@ -77,7 +79,7 @@ def pid(person: Person, visit: str = "", *, changed: dict[int, str] | None = Non
         13: telecom(person.telephone, person.email), 15: person.language, 16: person.marital,
     }  # fmt: skip
     if visit:
-        fields[18] = f"{visit}^^^{AUTHORITY}^VN"
+        fields[18] = f"{visit}^^^{VISIT_AUTHORITY}^VN"
     return segment("PID", {**fields, **(changed or {})})
 
 
@@ -119,7 +121,7 @@ def pv1(
     place = f"{department.code}^{room}^{bed}^{AUTHORITY}"
     doctor = xcn(department.attending)
     fields = {1: "1", 2: patient_class, 3: place, 7: doctor, 10: department.service, 17: doctor,
-              19: f"{visit}^^^{AUTHORITY}^VN", 44: start}  # fmt: skip
+              19: f"{visit}^^^{VISIT_AUTHORITY}^VN", 44: start}  # fmt: skip
     if end:
         fields |= {36: _WAYS_OUT[department.register], 45: end}
     return segment("PV1", fields)
@@ -193,7 +195,7 @@ def name(family: str, given: str) -> str:
 def xcn(clinician: Clinician) -> str:
     """Return a member of staff as XCN."""
     parts = (clinician.number, escape(clinician.family), escape(clinician.given))
-    return f"{'^'.join(parts)}^^^{clinician.prefix}^^^{AUTHORITY}"
+    return f"{'^'.join(parts)}^^^{clinician.prefix}^^^{STAFF_AUTHORITY}"
 
 
 def address(street: str, city: str, postcode: str) -> str:

@@ -1,0 +1,164 @@
+"""``tellonce demo`` as a newcomer runs it: a real process, real sockets, its own SQLite record."""
+
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.system.process import TELLONCE
+
+READY = "The server runs until Ctrl-C."
+
+
+@dataclass
+class Demo:
+    """A running demo: what it printed, and its API."""
+
+    popen: subprocess.Popen[str]
+    said: str
+    api: httpx.Client
+
+    def search(self, type_: str, **params: str) -> list[dict[str, Any]]:
+        answer = self.api.get(f"/{type_}", params={"_count": "1000", **params})
+        assert answer.status_code == 200, answer.text
+        entries = answer.json().get("entry", [])
+        return [entry["resource"] for entry in entries if entry["search"]["mode"] == "match"]
+
+    def patient(self, number: int) -> dict[str, Any]:
+        token = f"https://westbruck.example/mrn|W{100000 + number}"
+        (found,) = self.search("Patient", identifier=token)
+        return found
+
+
+@contextmanager
+def demo(folder: Path, *options: str) -> Iterator[Demo]:
+    command = [str(TELLONCE), "demo", "--data", str(folder), *options]
+    command += ["--port", "0", "--mllp-port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=folder.parent) as popen:
+        assert popen.stdout is not None
+        said = ""
+        try:
+            while READY not in said:
+                line = popen.stdout.readline()
+                assert line, f"the demo ended with {popen.wait()}: {said}"
+                said += line
+            base = re.search(r"http://\S+", said)
+            token = re.search(r"Bearer (\S+?)'", said)
+            assert base
+            assert token
+            headers = {"Authorization": f"Bearer {token[1]}"}
+            with httpx.Client(base_url=base[0], headers=headers, timeout=30) as api:
+                yield Demo(popen, said, api)
+        finally:
+            popen.send_signal(signal.SIGINT)
+            assert popen.wait(30) == 0
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("demo") / "hospital"
+
+
+@pytest.fixture(scope="module")
+def hospital(folder: Path) -> Iterator[Demo]:
+    with demo(folder) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def shown(hospital: Demo) -> dict[str, Any]:
+    return hospital.patient(1)
+
+
+def test_every_message_is_in_the_record_or_in_quarantine_as_intended(hospital: Demo) -> None:
+    assert "messages in: 159 (157 applied, 2 quarantined)" in hospital.said
+    quarantined = [line for line in hospital.said.splitlines() if "in quarantine:" in line]
+    reasons = [
+        re.findall(r"patient-unidentified|unsupported-message", line) for line in quarantined
+    ]
+    assert reasons == [["patient-unidentified"], ["unsupported-message"]]
+
+
+def test_every_patient_of_the_day_is_one_patient(hospital: Demo) -> None:
+    families = [patient["name"][0]["family"] for patient in hospital.search("Patient")]
+    assert len(families) == 42
+    assert {"Müller", "Nguyễn", "Παπαδόπουλος", "Соколова", "田中", "حداد"} < set(families)
+
+
+def test_the_patient_shown_has_data_of_several_departments(
+    hospital: Demo, shown: dict[str, Any]
+) -> None:
+    id_ = shown["id"]
+    assert f"/Patient/{id_}" in hospital.said
+    counts = {
+        type_: len(hospital.search(type_, patient=id_))
+        for type_ in (
+            "Encounter",
+            "AllergyIntolerance",
+            "Coverage",
+            "Condition",
+            "DiagnosticReport",
+        )
+    }
+    assert counts["Encounter"] == 2
+    assert counts["AllergyIntolerance"] == 2
+    assert counts["Coverage"] == 1
+    assert counts["Condition"] == 2
+    assert counts["DiagnosticReport"] >= 7
+    statuses = {e["class"]["code"]: e["status"] for e in hospital.search("Encounter", patient=id_)}
+    assert statuses == {"EMER": "finished", "IMP": "in-progress"}
+
+
+def test_a_result_corrected_twice_is_one_observation(hospital: Demo, shown: dict[str, Any]) -> None:
+    (troponin,) = hospital.search(
+        "Observation", patient=shown["id"], code="http://loinc.org|89579-7"
+    )
+    assert troponin["status"] == "corrected"
+    assert troponin["valueQuantity"]["value"] == 132
+    assert troponin["meta"]["versionId"] == "3"
+
+
+def test_an_update_that_arrives_late_does_not_bring_the_old_address_back(
+    shown: dict[str, Any],
+) -> None:
+    assert shown["address"][0]["line"] == ["Neugasse 5/14"]
+
+
+def test_a_telephone_number_deleted_by_the_register_is_gone(hospital: Demo) -> None:
+    assert "telecom" not in hospital.patient(8)
+
+
+def test_the_same_folder_is_not_sent_the_day_again_and_reset_empties_it(tmp_path: Path) -> None:
+    folder = tmp_path / "again"
+    with demo(folder) as first:
+        total = len(first.search("Observation"))
+        patient = first.patient(1)["id"]
+    with demo(folder) as second:
+        assert "has the day already" in second.said
+        assert len(second.search("Observation")) == total
+        assert second.patient(1)["id"] == patient
+    with demo(folder, "--reset") as third:
+        assert "has the day already" not in third.said
+        assert third.patient(1)["id"] != patient
+
+
+def test_a_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "record.db").write_text("precious")
+    ended = subprocess.run(
+        [TELLONCE, "demo", "--reset", "--data", tmp_path / "mine"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert ended.returncode == 1
+    assert "is not a folder of the demo" in ended.stderr
+    assert (tmp_path / "mine" / "record.db").read_text() == "precious"
