@@ -1,0 +1,130 @@
+"""``tellonce inbox`` beside a server's folder."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from mappings.maps import load_maps
+from server.feeds.cli import inbox_app
+from server.feeds.header import read_header
+from server.feeds.service import FeedService
+from server.interactions.services import Services
+from server.store.sqlite import SqliteStore
+from server.uuid7 import new_id
+from tests.feeds.conftest import NOW, index
+
+GOOD = (
+    b"MSH|^~\\&|REG|HOSP|TELL|MAIN|20260102||ADT^A04^ADT_A01|1|P|2.5\rPID|1||7^^^H^MR||Doe^Jane\r"
+)
+NO_ID = GOOD.replace(b"7^^^H^MR", b"").replace(b"|1|P|", b"|2|P|")
+UNKNOWN = GOOD.replace(b"ADT^A04^ADT_A01", b"ZZZ^Z99").replace(b"|1|P|", b"|3|P|")
+
+
+def with_server(folder: Path, work: Callable[[FeedService], Awaitable[None]]) -> None:
+    async def run() -> None:
+        store = SqliteStore(folder / "record.db", now=lambda: NOW, index=index, fingerprint="test")
+        services = Services(store, "http://fhir.test", lambda: NOW, new_id, b"k")
+        service = FeedService(services, load_maps(), [], replay_poll_s=0.01)
+        await service.start()
+        await work(service)
+        await service.settle()
+        await service.stop()
+        await store.close()
+
+    asyncio.run(run())
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A data folder with one message applied and two in quarantine."""
+
+    async def three(service: FeedService) -> None:
+        for body in (GOOD, NO_ID, UNKNOWN):
+            await service.receive(body, "adt", read_header(body))
+
+    with_server(tmp_path, three)
+    return tmp_path
+
+
+def said(*arguments: str | Path, code: int = 0) -> str:
+    done = CliRunner().invoke(inbox_app, [str(a) for a in arguments])
+    assert done.exit_code == code, done.output
+    return done.output
+
+
+def ids(folder: Path, state: str = "quarantined") -> list[str]:
+    lines = said("list", "--state", state, "--data", folder).splitlines()[1:]
+    return [line.split()[0] for line in lines if line.startswith("0")]
+
+
+def test_the_list_shows_what_is_in_quarantine_and_the_counts(folder: Path) -> None:
+    told = said("list", "--data", folder)
+    assert "patient-unidentified" in told
+    assert "unsupported-message" in told
+    assert told.splitlines()[-1] == "adt: 1 applied, 2 quarantined"
+
+
+def test_the_list_can_be_narrowed(folder: Path) -> None:
+    assert len(ids(folder)) == 2
+    assert len(ids(folder, "all")) == 3
+    assert "ZZZ^Z99" not in said("list", "--reason", "patient-unidentified", "--data", folder)
+    assert "patient-unidentified" not in said("list", "--feed", "lab", "--data", folder)
+    assert "--state is one of" in said("list", "--state", "lost", "--data", folder, code=1)
+
+
+def test_a_message_is_shown_with_what_it_made_and_where_it_came_from(folder: Path) -> None:
+    (id_,) = ids(folder, "applied")
+    told = said("show", id_, "--explain", "--data", folder)
+    assert "state        applied after 1 attempts" in told
+    assert "produced     Patient/" in told
+    assert "PID-5" in told
+
+
+def test_raw_is_exactly_what_was_received(folder: Path) -> None:
+    (id_,) = ids(folder, "applied")
+    assert (
+        CliRunner().invoke(inbox_app, ["show", id_, "--raw", "--data", str(folder)]).stdout_bytes
+        == GOOD
+    )
+
+
+def test_an_unknown_message_and_a_missing_folder_are_told(folder: Path, tmp_path: Path) -> None:
+    assert "there is no message 42" in said("show", "42", "--data", folder, code=1)
+    assert "record.db is not there" in said("list", "--data", tmp_path / "none", code=1)
+
+
+def test_a_dry_run_shows_what_would_be_written_and_writes_nothing(
+    folder: Path, tmp_path: Path
+) -> None:
+    mended = tmp_path / "mended.hl7"
+    mended.write_bytes(GOOD.replace(b"7^^^H^MR", b"8^^^H^MR"))
+    id_ = ids(folder)[0]
+    told = said("replay", id_, "--dry-run", "--edited", mended, "--data", folder)
+    assert "would write Patient/" in told
+    assert '"family": "Doe"' in told
+    refused = said("replay", id_, "--dry-run", "--data", folder)
+    assert "quarantine: patient-unidentified" in refused
+    assert said("list", "--data", folder).splitlines()[-1] == "adt: 1 applied, 2 quarantined"
+
+
+def test_a_replay_is_done_by_the_next_server(folder: Path, tmp_path: Path) -> None:
+    mended = tmp_path / "mended.hl7"
+    mended.write_bytes(GOOD.replace(b"7^^^H^MR", b"8^^^H^MR"))
+    said("replay", ids(folder)[0], "--edited", mended, "--data", folder)
+
+    async def wait(service: FeedService) -> None:
+        async with asyncio.timeout(5):
+            while (await service.inbox.counts())["adt"]["applied"] < 2:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+    with_server(folder, wait)
+    assert said("list", "--data", folder).splitlines()[-1] == "adt: 2 applied, 1 quarantined"
+
+
+def test_replay_wants_one_message_or_all(folder: Path) -> None:
+    assert "name one message, or give --all" in said("replay", "--data", folder, code=1)
+    told = said("replay", "--all", "--reason", "unsupported-message", "--data", folder)
+    assert told.startswith("1 messages will be applied again")

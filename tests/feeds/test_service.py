@@ -1,0 +1,490 @@
+"""Messages over real sockets, from bytes to record and back to the acknowledgement."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from mappings.feed import Feed
+from mappings.maps import Maps, load_maps
+from mappings.parse import Message
+from mappings.plan import Plan
+from server.access.context import SYSTEM
+from server.feeds.framing import frame
+from server.feeds.header import read_header
+from server.feeds.inbox import Entry, Inbox
+from server.feeds.mllp import Limits
+from server.feeds.quarantine import ask_replay, dry_run, select
+from server.feeds.service import FeedService, Port
+from server.fhir.errors import StoreUnavailable
+from server.interactions.services import Services
+from server.store.memory import MemoryStore
+from tests.feeds.conftest import index, services_on
+
+MSH = "MSH|^~\\&|REG|HOSP|TELL|MAIN|{at}||{type}|{id}|P|2.5.1"
+PID = "PID|1||{mrn}^^^HOSP^MR||{name}||{born}|{sex}"
+
+
+def message(
+    id_: str = "1",
+    *,
+    mrn: str = "77",
+    name: str = "Doe^Jane",
+    born: str = "19700503",
+    sex: str = "F",
+    type_: str = "ADT^A04^ADT_A01",
+    at: str = "20260102030000",
+    more: str = "",
+) -> bytes:
+    """An ADT message of one patient; ``more`` goes behind MSH-12."""
+    msh = MSH.format(at=at, type=type_, id=id_) + more
+    pid = PID.format(mrn=mrn, name=name, born=born, sex=sex)
+    return "\r".join((msh, f"EVN||{at}", pid, "PV1|1|O", "")).encode()
+
+
+class FeedMaps(Maps):
+    """The shipped maps, with the settings of one feed changed."""
+
+    def __init__(self, **settings: Any) -> None:
+        self._maps = load_maps()
+        self._settings = settings
+        self.version = self._maps.version
+        self.broken = False
+
+    def feed(self, name: str) -> Feed:
+        return replace(self._maps.feed(name), **self._settings)
+
+    def plan(self, message: Message, feed: Feed) -> Plan:
+        if self.broken:
+            raise ZeroDivisionError("Jane Doe")
+        return self._maps.plan(message, feed)
+
+
+class Sender:
+    """One connection of a sending system."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self.writer = reader, writer
+
+    async def send(self, body: bytes) -> list[str]:
+        """Send a message; return the answer's segments."""
+        self.write(body)
+        return await self.answer()
+
+    def write(self, body: bytes) -> None:
+        self.writer.write(frame(body))
+
+    async def answer(self) -> list[str]:
+        async with asyncio.timeout(10):
+            answer = await self._reader.readuntil(b"\x1c\r")
+        return answer[1:-3].decode().split("\r")
+
+
+class Running:
+    """A service that listens, and its senders."""
+
+    def __init__(self, service: FeedService) -> None:
+        self.service = service
+        self._senders: list[Sender] = []
+
+    async def connect(self) -> Sender:
+        port = self.service.listeners[0].port
+        self._senders.append(Sender(*await asyncio.open_connection("127.0.0.1", port)))
+        return self._senders[-1]
+
+    async def send(self, body: bytes) -> str:
+        """Send over a connection of its own; return the MSA segment."""
+        return (await (await self.connect()).send(body))[1]
+
+    async def entries(self) -> list[Entry]:
+        return [entry async for entry in self.service.inbox.walk()]
+
+    async def stop(self) -> None:
+        await self.service.stop(grace_s=2)
+        for sender in self._senders:
+            sender.writer.close()
+
+
+@asynccontextmanager
+async def running(
+    services: Services, maps: Maps | None = None, port: Port | None = None, **options: Any
+) -> AsyncIterator[Running]:
+    service = FeedService(
+        services, maps or FeedMaps(), [port or Port()], **{"replay_poll_s": 0.01, **options}
+    )
+    await service.start()
+    made = Running(service)
+    try:
+        yield made
+    finally:
+        await made.stop()
+
+
+async def test_a_registration_becomes_a_patient_before_it_is_acknowledged(
+    services: Services, resources: Any
+) -> None:
+    async with running(services) as server:
+        answer = await (await server.connect()).send(message("MSG1"))
+        (patient,) = await resources("Patient")
+    assert answer[0].startswith("MSH|^~\\&|TELL|MAIN|REG|HOSP|")
+    assert answer[1] == "MSA|AA|MSG1"
+    assert patient["name"][0]["family"] == "Doe"
+    assert patient["birthDate"] == "1970-05-03"
+    assert patient["gender"] == "female"
+
+
+async def test_the_same_bytes_repeat_the_stored_answer_and_are_not_applied_again(
+    services: Services,
+) -> None:
+    async with running(services) as server:
+        sender = await server.connect()
+        first = await sender.send(message("MSG1"))
+        versions = await services.store.history(SYSTEM, limit=100)
+        assert await sender.send(message("MSG1")) == first
+        assert await services.store.history(SYSTEM, limit=100) == versions
+        assert len(await server.entries()) == 1
+        assert server.service.stats().repeated == {"default": 1}
+
+
+async def test_a_resend_under_a_new_id_and_time_writes_no_version(services: Services) -> None:
+    async with running(services) as server:
+        await server.send(message("1"))
+        versions = await services.store.history(SYSTEM, limit=100)
+        later = message("2").replace(b"MAIN|20260102030000", b"MAIN|20260102030100")
+        assert await server.send(later) == "MSA|AA|2"
+        assert await services.store.history(SYSTEM, limit=100) == versions
+
+
+async def test_one_id_for_two_messages_is_processed_and_warned_about(
+    services: Services, resources: Any
+) -> None:
+    async with running(services) as server:
+        await server.send(message("1", mrn="77"))
+        await server.send(message("1", mrn="78"))
+        assert len(await resources("Patient")) == 2
+        assert [entry.reused_id for entry in await server.entries()] == [False, True]
+
+
+async def test_without_msh_10_the_bytes_alone_tell_a_repetition(
+    services: Services, resources: Any
+) -> None:
+    async with running(services) as server:
+        assert await server.send(message("", mrn="77")) == "MSA|AA|"
+        assert await server.send(message("", mrn="78")) == "MSA|AA|"
+        assert await server.send(message("", mrn="78")) == "MSA|AA|"
+        assert [entry.reused_id for entry in await server.entries()] == [False, False]
+        assert len(await resources("Patient")) == 2
+
+
+BROKEN = [
+    ("no MSH", b"PID|1||77^^^HOSP^MR\r", "AR", "unparsable"),
+    ("junk", b"\x00\x01\xfe not a message", "AR", "unparsable"),
+    ("empty frame", b"", "AR", "unparsable"),
+    ("MSH without separator", b"MSH\rPID|1", "AR", "unparsable"),
+    (
+        "one character for two delimiters",
+        b"MSH|^^\\&|A|B|C|D|1||ADT^A04|9|P|2.5\r",
+        "AA",
+        "unparsable",
+    ),
+    ("two MSH", message("9") + b"MSH|~^\\&|other\r", "AA", "unparsable"),
+    ("unknown type", message("9", type_="ZZZ^Z99"), "AA", "unsupported-message"),
+    ("no type", message("9", type_=""), "AA", "unsupported-message"),
+    ("no PID-3", message("9").replace(b"77^^^HOSP^MR", b""), "AA", "patient-unidentified"),
+    ("no PID", b"MSH|^~\\&|A|B|C|D|1||ADT^A04^ADT_A01|9|P|2.5\r", "AA", "patient-unidentified"),
+]
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "reason"), [row[1:] for row in BROKEN], ids=[row[0] for row in BROKEN]
+)
+async def test_a_broken_message_is_kept_with_its_reason_and_the_next_one_goes_on(
+    services: Services, resources: Any, body: bytes, code: str, reason: str
+) -> None:
+    async with running(services) as server:
+        sender = await server.connect()
+        msa = (await sender.send(body))[1]
+        assert msa.split("|")[1] == code
+        (entry,) = await server.entries()
+        assert (entry.state, entry.reason) == ("quarantined", reason)
+        assert entry.problem
+        assert await server.service.inbox.received_body(entry) == body
+        assert (await sender.send(message("10")))[1] == "MSA|AA|10"
+        assert len(await resources("Patient")) == 1
+
+
+async def test_wrong_characters_are_read_as_well_as_can_be(
+    services: Services, resources: Any
+) -> None:
+    declared = (
+        message("1", name="M\xfcller^J", more="||||||UNICODE UTF-8").decode().encode("latin-1")
+    )
+    async with running(services) as server:
+        assert await server.send(declared) == "MSA|AA|1"
+    assert (await resources("Patient"))[0]["name"][0]["family"] == "Müller"
+
+
+async def test_a_message_above_the_limit_is_refused_and_not_kept(services: Services) -> None:
+    async with running(services, port=Port(limits=Limits(max_message_bytes=1000))) as server:
+        sender = await server.connect()
+        answer = await sender.send(message("BIG") + b"NTE|" + b"x" * 2000)
+        assert answer[1] == "MSA|AR|BIG|the message is larger than this server accepts"
+        assert answer[2].startswith("ERR|||207^Application internal error^HL70357|E")
+        assert await server.entries() == []
+        assert (await sender.send(message("2")))[1] == "MSA|AA|2"
+
+
+async def test_a_feed_may_answer_ae_and_a_retransmission_is_tried_again(
+    services: Services, resources: Any
+) -> None:
+    maps = FeedMaps(ack_quarantined="AE")
+    async with running(services, maps) as server:
+        maps.broken = True
+        sender = await server.connect()
+        answer = await sender.send(message("1"))
+        assert answer[1] == "MSA|AE|1|the message could not be applied"
+        assert answer[2].startswith("ERR|||207^")
+        maps.broken = False
+        assert (await sender.send(message("1")))[1] == "MSA|AA|1"
+        (entry,) = await server.entries()
+        assert (entry.state, entry.mode) == ("applied", "live")
+
+
+async def test_a_map_with_a_bug_costs_one_message_and_tells_no_value(
+    services: Services, caplog: pytest.LogCaptureFixture
+) -> None:
+    maps = FeedMaps()
+    maps.broken = True
+    async with running(services, maps) as server:
+        assert await server.send(message("1")) == "MSA|AA|1"
+        (entry,) = await server.entries()
+    assert entry.reason == "map-error"
+    assert entry.problem.startswith("the map failed: ZeroDivisionError at ")
+    assert "Jane" not in caplog.text + entry.problem
+
+
+async def test_enhanced_mode_answers_twice(services: Services) -> None:
+    async with running(services) as server:
+        sender = await server.connect()
+        first = await sender.send(message("1", more="|||AL|AL"))
+        second = await sender.answer()
+        assert (first[1], second[1]) == ("MSA|CA|1", "MSA|AA|1")
+        assert first[0].split("|")[9] != second[0].split("|")[9]
+
+
+async def test_who_wants_errors_only_hears_nothing_of_success(services: Services) -> None:
+    async with running(services) as server:
+        sender = await server.connect()
+        sender.write(message("1", more="|||ER|ER"))
+        assert (await sender.send(message("2")))[1] == "MSA|AA|2"
+
+
+async def test_an_acknowledgement_is_not_answered(services: Services) -> None:
+    async with running(services) as server:
+        sender = await server.connect()
+        sender.write(b"MSH|^~\\&|A|B|C|D|1||ACK|5|P|2.5\rMSA|CA|1\r")
+        assert (await sender.send(message("2")))[1] == "MSA|AA|2"
+        assert len(await server.entries()) == 1
+
+
+async def test_a_batch_is_answered_message_by_message(services: Services) -> None:
+    async with running(services) as server:
+        sender = await server.connect()
+        batch = b"BHS|^~\\&|A\r" + message("1") + message("2", mrn="78") + b"BTS|2\r"
+        assert (await sender.send(batch))[1] == "MSA|AA|1"
+        assert (await sender.answer())[1] == "MSA|AA|2"
+
+
+async def test_two_connections_racing_for_a_new_patient_make_one(
+    services: Services, resources: Any
+) -> None:
+    async with running(services) as server:
+        senders = [await server.connect() for _ in range(6)]
+        bodies = [message(str(n), name=f"Doe^Jane^{n}") for n in range(6)]
+        sent = [s.send(body) for s, body in zip(senders, bodies, strict=True)]
+        answers = await asyncio.gather(*sent)
+        assert {answer[1].split("|")[1] for answer in answers} == {"AA"}
+        assert len(await resources("Patient")) == 1
+
+
+async def test_messages_of_a_patient_are_applied_in_order(
+    services: Services, resources: Any
+) -> None:
+    async with running(services) as server:
+        sender = await server.connect()
+        for n in range(20):
+            sender.write(message(str(n), name=f"Doe^Jane^{n}", at=f"202601020300{n:02}"))
+        answers = [(await sender.answer())[1] for _ in range(20)]
+    assert answers == [f"MSA|AA|{n}" for n in range(20)]
+    (patient,) = await resources("Patient")
+    assert patient["name"][0]["given"] == ["Jane", "19"]
+
+
+async def test_what_was_received_and_not_applied_is_applied_at_the_next_start(
+    services: Services, resources: Any
+) -> None:
+    inbox = Inbox(services.store, now=services.now, new_id=services.new_id)
+    for n in (1, 2):
+        body = message(str(n), name=f"Doe^Jane^{n}", at="20260102030000")
+        await inbox.receive(Feed(), body, read_header(body))
+    async with running(services) as server:
+        await server.service.settle()
+        assert [entry.state for entry in await server.entries()] == ["applied", "applied"]
+        assert await server.send(body) == "MSA|AA|2"
+    (patient,) = await resources("Patient")
+    assert patient["name"][0]["given"] == ["Jane", "2"]
+
+
+class FailingStore(MemoryStore):
+    """A store that loses its disk: ``down`` commits fail."""
+
+    down: Callable[[Any], bool] = staticmethod(lambda _writes: False)
+
+    async def commit(self, writes: Any, **options: Any) -> Any:
+        if self.down(writes):
+            raise StoreUnavailable("the disk is full")
+        return await super().commit(writes, **options)
+
+
+@pytest.fixture
+def failing(now: Callable[[], int]) -> Services:
+    return services_on(FailingStore(now=now, index=index), now)
+
+
+@pytest.mark.parametrize(
+    ("mode", "answer"),
+    [
+        ("", "MSA|AR|1|the message could not be stored  send it again later"),
+        ("|||AL|AL", "MSA|CR|1|the message could not be stored  send it again later"),
+    ],
+)
+async def test_without_a_store_nothing_is_acknowledged(
+    failing: Services, mode: str, answer: str
+) -> None:
+    async with running(failing) as server:
+        failing.store.down = lambda _writes: True  # type: ignore[attr-defined]
+        assert (await server.send(message("1", more=mode))).replace(",", " ") == answer
+        failing.store.down = lambda _writes: False  # type: ignore[attr-defined]
+        assert (await server.send(message("1", more=mode))).split("|")[1] in ("AA", "CA")
+
+
+async def test_a_message_waits_for_the_store_and_says_so_in_time(failing: Services) -> None:
+    async with running(failing, ack_timeout_s=0.05) as server:
+        failing.store.down = bool  # type: ignore[attr-defined]
+        assert await server.send(message("1")) == (
+            "MSA|AE|1|the message is stored and still being retried"
+        )
+        assert server.service.stats().active == 1
+        failing.store.down = lambda _writes: False  # type: ignore[attr-defined]
+        await server.service.settle()
+        assert await server.send(message("1")) == "MSA|AA|1"
+        (entry,) = await server.entries()
+        assert entry.state == "applied"
+
+
+async def test_a_feed_may_be_acknowledged_on_the_inbox_commit(failing: Services) -> None:
+    async with running(failing, FeedMaps(ack="inbox")) as server:
+        failing.store.down = bool  # type: ignore[attr-defined]
+        assert await server.send(message("1")) == "MSA|AA|1"
+        assert await server.send(message("1")) == "MSA|AA|1"
+        failing.store.down = lambda _writes: False  # type: ignore[attr-defined]
+
+
+async def test_a_replay_applies_with_the_current_maps(services: Services, resources: Any) -> None:
+    maps = FeedMaps()
+    maps.broken = True
+    async with running(services, maps) as server:
+        await server.send(message("1"))
+        (entry,) = await select(server.service.inbox, states=("quarantined",), reason="map-error")
+        maps.broken = False
+        replayed = await server.service.replay(entry.id)
+    assert replayed is not None
+    assert (replayed.state, replayed.mode, replayed.reason) == ("applied", "replay", "")
+    assert len(await resources("Patient")) == 1
+
+
+async def test_a_replay_of_edited_bytes_keeps_the_received_ones(services: Services) -> None:
+    body = message("1").replace(b"77^^^HOSP^MR", b"")
+    async with running(services) as server:
+        await server.send(body)
+        (entry,) = await server.entries()
+        await ask_replay(services.store, [entry.id], message("1"))
+        async with asyncio.timeout(5):
+            while entry.state != "applied":
+                await asyncio.sleep(0.01)
+                (entry,) = await server.entries()
+        assert entry.edits == 1
+        assert await server.service.inbox.received_body(entry) == body
+        assert await server.service.inbox.body(entry) == message("1")
+
+
+async def test_a_dry_run_writes_nothing(services: Services, resources: Any) -> None:
+    maps = FeedMaps()
+    async with running(services, maps) as server:
+        await server.send(message("1").replace(b"77^^^HOSP^MR", b""))
+        (entry,) = await server.entries()
+        body = await server.service.inbox.body(entry)
+        refused = await dry_run(services, maps, entry, body)
+        done = await dry_run(services, maps, entry, message("1"))
+    assert refused.refused is not None
+    assert refused.refused.reason == "patient-unidentified"
+    assert "Patient" in {resource["resourceType"] for resource in done.resources}
+    assert done.plan is not None
+    assert done.plan.explain
+    assert await resources("Patient") == []
+
+
+async def test_a_lane_can_be_held_until_its_first_message_is_mended(
+    services: Services, resources: Any
+) -> None:
+    other = message("2", name="Roe^Max", born="19010101", sex="M", at="20260102030100")
+    async with running(services, FeedMaps(lane_when_quarantined="hold")) as server:
+        await server.send(message("1"))
+        assert await server.send(other) == "MSA|AA|2"
+        assert await server.send(message("3", at="20260102030200")) == "MSA|AA|3"
+        assert await server.send(message("4", at="20260102030300")) == "MSA|AA|4"
+        states = [entry.state for entry in await server.entries()]
+        assert states == ["applied", "quarantined", "held", "held"]
+        second = (await server.entries())[1]
+        await server.service.replay(second.id, message("2", at="20260102030100"))
+        async with asyncio.timeout(5):
+            while states != ["applied"] * 4:
+                await asyncio.sleep(0.01)
+                states = [entry.state for entry in await server.entries()]
+    assert len(await resources("Patient")) == 1
+
+
+async def test_senders_on_one_port_can_be_feeds_of_their_own(services: Services) -> None:
+    port = Port(feed="rest", senders={("REG", "HOSP"): "adt", ("LAB", ""): "lab"})
+    async with running(services, port=port) as server:
+        await server.send(message("1"))
+        await server.send(message("2").replace(b"REG|HOSP", b"LAB|ANY"))
+        await server.send(message("3").replace(b"REG|HOSP", b"X|Y"))
+        assert {entry.feed for entry in await server.entries()} == {"adt", "lab", "rest"}
+        assert await server.service.inbox.counts() == {
+            "adt": {"applied": 1},
+            "lab": {"applied": 1},
+            "rest": {"applied": 1},
+        }
+
+
+async def test_stopping_answers_what_is_in_flight(services: Services) -> None:
+    async with running(services) as server:
+        sender = await server.connect()
+        for n in range(10):
+            sender.write(message(str(n), mrn=str(n)))
+        assert (await sender.answer())[1] == "MSA|AA|0"
+        stopping = asyncio.ensure_future(server.service.stop(grace_s=5))
+        answered = 1
+        try:
+            while True:
+                await sender.answer()
+                answered += 1
+        except asyncio.IncompleteReadError:
+            await stopping
+        entries = await server.entries()
+    assert {entry.state for entry in entries} == {"applied"}
+    assert len(entries) == answered
