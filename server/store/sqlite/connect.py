@@ -29,7 +29,7 @@ def prepare(path: Path) -> None:
         NewerSchema: a newer server wrote it.
         StoreUnavailable: it cannot be opened or written.
     """
-    with _explained(path):
+    with explained(path):
         _check_header(path)
         db = connect(path, create=True)
         try:
@@ -41,7 +41,7 @@ def prepare(path: Path) -> None:
 
 def check(path: Path) -> bool:
     """Tell whether the file is up to date, for use beside the server that owns it."""
-    with _explained(path):
+    with explained(path):
         _check_header(path)
         db = connect(path)
         try:
@@ -113,7 +113,8 @@ def _check_owner(db: apsw.Connection, path: Path) -> None:
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def explained(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors at opening into what an operator can act on."""
     try:
         yield
     except (apsw.CorruptError, apsw.NotADBError) as error:

@@ -36,6 +36,7 @@ from server.store.sqlite.connect import (
     READER_CACHE_KIB,
     check,
     connect,
+    explained,
     prepare,
     unavailable,
 )
@@ -84,10 +85,11 @@ class SqliteStore:
         self._lock = FileLock(self._path)
         self._open_file()
         try:
-            self._open_connections(fingerprint, readers)
-        except apsw.Error as error:
+            with explained(self._path):
+                self._open_connections(fingerprint, readers)
+        except BaseException:
             self._lock.release()
-            raise unavailable(error) from error
+            raise
         self._reindexed_upto = 0
         self._stale: int | None = None
         self._closed = False

@@ -1,0 +1,274 @@
+"""The SQLite store's file: opened again, copied, damaged, older, newer, foreign, or in use."""
+
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import apsw
+import pytest
+
+from server.access.context import SYSTEM
+from server.fhir.errors import StoreUnavailable
+from server.search.query import HasKey, Query
+from server.search.rows import IndexRows, hash64
+from server.store.port import CorruptStore, NewerSchema, OutboxWrite, RecordWrite, Store
+from server.store.sqlite import SqliteStore
+from server.store.sqlite.connect import APPLICATION_ID
+from server.store.sqlite.migrations import STEPS, migrate
+from tests.contract.made import Clock, deletion, ids, index, observation, patient
+
+PATIENTS = Query(("Patient",))
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "record.db"
+
+
+def open_store(file: Path, fingerprint: str = "1", **more: object) -> SqliteStore:
+    return SqliteStore(file, **{"now": Clock(), "index": index, "fingerprint": fingerprint, **more})  # type: ignore[arg-type]
+
+
+@asynccontextmanager
+async def opened(file: Path, fingerprint: str = "1", **more: object) -> AsyncIterator[Store]:
+    store = open_store(file, fingerprint, **more)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def fill(file: Path) -> None:
+    async with opened(file) as store:
+        await store.commit([patient("a"), patient("b"), observation("o")])
+        await store.commit([patient("a", gender="male"), deletion("Patient", "b")])
+        await store.commit(
+            [], records=[RecordWrite("k", "1", b"v")], outbox=[OutboxWrite("t", b"")]
+        )
+
+
+async def content(store: Store) -> list[object]:
+    return [
+        await store.changes(SYSTEM, limit=100),
+        (await store.search(SYSTEM, PATIENTS, limit=100)).versions,
+        await store.get_record("k", "1"),
+        await store.outbox(),
+    ]
+
+
+async def test_everything_is_there_after_reopening(file: Path) -> None:
+    await fill(file)
+
+    async with opened(file) as store:
+        assert ids(await store.changes(SYSTEM, limit=9)) == ["a", "b", "o", "a", "b"]
+        assert ids((await store.search(SYSTEM, PATIENTS, limit=9)).versions) == ["a"]
+        assert await store.get_record("k", "1") is not None
+        (made,) = await store.commit([patient("b")])
+        assert (made.number, made.seq) == (3, 6)
+        assert await store.verify() == []
+
+
+async def test_a_backup_made_while_others_write_opens_as_the_moment_it_was(
+    file: Path, tmp_path: Path
+) -> None:
+    await fill(file)
+    copy = tmp_path / "copy.db"
+
+    async with opened(file) as store:
+        before = await content(store)
+        await store.backup(str(copy))
+        await store.commit([patient("later")])
+
+    async with opened(copy) as restored:
+        assert await content(restored) == before
+        assert await restored.verify() == []
+    assert not copy.with_name("copy.db.partial").exists()
+
+
+async def test_a_backup_does_not_replace_the_record(file: Path) -> None:
+    async with opened(file) as store:
+        with pytest.raises(StoreUnavailable, match="cannot replace the data"):
+            await store.backup(str(file))
+
+
+async def test_a_backup_to_a_folder_that_is_not_there_is_refused(file: Path) -> None:
+    async with opened(file) as store:
+        with pytest.raises(StoreUnavailable):
+            await store.backup(str(file.parent / "no" / "copy.db"))
+
+
+async def test_verify_finds_a_flipped_byte_of_a_body(file: Path) -> None:
+    await fill(file)
+    flip_a_byte(file)
+
+    async with opened(file) as store:
+        (fault,) = await store.verify()
+
+    assert fault.startswith("Patient/a/_history/1: ")
+
+
+@pytest.mark.parametrize(
+    ("sql", "fault"),
+    [
+        ("update ver set at=at-1 where vid=1", "Patient/a/_history/1: the checksum does not hold"),
+        ("update ver set method='POST' where vid=3", "Observation/o/_history/1: the checksum"),
+        ("update ver set compartments=x'' where vid=3", "Observation/o/_history/1: the checksum"),
+        ("delete from ver where vid=1", "Patient/a: versions [2] instead of 1..1"),
+        ("update res set number=7 where id='a'", "Patient/a: does not point at its latest"),
+        ("delete from tok where rid=3", "Observation/o: "),
+        ("delete from dat where rid=3", None),
+        ("delete from str where rid=1", None),
+        ("insert into str values (2, 5, 'x')", "Patient/b: is deleted and still has index rows"),
+        ("insert into tok values (5, 5, 5)", "index: "),
+        ("insert into num values (99, 1, 1, 1, 1)", "index: 1 rows of num belong to no live"),
+        ("update res set d=d+1 where id='a'", "Patient/a: "),
+    ],
+)
+async def test_verify_names_what_differs(file: Path, sql: str, fault: str | None) -> None:
+    await fill(file)
+    change(file, sql)
+
+    async with opened(file) as store:
+        faults = await store.verify()
+
+    if fault is None:
+        assert faults == []  # nothing was there to be removed
+    else:
+        assert any(line.startswith(fault) for line in faults), faults
+
+
+async def test_pages_full_of_rubbish_are_an_answer_not_a_crash(file: Path) -> None:
+    async with opened(file) as store:
+        await store.commit([observation(f"o{n}") for n in range(200)])
+    damage(file, "tok")
+
+    async with opened(file) as store:
+        assert await store.read(SYSTEM, "Observation", "o1") is not None
+        assert await store.verify() != []
+        with pytest.raises(StoreUnavailable, match="damaged"):
+            await store.search(SYSTEM, Query(("Observation",)), limit=200)
+        with pytest.raises(StoreUnavailable, match="damaged"):
+            await store.commit([observation("o1", "Patient/b")])
+
+
+async def test_a_file_whose_versions_are_damaged_is_refused(file: Path) -> None:
+    async with opened(file) as store:
+        await store.commit([observation(f"o{n}") for n in range(200)])
+    damage(file, "ver")
+
+    with pytest.raises(CorruptStore, match="restore a backup"):
+        open_store(file)
+
+
+async def test_a_newer_file_is_refused(file: Path) -> None:
+    await fill(file)
+    change(file, f"pragma user_version={len(STEPS) + 1}")
+
+    with pytest.raises(NewerSchema, match="use a newer server"):
+        open_store(file)
+
+
+@pytest.mark.parametrize("start", range(len(STEPS)))
+async def test_every_older_file_is_brought_up_to_date(file: Path, start: int) -> None:
+    older = apsw.Connection(str(file))
+    older.pragma("application_id", APPLICATION_ID)
+    migrate(older, upto=start)
+    older.close()
+
+    await fill(file)
+
+    async with opened(file) as store:
+        assert await store.verify() == []
+
+
+def test_a_file_that_is_not_sqlite_is_refused_and_left_alone(file: Path) -> None:
+    file.write_bytes(b"%PDF-1.7 " * 1000)
+
+    with pytest.raises(CorruptStore, match="is not an SQLite file"):
+        open_store(file)
+    assert file.read_bytes() == b"%PDF-1.7 " * 1000
+
+
+async def test_a_file_of_another_program_is_refused_and_left_alone(file: Path) -> None:
+    other = sqlite3.connect(file)
+    other.execute("create table t (x)")
+    other.commit()
+    other.close()
+
+    with pytest.raises(CorruptStore, match="belongs to another program"):
+        open_store(file)
+
+
+async def test_a_second_server_is_kept_out_while_the_first_runs(file: Path) -> None:
+    async with opened(file):
+        with pytest.raises(StoreUnavailable, match="the data is in use by process"):
+            open_store(file)
+    async with opened(file):
+        pass
+
+
+async def test_a_lock_file_left_behind_means_nothing(file: Path) -> None:
+    file.with_name("record.db.lock").write_text("99999\n")
+
+    async with opened(file) as store:
+        assert await store.ready() is None
+
+
+async def test_beside_a_server_records_can_be_written_and_resources_cannot(file: Path) -> None:
+    async with opened(file) as server, opened(file, beside=True) as command:
+        await server.commit([patient("a")])
+        assert await command.read(SYSTEM, "Patient", "a") is not None
+        await command.commit([], records=[RecordWrite("token", "1", b"v")])
+        assert await server.get_record("token", "1") is not None
+        with pytest.raises(StoreUnavailable, match="only the server"):
+            await command.commit([patient("b")])
+        assert await command.verify() == []
+        await server.commit([patient("b")])
+
+
+async def test_new_definitions_reindex_in_batches_and_resume(file: Path) -> None:
+    async with opened(file) as store:
+        await store.commit([patient(f"p{n}") for n in range(70)])
+        await store.commit([deletion("Patient", "p0")])
+    found = Query(("Patient",), HasKey(("Patient|new|?",)))
+
+    async with opened(file, "2", index=with_new_key) as store:
+        assert await store.count(SYSTEM, found) == 0
+        assert await store.reindex(batch=30) == 39
+        await store.commit([patient("p68", gender="male")])
+    async with opened(file, "2", index=with_new_key) as store:
+        while await store.reindex(batch=30):
+            pass
+        assert await store.count(SYSTEM, found) == 68
+        assert await store.reindex() == 0
+
+
+def with_new_key(resource: dict[str, object]) -> tuple[IndexRows, tuple[str, ...]]:
+    rows, compartments = index(resource)
+    return IndexRows(rows.keys | {hash64("Patient|new|?")}, rows.date), compartments
+
+
+def flip_a_byte(file: Path) -> None:
+    db = apsw.Connection(str(file))
+    kept = bytearray(db.execute("select body from ver where vid=1").get)
+    kept[-5] ^= 1
+    db.execute("update ver set body=? where vid=1", (bytes(kept),))
+    db.close()
+
+
+def damage(file: Path, table: str) -> None:
+    """Fill every page of the table with rubbish."""
+    db = apsw.Connection(str(file))
+    pages = [row[0] for row in db.execute("select pageno from dbstat where name=?", (table,))]
+    db.close()
+    damaged = bytearray(file.read_bytes())
+    for page in pages:
+        damaged[(page - 1) * 8192 + 4 : page * 8192 - 4] = b"\xa5" * 8184
+    file.write_bytes(damaged)
+
+
+def change(file: Path, sql: str) -> None:
+    db = apsw.Connection(str(file))
+    db.execute(sql)
+    db.close()
