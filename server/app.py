@@ -9,18 +9,17 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
 from secrets import token_bytes
 from typing import Any
 
 import uvloop
-from fastapi import FastAPI
 
 from mappings.maps import Maps, load_maps
 from server import background, rest
 from server.auth import Authenticator, OpenHouse, has_token, new_token
 from server.feeds import FeedCollector, FeedService, Port
 from server.fhir import definitions
+from server.fhir.errors import StoreUnavailable
 from server.http import HttpServer
 from server.interactions.services import Policy, Services
 from server.search import extract, rows
@@ -29,8 +28,6 @@ from server.settings import Settings
 from server.store.port import CommitConflict, RecordWrite, Store
 from server.store.sqlite import SqliteStore
 from server.uuid7 import new_id
-
-VERSION = version("tellonce")
 
 
 class PortTaken(Exception):
@@ -73,6 +70,8 @@ def open_store(settings: Settings, base_url: str, *, beside: bool = False) -> Sq
     Raises:
         NewerSchema, CorruptStore, StoreUnavailable: it cannot be opened; the text says what to do.
     """
+    if settings.store is not None and settings.store.scheme != "sqlite":
+        raise StoreUnavailable(f"{settings.store.scheme}: this version has the SQLite store only")
     file = settings.store_file
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     return SqliteStore(
@@ -177,46 +176,19 @@ async def _serve(
 
 def _application(
     settings: Settings, services: Services, feeds: FeedService, stop: asyncio.Event
-) -> Callable[..., Any]:
-    """Return the ASGI application: a dispatcher for ``/fhir``, FastAPI for everything else."""
-    metrics = rest.Metrics()
-    metrics.registry.register(FeedCollector(feeds))
-    dispatch = rest.build(
-        services,
-        authenticate=OpenHouse() if settings.open else Authenticator(services.store, now_us),
-        version=VERSION,
-        secured=not settings.open,
-        cors_origins=settings.cors_origins,
-        metrics=metrics,
-    )
-
+) -> rest.Application:
     async def draining() -> str | None:
         return "the server is stopping" if stop.is_set() else None
 
-    others = FastAPI(title="Tellonce", version=VERSION)
-    others.include_router(rest.health(services.store, metrics, checks={"serving": draining}))
-    _add_fhir_paths(others)
-
-    async def application(scope: Any, receive: Any, send: Any) -> None:
-        path = scope.get("path", "")
-        if path.startswith("/fhir") and (len(path) == 5 or path[5] == "/"):
-            await dispatch(scope, receive, send)
-        else:
-            await others(scope, receive, send)
-
-    return application
-
-
-def _add_fhir_paths(others: FastAPI) -> None:
-    """Show the FHIR routes, which FastAPI does not serve, in its OpenAPI page."""
-    own = others.openapi
-
-    def merged() -> dict[str, Any]:
-        described = own()
-        described["paths"] = {**rest.openapi_paths(), **described["paths"]}
-        return described
-
-    others.openapi = merged  # type: ignore[method-assign]
+    made = rest.build(
+        services,
+        authenticate=OpenHouse() if settings.open else Authenticator(services.store, now_us),
+        secured=not settings.open,
+        cors_origins=settings.cors_origins,
+        checks={"serving": draining},
+    )
+    made.metrics.registry.register(FeedCollector(feeds))
+    return made
 
 
 def _policy(settings: Settings) -> Policy:

@@ -52,12 +52,12 @@ def serve(
 
 
 def announce(running: app.Running) -> None:
-    """Say where the server listens, and the first token once."""
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(f"FHIR  {running.base_url}", markup=False)
-    if running.mllp_port is not None:
-        console.print(f"MLLP  {running.mllp_host}:{running.mllp_port}", markup=False)
-    if running.first_token is not None:
-        console.print(f"administrator token (shown this once): {running.first_token}", markup=False)
+    """Say the first token once, and where the server listens; the MLLP line is the last one."""
+    console = Console(highlight=False, soft_wrap=True, markup=False)
     if running.open:
         errors.print("no tokens are asked for: everybody on this machine may do everything")
+    if running.first_token is not None:
+        console.print(f"token {running.first_token}  (administrator; shown this once)")
+    console.print(f"FHIR  {running.base_url}")
+    if running.mllp_port is not None:
+        console.print(f"MLLP  {running.mllp_host}:{running.mllp_port}")

@@ -1,7 +1,6 @@
 """A real ``tellonce serve`` process on ports of its own, for tests that need one."""
 
 import os
-import re
 import subprocess
 import sys
 import time
@@ -57,18 +56,14 @@ def served(data: Path, *options: str) -> Iterator[Process]:
 def _announced(popen: subprocess.Popen[str], begun: float) -> Process:
     assert popen.stdout
     base_url, mllp_port, token = "", 0, None
-    while not (base_url and mllp_port):
+    while not mllp_port:
         line = popen.stdout.readline()
         if not line or time.monotonic() - begun > START_S:
             raise AssertionError(f"the server did not start: exit code {popen.poll()}")
-        if line.startswith("FHIR"):
+        if line.startswith("token"):
+            token = line.split()[1]
+        elif line.startswith("FHIR"):
             base_url = line.split()[1]
         elif line.startswith("MLLP"):
             mllp_port = int(line.rsplit(":", 1)[1])
-    started = time.monotonic() - begun
-    os.set_blocking(popen.stdout.fileno(), False)
-    time.sleep(0.05)
-    rest = popen.stdout.read() or ""
-    if found := re.search(r"tellonce_[\w-]+", rest):
-        token = found.group()
-    return Process(popen, base_url, mllp_port, token, started)
+    return Process(popen, base_url, mllp_port, token, time.monotonic() - begun)
