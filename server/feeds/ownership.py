@@ -6,6 +6,7 @@ commit of the version it is about.  Values are kept as hashes: the record holds 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from hashlib import blake2b
 from typing import Any
 
@@ -39,11 +40,19 @@ Ownership = Mapping[str, Voice]  # feed -> its voice
 def digest(value: Any) -> str:
     """Return a hash of a JSON value: equal for equal content whatever the order of properties.
 
+    A decimal without a point and the integer as which it is read back are the same.
+
     >>> digest({"a": 1, "b": [2]}) == digest({"b": [2], "a": 1})
     True
+    >>> digest(Decimal("48")) == digest(48)
+    True
     """
-    text = orjson.dumps(value, default=str, option=orjson.OPT_SORT_KEYS)
+    text = orjson.dumps(value, default=_literal, option=orjson.OPT_SORT_KEYS)
     return blake2b(text, digest_size=8).hexdigest()
+
+
+def _literal(value: object) -> orjson.Fragment | str:
+    return orjson.Fragment(str(value)) if isinstance(value, Decimal) else str(value)
 
 
 def dump(owned: Ownership) -> bytes:
