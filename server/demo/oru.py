@@ -21,7 +21,7 @@ def body(step: Step, visit: Visit, person: Person, system: System) -> list[str]:
     at = moment(step.at, system)
     start = moment(visit.start, system)
     made = [
-        pid(person, visit.number),
+        pid(person, visit.number, brief=True),
         pv1(visit.department, person, visit.number, patient_class=visit.patient_class, start=start),
     ]
     found = panels().get(step.what) or reports()[step.what]

@@ -69,8 +69,13 @@ def evn(event: str, recorded: str, operator: Clinician, occurred: str = "") -> s
     return segment("EVN", {1: event, 2: recorded, 5: xcn(operator), 6: occurred})
 
 
-def pid(person: Person, visit: str = "", *, changed: dict[int, str] | None = None) -> str:
-    """Return the identification of a patient; ``changed`` replaces fields by number."""
+def pid(
+    person: Person, visit: str, *, brief: bool = False, changed: dict[int, str] | None = None
+) -> str:
+    """Return the identification of a patient; ``changed`` replaces fields by number.
+
+    ``brief``: as results carry it, enough to recognise the patient and nothing more.
+    """
     numbers = f"{person.mrn}^^^{AUTHORITY}^MR~{person.insurance_number}^^^{INSURANCE_AUTHORITY}^SS"
     legal = f"{name(person.family, person.given)}^^{person.title}^^L"
     fields = {
@@ -78,6 +83,8 @@ def pid(person: Person, visit: str = "", *, changed: dict[int, str] | None = Non
         7: person.birth, 8: person.sex, 11: address(person.street, person.city, person.postcode),
         13: telecom(person.telephone, person.email), 15: person.language, 16: person.marital,
     }  # fmt: skip
+    if brief:
+        fields = {number: fields[number] for number in (1, 3, 5, 7, 8)}
     if visit:
         fields[18] = f"{visit}^^^{VISIT_AUTHORITY}^VN"
     return segment("PID", {**fields, **(changed or {})})
