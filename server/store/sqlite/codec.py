@@ -15,7 +15,7 @@ ZSTD = 1
 FIRST_DICTIONARY = 2
 
 LEVEL = 3
-TRAIN_AT = 400  # bodies of a type; fewer make a dictionary that fits only them
+TRAIN_AT = 250  # bodies of a type; fewer make a dictionary that fits only them
 DICTIONARY_SIZE_BYTES = 32 * 1024
 MIN_SIZE_BYTES = 64  # shorter bodies do not get shorter
 
@@ -30,25 +30,34 @@ class Codec:
 
     def __init__(self, load: Load) -> None:
         self._load = load
-        self._by_type: dict[str, tuple[int, zstandard.ZstdCompressor]] = {}
+        self._trained: dict[str, int] = {}
+        self._writers: dict[str, zstandard.ZstdCompressor] = {}
         self._plain = zstandard.ZstdCompressor(level=LEVEL)
         self._readers = {ZSTD: zstandard.ZstdDecompressor()}
 
     def use(self, type_: str, codec: int) -> None:
         """Compress bodies of the type with dictionary ``codec`` from now on."""
-        words = zstandard.ZstdCompressionDict(self._load(codec))
-        words.precompute_compress(level=LEVEL)
-        self._by_type[type_] = (codec, zstandard.ZstdCompressor(level=LEVEL, dict_data=words))
+        self._trained[type_] = codec
+        self._writers.pop(type_, None)
 
     def trained(self, type_: str) -> bool:
         """Tell whether the type has a dictionary."""
-        return type_ in self._by_type
+        return type_ in self._trained
 
     def encode(self, type_: str, body: bytes) -> tuple[int, bytes]:
         """Return the codec and the bytes to keep."""
         if len(body) < MIN_SIZE_BYTES:
             return RAW, body
-        codec, writer = self._by_type.get(type_, (ZSTD, self._plain))
+        codec = self._trained.get(type_)
+        if codec is None:
+            return ZSTD, self._plain.compress(body)
+        writer = self._writers.get(type_)
+        if writer is None:
+            # Made when needed: each holds tables of half a megabyte.
+            words = zstandard.ZstdCompressionDict(self._load(codec))
+            words.precompute_compress(level=LEVEL)
+            writer = zstandard.ZstdCompressor(level=LEVEL, dict_data=words, write_dict_id=False)
+            self._writers[type_] = writer
         return codec, writer.compress(body)
 
     def decode(self, codec: int, kept: bytes) -> bytes:
@@ -62,6 +71,9 @@ class Codec:
         return reader.decompress(kept)
 
 
-def train(bodies: list[bytes]) -> bytes:
-    """Return a dictionary learnt from bodies of one type."""
-    return zstandard.train_dictionary(DICTIONARY_SIZE_BYTES, [*bodies]).as_bytes()
+def train(bodies: list[bytes]) -> bytes | None:
+    """Return a dictionary learnt from bodies of one type, ``None`` if there is nothing to learn."""
+    try:
+        return zstandard.train_dictionary(DICTIONARY_SIZE_BYTES, [*bodies]).as_bytes()
+    except zstandard.ZstdError:
+        return None

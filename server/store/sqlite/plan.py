@@ -13,6 +13,7 @@ from server.search.query import (
     NOTHING,
     AllOf,
     AnyOf,
+    Comparator,
     DateIs,
     HasKey,
     IdIs,
@@ -26,7 +27,6 @@ from server.search.rows import hash64, param_hash
 from server.store.sqlite.compile import (
     Sql,
     any_of,
-    compare,
     condition,
     hashes,
     marks,
@@ -151,10 +151,8 @@ def _driver(member: Predicate, types: tuple[str, ...]) -> Driver | None:
             return Driver(rows=table + within, says=member)
         case DateIs():
             return _date(member)
-        case NumberIs(type_, param, op, lo, hi, unit) if op in ("eq", "sa", "lt", "eb", "ap"):
-            place = (param_hash(type_, param), hash64(unit))
-            table = Sql("select x.rid from num x where x.p=? and x.u=? and ", place)
-            return Driver(rows=table + compare("x", op, lo, hi), says=member)
+        case NumberIs(type_, param):
+            return Driver(keys=(hash64(f"{type_}|{param}|?"),))
         case IdIs(ids):
             places = f"r.type in ({marks(types)}) and r.id in ({marks(ids)}) and r.deleted=0"
             return Driver(
@@ -167,21 +165,23 @@ def _driver(member: Predicate, types: tuple[str, ...]) -> Driver | None:
             return None
 
 
-def _date(member: DateIs) -> Driver | None:
-    if member.op == "ne":
-        return None
-    table = Sql(
-        "select x.rid from dat x where x.p=? and ", (param_hash(member.type, member.param),)
-    )
-    if member.op == "ge":
-        # Everything that satisfies "ge" ends behind "lo": one range of one index, a little wide.
-        return Driver(rows=table + Sql("x.hi>?", (member.lo,)))
-    if member.op == "eq":
-        within = "x.lo>=? and x.lo<? and x.hi<=?"  # an interval is never empty: lo < hi
-        return Driver(rows=table + Sql(within, (member.lo, member.hi, member.hi)), says=member)
-    if member.op == "le":
-        return Driver(rows=table + Sql("x.lo<?", (member.hi,)))
-    return Driver(rows=table + compare("x", member.op, member.lo, member.hi), says=member)
+def _date(member: DateIs) -> Driver:
+    """Return a range of interval ends; an interval is never empty, so ``hi`` is behind ``lo``."""
+    ranges: dict[Comparator, tuple[str, tuple[int, ...]]] = {
+        "eq": ("x.hi>? and x.hi<=? and x.lo>=?", (member.lo, member.hi, member.lo)),
+        "gt": ("x.hi>?", (member.hi,)),
+        "ge": ("x.hi>?", (member.lo,)),  # a little wide
+        "sa": ("x.hi>? and x.lo>=?", (member.hi, member.hi)),
+        "eb": ("x.hi<=?", (member.lo,)),
+        "ap": ("x.hi>? and x.lo<?", (member.lo, member.hi)),
+    }
+    if member.op not in ranges:
+        # Starts have no index of their own: walk the resources that have the parameter at all.
+        return Driver(keys=(hash64(f"{member.type}|{member.param}|?"),))
+    text, values = ranges[member.op]
+    place = (param_hash(member.type, member.param),)
+    rows = Sql(f"select x.rid from dat x where x.p=? and {text}", place + values)
+    return Driver(rows=rows, says=None if member.op == "ge" else member)
 
 
 def _cover(of: tuple[Predicate, ...]) -> Driver | None:

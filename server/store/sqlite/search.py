@@ -100,7 +100,8 @@ def _phases(
     known = ("known", Sql(f"{here} and x.lo=f.d)", (param,)))
     open_start = ("open", Sql(f"{here} and x.lo=?)", (param, MIN_TIME)))
     missing = ("missing", Sql(f"not {here})", (param,)))
-    any_open = db.execute("select exists(select 1 from dat where p=? and lo=?)", (param, MIN_TIME))
+    # The literal, not a value, so that the index over open starts alone is used.
+    any_open = db.execute(f"select exists(select 1 from dat where p=? and lo={MIN_TIME})", (param,))
     middle = [open_start] if any_open.get else []
     phases = [known, *middle, missing] if descending else [*middle, known, missing]
     if after is None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import apsw
 
@@ -17,7 +18,7 @@ from server.store.port import (
     Write,
 )
 from server.store.sqlite import pages, records, rows
-from server.store.sqlite.codec import RAW, Codec
+from server.store.sqlite.codec import FIRST_DICTIONARY, RAW, TRAIN_AT, ZSTD, Codec, train
 from server.store.sqlite.counts import Counts
 from server.store.sqlite.plan import plan
 from server.store.sqlite.versions import checksum
@@ -27,6 +28,7 @@ _FIND = "select rid, number, vid, born, d from res where type=? and id=?"
 _NEW_RES = "insert into res values (?,?,?,?,?,?,?,?,?,?)"
 _NEXT_RES = "update res set number=?, vid=?, at=?, deleted=?, d=?, fp=? where rid=?"
 _NEW_VER = "insert into ver values (?,?,?,?,?,?,?,?,?,?)"
+_SAMPLE = "select codec, body from ver where type=? and body is not null order by vid desc limit ?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +75,13 @@ class Tables:
         last = self.db.execute("select vid, at from ver order by vid desc limit 1").fetchone()
         self._vid: int = last[0] if last else 0
         self._at: int = last[1] if last else 0
+        self._learnt: list[tuple[str, int]] = []  # dictionaries to use once they are committed
         self._rid: int = self.db.execute("select max(rid) from res").get or 0
 
     def commit(self, commit: Commit) -> list[Version]:
         """Apply ``commit``; raises what :meth:`server.store.port.Store.commit` says."""
+        while self._learnt:
+            self.codec.use(*self._learnt.pop())
         now = self.now()
         for expected in commit.expect:
             self._check(expected)
@@ -87,6 +92,23 @@ class Tables:
         for row in commit.outbox:
             records.put_outbox(self.db, row)
         return made
+
+    @property
+    def improvable(self) -> bool:
+        """True when a type has enough bodies to learn from."""
+        return any(size >= TRAIN_AT for size in self.untrained.values())
+
+    def improve(self) -> None:
+        """Train dictionaries for types that have enough bodies now; 30 ms each, once per type."""
+        for type_ in [t for t, size in self.untrained.items() if size >= TRAIN_AT]:
+            # Set back first, so that a type with nothing to learn is not tried at every commit.
+            self.untrained[type_] = 0
+            sample: list[tuple[Any, ...]] = self.db.execute(_SAMPLE, (type_, TRAIN_AT)).fetchall()
+            words = train([self.codec.decode(how, kept) for how, kept in sample])
+            if words is not None:
+                last = self.db.execute("select max(codec) from dict").get or FIRST_DICTIONARY - 1
+                self.db.execute("insert into dict values (?,?,?)", (last + 1, type_, words))
+                self._learnt.append((type_, last + 1))
 
     def _check(self, expected: Expect) -> None:
         found = self._ids(expected.query, len(expected.ids) + 1)
@@ -130,14 +152,14 @@ class Tables:
         return kept
 
     def _insert(self, version: Version, rid: int, compartments: bytes) -> None:
-        codec, kept = RAW, None
+        how, kept = RAW, None
         if version.body is not None:
-            codec, kept = self.codec.encode(version.type, version.body)
-            if not self.codec.trained(version.type):
+            how, kept = self.codec.encode(version.type, version.body)
+            if how == ZSTD:
                 self.untrained[version.type] = self.untrained.get(version.type, 0) + 1
         row = (version.seq, rid, version.number, version.type, version.at, version.method)
         digest = checksum(version, compartments)
-        self.db.execute(_NEW_VER, (*row, compartments, digest, codec, kept))
+        self.db.execute(_NEW_VER, (*row, compartments, digest, how, kept))
 
     def _point(self, version: Version, rid: int, had: _Had | None, d: int, born: int) -> None:
         """Make the resource's own row say that ``version`` is the latest."""

@@ -31,6 +31,13 @@ class State(Protocol):
     def reload(self) -> None:
         """Read it from the file again."""
 
+    def improve(self) -> None:
+        """Do what can wait until the answers are out; in a transaction of its own."""
+
+    @property
+    def improvable(self) -> bool:
+        """True when there is something to improve."""
+
 
 class Writer:
     """Runs jobs, one after the other, in transactions.
@@ -91,6 +98,7 @@ class Writer:
         while jobs := self._drain():
             self._commit(jobs)
             answer(jobs)
+            self._improve()
             self._checkpoint()
         with suppress(apsw.Error):  # the WAL stays and is replayed at the next start
             if self._checkpoints:
@@ -151,6 +159,16 @@ class Writer:
         for job in jobs:
             if job.error is None:
                 job.error = told
+
+    def _improve(self) -> None:
+        if not self._state.improvable or self.fault is not None:
+            return
+        try:
+            self._db.execute("begin immediate")
+            self._state.improve()
+            self._db.execute("commit")
+        except Exception as error:  # nobody waits for it, and the thread must live
+            self._undo([], error)
 
     def _on_wal(self, _db: apsw.Connection, _name: str, pages: int) -> int:
         self._wal_pages = pages

@@ -61,13 +61,12 @@ STEPS: tuple[tuple[str, str], ...] = (
             rid INTEGER NOT NULL, p INTEGER NOT NULL, lo INTEGER NOT NULL, hi INTEGER NOT NULL,
             PRIMARY KEY (rid, p, lo, hi)
         ) STRICT, WITHOUT ROWID;
-        CREATE INDEX dat_from ON dat (p, lo);
         CREATE INDEX dat_to ON dat (p, hi);
+        CREATE INDEX dat_open ON dat (p) WHERE lo = -4611686018427387904; -- MIN_TIME
         CREATE TABLE num (
             rid INTEGER NOT NULL, p INTEGER NOT NULL, u INTEGER NOT NULL,
             lo REAL NOT NULL, hi REAL NOT NULL, PRIMARY KEY (rid, p, u, lo, hi)
         ) STRICT, WITHOUT ROWID;
-        CREATE INDEX num_from ON num (p, u, lo);
         CREATE TABLE fingerprint (fp INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE) STRICT;
         """,
     ),
