@@ -36,7 +36,8 @@ def main() -> None:
             access_log=False,
             log_level="warning",
             server_header=False,
-            date_header=False,
+            date_header=True,
+            timeout_keep_alive=75,
         )
         uvicorn.Server(config).run(sockets=[bound])
 

@@ -41,15 +41,14 @@ def tellonce(data: Path, *, port: int = 0, open_: bool = True) -> Iterator[Serve
     """Run ``tellonce serve`` on loopback with its store in ``data``; port 0 is any free one."""
     command = [str(Path(sys.executable).with_name("tellonce")), "serve", "--port", str(port)]
     command += ["--mllp-port", "0", "--data", str(data), *(["--open"] if open_ else [])]
-    wanted = rb"FHIR\s+http://[^:]+:(\d+)(/\S*)" + (b"" if open_ else rb".*?(tellonce_[\w-]+)\s")
-    with _run(command, wanted) as served:
+    with _run(command, rb"FHIR\s+http://[^:]+:(\d+)(/\S*)\n") as served:
         yield served
 
 
 @contextmanager
 def echo() -> Iterator[Served]:
     """Run a bare ASGI application under the server's own uvicorn settings."""
-    with _run([sys.executable, str(ECHO)], rb"ECHO\s+http://[^:]+:(\d+)(/\S*)") as served:
+    with _run([sys.executable, str(ECHO)], rb"ECHO\s+http://[^:]+:(\d+)(/\S*)\n") as served:
         yield served
 
 
@@ -57,7 +56,7 @@ def echo() -> Iterator[Served]:
 def _run(command: list[str], address: bytes) -> Iterator[Served]:
     process = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
     try:
-        yield _announced(process, re.compile(address, re.DOTALL))
+        yield _announced(process, re.compile(address))
     finally:
         process.send_signal(signal.SIGTERM)
         try:
@@ -73,11 +72,10 @@ def _announced(process: "subprocess.Popen[bytes]", address: re.Pattern[bytes]) -
     said, until = b"", time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < until:
         said += process.stdout.read() or b""
-        if (found := address.search(said)) and said.endswith(b"\n"):
-            port, path, *token = found.groups()
-            return Served(
-                process.pid, int(port), path.decode(), token[0].decode() if token else None
-            )
+        if found := address.search(said):
+            token = re.search(rb"tellonce_[\w-]+", said)  # shown before the address
+            shown = token[0].decode() if token else None
+            return Served(process.pid, int(found[1]), found[2].decode(), shown)
         if process.poll() is not None:
             break
         time.sleep(0.005)

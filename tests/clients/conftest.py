@@ -20,10 +20,10 @@ def base_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process:
         assert process.stdout is not None
         try:
-            said = process.stdout.readline().decode()
-            found = re.search(r"http://\S+", said)
-            assert found, f"the server said {said!r}"
-            yield found[0]
+            said = iter(process.stdout.readline, b"")
+            found = next(filter(None, (re.search(rb"FHIR\s+(http://\S+)", s) for s in said)), None)
+            assert found, f"the server ended with {process.poll()}"
+            yield found[1].decode()
         finally:
             process.terminate()
             process.wait(30)
