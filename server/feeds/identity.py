@@ -6,6 +6,7 @@ messages can never make one patient twice.  One hit updates it.  Several are a c
 """
 
 import asyncio
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,8 @@ from server.store.port import Expect, Version
 
 PLAN = "plan:"
 _MOST_HITS = 5  # of one alternative; two are a conflict already
+
+_ESCAPED = re.compile(r"\\[\\,|$]")
 
 Alternative = tuple[str, tuple[tuple[str, str], ...]]  # type, criteria
 
@@ -153,12 +156,26 @@ class Resolution:
 
     def _final(self, value: str) -> str:
         if not value.startswith(PLAN):
-            return value
+            return _one_value(value)
         return self.targets[value.removeprefix(PLAN)].reference
 
     def _is_new(self, value: str) -> bool:
         label = value.removeprefix(PLAN)
         return value.startswith(PLAN) and self.targets[label].version is None
+
+
+def _one_value(value: str) -> str:
+    r"""Return a token (or other) search value that stands for one value whatever is in it.
+
+    R4 search.html#escaping: a bare comma would be an "or", a second bar part of nothing.
+
+    >>> _one_value("urn:h|4 East, bed 2|B")
+    'urn:h|4 East\\, bed 2\\|B'
+    """
+    if _ESCAPED.search(value):
+        return value
+    system, bar, code = value.partition("|")
+    return system.replace(",", "\\,") + bar + code.replace(",", "\\,").replace("|", "\\|")
 
 
 def _needs(planned: PlannedResource) -> set[str]:

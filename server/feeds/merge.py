@@ -3,7 +3,8 @@
 The rules, element by element (docs/feeds.md has them with examples):
 
 * empty keeps: only elements that the message touched are looked at; ``""`` deletes;
-* repeats replace the list *of this feed*: items that others added stay;
+* repeats replace the list *of this feed*: items that others added stay; identifiers only grow, so
+  that a resource is found by every number that it was ever found by;
 * precedence: what is older than the last word on an element changes nothing;
 * a feed that merely repeats itself does not undo what was changed by other means since;
 * ``authoritative`` overwrites, ``merge`` fills what is empty and renews what it filled itself,
@@ -176,7 +177,11 @@ class _Work:
     def _say_list(self, element: str, held: Part, part: Part, fill: bool) -> None:
         present, wanted = held.get(element, []), part.get(element, [])
         mine = self.voice.get(element, Said(-1, ()))
-        if self.at < mine.at:
+        older = self.at < mine.at
+        if element == "identifier" and wanted:
+            own = [item for item in present if digest(item) in mine.items]
+            wanted = _known_by(own, wanted, renew=not older)
+        elif older:
             self.older.append(element)
             return
         hashes = tuple(dict.fromkeys(digest(item) for item in wanted))
@@ -211,6 +216,22 @@ def _replaced(present: list[Any], wanted: list[Any], own: set[str]) -> tuple[lis
     known = {digest(item) for item in rest}
     added = {h: item for item in wanted if (h := digest(item)) not in known}
     return rest, [*rest[:at], *added.values(), *rest[at:]]
+
+
+def _known_by(own: list[Any], wanted: list[Any], *, renew: bool) -> list[Any]:
+    """Return the identifiers of this feed: those it named before and those it names now.
+
+    A resource must be found by every number that it was ever found by; numbers are taken away by
+    ``""`` and by messages made for it (A47), never by being left out.
+    """
+    named: dict[tuple[Any, Any], list[Any]] = {}
+    for item in own:
+        named.setdefault((item.get("system"), item.get("value")), []).append(item)
+    again: dict[tuple[Any, Any], list[Any]] = {}
+    for item in wanted:
+        again.setdefault((item.get("system"), item.get("value")), []).append(item)
+    made = named | again if renew else again | named
+    return [item for key in named | again for item in made[key]]
 
 
 def _by_status(

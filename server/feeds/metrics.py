@@ -14,6 +14,7 @@ _COUNTERS = {
     "quarantined": "HL7v2 messages put into quarantine",
     "held": "HL7v2 messages held behind one in quarantine",
     "refused": "HL7v2 messages that could not be stored",
+    "reused_ids": "HL7v2 messages whose control id another message of the sender had",
 }
 _GAUGES = {
     "waiting": "HL7v2 messages waiting in lanes",

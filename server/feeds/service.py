@@ -62,6 +62,7 @@ class Stats:
     quarantined: Mapping[str, int]
     held: Mapping[str, int]
     refused: Mapping[str, int]
+    reused_ids: Mapping[str, int]
     waiting: int
     active: int
     busy_lanes: int
@@ -166,7 +167,9 @@ class FeedService:
             return [*accepted, *await self._repeated(entry, feed, header)]
         self._counts["received"][feed.name] += 1
         if entry.reused_id:
-            log.warning("feed %s used a control id twice for different messages", feed.name)
+            if not self._counts["reused_ids"][feed.name]:  # once; it is on each message's entry
+                log.warning("feed %s uses control ids twice for different messages", feed.name)
+            self._counts["reused_ids"][feed.name] += 1
         if feed.ack == "inbox" and header is not None:
             accepted += self._application(header, self._stamp(header, "AA", entry, None))
             await self.enqueue(entry, body)
@@ -329,7 +332,7 @@ class _Receiver:
         return senders.get(sender) or senders.get((sender[0], "")) or self._port.feed
 
 
-_COUNTED = ("received", "repeated", "applied", "quarantined", "held", "refused")
+_COUNTED = ("received", "repeated", "applied", "quarantined", "held", "refused", "reused_ids")
 
 
 def _is_positive(answer: bytes) -> bool:

@@ -260,6 +260,15 @@ async def test_one_practitioner_named_twice_is_one(applying: Applying, resources
     assert made["identifier"] == [{"system": "urn:d", "value": "7"}]
 
 
+@pytest.mark.parametrize("number", ["4 East, room 3, bed B", "a|b", "a\\b"])
+async def test_a_number_with_the_marks_of_a_search_is_still_one_number(
+    applying: Applying, resources: Any, number: str
+) -> None:
+    await applying(plan(patient(number)))
+    await applying(plan(patient(number)))
+    assert len(await resources("Patient")) == 1
+
+
 async def test_two_messages_racing_for_a_new_patient_make_one(
     applying: Applying, resources: Any
 ) -> None:

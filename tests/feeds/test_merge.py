@@ -145,6 +145,46 @@ def test_repeats_replace_the_list_of_this_feed_only() -> None:
     assert values(done) == {"telecom": [{"value": "3"}, {"value": "2"}]}
 
 
+def number(value: str, use: str = "") -> dict[str, str]:
+    return {"system": "urn:x", "value": value, **({"use": use} if use else {})}
+
+
+def test_an_identifier_that_is_left_out_stays() -> None:
+    done = told(
+        ("lab", 1, says(identifier=[number("placer"), number("filler")])),
+        ("lab", 2, says(identifier=[number("filler", "official")])),
+        ("lab", 3, says(identifier=[number("filler", "official"), number("third")])),
+    )
+    assert values(done)["identifier"] == [
+        number("placer"),
+        number("filler", "official"),
+        number("third"),
+    ]
+
+
+def test_one_number_in_two_roles_stays_in_both() -> None:
+    words = says(identifier=[number("1", "usual"), number("1", "official")])
+    done = told(("lab", 1, words), ("lab", 2, words), ("lab", 3, says(identifier=[number("2")])))
+    assert values(done)["identifier"] == [
+        number("1", "usual"),
+        number("1", "official"),
+        number("2"),
+    ]
+
+
+def test_an_identifier_of_an_older_message_is_added_and_renews_nothing() -> None:
+    done = told(
+        ("lab", 5, says(identifier=[number("filler", "official")])),
+        ("lab", 1, says(identifier=[number("placer"), number("filler")])),
+    )
+    assert values(done)["identifier"] == [number("filler", "official"), number("placer")]
+
+
+def test_a_null_takes_the_feed_s_identifiers_away() -> None:
+    done = told(("lab", 1, says(identifier=[number("1")])), ("lab", 2, says(deletes="identifier")))
+    assert values(done) == {}
+
+
 def test_an_item_that_two_feeds_name_stays_when_one_drops_it() -> None:
     done = told(
         ("adt", 1, says(telecom=[{"value": "1"}])),
