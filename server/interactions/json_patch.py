@@ -75,8 +75,7 @@ class _Root:
         return value
 
     def add(self, path: Tokens, value: Any) -> None:
-        if len(path) + _depth(value) > MAX_DEPTH:
-            raise _Refused(f"it would nest deeper than {MAX_DEPTH} levels")
+        _check_depth(path, value)
         if not path:
             self.value = value
             return
@@ -100,6 +99,7 @@ class _Root:
         return value
 
     def replace(self, path: Tokens, value: Any) -> None:
+        _check_depth(path, value)
         self.get(path)
         if not path:
             self.value = value
@@ -201,6 +201,11 @@ def _text(path: Tokens) -> str:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | Decimal) and not isinstance(value, bool)
+
+
+def _check_depth(path: Tokens, value: Any) -> None:
+    if len(path) + _depth(value) > MAX_DEPTH:
+        raise _Refused(f"it would nest deeper than {MAX_DEPTH} levels")
 
 
 def _depth(value: Any) -> int:

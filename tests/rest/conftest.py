@@ -1,0 +1,38 @@
+"""Every test in this folder that asks for ``house`` runs once per store."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from server.interactions.services import Policy
+from server.rest import Limits
+from tests.rest.house import STORES, Clock, House
+
+
+@pytest.fixture
+def policy() -> Policy:
+    """The operator's rules; a test that needs others overrides this fixture by parameter."""
+    return Policy()
+
+
+@pytest.fixture
+def limits() -> Limits:
+    return Limits()
+
+
+@pytest.fixture(params=STORES)
+async def house(
+    request: pytest.FixtureRequest, tmp_path: Path, policy: Policy, limits: Limits
+) -> AsyncIterator[House]:
+    clock = Clock()
+    store = STORES[request.param](tmp_path, clock)
+    yield House(store, clock, policy, limits)
+    await store.close()
+
+
+@pytest.fixture
+async def client(house: House) -> AsyncIterator[httpx.AsyncClient]:
+    async with house.client() as made:
+        yield made
