@@ -1,1 +1,1 @@
-"""HL7v2 message -> upsert plan, by maps that an interface analyst reads.  Pure: no I/O, no clock."""
+"""HL7v2 message -> upsert plan, by maps an interface analyst reads.  Pure: no I/O, no clock."""

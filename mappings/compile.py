@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mappings.conditions import Condition, ConditionError, condition
-from mappings.datatypes import Convert, converter, translated, translated_concept
+from mappings.datatypes import Convert, converter, in_order, translated, translated_concept
 from mappings.language import Entries, Items, Node, Text
 from mappings.makes import MAKES
 from mappings.parse import NULL
@@ -29,16 +29,22 @@ _MODIFIERS = frozenset({"when", "each", "default", "also", "note", "sep", "set"}
 
 @dataclass(slots=True)
 class Reads:
-    """The fields that the rules of a map read; all others are explained as not mapped."""
+    """The fields that the rules of a map read; all others are explained as not mapped.
+
+    ``sources`` are those of the rule that is being compiled; ``None`` in it is a source that is
+    not a field (a reference, a constant), so that the rule must always run.
+    """
 
     fields: set[tuple[str, int]] = field(default_factory=set)
     segments: set[str] = field(default_factory=set)
+    sources: set[tuple[str, int] | None] = field(default_factory=set)
 
     def path(self, path: Path) -> None:
         """Note that ``path`` is read."""
         if path.segment:
             self.segments.add(path.segment)
             self.fields.add((path.segment, path.field))
+            self.sources.add((path.segment, path.field))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +56,20 @@ class Entry:
     constant: bool = False
     merge: bool = False
     fallback: Any = None  # of a required element
+    needs: tuple[str, tuple[int, ...]] | None = None
+    """Segment and fields without any of which the rule gives nothing; ``None``: it must run."""
+
+    def idle(self, scope: Scope) -> bool:
+        """Whether nothing was sent that the rule could read."""
+        needs = self.needs
+        if needs is None or scope.segment is None or scope.segment.name != needs[0]:
+            return False
+        fields = scope.segment.fields
+        sent = len(fields)
+        for at in needs[1]:  # noqa: SIM110 - runs some hundred times a message, a generator costs
+            if at < sent and fields[at]:
+                return False
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +84,8 @@ class ObjectRule:
         made: dict[str, Any] = {}
         sent = False
         for entry in self.entries:
+            if entry.idle(scope):
+                continue
             value = entry.rule(scope, f"{to}.{entry.name}")
             if value is None:
                 continue
@@ -123,7 +145,7 @@ class Compiler:
                 self.top = name
             child = known.get(name)
             if child is not None:
-                entry = self._entry(name, value, child)
+                entry = self._entry(name, value, child, top=top)
             elif any(other.choice == name for other in known.values()):
                 entry = self._choice(name, value)
             else:
@@ -132,14 +154,32 @@ class Compiler:
             made.append(entry)
         return made
 
-    def _entry(self, name: str, node: Node, child: Child) -> Entry:
+    def _entry(self, name: str, node: Node, child: Child, *, top: bool) -> Entry:
         constant = isinstance(node, Entries) and ("const" in node or "event" in node)
         fallback = None
         if child.min > 0 and isinstance(node, Entries) and "default" in node:
             fallback = self._constant(node["default"], child)
             if child.max != 1:
                 fallback = [fallback]
-        return Entry(name, self.element(node, child), constant, fallback=fallback)
+        known = set(self.reads.sources)
+        rule, needs = self._with_needs(lambda: self.element(node, child))
+        if constant and not top:  # constants alone make no object, so it does not live from them
+            self.reads.sources = known
+        return Entry(name, rule, constant, fallback=fallback, needs=needs)
+
+    def _with_needs(
+        self, compile_: Callable[[], Rule]
+    ) -> tuple[Rule, tuple[str, tuple[int, ...]] | None]:
+        """Compile a rule and find the fields of one segment that it lives from."""
+        outer, self.reads.sources = self.reads.sources, set()
+        rule = compile_()
+        found = self.reads.sources
+        self.reads.sources = outer | found
+        fields = [one for one in found if one is not None]
+        segments = {segment for segment, _ in fields}
+        if None in found or len(segments) != 1:
+            return rule, None
+        return rule, (segments.pop(), tuple(sorted({at for _, at in fields})))
 
     def _choice(self, name: str, node: Node) -> Entry:
         if not (isinstance(node, Entries) and "fn" in node):
@@ -173,15 +213,20 @@ class Compiler:
 
     def _many(self, node: Node, child: Child) -> Rule:
         nodes = node if isinstance(node, Items) else [node]
-        rules = [self._values(one, child) for one in nodes]
+        items = [self._item(one, child) for one in nodes]
 
         def every(scope: Scope, to: str) -> Any:
             made: list[Any] = []
-            for rule in rules:
-                made += rule(scope, f"{to}[{len(made)}]")
+            for item in items:
+                if not item.idle(scope):
+                    made += item.rule(scope, f"{to}[{len(made)}]")
             return made or None
 
         return every
+
+    def _item(self, node: Node, child: Child) -> Entry:
+        rule, needs = self._with_needs(lambda: self._values(node, child))
+        return Entry(child.name, rule, needs=needs)
 
     def _values(self, node: Node, child: Child) -> Callable[[Scope, str], list[Any]]:
         """Compile one rule to the list of values that it gives, ``when`` and ``each`` applied."""
@@ -231,6 +276,7 @@ class Compiler:
                 self.problem(each, f"there is no segment {each}")
             name = str(each)
             self.reads.segments.add(name)
+            self.reads.sources.add(None)
             rule = self._values(inner_node, child)
             return lambda scope, to: _gather(rule, scope.each_segment(name), to)
         path = self.path(each)
@@ -255,6 +301,8 @@ class Compiler:
         unknown = node.keys() - {operator, "from"} - _MODIFIERS
         if unknown:
             self.problem(node, f"{min(unknown)!r} is no key beside {operator!r}")
+        if operator in ("const", "event", "ref") or node.get("each") is not None:
+            self.reads.sources.add(None)
         if operator == "const":
             value = self._constant(node["const"], child)
             return lambda _scope, _to: [value]
@@ -288,6 +336,8 @@ class Compiler:
             self.problem(node, f"{child.name} is a {child.content}: it has no elements")
             return lambda _scope, _to: []
         rule = self.object(inner, child.content)
+        if child.content == "Period":
+            return lambda scope, to: _listed(_period(scope, to, rule.run(scope, to)))
         return lambda scope, to: _listed(rule.run(scope, to))
 
     # -- operators ----------------------------------------------------------------------------
@@ -587,6 +637,10 @@ def _gather(rule: Callable[[Scope, str], list[Any]], scopes: list[Scope], to: st
     for scope in scopes:
         made += rule(scope, f"{base}[{at + len(made)}]" if many else to)
     return made
+
+
+def _period(scope: Scope, to: str, value: dict[str, Any] | None) -> dict[str, Any] | None:
+    return None if value is None else in_order(scope.run, to, value)
 
 
 def _complete_made(scope: Scope, reference: str, added: list[Entry]) -> None:

@@ -5,8 +5,8 @@
     PID-3 count > 1 or not (PID-8 = F)
     event in (A01, A04)
 
-Words may be in capitals; ``is`` and ``if`` may stand where the guide has them.  ``XTN.3`` and ``.3``
-both mean component 3 of the value at hand.  A value without blanks needs no quotes.
+Words may be in capitals; ``is`` and ``if`` may stand where the guide has them.  ``XTN.3`` and
+``.3`` both mean component 3 of the value at hand.  A value without blanks needs no quotes.
 """
 
 import re

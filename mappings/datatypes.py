@@ -12,7 +12,8 @@ from urllib.parse import quote
 
 from mappings.dates import fhir_date, fhir_date_time, fhir_instant, fhir_time
 from mappings.numbers import decimal_of
-from mappings.source import Repetition
+from mappings.source import Repetition, Run
+from server.fhir.dates import interval
 
 Convert = Callable[[Repetition, str], Any]
 
@@ -180,7 +181,7 @@ def XAD(v: Repetition, to: str) -> dict[str, Any] | None:  # noqa: N802
 def XTN(v: Repetition, to: str) -> list[dict[str, Any]] | None:  # noqa: N802
     """Extended telecommunication number -> ContactPoint, one for a number and one for an address.
 
-    Why: senders put an e-mail address beside the number although the standard wants two repetitions.
+    Why: senders put an e-mail address beside the number, where the standard wants a repetition.
     """
     made = [*_number(v, to), *_mail(v, to)]
     rank = v.text(18)
@@ -322,11 +323,12 @@ def HD(v: Repetition, to: str) -> str | None:  # noqa: N802
 def CWE(v: Repetition, to: str) -> dict[str, Any] | None:  # noqa: N802
     """Coded with exceptions -> CodeableConcept: every coding, and the words."""
     made: dict[str, Any] = {}
-    codings = [
-        one
-        for n, at in enumerate((1, 4, 10))
-        if (one := _coding(v, f"{to}.coding[{n}]", at)) is not None
-    ]
+    codings: list[dict[str, Any]] = []
+    for at in (1, 4, 10):
+        if at > len(v.parts):
+            break
+        if (one := _coding(v, f"{to}.coding[{len(codings)}]", at)) is not None:
+            codings.append(one)
     if codings:
         made["coding"] = codings
     text = v.text(9) or v.text(2) or v.text(5)
@@ -393,13 +395,17 @@ def translated_concept(v: Repetition, to: str, table: str) -> dict[str, Any] | N
     return made
 
 
+# component of a code -> those of its OID and its version
+_CODING_PARTS = {1: (14, 7), 4: (17, 8), 10: (20, 13)}
+
+
 def _coding(v: Repetition, to: str, at: int) -> dict[str, Any] | None:
     text = " ".join(v.text(at).split())
     if not text:
         return None
     path = f"{v.path}.{at}"
     made = {}
-    oid, version = {1: (14, 7), 4: (17, 8), 10: (20, 13)}[at]
+    oid, version = _CODING_PARTS[at]
     if system := v.run.code_system(v.text(at + 2), v.text(oid), to, f"{v.path}.{at + 2}"):
         made["system"] = system
     if number := v.text(version):
@@ -552,7 +558,7 @@ def _put(v: Repetition, to: str, made: dict[str, Any], element: str, component: 
 
 
 def _list(v: Repetition, to: str, made: dict[str, Any], element: str, *components: int) -> None:
-    found = []
+    found: list[str] = []
     for component in components:
         if text := v.text(component):
             v.run.row(f"{to}.{element}[{len(found)}]", f"{v.path}.{component}", "copy", text)
@@ -562,8 +568,10 @@ def _list(v: Repetition, to: str, made: dict[str, Any], element: str, *component
 
 
 def _period(v: Repetition, to: str, made: dict[str, Any], start: str, end: str) -> None:
+    if not start and not end:
+        return
     zone = v.run.feed.timezone
-    found = {}
+    found: dict[str, str] = {}
     for name, text in (("start", start), ("end", end)):
         if not text:
             continue
@@ -573,7 +581,16 @@ def _period(v: Repetition, to: str, made: dict[str, Any], start: str, end: str) 
             found[name] = value
             v.run.row(f"{to}.period.{name}", v.path, "dateTime", value)
     if found:
-        made["period"] = found
+        made["period"] = in_order(v.run, f"{to}.period", found)
+
+
+def in_order(run: Run, to: str, period: dict[str, Any]) -> dict[str, Any]:
+    """Return a Period without an end that is before its start (R4 invariant per-1)."""
+    start, end = period.get("start"), period.get("end")
+    if start and end and interval(start)[0] >= interval(end)[1]:
+        run.invalid(f"{to}.end", "", "end of a period (it is before the start)", end)
+        return {"start": start}
+    return period
 
 
 def _whole(v: Repetition, to: str, least: int, type_: str) -> int | None:

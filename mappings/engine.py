@@ -112,7 +112,7 @@ def _drafts(map_: CompiledMap, run: Run) -> list[_Draft]:
 
 
 def _instances(rule: ResourceRule, run: Run) -> Iterator[_Draft]:
-    found = list(_segments(rule, run.root, run))
+    found = list(_scopes(rule, run))
     if not found and rule.missing.startswith("patient"):
         raise _Quarantine(rule.missing, f"there is no {rule.segment}: {rule.type} is unknown")
     for scope in found:
@@ -129,13 +129,12 @@ def _instance(rule: ResourceRule, scope: Scope) -> Iterator[_Draft]:
         yield from _instance(inner, scope)
 
 
-def _segments(rule: ResourceRule, root: Group, run: Run) -> Iterator[Scope]:
-    for group in root.walk():
-        for segment in group.segments:
-            if segment.name == rule.segment:
-                yield Scope(run, segment, group)
-                if not rule.every:
-                    break
+def _scopes(rule: ResourceRule, run: Run) -> Iterator[Scope]:
+    seen: Group | None = None
+    for segment, group in run.segments.get(rule.segment, ()):
+        if rule.every or group is not seen:
+            yield Scope(run, segment, group)
+        seen = group
 
 
 # -- what is in them ------------------------------------------------------------------------------
@@ -149,6 +148,8 @@ def _fill(draft: _Draft, run: Run) -> None:
     values = draft.instance.values
     label = draft.label
     for entry in rule.entries:
+        if entry.idle(scope):
+            continue
         value = entry.rule(scope, f"{label}.{entry.name}")
         if value is None:
             continue
@@ -292,8 +293,7 @@ def _resource(draft: _Draft, map_: CompiledMap, run: Run) -> PlannedResource:
         return PlannedResource(
             draft.label, draft.instance.type, whole, identity, frozenset(touched), update="merge"
         )
-    rivals = {other for name in touched for other in rule.rivals.get(name, ())}
-    required = {name for names in rule.required for name in names}
+    rivals = {other for name in touched & rule.rivals.keys() for other in rule.rivals[name]}
     scope = draft.instance.scope
     assert scope is not None
     return PlannedResource(
@@ -302,7 +302,7 @@ def _resource(draft: _Draft, map_: CompiledMap, run: Run) -> PlannedResource:
         values=whole,
         identity=identity,
         touched=frozenset(touched),
-        deletes=frozenset((draft.nulls | rivals) - values.keys() - required),
+        deletes=(rule.snapshot | draft.nulls | rivals) - values.keys() - rule.required_names,
         precedence=_precedence(rule.precedence or map_.precedence, scope, run),
         update=rule.update_of(scope),
     )

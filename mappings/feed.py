@@ -5,6 +5,7 @@ A feed is a YAML file ``feed: NAME`` in a site's folder of maps; see docs/hl7v2.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
@@ -80,6 +81,7 @@ class Feed:
         return f"{NAMESPACE}:{role or 'patient'}:{_urn(self.name, facility)}"
 
 
+@lru_cache(maxsize=4096)
 def _urn(*parts: str) -> str:
     return ":".join(quote(part, safe="") for part in parts if part)
 

@@ -150,8 +150,9 @@ def _by_key(node: Entries, type_: str, compiler: Compiler) -> Finder:
 
 def _part(node: Node, compiler: Compiler) -> Callable[[Scope], str]:
     """A field with all its components, or the first of several that was sent."""
-    if isinstance(node, Entries) and isinstance(node.get("first"), Items):
-        parts = [_part(one, compiler) for one in node["first"]]
+    options = node.get("first") if isinstance(node, Entries) else None
+    if isinstance(options, Items):
+        parts = [_part(one, compiler) for one in options]
         return lambda scope: next((text for part in parts if (text := part(scope))), "")
     path = compiler.path(node)
     if path is None:

@@ -143,8 +143,10 @@ def _setting(name: str, hint: Any, node: Node, problems: list[str]) -> Any:
 
 
 def _map(source: Source, loaded: Loaded, problems: list[str]) -> None:
-    for key in source.node.keys() - _MAP_KEYS:
-        problems.append(f"{source.node.places[key]}: a map has no key {key!r}")
+    problems += [
+        f"{source.node.places[key]}: a map has no key {key!r}"
+        for key in source.node.keys() - _MAP_KEYS
+    ]
     tree = _extended(source, loaded, problems)
     if tree is None:
         return
@@ -165,7 +167,7 @@ def _extended(source: Source, loaded: Loaded, problems: list[str]) -> Entries | 
     if base is None:
         problems.append(f"{node['extends'].place}: there is no map {str(node['extends'])!r} before")
         return None
-    made = _copied(base)
+    made: Entries = _copied(base)
     for key in ("on", "precedence"):
         if key in node:
             made[key] = node[key]

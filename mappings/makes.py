@@ -74,7 +74,7 @@ def location(v: Repetition) -> Made | None:
     """
     ward, room, bed = v.text(1), v.text(2), v.text(3)
     facility, building, floor = v.text(4), v.text(7), v.text(8)
-    place = "/".join((ward, room, bed)).rstrip("/")
+    place = f"{ward}/{room}/{bed}".rstrip("/")
     if not place:
         return _display(v, v.text(9) or " ".join(filter(None, (facility, building, floor))))
     above = ":".join(part for part in (facility, building, floor) if part)

@@ -169,7 +169,7 @@ def _inverted(low: Decimal | None, high: Decimal | None) -> bool:
 
 def reference_range(scope: Scope, to: str, values: list[Repetition]) -> list[Made] | None:
     """OBX-7 -> referenceRange: the words always, the limits when the value is a number."""
-    made = []
+    made: list[Made] = []
     kind = _text(scope, 2).upper()
     for v in values:
         if not (text := v.whole()):
@@ -185,7 +185,7 @@ def reference_range(scope: Scope, to: str, values: list[Repetition]) -> list[Mad
 
 
 def _limits(text: str) -> dict[str, Decimal]:
-    """Return the ends of ``3.5-5.0``, ``<=5`` or ``>10``; an open end keeps its words in ``text``."""
+    """Return the ends of ``3.5-5.0``, ``<=5`` or ``>10``, which are words in ``text`` anyway."""
     if found := _RANGE.fullmatch(text):
         low, high = decimal_of(found[1]), decimal_of(found[2])
         if low is None or high is None or low > high:
@@ -204,9 +204,9 @@ def attachment(scope: Scope, to: str, values: list[Repetition]) -> Made | None:
     made = _pointer(sent[0], to) if _text(scope, 2).upper() == "RP" else _data(sent[0], to)
     if made is None:
         return None
-    if coded := scope.repetitions("OBX", 3):
-        if title := coded[0].text(2) or coded[0].text(1):
-            made["title"] = title
+    coded = scope.repetitions("OBX", 3)
+    if coded and (title := coded[0].text(2) or coded[0].text(1)):
+        made["title"] = title
     return made
 
 

@@ -94,7 +94,7 @@ class Message:
     truncation.  ``codec`` is the Python name of the character set that was read.
     """
 
-    __slots__ = ("_skipped", "codec", "delimiters", "diagnostics", "segments", "text")
+    __slots__ = ("_skipped", "_type", "codec", "delimiters", "diagnostics", "segments", "text")
 
     def __init__(self, text: str, delimiters: str, codec: str, skipped: int) -> None:
         self.text = text
@@ -103,6 +103,7 @@ class Message:
         self.segments: tuple[Segment, ...] = ()
         self.diagnostics: tuple[Diagnostic, ...] = ()
         self._skipped = skipped
+        self._type: str | None = None
 
     @property
     def type(self) -> str:
@@ -111,6 +112,11 @@ class Message:
         The event may be in EVN-1 (v2.1) or in the structure MSH-9.3; an ORU without an event can
         only be R01.  ``""`` when MSH-9 is empty.
         """
+        if self._type is None:
+            self._type = self._read_type()
+        return self._type
+
+    def _read_type(self) -> str:
         code, event, structure = (self.get(f"MSH-9.{n}") for n in (1, 2, 3))
         if "_" in code and not event:
             code, _, event = code.partition("_")
@@ -300,7 +306,10 @@ def _delimiters(line: str, found: list[Diagnostic]) -> str:
         found.append(Diagnostic("delimiters", 1, f"MSH-2 declares {len(declared)} of 4 delimiters"))
         declared += _USUAL[len(declared) :]
     if len(set(field + declared[:4])) < 5:
-        raise Unparsable("MSH declares one character for two delimiters")
+        declared = "".join(dict.fromkeys(declared))  # "^~\\\\&": written by a program that escapes
+        if len(declared) < 4 or field in declared:
+            raise Unparsable("MSH declares one character for two delimiters")
+        found.append(Diagnostic("delimiters", 1, "MSH-2 repeats a delimiter"))
     return field + declared[:5]
 
 

@@ -12,7 +12,29 @@ _PATH = re.compile(
     r"(?:\.(?P<component>\d+))?(?:\.(?P<sub>\d+))?"
 )
 _GUIDE = re.compile(r"(?P<type>[A-Z]{2,3})\.(?P<rest>\d+(?:\.\d+)?)")
-_TYPES = frozenset(["CWE", "CX", "XPN", "XAD", "XTN", "XCN", "XON", "PL", "HD", "EI", "EIP", "SN", "ED", "RP", "NDL", "CQ", "DR", "DLN", "FC"])
+_TYPES = frozenset(
+    [
+        "CWE",
+        "CX",
+        "XPN",
+        "XAD",
+        "XTN",
+        "XCN",
+        "XON",
+        "PL",
+        "HD",
+        "EI",
+        "EIP",
+        "SN",
+        "ED",
+        "RP",
+        "NDL",
+        "CQ",
+        "DR",
+        "DLN",
+        "FC",
+    ]
+)
 
 
 class PathError(ValueError):

@@ -15,7 +15,21 @@ from mappings.source import Scope
 from server.fhir.definitions import children, resource_types
 
 _KEYS = frozenset(
-    ["make", "from", "each", "when", "identity", "update", "missing", "same", "precedence", "set", "emit", "note"]
+    [
+        "make",
+        "from",
+        "each",
+        "when",
+        "identity",
+        "update",
+        "missing",
+        "same",
+        "snapshot",
+        "precedence",
+        "set",
+        "emit",
+        "note",
+    ]
 )
 _DEMOGRAPHIC = frozenset({"Patient", "RelatedPerson", "Coverage", "Account"})
 _LOWER: dict[Update, Update] = {"authoritative": "merge", "merge": "never", "never": "never"}
@@ -30,6 +44,8 @@ class ResourceRule:
     ``missing``: ``drop``, or why the message is quarantined, when the resource has no identity.
     ``numbered``: equal keys in one message are different resources and get a number (OBX lines);
     otherwise they are the same resource and their elements are united.
+    ``snapshot``: properties that the message always states in full, so that what is not sent is
+    gone (the flag "low" of a result that was corrected); everywhere else empty keeps.
     """
 
     type: str
@@ -44,8 +60,10 @@ class ResourceRule:
     update: Callable[[str], Update]
     missing: str
     numbered: bool
+    snapshot: frozenset[str]
     precedence: tuple[Path, ...]
     emit: tuple["ResourceRule", ...]
+    required_names: frozenset[str]
     rivals: dict[str, tuple[str, ...]]  # valueString -> the other types of value[x]
 
     def update_of(self, scope: Scope) -> Update:
@@ -72,6 +90,7 @@ def resource_rule(node: Node, compiler: Compiler, segment: str = "") -> Resource
         compiler.problem(node, f"there is no segment {name!r} to make {type_} from")
     compiler.reads.segments.add(name)
     elements = node.get("set", Entries())
+    beside = node.get("emit")
     if not isinstance(elements, Entries):
         compiler.problem(elements, "set: needs elements")
         return None
@@ -88,14 +107,27 @@ def resource_rule(node: Node, compiler: Compiler, segment: str = "") -> Resource
         update=_update(node.get("update"), compiler),
         missing=_missing(node, compiler),
         numbered=str(node.get("same", "merge")) == "number",
+        snapshot=_snapshot(node.get("snapshot"), type_, compiler),
         precedence=precedence(node.get("precedence"), compiler),
         emit=tuple(
             rule
-            for one in (node["emit"] if isinstance(node.get("emit"), Items) else ())
+            for one in (beside if isinstance(beside, Items) else ())
             if (rule := resource_rule(one, compiler, name)) is not None
         ),
+        required_names=frozenset(name for names in required_names(type_) for name in names),
         rivals=_rivals(type_),
     )
+
+
+def _snapshot(node: Node | None, type_: str, compiler: Compiler) -> frozenset[str]:
+    known = children(type_)
+    made: set[str] = set()
+    for name in texts(node) if node is not None else ():
+        found = {key for key, child in known.items() if name in (key, child.choice)}
+        if not found:
+            compiler.problem(name, f"snapshot: {type_} has no element {str(name)!r}")
+        made |= found
+    return frozenset(made)
 
 
 def precedence(node: Node | None, compiler: Compiler) -> tuple[Path, ...]:

@@ -17,6 +17,7 @@ from mappings.tables import Table, Target
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufeff\ufffe\uffff]")
 _HL7_TABLE = re.compile(r"HL7\s?0*(\d{1,4})")
 _SHOWN = 200  # characters of a value in an explain row
+_NOTHING: list["Repetition"] = []  # shared; nobody adds to what ``repetitions`` returns
 _OWN_GROUP_ONLY = frozenset({"NTE"})  # a note of somebody else must never be found by looking up
 
 
@@ -38,13 +39,16 @@ class Repetition:
     @property
     def parts(self) -> list[str]:
         """The raw components."""
-        if self._parts is None:
-            self._parts = self.raw.split(self._separator)
-        return self._parts
+        found = self._parts
+        if found is None:
+            found = self._parts = self.raw.split(self._separator)
+        return found
 
     def text(self, component: int = 1, sub: int = 1) -> str:
         """Return a component's text; ``""`` when it was not sent or is to be deleted."""
-        parts = self.parts
+        parts = self._parts
+        if parts is None:
+            parts = self._parts = self.raw.split(self._separator)
         if component > len(parts):
             return ""
         raw = parts[component - 1]
@@ -56,7 +60,10 @@ class Repetition:
             raw = subs[sub - 1] if sub <= len(subs) else ""
         elif sub > 1:
             return ""
-        return run.clean(raw)
+        # the common case of ``clean`` without a call: most texts need nothing
+        if run.escape in raw or not raw.isprintable():
+            return run.clean(raw)
+        return raw.strip()
 
     def whole(self) -> str:
         """Return the text of the repetition, its separators included (a text type has none)."""
@@ -77,7 +84,7 @@ class Repetition:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Where a rule stands: the segment it speaks of, its group, and inside ``each`` a repetition."""
+    """Where a rule stands: its segment, its group, and inside ``each`` a repetition."""
 
     run: "Run"
     segment: Segment | None
@@ -145,6 +152,10 @@ class Run:
         self.dropped: set[str] = set()  # labels of resources that will not be in the plan
         self.numbers: dict[Any, int] = {}  # how often each identity occurred
         self._moments: dict[str, int | None] = {}
+        self.segments: dict[str, list[tuple[Segment, Group]]] = {}
+        for inner in self.root.walk():
+            for segment in inner.segments:
+                self.segments.setdefault(segment.name, []).append((segment, inner))
         self._repetitions: dict[tuple[int, int], list[Repetition]] = {}
         self._nearest: dict[tuple[int, str], Segment | None] = {}
 
@@ -161,6 +172,9 @@ class Run:
 
     def repetitions(self, segment: Segment, field_: int) -> list[Repetition]:
         """Return the repetitions of a field that hold anything but blanks."""
+        fields = segment.fields
+        if field_ >= len(fields) or not fields[field_]:
+            return _NOTHING
         key = (id(segment), field_)
         found = self._repetitions.get(key)
         if found is None:
@@ -193,8 +207,11 @@ class Run:
 
     def every(self, here: Group, name: str) -> list[tuple[Segment, Group]]:
         """Return all segments called ``name`` in the smallest group around ``here`` with any."""
+        known = self.segments.get(name, [])
         if name in _OWN_GROUP_ONLY:
-            return [(segment, here) for segment in here.segments if segment.name == name]
+            return [(segment, group_) for segment, group_ in known if group_ is here]
+        if not known or (len(known) == 1 and known[0][1] is self.root):
+            return known
         for level in here.around():
             found = [
                 (segment, inner)
@@ -215,7 +232,8 @@ class Run:
     def invalid(self, target: str, source: str, what: str, value: str) -> None:
         """Note a value that is not what its type says; it is left out."""
         self.explain.append(ExplainRow(target, source, f"INVALID {what}", value[:_SHOWN]))
-        self.warnings.append(f"{source} is not a valid {what}: left out")
+        where = source or target
+        self.warnings.append(f"{where} is not a valid {what}: left out")
 
     def no_row(self, table: str, code: str, target: str, source: str) -> None:
         """Note a code without a row in its table."""

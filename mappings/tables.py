@@ -42,8 +42,8 @@ def table_of(name: str, node: Node, problems: list[str]) -> Table | None:
     if not isinstance(node, Entries) or not isinstance(node.get("codes"), Entries):
         problems.append(f"{node.place}: table {name} needs 'codes:'")
         return None
-    for key in node.keys() - _KEYS:
-        problems.append(f"{node.places[key]}: a table has no key {key!r}")
+    unknown = node.keys() - _KEYS
+    problems += [f"{node.places[key]}: a table has no key {key!r}" for key in unknown]
     system = str(node.get("system", ""))
     codes = node["codes"]
     assert isinstance(codes, Entries)
