@@ -13,7 +13,7 @@ from server.demo.folder import ForeignFolder
 from server.demo.run import run_demo
 from server.demo.send import SendingFailed
 
-DATA = Path("tellonce-demo")
+DATA = Path("demo-data")
 
 DemoData = Annotated[Path, typer.Option(help="Folder of the demo, kept for the next time.")]
 Reset = Annotated[bool, typer.Option("--reset", help="Empty the folder first, if it is a demo's.")]
