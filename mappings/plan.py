@@ -1,7 +1,7 @@
 """What a mapped HL7v2 message asks of the record: an upsert plan, never a blind PUT.
 
 A plan is data.  ``server.feeds.apply`` finds what each planned resource already is in the record
-(``identity``), merges by ``touched`` / ``deletes`` / ``precedence``, and commits everything at once.
+(``identity``), merges by ``touched`` / ``deletes`` / ``precedence``, and commits it all at once.
 Inside ``values`` a reference to another planned resource is ``{"reference": "plan:LABEL"}``; in an
 identity value the same text stands for that resource's final ``Type/id``.
 """
@@ -42,9 +42,9 @@ class PlannedResource:
 
     ``label`` is unique in the plan (``Patient``, ``Observation[2]``).  ``values`` is the resource
     without ``id`` and ``meta``.  ``touched`` are the top-level elements that the message spoke of;
-    ``deletes`` those that it emptied with ``""``.  ``precedence`` is the time (microseconds UTC) that
-    decides between two messages; ``None`` when the message has none.  ``update``: what to do when it
-    exists: ``authoritative`` (this feed's values win), ``merge`` (fill what is empty), ``never``.
+    ``deletes`` those that it emptied with ``""``.  ``precedence`` is the time (microseconds UTC)
+    that decides between two messages; ``None`` when the message has none.  ``update``: what to do
+    when it exists: ``authoritative`` (this feed's values win), ``merge`` (fill what is empty), ``never``.
     ``required``: elements without which it must not be stored.
     """
 

@@ -1,7 +1,7 @@
 """Every setting, its default and its reason.  docs/settings.md is generated from this class.
 
-Precedence: command line, environment (``TELLONCE_*``), the ``.env`` file, the default.  Read once, at
-start, by the command line; everything else is handed the values it needs, never this object.
+Precedence: command line, environment (``TELLONCE_*``), the ``.env`` file, the default.  Read once,
+at start, by the command line; everything else is handed the values it needs, never this object.
 """
 
 from ipaddress import ip_address
@@ -121,8 +121,10 @@ class Settings(BaseSettings):
 def is_loopback(host: str) -> bool:
     """Tell whether an address or name can be reached from this machine only.
 
-    >>> is_loopback("127.0.0.1"), is_loopback("::1"), is_loopback("localhost"), is_loopback("0.0.0.0")
-    (True, True, True, False)
+    >>> is_loopback("127.0.0.1"), is_loopback("::1"), is_loopback("localhost")
+    (True, True, True)
+    >>> is_loopback("0.0.0.0"), is_loopback("hospital.example")
+    (False, False)
     """
     if host == "localhost":
         return True

@@ -4,7 +4,8 @@ from server.settings import Settings
 
 _HEAD = """# Settings
 
-Made from `server/settings.py`; change it there. Precedence: command line, environment, `.env`, default.
+Made from `server/settings.py`; change it there. Precedence: command line, environment, `.env`,
+default.
 A setting `page_size` is `--page-size` where a command has it, and `TELLONCE_PAGE_SIZE` everywhere.
 Lists are written as JSON: `TELLONCE_CORS_ORIGINS='["https://app.example.org"]'`.
 

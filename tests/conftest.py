@@ -1,4 +1,4 @@
-"""What all tests share: the clock, and the test data of other projects that lies beside the repo."""
+"""What all tests share: the event loop, and the data of other projects beside the repo."""
 
 import os
 from pathlib import Path

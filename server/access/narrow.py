@@ -38,9 +38,7 @@ def narrow(query: Query, access: AccessContext, interaction: Interaction = "sear
     )
 
 
-def may(
-    access: AccessContext, interaction: Interaction, type_: str, keys: Collection[int]
-) -> bool:
+def may(access: AccessContext, interaction: Interaction, type_: str, keys: Collection[int]) -> bool:
     """Tell whether one version, given its type and hashed index keys, is open to the caller."""
     return any(
         p.compartment is None or hash64(compartment_key(p.compartment)) in keys

@@ -114,8 +114,8 @@ class SortKey:
 
     ``param`` is ``_id``, ``_lastUpdated`` or a search parameter code of the type; ``kind`` is its
     R4 type.  Ascending compares the smallest value of a resource, descending the largest; for
-    dates the start of the interval, for strings the folded text; resources without a value come last
-    in both directions.  Ties end with the store's own stable order.
+    dates the start of the interval, for strings the folded text; resources without a value come
+    last in both directions.  Ties end with the store's own stable order.
     """
 
     param: str

@@ -12,9 +12,8 @@ PACKAGES = ("server", "mappings", "smart_apps", "terminology")
 
 
 def lint(folder: Path) -> subprocess.CompletedProcess[str]:
-    command = [
-        Path(sys.executable).parent / "lint-imports", "--no-cache", "--config", folder / ".importlinter",
-    ]  # fmt: skip
+    tool = Path(sys.executable).parent / "lint-imports"
+    command = [tool, "--no-cache", "--config", folder / ".importlinter"]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
