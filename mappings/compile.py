@@ -9,19 +9,30 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mappings.codes import translated, translated_concept
 from mappings.conditions import Condition, ConditionError, condition
-from mappings.datatypes import Convert, converter, in_order, translated, translated_concept
+from mappings.constants import allowed_codes, constant, fresh
+from mappings.datatypes import converter
 from mappings.language import Entries, Items, Node, Text
 from mappings.makes import MAKES
+from mappings.objects import Entry, ObjectRule, Rule, nested, required_names
 from mappings.parse import NULL
 from mappings.paths import Path, PathError, path_of, segment_name
 from mappings.rules import RULES
 from mappings.segments import known_segment
-from mappings.source import Instance, Repetition, Scope
+from mappings.source import Scope
 from mappings.tables import Table
-from server.fhir.definitions import Child, children, required_codes
-
-Rule = Callable[[Scope, str], Any]
+from mappings.values import (
+    Values,
+    complete_made,
+    converted,
+    gather,
+    listed,
+    nearest,
+    note_deleted,
+    ordered_period,
+)
+from server.fhir.definitions import Child, children
 
 _OPERATORS = ("const", "table", "first", "join", "event", "ref", "make", "fn", "from")
 _MODIFIERS = frozenset({"when", "each", "default", "also", "note", "sep", "set"})
@@ -45,70 +56,6 @@ class Reads:
             self.segments.add(path.segment)
             self.fields.add((path.segment, path.field))
             self.sources.add((path.segment, path.field))
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One element of an object.  ``merge``: the rule gives elements, not the element's value."""
-
-    name: str
-    rule: Rule
-    constant: bool = False
-    merge: bool = False
-    fallback: Any = None  # of a required element
-    needs: tuple[str, tuple[int, ...]] | None = None
-    """Segment and fields without any of which the rule gives nothing; ``None``: it must run."""
-
-    def idle(self, scope: Scope) -> bool:
-        """Whether nothing was sent that the rule could read."""
-        needs = self.needs
-        if needs is None or scope.segment is None or scope.segment.name != needs[0]:
-            return False
-        fields = scope.segment.fields
-        sent = len(fields)
-        for at in needs[1]:  # noqa: SIM110 - runs some hundred times a message, a generator costs
-            if at < sent and fields[at]:
-                return False
-        return True
-
-
-@dataclass(frozen=True, slots=True)
-class ObjectRule:
-    """The elements of an object, and those (alternatives of a choice) that it must have."""
-
-    entries: tuple[Entry, ...]
-    required: tuple[tuple[str, ...], ...]
-
-    def run(self, scope: Scope, to: str) -> dict[str, Any] | None:
-        """Return the object; ``None`` when nothing but constants would stand in it."""
-        made: dict[str, Any] = {}
-        sent = False
-        for entry in self.entries:
-            if entry.idle(scope):
-                continue
-            value = entry.rule(scope, f"{to}.{entry.name}")
-            if value is None:
-                continue
-            if entry.merge:
-                made |= value
-            else:
-                made[entry.name] = value
-            sent = sent or not entry.constant
-        if not sent:
-            return None
-        return self.complete(scope, to, made)
-
-    def complete(self, scope: Scope, to: str, made: dict[str, Any]) -> dict[str, Any] | None:
-        """Fill in the fallbacks; ``None`` when a required element is missing all the same."""
-        for entry in self.entries:
-            if entry.fallback is not None and entry.name not in made:
-                made[entry.name] = entry.fallback
-                scope.run.row(f"{to}.{entry.name}", "", "default", str(entry.fallback))
-        for names in self.required:
-            if not any(name in made for name in names):
-                scope.run.row(to, "", f"DROPPED: {names[0]} is required and was not sent")
-                return None
-        return made
 
 
 class Compiler:
@@ -155,17 +102,17 @@ class Compiler:
         return made
 
     def _entry(self, name: str, node: Node, child: Child, *, top: bool) -> Entry:
-        constant = isinstance(node, Entries) and ("const" in node or "event" in node)
+        fixed = isinstance(node, Entries) and ("const" in node or "event" in node)
         fallback = None
         if child.min > 0 and isinstance(node, Entries) and "default" in node:
-            fallback = self._constant(node["default"], child)
+            fallback = constant(node["default"], child, self.problem)
             if child.max != 1:
                 fallback = [fallback]
         known = set(self.reads.sources)
         rule, needs = self._with_needs(lambda: self.element(node, child))
-        if constant and not top:  # constants alone make no object, so it does not live from them
+        if fixed and not top:  # constants alone make no object, so it does not live from them
             self.reads.sources = known
-        return Entry(name, rule, constant, fallback=fallback, needs=needs)
+        return Entry(name, rule, fixed, fallback=fallback, needs=needs)
 
     def _with_needs(
         self, compile_: Callable[[], Rule]
@@ -228,7 +175,7 @@ class Compiler:
         rule, needs = self._with_needs(lambda: self._values(node, child))
         return Entry(child.name, rule, needs=needs)
 
-    def _values(self, node: Node, child: Child) -> Callable[[Scope, str], list[Any]]:
+    def _values(self, node: Node, child: Child) -> Values:
         """Compile one rule to the list of values that it gives, ``when`` and ``each`` applied."""
         if isinstance(node, Text):
             return self._path(node, child)
@@ -240,9 +187,7 @@ class Compiler:
         made = self._operator(node, child)
         return self._when(node, made)
 
-    def _when(
-        self, node: Entries, rule: Callable[[Scope, str], list[Any]]
-    ) -> Callable[[Scope, str], list[Any]]:
+    def _when(self, node: Entries, rule: Values) -> Values:
         test = self.condition(node)
         if test is None:
             return rule
@@ -265,7 +210,7 @@ class Compiler:
             self.reads.path(path)
         return made
 
-    def _each(self, node: Entries, each: Node, child: Child) -> Callable[[Scope, str], list[Any]]:
+    def _each(self, node: Entries, each: Node, child: Child) -> Values:
         if not isinstance(each, Text):
             self.problem(each, "each: needs a segment or a field")
             return lambda _scope, _to: []
@@ -278,7 +223,7 @@ class Compiler:
             self.reads.segments.add(name)
             self.reads.sources.add(None)
             rule = self._values(inner_node, child)
-            return lambda scope, to: _gather(rule, scope.each_segment(name), to)
+            return lambda scope, to: gather(rule, scope.each_segment(name), to)
         path = self.path(each)
         if path is None:
             return lambda _scope, _to: []
@@ -289,12 +234,12 @@ class Compiler:
 
         def over(scope: Scope, to: str) -> list[Any]:
             found = path.values(scope)
-            _deleted(scope, found, top)
-            return _gather(rule, [scope.at(one) for one in found if one.raw != NULL], to)
+            note_deleted(scope, found, top)
+            return gather(rule, [scope.at(one) for one in found if one.raw != NULL], to)
 
         return over
 
-    def _operator(self, node: Entries, child: Child) -> Callable[[Scope, str], list[Any]]:
+    def _operator(self, node: Entries, child: Child) -> Values:
         operator = next((key for key in _OPERATORS if key in node), None)
         if operator is None or operator in children(child.content):
             return self._object(node, child)
@@ -304,8 +249,8 @@ class Compiler:
         if operator in ("const", "event", "ref") or node.get("each") is not None:
             self.reads.sources.add(None)
         if operator == "const":
-            value = self._constant(node["const"], child)
-            return lambda _scope, _to: [value]
+            value = constant(node["const"], child, self.problem)
+            return lambda _scope, _to: [fresh(value)]
         if operator == "first":
             return self._first(node["first"], child)
         if operator == "ref":
@@ -316,14 +261,14 @@ class Compiler:
             return self._join(node, child)
         if operator == "fn":
             rule = self._function(node, child.content or child.name)
-            return lambda scope, to: _listed(rule(scope, to))
+            return lambda scope, to: listed(rule(scope, to))
         if operator == "make":
             return self._make(node, child)
         if operator == "table":
             return self._default(node, child, self._table(node, child))
         return self._default(node, child, self._also(node, child, self._from(node, child)))
 
-    def _object(self, node: Entries, child: Child) -> Callable[[Scope, str], list[Any]]:
+    def _object(self, node: Entries, child: Child) -> Values:
         inner = node.get("set")
         if inner is None:
             own = children(child.content)
@@ -337,8 +282,8 @@ class Compiler:
             return lambda _scope, _to: []
         rule = self.object(inner, child.content)
         if child.content == "Period":
-            return lambda scope, to: _listed(_period(scope, to, rule.run(scope, to)))
-        return lambda scope, to: _listed(rule.run(scope, to))
+            return lambda scope, to: listed(ordered_period(scope, to, rule.run(scope, to)))
+        return lambda scope, to: listed(rule.run(scope, to))
 
     # -- operators ----------------------------------------------------------------------------
 
@@ -358,7 +303,7 @@ class Compiler:
         self.reads.path(made)
         return made
 
-    def _path(self, node: Node, child: Child) -> Callable[[Scope, str], list[Any]]:
+    def _path(self, node: Node, child: Child) -> Values:
         path = self.path(node)
         if path is None:
             return lambda _scope, _to: []
@@ -367,18 +312,16 @@ class Compiler:
             source = path.type(self.here) or "text"
             self.problem(node, f"there is no way from {source} to {child.content} ({child.name})")
             return lambda _scope, _to: []
-        return _converted(path, convert, self.top, many=child.max != 1)
+        return converted(path, convert, self.top, many=child.max != 1)
 
-    def _from(self, node: Entries, child: Child) -> Callable[[Scope, str], list[Any]]:
+    def _from(self, node: Entries, child: Child) -> Values:
         source = node["from"]
         if isinstance(source, Items):
             rules = [self._path(one, child) for one in source]
             return lambda scope, to: [value for rule in rules for value in rule(scope, to)]
         return self._path(source, child)
 
-    def _also(
-        self, node: Entries, child: Child, rule: Callable[[Scope, str], list[Any]]
-    ) -> Callable[[Scope, str], list[Any]]:
+    def _also(self, node: Entries, child: Child, rule: Values) -> Values:
         more = node.get("also")
         if more is None:
             return rule
@@ -404,13 +347,11 @@ class Compiler:
         self.top = top
         return made
 
-    def _default(
-        self, node: Entries, child: Child, rule: Callable[[Scope, str], list[Any]]
-    ) -> Callable[[Scope, str], list[Any]]:
+    def _default(self, node: Entries, child: Child, rule: Values) -> Values:
         """A default takes the place of a value that was sent and gave nothing."""
         if "default" not in node or "from" not in node:
             return rule
-        value = self._constant(node["default"], child)
+        value = constant(node["default"], child, self.problem)
         path = self.path(node["from"])
 
         def or_default(scope: Scope, to: str) -> list[Any]:
@@ -418,11 +359,11 @@ class Compiler:
             if found or path is None or not path.text(scope):
                 return found
             scope.run.row(to, path.source, "default", str(value))
-            return [value]
+            return [fresh(value)]
 
         return or_default
 
-    def _table(self, node: Entries, child: Child) -> Callable[[Scope, str], list[Any]]:
+    def _table(self, node: Entries, child: Child) -> Values:
         name, path = str(node["table"]), self.path(node.get("from", node))
         table = self.tables.get(name)
         if table is None:
@@ -431,15 +372,15 @@ class Compiler:
         if path is None:
             return lambda _scope, _to: []
         if child.content == "CodeableConcept":
-            return _converted(
+            return converted(
                 path, lambda v, to: translated_concept(v, to, name), self.top, many=child.max != 1
             )
         if child.content == "Coding":
-            return _converted(
+            return converted(
                 path, lambda v, to: translated(v, to, name), self.top, many=child.max != 1
             )
         self._codes(node["table"], table, child)
-        return _converted(
+        return converted(
             path,
             lambda v, to: v.run.code(name, v.text(), to, v.path),
             self.top,
@@ -448,13 +389,13 @@ class Compiler:
 
     def _codes(self, node: Node, table: Table, child: Child) -> None:
         """Every target of a table for a required binding must be one of its codes."""
-        allowed = _allowed(child)
+        allowed = allowed_codes(child)
         if allowed is None:
             return
         if wrong := sorted({row.code for row in table.codes.values()} - allowed):
             self.problem(node, f"table {table.name}: {child.path} has no code {wrong[0]!r}")
 
-    def _first(self, node: Node, child: Child) -> Callable[[Scope, str], list[Any]]:
+    def _first(self, node: Node, child: Child) -> Values:
         if not isinstance(node, Items):
             self.problem(node, "first: needs a list of alternatives")
             return lambda _scope, _to: []
@@ -468,7 +409,7 @@ class Compiler:
 
         return alternatives
 
-    def _join(self, node: Entries, child: Child) -> Callable[[Scope, str], list[Any]]:
+    def _join(self, node: Entries, child: Child) -> Values:
         parts = node["join"]
         if not isinstance(parts, Items):
             self.problem(parts, "join: needs a list of fields")
@@ -488,11 +429,11 @@ class Compiler:
 
         return joined
 
-    def _event(self, node: Node, child: Child) -> Callable[[Scope, str], list[Any]]:
+    def _event(self, node: Node, child: Child) -> Values:
         if not isinstance(node, Entries):
             self.problem(node, "event: needs a value for each event")
             return lambda _scope, _to: []
-        values = {event: self._constant(value, child) for event, value in node.items()}
+        values = {event: constant(value, child, self.problem) for event, value in node.items()}
         default = values.pop("default", None)
 
         def by_event(scope: Scope, to: str) -> list[Any]:
@@ -500,11 +441,11 @@ class Compiler:
             if value is None:
                 return []
             scope.run.row(to, "MSH-9.2", "event", str(value))
-            return [value]
+            return [fresh(value)]
 
         return by_event
 
-    def _ref(self, node: Node) -> Callable[[Scope, str], list[Any]]:
+    def _ref(self, node: Node) -> Values:
         type_, _, segment = str(node).partition("@")
         if type_ not in self.made:
             self.problem(node, f"ref: the map makes no {type_}")
@@ -518,7 +459,7 @@ class Compiler:
 
         return refer
 
-    def _make(self, node: Entries, child: Child) -> Callable[[Scope, str], list[Any]]:
+    def _make(self, node: Entries, child: Child) -> Values:
         type_, path = str(node["make"]), self.path(node.get("from", node))
         if path is None:
             return lambda _scope, _to: []
@@ -535,10 +476,10 @@ class Compiler:
 
         def made(scope: Scope, to: str) -> list[Any]:
             found = path.values(scope)
-            _deleted(scope, found, top)
+            note_deleted(scope, found, top)
             references = [one for v in found if (one := make(v)) is not None]
             for one in references if added else ():
-                _complete_made(scope, one.get("reference", ""), added)
+                complete_made(scope, one.get("reference", ""), added)
             return references
 
         return made
@@ -558,173 +499,7 @@ class Compiler:
 
         def call(scope: Scope, to: str) -> Any:
             found = path.values(scope) if path else []
-            _deleted(scope, found, top)
+            note_deleted(scope, found, top)
             return known.function(scope, to, [one for one in found if one.raw != NULL])
 
         return call
-
-    def _constant(self, node: Node, child: Child) -> Any:
-        if isinstance(node, Items):
-            self.problem(node, "a constant is one value")
-            return None
-        if isinstance(node, Entries):
-            return self._constant_object(node, child.content)
-        return self._literal(node, child)
-
-    def _constant_object(self, node: Entries, content: str) -> dict[str, Any]:
-        known, made = children(content), {}
-        for name, value in node.items():
-            child = known.get(name)
-            if child is None:
-                self.problem(value, f"{content} has no element {name!r}")
-            elif isinstance(value, Items):
-                made[name] = [self._constant(one, child) for one in value]
-            else:
-                one = self._constant(value, child)
-                made[name] = one if child.max == 1 else [one]
-        return made
-
-    def _literal(self, node: Text, child: Child) -> Any:
-        text = str(node)
-        if children(child.content).keys() - {"id", "extension", "value"}:
-            self.problem(node, f"{child.name} is a {child.content}, not a text")
-        if child.content == "boolean":
-            if text not in ("true", "false"):
-                self.problem(node, f"{child.name} is true or false")
-            return text == "true"
-        if child.content in ("integer", "positiveInt", "unsignedInt"):
-            return int(text) if text.isdecimal() else self.problem(node, f"{text!r} is no number")
-        allowed = _allowed(child)
-        if allowed is not None and text not in allowed:
-            self.problem(node, f"{child.path} has no code {text!r}")
-        return text
-
-
-# -- what a compiled rule does -------------------------------------------------------------------
-
-
-def _converted(
-    path: Path, convert: Convert, top: str, *, many: bool
-) -> Callable[[Scope, str], list[Any]]:
-    def convert_each(scope: Scope, to: str) -> list[Any]:
-        made: list[Any] = []
-        base, at = _indexed(to) if many else (to, 0)
-        for one in path.values(scope):
-            if one.raw == NULL:
-                scope.run.nulls.add(top)
-                scope.run.row(to, one.path, 'deleted with ""')
-                continue
-            value = convert(one, f"{base}[{at + len(made)}]" if many else to)
-            if isinstance(value, list):
-                made += value
-            elif value is not None:
-                made.append(value)
-        return made
-
-    return convert_each
-
-
-def _indexed(to: str) -> tuple[str, int]:
-    """Take ``name[2]`` apart, the place of the first value that a rule of a list gives."""
-    base, _, index = to.rpartition("[")
-    return base, int(index[:-1])
-
-
-def _gather(rule: Callable[[Scope, str], list[Any]], scopes: list[Scope], to: str) -> list[Any]:
-    made: list[Any] = []
-    many = to.endswith("]")
-    base, at = _indexed(to) if many else (to, 0)
-    for scope in scopes:
-        made += rule(scope, f"{base}[{at + len(made)}]" if many else to)
-    return made
-
-
-def _period(scope: Scope, to: str, value: dict[str, Any] | None) -> dict[str, Any] | None:
-    return None if value is None else in_order(scope.run, to, value)
-
-
-def _complete_made(scope: Scope, reference: str, added: list[Entry]) -> None:
-    """Add what other fields say about a made resource, where it does not have it yet."""
-    made = scope.run.labels.get(reference.removeprefix("plan:"))
-    for entry in added if made is not None else ():
-        assert made is not None
-        if entry.name not in made.values:
-            value = entry.rule(scope, f"{made.label}.{entry.name}")
-            if value is not None:
-                made.values[entry.name] = value
-
-
-def _listed(value: Any) -> list[Any]:
-    if value is None:
-        return []
-    return value if isinstance(value, list) else [value]
-
-
-def _deleted(scope: Scope, found: list[Repetition], top: str) -> None:
-    for one in found:
-        if one.raw == NULL:
-            scope.run.nulls.add(top)
-            scope.run.row(top, one.path, 'deleted with ""')
-
-
-def nearest(known: list[Instance], scope: Scope) -> Instance | None:
-    """Return the resource that a reference means: of the same segment, else of the nearest group.
-
-    Among resources made from segments of the scope's own kind only that of the very segment counts.
-    """
-    placed = [one for one in known if one.scope is not None]
-    kin = False
-    for one in placed:
-        assert one.scope is not None
-        if one.scope.segment is scope.segment:
-            return one
-        if scope.segment and one.scope.segment and one.scope.segment.name == scope.segment.name:
-            kin = True
-    if kin or not placed:
-        return None
-    for level in scope.group.around():
-        for one in placed:
-            assert one.scope is not None
-            if any(one.scope.group is group for group in level):
-                return one
-    return None
-
-
-def _allowed(child: Child) -> frozenset[str] | None:
-    if child.content != "code" or child.binding is None:
-        return None
-    known = required_codes(child.binding)
-    return frozenset().union(*known.values()) if known else None
-
-
-def required_names(content: str) -> tuple[tuple[str, ...], ...]:
-    """Return the required elements, each as its alternatives (those of a choice)."""
-    groups: dict[str, list[str]] = {}
-    for name, child in children(content).items():
-        if child.min > 0:
-            groups.setdefault(child.choice or name, []).append(name)
-    return tuple(tuple(names) for names in groups.values())
-
-
-def nested(node: Entries, problems: list[str]) -> dict[str, Node]:
-    """Return the elements with ``period.start`` written out as ``period: {start: ...}``."""
-    made: dict[str, Node] = {}
-    for key, value in node.items():
-        first, _, rest = key.partition(".")
-        if not rest:
-            if first in made:
-                problems.append(f"{node.places.get(key, node.place)}: {key!r} stands twice")
-            made[first] = value
-            continue
-        inner = made.setdefault(first, _empty(value))
-        if not isinstance(inner, Entries):
-            problems.append(f"{node.places.get(key, node.place)}: {first!r} is no object above")
-            continue
-        inner[rest] = value
-    return made
-
-
-def _empty(like: Node) -> Entries:
-    made = Entries()
-    made.place, made.places = like.place, {}
-    return made

@@ -10,8 +10,10 @@ import re
 from decimal import Decimal
 from typing import Any
 
-from mappings.datatypes import CWE, DR, date_time, time, unit
+from mappings.codes import CWE, unit
+from mappings.datatypes import DR
 from mappings.numbers import decimal_of
+from mappings.primitives import date_time, time
 from mappings.source import Repetition, Scope
 
 Made = dict[str, Any]

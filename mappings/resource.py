@@ -4,10 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from mappings.compile import Compiler, Entry, required_names
+from mappings.compile import Compiler
 from mappings.conditions import Condition
+from mappings.constants import fresh
 from mappings.identity import Finder, identity
 from mappings.language import Entries, Items, Node, Text, texts
+from mappings.objects import Entry, required_names
 from mappings.paths import Path
 from mappings.plan import QuarantineReason, Update
 from mappings.segments import known_segment
@@ -183,7 +185,7 @@ def complete(
     filled: set[str] = set()
     for entry in rule.entries:
         if entry.fallback is not None and entry.name not in values:
-            values[entry.name] = entry.fallback
+            values[entry.name] = fresh(entry.fallback)
             filled.add(entry.name)
             scope.run.row(f"{label}.{entry.name}", "", "default", str(entry.fallback))
     for names in rule.required:

@@ -1,0 +1,140 @@
+"""HL7v2 coded types -> Coding and CodeableConcept, with or without a table.
+
+Source: HL7 v2-to-FHIR guide 1.0.0, data type maps CWE, ID, IS.  A code without a row in its table
+stays as it was sent, with its words, and is counted.
+"""
+
+from typing import Any
+
+from mappings.primitives import code, noted
+from mappings.source import Repetition
+
+UCUM = "http://unitsofmeasure.org"
+
+
+def CWE(v: Repetition, to: str) -> dict[str, Any] | None:  # noqa: N802
+    """Coded with exceptions -> CodeableConcept: every coding, and the words."""
+    made: dict[str, Any] = {}
+    codings: list[dict[str, Any]] = []
+    for at in (1, 4, 10):
+        if at > len(v.parts):
+            break
+        if (one := _coding(v, f"{to}.coding[{len(codings)}]", at)) is not None:
+            codings.append(one)
+    if codings:
+        made["coding"] = codings
+    text = v.text(9) or v.text(2) or v.text(5)
+    if text:
+        made["text"] = text
+        if not codings or v.text(9):
+            v.run.row(f"{to}.text", f"{v.path}.{9 if v.text(9) else 2}", "CWE", text)
+    return made or None
+
+
+def coding(v: Repetition, to: str) -> dict[str, Any] | None:
+    """CWE -> Coding: the first."""
+    return _coding(v, to, 1)
+
+
+def coded_text(v: Repetition, to: str) -> dict[str, Any] | None:
+    """ST -> CodeableConcept: words, not a code."""
+    text = v.text()
+    return {"text": noted(v, f"{to}.text", text, "copy")} if text else None
+
+
+def own_code(v: Repetition, to: str) -> dict[str, Any] | None:
+    """ID, IS -> CodeableConcept: a code of a table that the map does not name."""
+    text = code(v, f"{to}.coding[0].code")
+    return {"coding": [{"code": text}]} if text else None
+
+
+def translated(v: Repetition, to: str, table: str, component: int = 1) -> dict[str, Any] | None:
+    """CWE through a table -> Coding; a code without a row stays as it was sent.
+
+    ``None`` when no code was sent.
+    """
+    text = " ".join(v.text(component).split())
+    if not text:
+        return None
+    path = f"{v.path}.{component}"
+    found = v.run.lookup(table, text)
+    if found is None:
+        v.run.no_row(table, text, to, path)
+        return _coding(v, to, component)
+    made = {"system": found.system, "code": found.code}
+    if found.display:
+        made["display"] = found.display
+    elif found.code == text and v.text(component + 1):
+        made["display"] = v.text(component + 1)
+    v.run.row(to, path, f"table {table}", found.code)
+    return {key: value for key, value in made.items() if value}
+
+
+def translated_concept(v: Repetition, to: str, table: str) -> dict[str, Any] | None:
+    """CWE through a table -> CodeableConcept: the row's code, then what the sender coded itself.
+
+    A code of the v2 table itself is not repeated: the row says the same.
+    """
+    made = CWE(v, to)
+    first = translated(v, f"{to}.coding[0]", table)
+    if made is None or first is None:
+        return made
+    known = v.run.tables[table]
+    sent = [one for one in made["coding"] if one.get("system") not in (None, known.source)]
+    made["coding"] = [first, *(one for one in sent if one != first)]
+    if not made.get("text"):
+        made.pop("text", None)
+    return made
+
+
+# component of a code -> those of its OID and its version
+_CODING_PARTS = {1: (14, 7), 4: (17, 8), 10: (20, 13)}
+
+
+def _coding(v: Repetition, to: str, at: int) -> dict[str, Any] | None:
+    text = " ".join(v.text(at).split())
+    if not text:
+        return None
+    path = f"{v.path}.{at}"
+    made = {}
+    oid, version = _CODING_PARTS[at]
+    if system := v.run.code_system(v.text(at + 2), v.text(oid), to, f"{v.path}.{at + 2}"):
+        made["system"] = system
+    if number := v.text(version):
+        made["version"] = number
+    made["code"] = text
+    if display := v.text(at + 1):
+        made["display"] = display
+    v.run.row(f"{to}.code", path, "CWE", text)
+    return made
+
+
+def identifier_type(v: Repetition, to: str, kind: str, component: int) -> dict[str, Any]:
+    """Return Identifier.type of a code of table 0203, as words when it has no row."""
+    path = f"{v.path}.{component}"
+    found = v.run.lookup("IdentifierType", kind)
+    if found is None:
+        v.run.no_row("IdentifierType", kind, f"{to}.type", path)
+        return {"text": kind}
+    v.run.row(f"{to}.type", path, "table IdentifierType", found.code)
+    return {"coding": [{"system": found.system, "code": found.code}]}
+
+
+def unit(v: Repetition, to: str) -> dict[str, str]:
+    """CWE of a unit -> the elements ``unit``, ``system`` and ``code`` of a Quantity.
+
+    Without a declared coding system the text is a unit and no code (R4 invariant qty-3).
+    """
+    text = v.text(1)
+    shown = v.text(2) or text
+    if not shown:
+        return {}
+    v.run.row(f"{to}.unit", v.path, "CWE", shown)
+    made = {"unit": shown}
+    name, oid = v.text(3), v.text(14)
+    if text and (name or oid):
+        found = v.run.code_system(name, oid, to, f"{v.path}.3")
+        if found == UCUM:
+            text = text.replace(" ", "")
+        made |= {"system": found, "code": " ".join(text.split())}
+    return made

@@ -1,0 +1,66 @@
+"""``const:``, ``default:`` and ``event:`` values, checked against R4's definitions."""
+
+from collections.abc import Callable
+from typing import Any
+
+from mappings.language import Entries, Items, Node, Text
+from server.fhir.definitions import Child, children, required_codes
+
+Problem = Callable[[Node, str], None]
+
+
+def constant(node: Node, child: Child, problem: Problem) -> Any:
+    """Return the value of a constant of an element; faults go to ``problem``."""
+    if isinstance(node, Items):
+        problem(node, "a constant is one value")
+        return None
+    if isinstance(node, Entries):
+        return _object(node, child.content, problem)
+    return _literal(node, child, problem)
+
+
+def fresh(value: Any) -> Any:
+    """Return a copy: a constant stands in many resources, and who gets one may change it."""
+    if isinstance(value, dict):
+        return {name: fresh(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [fresh(inner) for inner in value]
+    return value
+
+
+def _object(node: Entries, content: str, problem: Problem) -> dict[str, Any]:
+    known, made = children(content), {}
+    for name, value in node.items():
+        child = known.get(name)
+        if child is None:
+            problem(value, f"{content} has no element {name!r}")
+        elif isinstance(value, Items):
+            made[name] = [constant(one, child, problem) for one in value]
+        else:
+            one = constant(value, child, problem)
+            made[name] = one if child.max == 1 else [one]
+    return made
+
+
+def _literal(node: Text, child: Child, problem: Problem) -> Any:
+    text = str(node)
+    if children(child.content).keys() - {"id", "extension", "value"}:
+        problem(node, f"{child.name} is a {child.content}, not a text")
+    if child.content == "boolean":
+        if text not in ("true", "false"):
+            problem(node, f"{child.name} is true or false")
+        return text == "true"
+    if child.content in ("integer", "positiveInt", "unsignedInt"):
+        return int(text) if text.isdecimal() else problem(node, f"{text!r} is no number")
+    allowed = allowed_codes(child)
+    if allowed is not None and text not in allowed:
+        problem(node, f"{child.path} has no code {text!r}")
+    return text
+
+
+def allowed_codes(child: Child) -> frozenset[str] | None:
+    """Return the codes of a required binding, ``None`` where there is none to check."""
+    if child.content != "code" or child.binding is None:
+        return None
+    known = required_codes(child.binding)
+    return frozenset().union(*known.values()) if known else None

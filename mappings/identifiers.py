@@ -1,0 +1,124 @@
+"""HL7v2 identifier types -> Identifier, and whose numbers they are.
+
+Source: HL7 v2-to-FHIR guide 1.0.0, data type maps CX, EI, EIP, DLN, HD.
+"""
+
+from typing import Any
+
+from mappings.codes import identifier_type
+from mappings.primitives import noted, put_period
+from mappings.source import Repetition
+
+_V2_0203 = "http://terminology.hl7.org/CodeSystem/v2-0203"
+
+# Identifiers without an authority: what the field numbers, so that a placer's 17 and a filler's 17
+# are two orders.  Fields that are not here number patients.
+_ROLES = {
+    "OBR-2": "placer",
+    "ORC-2": "placer",
+    "OBR-3": "filler",
+    "ORC-3": "filler",
+    "PV1-19": "visit",
+    "PV1-50": "visit",
+    "PV1-5": "preadmit",
+    "PID-18": "account",
+    "OBX-21": "observation",
+    "DG1-20": "diagnosis",
+    "SPM-2": "specimen",
+    "SPM-30": "accession",
+    "SPM-31": "specimen",
+    "NK1-33": "related",
+    "NK1-12": "employee",
+    "IN1-3": "payor",
+    "IN1-49": "insured",
+    "GT1-2": "guarantor",
+    "GT1-19": "employee",
+}
+
+
+def role_of(path: str) -> str:
+    """Return what an identifier in a field numbers, ``""`` for a patient.
+
+    >>> role_of("OBR[2]-3")
+    'filler'
+    """
+    segment, _, rest = path.partition("-")
+    field = rest.partition(".")[0].partition("[")[0]
+    return _ROLES.get(f"{segment[:3]}-{field}", "")
+
+
+def CX(v: Repetition, to: str) -> dict[str, Any] | None:  # noqa: N802
+    """Extended composite id -> Identifier."""
+    value = v.text(1)
+    if not value:
+        return None
+    made: dict[str, Any] = {}
+    if kind := v.text(5):
+        made["type"] = identifier_type(v, to, kind, 5)
+    namespace = v.text(4)
+    made["system"] = v.run.authority(namespace, v.text(4, 2), v.text(4, 3), role_of(v.path))
+    made["value"] = value
+    v.run.row(f"{to}.system", f"{v.path}.4", "authority", made["system"])
+    v.run.row(f"{to}.value", f"{v.path}.1", "CX", value)
+    put_period(v, to, made, v.text(7), v.text(8))
+    if namespace:
+        made["assigner"] = {"display": namespace}
+    return made
+
+
+def EI(v: Repetition, to: str) -> dict[str, Any] | None:  # noqa: N802
+    """Entity identifier -> Identifier."""
+    value = v.text(1)
+    if not value:
+        return None
+    system = v.run.authority(v.text(2), v.text(3), v.text(4), role_of(v.path))
+    v.run.row(f"{to}.system", f"{v.path}.2", "authority", system)
+    v.run.row(f"{to}.value", f"{v.path}.1", "EI", value)
+    return {"system": system, "value": value}
+
+
+def EIP(v: Repetition, to: str) -> list[dict[str, Any]] | None:  # noqa: N802
+    """Entity identifier pair -> Identifier of the placer and of the filler."""
+    made = []
+    for component, kind in ((1, "PGN"), (2, "FGN")):
+        if one := EI(v.component(component), to):
+            made.append({"type": {"coding": [{"system": _V2_0203, "code": kind}]}, **one})
+    return made or None
+
+
+def DLN(v: Repetition, to: str) -> dict[str, Any] | None:  # noqa: N802
+    """Driver's license number -> Identifier; the issuer is part of its system."""
+    value = v.text(1)
+    if not value:
+        return None
+    made: dict[str, Any] = {
+        "type": {"coding": [{"system": _V2_0203, "code": "DL"}]},
+        "system": v.run.authority(v.text(2), "", "", "license"),
+        "value": value,
+    }
+    v.run.row(f"{to}.value", f"{v.path}.1", "DLN", value)
+    put_period(v, to, made, "", v.text(3))
+    return made
+
+
+def text_identifier(v: Repetition, to: str) -> dict[str, Any] | None:
+    """ST -> Identifier with a value alone; the map says its system (``also``)."""
+    value = v.text(1)
+    return {"value": noted(v, f"{to}.value", value, "copy")} if value else None
+
+
+def plan_identifier(v: Repetition, to: str) -> dict[str, Any] | None:
+    """CWE -> Identifier: the code in its coding system."""
+    value = v.text(1)
+    if not value:
+        return None
+    v.run.row(f"{to}.value", f"{v.path}.1", "CWE", value)
+    system = v.run.code_system(v.text(3), v.text(14), to, f"{v.path}.3")
+    return {"system": system, "value": value} if system else {"value": value}
+
+
+def HD(v: Repetition, to: str) -> str | None:  # noqa: N802
+    """Hierarchic designator -> uri."""
+    if not (v.text(1) or v.text(2)):
+        return None
+    return noted(v, to, v.run.authority(v.text(1), v.text(2), v.text(3)), "authority")
