@@ -3,8 +3,10 @@
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
+import anyio
 import apsw
 import pytest
 
@@ -12,7 +14,7 @@ from server.access.context import SYSTEM
 from server.fhir.errors import StoreUnavailable
 from server.search.query import HasKey, Query
 from server.search.rows import IndexRows, hash64
-from server.store.port import CorruptStore, NewerSchema, OutboxWrite, RecordWrite, Store
+from server.store.port import CorruptStore, NewerSchema, OutboxWrite, RecordWrite, Store, Write
 from server.store.sqlite import SqliteStore
 from server.store.sqlite.connect import APPLICATION_ID
 from server.store.sqlite.migrations import STEPS, migrate
@@ -66,6 +68,30 @@ async def test_everything_is_there_after_reopening(file: Path) -> None:
         assert await store.get_record("k", "1") is not None
         (made,) = await store.commit([patient("b")])
         assert (made.number, made.seq) == (3, 6)
+        assert await store.verify() == []
+
+
+async def test_a_commit_that_fails_half_way_takes_nothing_with_it(file: Path) -> None:
+    sound = [patient(f"p{n}") for n in range(20)]
+    broken = patient("broken")
+    broken = replace(broken, rows=IndexRows(frozenset(), date=2**80))  # no SQLite integer
+    outcomes: list[str] = []
+
+    async with opened(file) as store:
+
+        async def commit(write: Write) -> None:
+            try:
+                await store.commit([patient(f"with-{write.id}"), write])
+            except OverflowError:
+                outcomes.append(write.id)
+
+        async with anyio.create_task_group() as group:
+            for write in [*sound[:10], broken, *sound[10:]]:
+                group.start_soon(commit, write)
+
+        assert outcomes == ["broken"]
+        assert await store.count(SYSTEM, PATIENTS) == 40
+        assert [v.seq for v in await store.changes(SYSTEM, limit=99)] == list(range(1, 41))
         assert await store.verify() == []
 
 

@@ -8,9 +8,9 @@ import time
 
 import apsw
 
-from server.store.sqlite.plan import FEW, Driver
+from server.store.sqlite.plan import FEW, MOST, Driver
 
-_REMEMBER_S = 30.0
+_REMEMBER_S = 60.0
 _MAX_REMEMBERED = 50_000
 
 
@@ -19,7 +19,7 @@ class Counts:
 
     def __init__(self, db: apsw.Connection) -> None:
         self._db = db
-        self._large: dict[int, tuple[int, float]] = {}
+        self._large: dict[int, tuple[int, int, float]] = {}
 
     def count(self, driver: Driver, limit: int) -> tuple[int, tuple[int, ...]]:
         """Return the rows of a driver, at most ``limit``, and its lists that are not empty."""
@@ -41,13 +41,15 @@ class Counts:
         return self.count(driver, limit)
 
     def _list(self, key: int, limit: int) -> int:
-        known = self._large.get(key)
-        if known is not None and known[1] > time.monotonic():
-            return min(known[0], limit)
+        size, counted_to, until = self._large.get(key, (0, 0, 0.0))
+        if limit <= max(counted_to, size) and until > time.monotonic():
+            return min(size, limit)
         text = "select count(*) from (select 1 from tok where h=? limit ?)"
-        size: int = self._db.execute(text, (key, limit)).get
+        size = int(self._db.execute(text, (key, limit)).get)
         if size > FEW:
             if len(self._large) >= _MAX_REMEMBERED:
                 self._large.clear()
-            self._large[key] = (size, time.monotonic() + _REMEMBER_S)
+            exact = size < limit
+            counted_to = MOST if exact else limit
+            self._large[key] = (size, counted_to, time.monotonic() + _REMEMBER_S)
         return size

@@ -35,7 +35,8 @@ from server.store.sqlite.compile import (
 )
 
 FEW = 64  # rows that are walked and sorted in less time than it takes to look for a better driver
-MANY = 4000  # rows that are not counted further; walking them all costs milliseconds
+MANY = 1000  # rows that are not counted further; walking and sorting them costs a millisecond
+MOST = 50_000  # how far lists are counted when all are longer than MANY
 MAX_PARTS = 400  # selects of one compound; SQLite allows 500
 
 
@@ -56,7 +57,7 @@ class Driver:
 class Plan:
     """Walk ``driver``, keep the rows for which ``probes`` holds.
 
-    ``size``: rows of the driver, ``MANY`` at most.  ``keys`` are the driver's non-empty lists.
+    ``size``: rows of the driver, as far as they were counted.  ``keys``: its lists with rows.
     """
 
     driver: Driver
@@ -70,6 +71,17 @@ class Plan:
         return self.size >= MANY
 
 
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    size: int
+    keys: tuple[int, ...]
+    driver: Driver
+
+    def rank(self) -> tuple[int, int]:
+        """Fewer rows first; of equally many, the fewest lists, which need no merging."""
+        return self.size, len(self.keys) if self.driver.keys else MAX_PARTS
+
+
 Count = Callable[[Driver, int], tuple[int, tuple[int, ...]]]
 """Counts a driver's rows up to a limit; returns the posting lists that are not empty as well."""
 
@@ -77,19 +89,18 @@ Count = Callable[[Driver, int], tuple[int, tuple[int, ...]]]
 def plan(query: Query, count: Count) -> Plan:
     """Return how to walk the matches of ``query``."""
     members = conjuncts(query)
-    best: tuple[int, int, Driver, tuple[int, ...]] | None = None
+    counted: list[_Counted] = []
     for driver in drivers(members, query.types):
-        size, keys = count(driver, MANY)
-        # Of equally broad drivers the one with the fewest posting lists needs no merging.
-        rank = (size, len(keys) if driver.keys else MAX_PARTS)
-        if best is None or rank < best[:2]:
-            best = (*rank, driver, keys)
-        if size <= FEW:
+        counted.append(_Counted(*count(driver, MANY), driver))
+        if counted[-1].size <= FEW:
             break
-    assert best is not None  # the type itself, or a member that implies it, always drives
-    size, _, driver, keys = best
-    probes = tuple(condition(m) for m in members if m is not driver.says)
-    return Plan(driver, keys, probes, size)
+    lists = [one for one in counted if one.driver.keys]
+    if len(lists) > 1 and all(one.size >= MANY for one in counted):
+        # All are broad.  Look once more, for a walk of the longest could be the whole record.
+        counted = [_Counted(*count(one.driver, MOST), one.driver) for one in lists]
+    best = min(counted, key=_Counted.rank)
+    probes = tuple(condition(m) for m in members if m is not best.driver.says)
+    return Plan(best.driver, best.keys, probes, best.size)
 
 
 def conjuncts(query: Query) -> list[Predicate]:

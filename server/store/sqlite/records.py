@@ -34,11 +34,16 @@ def count(db: apsw.Connection, kind: str, now: int) -> Mapping[str, int]:
     return {str(tag): int(size) for tag, size in db.execute(text, (kind, now))}
 
 
-def put(db: apsw.Connection, write: RecordWrite, now: int) -> None:
-    """Put or remove a record; refuse when its revision does not hold."""
+def check(db: apsw.Connection, write: RecordWrite, now: int) -> int:
+    """Return the record's revision, ``0`` if there is none; refuse when ``if_rev`` differs."""
     had = get(db, write.kind, write.key, now)
     rev = had.rev if had is not None else 0
     check_record(write, rev)
+    return rev
+
+
+def put(db: apsw.Connection, write: RecordWrite, rev: int) -> None:
+    """Put or remove a record whose revision is ``rev``."""
     if write.value is None:
         db.execute("delete from rec where kind=? and key=?", (write.kind, write.key))
         return

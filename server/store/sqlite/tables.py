@@ -85,10 +85,13 @@ class Tables:
         now = self.now()
         for expected in commit.expect:
             self._check(expected)
+        # Everything is checked before anything is changed: a refusal has nothing to undo.
+        had = [self._had(write) for write in commit.writes]
+        revs = [records.check(self.db, record, now) for record in commit.records]
         at = self._at = next_at(now, self._at)
-        made = [self._write(write, at) for write in commit.writes]
-        for record in commit.records:
-            records.put(self.db, record, now)
+        made = [self._write(w, before, at) for w, before in zip(commit.writes, had, strict=True)]
+        for record, rev in zip(commit.records, revs, strict=True):
+            records.put(self.db, record, rev)
         for row in commit.outbox:
             records.put_outbox(self.db, row)
         return made
@@ -122,11 +125,14 @@ class Tables:
         sql = pages.ids(planned, limit)
         return {row[0] for row in self.db.execute(sql.text, sql.values)}
 
-    def _write(self, write: Write, at: int) -> Version:
+    def _had(self, write: Write) -> _Had | None:
         row = self.db.execute(_FIND, (write.type, write.id)).fetchone()
         had = _Had(*row) if row is not None else None
+        check_version(write, had.number if had is not None else 0)
+        return had
+
+    def _write(self, write: Write, had: _Had | None, at: int) -> Version:
         number = (had.number if had is not None else 0) + 1
-        check_version(write, number - 1)
         self._vid += 1
         body = None if write.body is None else splice(write.body, number, at)
         version = Version(write.type, write.id, number, self._vid, at, write.method, body)
