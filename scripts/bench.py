@@ -6,6 +6,7 @@ Takes about a minute.  ``--check`` only prints; otherwise docs/performance.md is
 import argparse
 import asyncio
 import random
+import subprocess
 import sys
 import tempfile
 import time
@@ -19,7 +20,9 @@ from benchmark.work import Loaded, Operation, operations, transaction
 from rich.console import Console
 from rich.table import Table
 
-PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "performance.md"
+FHIRBENCH = ROOT.parent / "shared" / "tools" / "fhirbench.py"
 BUNDLES, ENTRIES = 30, 150
 
 
@@ -29,7 +32,12 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=2.0, help="per operation")
     parser.add_argument("--clients", type=int, default=16)
     parser.add_argument("--check", action="store_true", help="print, write nothing")
+    parser.add_argument(
+        "--fhirbench", action="store_true", help="drive ../shared/tools/fhirbench.py instead"
+    )
     given = parser.parse_args()
+    if given.fhirbench:
+        return _fhirbench(given.seconds)
     with tempfile.TemporaryDirectory(prefix="tellonce-bench-") as folder:
         rows, facts = asyncio.run(_all(Path(folder), given.seconds, given.clients))
     _print(rows, facts)
@@ -38,6 +46,18 @@ def main() -> int:
         PAGE.write_text(page(rows, facts, command="make bench", today=today), "utf-8")
         print(f"wrote {PAGE.relative_to(PAGE.parents[1])}")
     return 1 if any(made.errors for made in rows) else 0
+
+
+def _fhirbench(seconds: float) -> int:
+    """Run the load tool that compares servers, for figures beside those of other servers."""
+    if not FHIRBENCH.exists():
+        print(f"{FHIRBENCH} is not there", file=sys.stderr)
+        return 1
+    with tempfile.TemporaryDirectory() as folder, tellonce(Path(folder) / "data") as served:
+        command = [sys.executable, str(FHIRBENCH), "--secs", str(seconds), "--conc", "16"]
+        command += ["--base", f"http://127.0.0.1:{served.port}{served.path}"]
+        command += ["--tree", f"server={served.pid}"]
+        return subprocess.run(command, check=False).returncode
 
 
 async def _all(folder: Path, seconds: float, clients: int) -> tuple[list[Row], list[Fact]]:
