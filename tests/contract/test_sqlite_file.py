@@ -16,7 +16,7 @@ from server.search.query import HasKey, Query
 from server.search.rows import IndexRows, hash64
 from server.store.port import CorruptStore, NewerSchema, OutboxWrite, RecordWrite, Store, Write
 from server.store.sqlite import SqliteStore
-from server.store.sqlite.connect import APPLICATION_ID
+from server.store.sqlite.connect import APPLICATION_ID, PAGE_SIZE_BYTES
 from server.store.sqlite.migrations import STEPS, migrate
 from tests.contract.made import Clock, deletion, ids, index, observation, patient
 
@@ -288,9 +288,9 @@ def damage(file: Path, table: str) -> None:
     db = apsw.Connection(str(file))
     pages = [row[0] for row in db.execute("select pageno from dbstat where name=?", (table,))]
     db.close()
-    damaged = bytearray(file.read_bytes())
+    damaged, size = bytearray(file.read_bytes()), PAGE_SIZE_BYTES
     for page in pages:
-        damaged[(page - 1) * 8192 + 4 : page * 8192 - 4] = b"\xa5" * 8184
+        damaged[(page - 1) * size + 4 : page * size - 4] = b"\xa5" * (size - 8)
     file.write_bytes(damaged)
 
 

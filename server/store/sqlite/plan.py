@@ -120,7 +120,10 @@ def conjuncts(query: Query) -> list[Predicate]:
 def drivers(members: Sequence[Predicate], types: tuple[str, ...]) -> list[Driver]:
     """Return what could drive, the likely best first."""
     found = [driver for m in members if (driver := _driver(m, types)) is not None]
-    return sorted(found, key=_likelihood) or [Driver(keys=hashes(types))]
+    found.sort(key=_likelihood)
+    if not any(driver.keys for driver in found):
+        found.append(Driver(keys=hashes(types)))
+    return found
 
 
 def _flat(predicate: Predicate) -> Iterator[Predicate]:

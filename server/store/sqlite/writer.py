@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 MAX_DRAIN = 256  # jobs of one COMMIT; bounds how long the first of them waits
 MAX_WAITING = 10_000  # jobs; more are refused at once instead of late
-CHECKPOINT_PAGES = 4000  # 32 MiB of WAL
+CHECKPOINT_PAGES = 8000  # 32 MiB of WAL
 
 
 class State(Protocol):
