@@ -1,0 +1,44 @@
+"""The page docs/operations.md, made from :data:`server.operations.OPERATIONS`."""
+
+from server.operations import OPERATIONS
+from server.operations.registry import Operation
+
+_HEAD = """# Operations
+
+Made from `server/operations/`; change it there. Arguments are parameters of the address (GET), or a
+`Parameters` body (POST). A parameter that an operation does not have is refused.
+"""
+
+_BEFORE = {"system": "", "type": "/{type}", "instance": "/{type}/{id}"}
+
+
+def operations_page() -> str:
+    """Return the page as Markdown, one section per operation in the order of the registry."""
+    return _HEAD + "".join(_section(operation) for operation in OPERATIONS)
+
+
+def _section(operation: Operation) -> str:
+    addresses = [
+        f"`{_BEFORE[level].replace('{type}', type_)}/${operation.code}`"
+        for level in operation.levels
+        for type_ in operation.types or ("{type}",)
+    ]
+    methods = "POST" if operation.affects_state else "GET, POST"
+    lines = [
+        "",
+        f"## ${operation.code}" + (f" of {operation.types[0]}" if operation.types else ""),
+        "",
+        f"{', '.join(addresses)} ({methods})",
+        "",
+        operation.documentation,
+        "",
+        f"Definition: <{operation.definition}>. The caller needs: {' and '.join(operation.needs)}.",
+    ]
+    if operation.params:
+        lines += ["", "| parameter | type | how often | |", "|---|---|---|---|"]
+        lines += [
+            f"| `{p.name}` | {p.type} | {int(p.required)}..{'*' if p.many else '1'} "
+            f"| {p.documentation} |"
+            for p in operation.params
+        ]
+    return "\n".join(lines) + "\n"
