@@ -56,7 +56,11 @@ class Working:
             version = self.target.version
             edited = version.at if version is not None else 0
             done = merge.merge(self.resource, edited, self.owned, planned, feed, at)
-        self.resource, self.owned = done.resource, done.owned
+        if done.changed or planned.update == "authoritative":
+            # agreeing with what is shared (a ward, a doctor) is not remembered: every message
+            # names them, and remembering would make all messages wait for each other
+            self.owned = done.owned
+        self.resource = done.resource
         self.changed = self.changed or done.changed
         return done.warnings
 
@@ -93,9 +97,10 @@ async def prepare(services: Services, entry: Entry, plan: Plan, feed: Feed) -> P
     found = Resolution(services, feed)
     await found.resolve(plan)
     work = await _working(services, found)
+    references = found.references
     warnings = [*plan.warnings]
     for planned in plan.resources:
-        final = replace(planned, values=rewrite(planned.values, found.references))
+        final = replace(planned, values=rewrite(planned.values, references))
         at, warning = merge.precedence(planned.precedence, entry.received)
         told = work[found.targets[planned.label].reference].say(final, feed.name, at)
         warnings += [f"{planned.label}: {warning}"] if warning else []

@@ -488,3 +488,29 @@ async def test_stopping_answers_what_is_in_flight(services: Services) -> None:
         entries = await server.entries()
     assert {entry.state for entry in entries} == {"applied"}
     assert len(entries) == answered
+
+
+async def test_no_log_line_holds_a_value_of_a_message(
+    services: Services, caplog: pytest.LogCaptureFixture
+) -> None:
+    maps = FeedMaps()
+    other = message("2", name="CANARY^MAX", born="19010101", sex="M")
+    with caplog.at_level("DEBUG"):
+        async with running(services, maps, port=Port(limits=Limits(frame_s=0.05))) as server:
+            await server.send(message("1", mrn="CANARY", name="CANARY^JANE"))
+            await server.send(other.replace(b"77^^^", b"CANARY^^^"))
+            await server.send(b"CANARY without MSH")
+            await server.send(message("CANARY", type_="ZZZ^CANARY"))
+            await server.send(message("CANARY", mrn="8", type_="ADT^A08"))
+            maps.broken = True
+            await server.send(message("6", name="CANARY^JANE"))
+            (await server.connect()).writer.write(b"\x0bCANARY never closed")
+            await asyncio.sleep(0.2)
+            assert {entry.reason for entry in await server.entries()} == {
+                "",
+                "patient-overlay",
+                "unparsable",
+                "unsupported-message",
+                "map-error",
+            }
+    assert "CANARY" not in caplog.text
