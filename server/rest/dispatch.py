@@ -59,7 +59,7 @@ class Dispatcher:
         self._prefix = prefix
         self._most = limits.in_flight
         self._in_flight = 0
-        metrics.in_flight.set_function(lambda: self._in_flight)
+        metrics.in_flight = lambda: self._in_flight
         self._ids = count(1)
         self._start = services.new_id()
 
