@@ -12,9 +12,7 @@ from server.store.sqlite.migrations import STEPS, check_version, migrate
 
 APPLICATION_ID = 0x54454C4C  # "TELL"
 OLDEST_SQLITE = (3, 51, 3)  # 3.7.0 to 3.51.2 can lose a committed WAL: "WAL-reset bug"
-PAGE_SIZE_BYTES = (
-    4096  # a commit logs whole pages: 8192 wrote 1.5 times the bytes and found no faster
-)
+PAGE_SIZE_BYTES = 4096  # a commit logs whole pages; 8192 wrote 1.5 times the bytes
 CACHE_KIB = 64 * 1024
 READER_CACHE_KIB = 16 * 1024
 BUSY_MS = 5000

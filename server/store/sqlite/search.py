@@ -40,7 +40,7 @@ def search(db: apsw.Connection, codec: Codec, counts: Counts, asked: Asked) -> P
     wanted = replace(asked, limit=asked.limit + 1)
     if not asked.sort:
         found = _by_date(db, planned, wanted)
-    elif param is not None:
+    elif param is not None and planned.broad:
         found = _by_clinical_date(db, planned, wanted, param)
     elif planned.broad and len(asked.sort) == 1 and asked.sort[0].kind == "updated":
         descending = asked.sort[0].descending
