@@ -175,6 +175,62 @@ queries = st.builds(
     ),
 )
 
+_WRITTEN = {
+    "Patient": [
+        ("gender", "male"),
+        ("gender:not", "male,female"),
+        ("birthdate", "ge1980-02"),
+        ("birthdate", "1980"),
+        ("birthdate", "ne1980"),
+        ("birthdate:missing", "true"),
+        ("name", "Mü,smi"),
+        ("name:contains", "th"),
+        ("family:exact", "Smith"),
+        ("_id", "a,b,z"),
+        ("_lastUpdated", "gt2026-01-02T03:04:06Z"),
+        ("_sort", "-birthdate,_id"),
+        ("_sort", "family"),
+    ],
+    "Observation": [
+        ("code", "1-8"),
+        ("code", f"{LOINC}|1-8,s|"),
+        ("code", "|1-8"),
+        ("code:not", "x"),
+        ("subject", "Patient/a"),
+        ("patient", "b,c"),
+        ("date", "ge2020-05-17"),
+        ("date", "lt2020-05-17T10:00:00Z"),
+        ("date", "ap2020-05"),
+        ("date", "sa2020-05"),
+        ("value-quantity", "lt10"),
+        ("value-quantity", "5.4|u|mg"),
+        ("value-quantity", "ge1||mg"),
+        ("subject:missing", "false"),
+        ("_sort", "-date"),
+        ("_sort", "date"),
+        ("_sort", "-code,date"),
+    ],
+    "Encounter": [
+        ("status", "planned"),
+        ("subject", "Patient/a"),
+        ("date", "eq2020"),
+        ("date", "eb2021"),
+        ("date:missing", "true"),
+        ("_sort", "date"),
+        ("_sort", "-_lastUpdated"),
+    ],
+}
+texts = st.sampled_from(TYPES).flatmap(
+    lambda type_: st.tuples(
+        st.just(type_),
+        st.lists(
+            st.sampled_from(_WRITTEN[type_]),
+            max_size=3,
+            unique_by=lambda pair: "_sort" if pair[0] == "_sort" else repr(pair),
+        ),
+    )
+)
+
 _COMMON = (("_id", "id"), ("_lastUpdated", "updated"))
 _SORTS = {
     "Patient": (

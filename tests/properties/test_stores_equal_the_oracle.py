@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from server.access.context import SYSTEM
 from server.fhir import dates
 from server.search import match, sorting
+from server.search.parse import parse_search
 from server.search.query import (
     AllOf,
     Comparator,
@@ -30,7 +31,7 @@ from server.store.port import Store
 from server.store.sqlite import plan
 from tests.contract.conftest import STORES
 from tests.contract.made import START, Clock, deletion, index, put
-from tests.properties.clinical import queries, resources, sorts
+from tests.properties.clinical import queries, resources, sorts, texts
 
 SECOND = 1_000_000
 
@@ -88,6 +89,17 @@ async def test_every_search_equals_the_oracle_when_every_list_is_long(
         patch.setattr(plan, "FEW", 0)
         patch.setattr(plan, "MANY", 1)
         await check("sqlite", made, set(), searches)
+
+
+@pytest.mark.parametrize("name", STORES)
+@given(made=commits, searches=st.lists(texts, min_size=10, max_size=30))
+@quick
+async def test_every_search_as_clients_write_it_equals_the_oracle(
+    name: str, made: Commits, searches: list[tuple[str, list[tuple[str, str]]]]
+) -> None:
+    parsed = [parse_search(t, pairs, default_count=3, max_count=9) for t, pairs in searches]
+    assert not any(search.reported for search in parsed)
+    await check(name, made, set(), [(search.query, search.sort, search.count) for search in parsed])
 
 
 @pytest.mark.parametrize("op", OPS)
