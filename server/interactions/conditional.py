@@ -102,7 +102,7 @@ async def conditional_create(
         Others as :func:`server.interactions.write.create`.
     """
     rights.demand(access, "create", type_)
-    write.accept(type_, resource, raw)
+    await write.accepted(type_, resource, raw)
     wanted = condition(services, access, type_, pairs, where="If-None-Exist")
 
     async def attempt() -> Written:
@@ -134,7 +134,7 @@ async def conditional_update(
         Conflict: nothing matches, and the resource's own id is taken.
     """
     rights.demand(access, "update", type_)
-    write.accept(type_, resource, raw)
+    await write.accepted(type_, resource, raw)
     wanted = condition(services, access, type_, pairs, where="condition")
 
     async def attempt() -> Written:

@@ -10,9 +10,10 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from server.fhir import definitions
-from server.fhir.errors import FhirError, InvalidRequest, Issue
+from server.fhir.errors import FhirError, InvalidRequest, InvalidResource, Issue
 from server.fhir.locate import locate
 from server.fhir.references import split_reference
+from server.validation import validate
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
@@ -60,6 +61,7 @@ def read_entry(base_url: str, index: int, sent: Any) -> Entry:
 
     Raises:
         InvalidRequest: it is no request, or contradicts itself.
+        InvalidResource: something around the resource is no valid R4.
     """
     where = f"Bundle.entry[{index}]"
     request = sent.get("request") if isinstance(sent, dict) else None
@@ -73,6 +75,7 @@ def read_entry(base_url: str, index: int, sent: Any) -> Entry:
         )
     if not isinstance(url, str):
         raise InvalidRequest("request.url is missing", expression=(f"{where}.request.url",))
+    _check_shape(index, sent)
     path, pairs = split_url(base_url, url)
     none_exist = request.get("ifNoneExist")
     entry = Entry(
@@ -178,6 +181,24 @@ def _moved(issue: Issue, entry: Entry, element: str) -> tuple[str, ...]:
         root = entry.where(element)
         return tuple(_ROOT.sub(root, text, count=1) for text in issue.expression)
     return (entry.where(),)
+
+
+def _check_shape(index: int, sent: dict[str, Any]) -> None:
+    """Raise unless the entry, without its resource, is valid R4."""
+    alone = {name: value for name, value in sent.items() if name != "resource"}
+    issues = validate({"resourceType": "Bundle", "type": "batch", "entry": [alone]})
+    if issues:
+        found = [
+            replace(
+                issue,
+                expression=tuple(
+                    text.replace("Bundle.entry[0]", f"Bundle.entry[{index}]", 1)
+                    for text in issue.expression
+                ),
+            )
+            for issue in issues
+        ]
+        raise InvalidResource(found[0].diagnostics, issues=found)
 
 
 def _check_write(entry: Entry) -> None:

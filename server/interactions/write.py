@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import anyio.to_thread
+
 from server.access.context import AccessContext
 from server.fhir import definitions
 from server.fhir.errors import (
@@ -26,6 +28,8 @@ from server.store.port import Method, Version, Write
 from server.validation import check
 
 Resource = dict[str, Any]
+
+LARGE = 256 * 1024  # bytes of JSON above which validation leaves the event loop
 
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 
@@ -62,7 +66,7 @@ async def create(
         Forbidden: it would lie outside the caller's limits.
     """
     rights.demand(access, "create", type_)
-    accept(type_, resource, raw)
+    await accepted(type_, resource, raw)
     write = plan_create(services, access, resource, services.new_id())
     (version,) = await commit(services, [write])
     return Written(version, created=True)
@@ -90,7 +94,7 @@ async def update(
         Others as :func:`create`.
     """
     rights.demand(access, "update", type_)
-    accept(type_, resource, raw)
+    await accepted(type_, resource, raw)
     demand_id(resource, id_)
 
     async def attempt() -> Written:
@@ -130,6 +134,14 @@ async def delete(
         return Written(version)
 
     return await replanned(attempt, versions=if_match is None)
+
+
+async def accepted(type_: str, resource: Any, raw: bytes | None) -> None:
+    """As :func:`accept`; what takes long does not stop the other requests."""
+    if raw is not None and len(raw) > LARGE:
+        await anyio.to_thread.run_sync(accept, type_, resource, raw)
+    else:
+        accept(type_, resource, raw)
 
 
 def accept(type_: str, resource: Any, raw: bytes | None = None) -> None:

@@ -113,10 +113,10 @@ def _numbers(etags: bytes) -> set[int]:
 
 def _is_since(since: bytes, version: Version) -> bool:
     try:
-        moment = parsedate_to_datetime(since.decode("latin-1"))
-    except ValueError:
+        second = int(parsedate_to_datetime(since.decode("latin-1")).timestamp())
+    except (ValueError, OverflowError):
         return False  # RFC 9110 13.1.3: an invalid date is ignored
-    return version.at // SECOND <= int(moment.timestamp())
+    return version.at // SECOND <= second
 
 
 @lru_cache(maxsize=4096)

@@ -212,11 +212,32 @@ async def test_search_by_form_reads_forms_only(client: httpx.AsyncClient) -> Non
          (422, "structure", ["Bundle.entry[1].resource.active"])),
         (bundle("transaction", entry("PUT", "Patient/a", patient("a"), ifMatch="1")),
          (400, "invalid", ["Bundle.entry[0].request.ifMatch"])),
+        (bundle("transaction", entry("POST", "Patient", patient(), ifNoneExist=7)),
+         (422, "structure", ["Bundle.entry[0].request.ifNoneExist"])),
+        (bundle("transaction", entry("POST", "Patient", patient(), fullUrl=7)),
+         (422, "structure", ["Bundle.entry[0].fullUrl"])),
+        (bundle("transaction", entry("GET", "Patient/a", ifNoneMatch=[])),
+         (422, "structure", ["Bundle.entry[0].request.ifNoneMatch"])),
+        (bundle("transaction", {**entry("GET", "Patient/a"), "foo": 1}),
+         (422, "structure", ["Bundle.entry[0].foo"])),
     ],
 )  # fmt: skip
 async def test_a_bundle_that_is_refused(client: httpx.AsyncClient, sent: Any, told_: Any) -> None:
     assert told(await client.post("", json=sent)) == told_
     assert await nothing_happened(client)
+
+
+async def test_a_misshapen_entry_of_a_batch_answers_for_itself(client: httpx.AsyncClient) -> None:
+    sent = bundle(
+        "batch",
+        entry("POST", "Patient", patient(), ifNoneExist=7),
+        entry("POST", "Patient", patient()),
+    )
+
+    first, second = (await client.post("", json=sent)).json()["entry"]
+
+    assert first["response"]["status"] == "422 Unprocessable Entity"
+    assert second["response"]["status"] == "201 Created"
 
 
 async def test_a_fault_in_a_bundle_has_a_line(client: httpx.AsyncClient) -> None:
