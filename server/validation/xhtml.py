@@ -1,4 +1,4 @@
-"""Narrative: which XHTML ``Narrative.div`` may hold.  R4 narrative.html#xhtml, rules txt-1, txt-2.
+"""Narrative: which XHTML ``Narrative.div`` may hold.  R4 narrative.html#xhtml, rule txt-1.
 
 Expat reads it; a DOCTYPE is refused before it can define an entity.  What is allowed is listed,
 so that what is not known here (scripts, forms, frames, event attributes) is refused.
@@ -57,9 +57,6 @@ def faults(div: str) -> list[str]:
         reader.found.append(f"not XHTML: {reason} (line {error.lineno}, column {error.offset + 1})")
     except _RefusedError as refused:
         reader.found.append(str(refused))
-    else:
-        if not reader.has_content and not reader.found:
-            reader.found.append("no text and no image (txt-2)")
     return reader.found
 
 
@@ -68,14 +65,12 @@ class _Reader:
 
     def __init__(self) -> None:
         self.found: list[str] = []
-        self.has_content = False
         self._root = True
         self.parser = expat.ParserCreate("utf-8")
         self.parser.ordered_attributes = True
         self.parser.StartDoctypeDeclHandler = self._doctype
         self.parser.ProcessingInstructionHandler = self._instruction
         self.parser.StartElementHandler = self._start
-        self.parser.CharacterDataHandler = self._text
 
     def _doctype(self, *_: Any) -> None:
         raise _RefusedError("a DOCTYPE is not allowed")
@@ -83,14 +78,7 @@ class _Reader:
     def _instruction(self, *_: Any) -> None:
         raise _RefusedError("a processing instruction is not allowed")
 
-    def _text(self, text: str) -> None:
-        if not text.isspace():
-            self.has_content = True
-            self.parser.CharacterDataHandler = None
-
     def _start(self, name: str, attributes: list[str]) -> None:
-        if name == "img":
-            self.has_content = True
         if self._root:
             self._root = False
             if name != "div":
