@@ -34,7 +34,7 @@ from mappings.values import (
 )
 from server.fhir.definitions import Child, children
 
-_OPERATORS = ("const", "table", "first", "join", "event", "ref", "make", "fn", "from")
+OPERATORS = ("const", "table", "first", "join", "event", "ref", "make", "fn", "from")
 _MODIFIERS = frozenset({"when", "each", "default", "also", "note", "sep", "set"})
 
 
@@ -240,7 +240,7 @@ class Compiler:
         return over
 
     def _operator(self, node: Entries, child: Child) -> Values:
-        operator = next((key for key in _OPERATORS if key in node), None)
+        operator = next((key for key in OPERATORS if key in node), None)
         if operator is None or operator in children(child.content):
             return self._object(node, child)
         unknown = node.keys() - {operator, "from"} - _MODIFIERS

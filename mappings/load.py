@@ -151,7 +151,10 @@ def _map(source: Source, loaded: Loaded, problems: list[str]) -> None:
     if tree is None:
         return
     loaded.trees[source.name] = tree
-    compiled = _compiled(source.name, tree, loaded, problems)
+    # A type that a site removed may still be referred to: such a reference then gives nothing.
+    base = loaded.trees.get(str(source.node.get("extends", "")))
+    known = _made(tree) | (_made(base) if base is not None else set())
+    compiled = _compiled(source.name, tree, known, loaded, problems)
     feeds = [str(text) for text in texts(source.node["feed"])] if "feed" in source.node else [""]
     for feed in feeds:
         for event in compiled.on:
@@ -260,10 +263,12 @@ def _none(node: Entries) -> Items:
     return made
 
 
-def _compiled(name: str, tree: Entries, loaded: Loaded, problems: list[str]) -> CompiledMap:
+def _compiled(
+    name: str, tree: Entries, known: set[str], loaded: Loaded, problems: list[str]
+) -> CompiledMap:
     resources = tree.get("resources", _none(tree))
     rules = resources if isinstance(resources, Items) else _none(tree)
-    compiler = Compiler(loaded.tables, problems, _made(rules))
+    compiler = Compiler(loaded.tables, problems, known)
     compiled = [rule for one in rules if (rule := resource_rule(one, compiler)) is not None]
     order = precedence(tree.get("precedence"), compiler)
     on = tuple(str(text) for text in texts(tree["on"])) if "on" in tree else ()
@@ -282,8 +287,8 @@ def _compiled(name: str, tree: Entries, loaded: Loaded, problems: list[str]) -> 
     )
 
 
-def _made(rules: Items) -> set[str]:
-    """Return the types that the rules make, those inside ``emit`` and in values included."""
+def _made(tree: Entries) -> set[str]:
+    """Return the types that a map makes, those inside ``emit`` and in values included."""
     found: set[str] = set()
 
     def walk(node: Node) -> None:
@@ -296,5 +301,5 @@ def _made(rules: Items) -> set[str]:
             for value in node:
                 walk(value)
 
-    walk(rules)
+    walk(tree)
     return found

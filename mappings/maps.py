@@ -3,7 +3,7 @@
 ``load_maps([site_folder]).plan(parse(data), feed)`` is the whole adapter: pure and deterministic.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mappings.engine import plan
@@ -11,6 +11,7 @@ from mappings.feed import Feed
 from mappings.load import Loaded, load
 from mappings.parse import Message
 from mappings.plan import Plan
+from mappings.tables import Table
 
 
 class MapError(ValueError):
@@ -32,6 +33,11 @@ class Maps:
     def feeds(self) -> tuple[str, ...]:
         """The names of the feeds that the site described, sorted."""
         return tuple(sorted(self._loaded.feeds))
+
+    @property
+    def tables(self) -> Mapping[str, Table]:
+        """The code tables by name."""
+        return self._loaded.tables
 
     @property
     def message_types(self) -> tuple[str, ...]:

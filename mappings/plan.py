@@ -44,8 +44,8 @@ class PlannedResource:
     without ``id`` and ``meta``.  ``touched`` are the top-level elements that the message spoke of;
     ``deletes`` those that it emptied with ``""``.  ``precedence`` is the time (microseconds UTC)
     that decides between two messages; ``None`` when the message has none.  ``update``: what to do
-    when it exists: ``authoritative`` (this feed's values win), ``merge`` (fill what is empty), ``never``.
-    ``required``: elements without which it must not be stored.
+    when it exists: ``authoritative`` (this feed's values win), ``merge`` (fill what is empty),
+    ``never``.  Values that are not touched are defaults: they count for a new resource only.
     """
 
     label: str

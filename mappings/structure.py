@@ -16,7 +16,8 @@ _INSURANCE = "INSURANCE*(IN1 IN2 IN3* AUT* RF1*)"
 _PROCEDURE = "PROCEDURE*(PR1 PRT* ROL*)"
 _ADMISSION = (
     "MSH ARV* SFT* UAC EVN PID PD1 ARV* ROL* NK1* GSP* GSR* GSC* PV1 PV2 ARV* PRT* ROL* DB1*"
-    f" OBX* NTE* AL1* IAM* DG1* DRG {_PROCEDURE} GT1* {_INSURANCE} ACC UB1 UB2 PDA"
+    f" OBSERVATION*(OBX PRT* NTE*) AL1* IAM* DG1* DRG {_PROCEDURE} GT1* {_INSURANCE}"
+    " ACC UB1 UB2 PDA"
 )
 _RESULT = (
     "MSH ARV* SFT* UAC"
@@ -148,8 +149,7 @@ class _Grouping:
         self.stack[depth].at = at
         element = self.stack[depth].element.parts[at]
         while element.parts:
-            group = Group(element.name, self.stack[-1].group)
-            self.stack[-1].group.groups.append(group)
+            group = self._group(self.stack[-1].group, element)
             self.stack.append(_Open(group, element, -1))
             inner = element.parts
             found = [n for n, part in enumerate(inner) if part.opens(segment.name)] or [
@@ -158,6 +158,17 @@ class _Grouping:
             self.stack[-1].at = found[0]
             element = inner[found[0]]
         self.stack[-1].group.segments.append(segment)
+
+    @staticmethod
+    def _group(above: Group, element: _Element) -> Group:
+        """Return a new occurrence; the one that is there when the group does not repeat."""
+        if not element.repeats:
+            for known in above.groups:
+                if known.name == element.name:
+                    return known
+        made = Group(element.name, above)
+        above.groups.append(made)
+        return made
 
 
 def group(message: Message) -> Group:
