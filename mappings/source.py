@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
@@ -82,7 +82,7 @@ class Repetition:
         return Repetition(self.run, raw, f"{self.path}.{component}.{sub}", "\x00")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)  # not frozen: some dozens are made for each message
 class Scope:
     """Where a rule stands: its segment, its group, and inside ``each`` a repetition."""
 
@@ -93,8 +93,11 @@ class Scope:
 
     def repetitions(self, segment: str, field_: int) -> list[Repetition]:
         """Return the repetitions of a field of the nearest segment of that name."""
-        found = self.find(segment)
-        return self.run.repetitions(found, field_) if found else []
+        own = self.segment
+        found = own if own is not None and own.name == segment else self.find(segment)
+        if found is None or field_ >= len(found.fields) or not found.fields[field_]:
+            return _NOTHING
+        return self.run.repetitions(found, field_)
 
     def find(self, name: str) -> Segment | None:
         """Return the scope's own segment if it has that name, else the nearest one."""
@@ -110,7 +113,7 @@ class Scope:
 
     def at(self, repetition: Repetition) -> "Scope":
         """Return this scope with ``repetition`` as the value that relative paths speak of."""
-        return replace(self, repetition=repetition)
+        return Scope(self.run, self.segment, self.group, repetition)
 
 
 @dataclass(slots=True)
