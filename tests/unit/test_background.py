@@ -1,0 +1,45 @@
+import asyncio
+
+import pytest
+
+from server import background
+from server.fhir.errors import StoreUnavailable
+from server.search.rows import IndexRows
+from server.store.memory import MemoryStore
+
+
+class Stale(MemoryStore):
+    """Has three batches to index, and a disk that fails once."""
+
+    def __init__(self) -> None:
+        super().__init__(now=lambda: 1, index=lambda _: (IndexRows(frozenset()), ()))
+        self.left = 3
+        self.failed = False
+        self.done = asyncio.Event()
+
+    async def reindex(self, *, batch: int = 500) -> int:
+        if not self.failed:
+            self.failed = True
+            raise StoreUnavailable("the disk is full")
+        self.left -= 1
+        if self.left == 0:
+            self.done.set()
+        return self.left
+
+
+async def test_reindexing_goes_on_to_its_end_and_survives_a_failing_disk(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(background, "RETRY_S", 0.0)
+    store = Stale()
+    async with background.tasks(store, lambda: 1):
+        async with asyncio.timeout(5):
+            await store.done.wait()
+    assert store.left == 0
+
+
+async def test_the_chores_end_with_the_server() -> None:
+    store = MemoryStore(now=lambda: 1, index=lambda _: (IndexRows(frozenset()), ()))
+    async with background.tasks(store, lambda: 1):
+        pass
+    assert [t for t in asyncio.all_tasks() if t is not asyncio.current_task()] == []
