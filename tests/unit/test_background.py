@@ -40,6 +40,7 @@ async def test_reindexing_goes_on_to_its_end_and_survives_a_failing_disk(
 
 async def test_the_chores_end_with_the_server() -> None:
     store = MemoryStore(now=lambda: 1, index=lambda _: (IndexRows(frozenset()), ()))
+    before = asyncio.all_tasks()
     async with background.tasks(store, lambda: 1):
-        pass
-    assert [t for t in asyncio.all_tasks() if t is not asyncio.current_task()] == []
+        assert len(asyncio.all_tasks() - before) == 2
+    assert asyncio.all_tasks() - before == set()
