@@ -28,7 +28,6 @@ from mappings.values import (
     converted,
     gather,
     listed,
-    nearest,
     note_deleted,
     ordered_period,
 )
@@ -451,10 +450,7 @@ class Compiler:
             self.problem(node, f"ref: the map makes no {type_}")
 
         def refer(scope: Scope, _to: str) -> list[Any]:
-            known = scope.run.instances.get(type_, [])
-            if segment:
-                known = [one for one in known if one.made_from(segment)]
-            found = nearest(known, scope)
+            found = scope.run.meant(type_, scope, segment)
             return [] if found is None else [{"reference": f"plan:{found.label}"}]
 
         return refer

@@ -30,6 +30,7 @@ from server.fhir.definitions import children, search_parameters
 Alternatives = tuple[tuple[tuple[str, str], ...], ...]
 
 _KEYS = frozenset({"identifier", "search", "key", "with", "when", "prefer", "note"})
+MOST_IDENTIFIERS = 100  # a resource is looked for by each of them
 _FORBIDDEN = frozenset({("MSH", 7), ("MSH", 10)})
 _SUBJECTS = ("patient", "subject", "beneficiary")
 
@@ -99,7 +100,7 @@ def _by_identifier(node: Entries, compiler: Compiler) -> Finder:
                 made += value if isinstance(value, list) else [value] if value else []
         scope.run.explain = said
         made.sort(key=lambda identifier: _rank(identifier, prefer))
-        found = tokens(made)
+        found = tokens(made)[:MOST_IDENTIFIERS]
         return Found(tuple((("identifier", token),) for token in found)) if found else None
 
     return find

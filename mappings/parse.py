@@ -30,6 +30,12 @@ _MESSAGE_START = re.compile(rb"(?:(?<=[\r\n\x0b\x1c])|\A|(?<=\xef\xbb\xbf))MSH")
 _BATCH_LINE = re.compile(rb"[\r\n\x0b\x1c](?:BTS|FTS|BHS|FHS)[^A-Z0-9][^\r\n]*")
 _USUAL = "^~\\&"
 
+# What one message may hold; the frame's 16 MiB alone would let it cost minutes and gigabytes.
+MAX_SEGMENTS = 100_000
+MAX_REPETITIONS = 100_000  # in all fields together
+MAX_VALUES = 2_000_000  # fields, repetitions and components
+MAX_DIAGNOSTICS = 100  # told of; the last one says that there were more
+
 
 class Unparsable(ValueError):
     """The bytes are not one HL7v2 message; ``reason`` says why, without any of their content."""
@@ -250,7 +256,8 @@ def parse(data: bytes) -> Message:
     Any other is left out.  Both are diagnostics.
 
     Raises:
-        Unparsable: there is no MSH, it is too short to hold the delimiters, or there are two.
+        Unparsable: there is no MSH, it is too short to hold the delimiters, there are two, or
+            the message is above one of the limits of this module.
     """
     decoded = decode(data)
     text = decoded.text
@@ -267,12 +274,28 @@ def parse(data: bytes) -> Message:
         if line[:3] not in _BATCH
     ]
     delimiters = _delimiters(lines[at][2], found)
+    _limit(text, len(lines), delimiters)
     message = Message(text, delimiters, decoded.codec, decoded.skipped_bytes)
     message.segments = _segments(text, lines[at:], delimiters, found)
     if delimiters[3] == "\\" and _SWITCH.search(text):
         found.append(Diagnostic("charset-switch", 1, "\\C..\\ or \\M..\\ was left out"))
+    if len(found) > MAX_DIAGNOSTICS:
+        more = Diagnostic("more", found[MAX_DIAGNOSTICS].line, f"{len(found)} lines look wrong")
+        found[MAX_DIAGNOSTICS - 1 :] = [more]
     message.diagnostics = tuple(found)
     return message
+
+
+def _limit(text: str, lines: int, delimiters: str) -> None:
+    repetitions = text.count(delimiters[2])
+    values = repetitions + text.count(delimiters[0]) + text.count(delimiters[1])
+    for what, number, most in (
+        ("lines", lines, MAX_SEGMENTS),
+        ("repetitions", repetitions, MAX_REPETITIONS),
+        ("values", values, MAX_VALUES),
+    ):
+        if number > most:
+            raise Unparsable(f"it has {number} {what}, more than the limit of {most}")
 
 
 def split_messages(data: bytes) -> list[bytes]:
@@ -329,7 +352,7 @@ def _segments(
             if name == "MSH" and open_:
                 raise Unparsable("there are two MSH segments: this is a batch, split it first")
             open_.append((number, start, start + len(line)))
-        elif field in line or text[open_[-1][1] :][:3] in _TEXT_SEGMENTS:
+        elif field in line or text[open_[-1][1] : open_[-1][1] + 3] in _TEXT_SEGMENTS:
             open_[-1] = (open_[-1][0], open_[-1][1], start + len(line))
             found.append(Diagnostic("continuation", number, "a line end inside a field was kept"))
         else:

@@ -151,6 +151,9 @@ class Run:
         self.labels: dict[str, Instance] = {}
         self.nulls: set[str] = set()  # top-level elements whose source was deleted with ""
         self.instances: dict[str, list[Instance]] = {}
+        self._of_segment: dict[tuple[str, int], list[Instance]] = {}
+        self._of_group: dict[tuple[str, int], list[Instance]] = {}
+        self._kin: set[tuple[str, str]] = set()
         self.made: dict[tuple[str, tuple[str, ...]], Instance] = {}
         self.dropped: set[str] = set()  # labels of resources that will not be in the plan
         self.numbers: dict[Any, int] = {}  # how often each identity occurred
@@ -300,7 +303,31 @@ class Run:
         made = Instance(type_, label, scope)
         known.append(made)
         self.labels[label] = made
+        if scope is not None and scope.segment is not None:
+            self._of_segment.setdefault((type_, id(scope.segment)), []).append(made)
+            self._of_group.setdefault((type_, id(scope.group)), []).append(made)
+            self._kin.add((type_, scope.segment.name))
         return made
+
+    def meant(self, type_: str, scope: Scope, segment: str = "") -> Instance | None:
+        """Return the resource that a reference means.
+
+        That of the same segment, else of the nearest group.  Among resources made from segments of
+        the scope's own kind only that of the very segment counts.  ``segment``: only those made
+        from segments of that name.
+        """
+        own = scope.segment
+        for one in self._of_segment.get((type_, id(own)), ()):
+            if not segment or one.made_from(segment):
+                return one
+        if own is not None and (type_, own.name) in self._kin and segment in ("", own.name):
+            return None
+        for level in scope.group.around():
+            for group_ in level:
+                for one in self._of_group.get((type_, id(group_)), ()):
+                    if not segment or one.made_from(segment):
+                        return one
+        return None
 
     def make(self, type_: str, values: dict[str, Any], source: str) -> dict[str, str]:
         """Return a reference to a resource made from one value, the same one for the same ids.

@@ -58,6 +58,7 @@ class Group:
     parent: "Group | None" = None
     segments: list[Segment] = field(default_factory=list)
     groups: "list[Group]" = field(default_factory=list)
+    _without: "dict[str, list[Group]]" = field(default_factory=dict)
 
     def walk(self) -> "Iterator[Group]":
         """Yield this group and every group below it, in the order of the message."""
@@ -82,9 +83,17 @@ class Group:
         yield list(self.walk())
         here = self
         while (above := here.parent) is not None:
-            beside = [group for group in above.groups if group.name != here.name]
-            yield [above, *(inner for group in beside for inner in group.walk())]
+            yield above.without(here.name)
             here = above
+
+    def without(self, name: str) -> "list[Group]":
+        """Return this group and all below it but the occurrences of ``name`` (kept: it is asked
+        for every result of an order).
+        """
+        if name not in self._without:
+            beside = [group for group in self.groups if group.name != name]
+            self._without[name] = [self, *(inner for group in beside for inner in group.walk())]
+        return self._without[name]
 
 
 @dataclass(slots=True)

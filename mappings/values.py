@@ -11,7 +11,7 @@ from mappings.objects import Entry
 from mappings.parse import NULL
 from mappings.paths import Path
 from mappings.primitives import Convert, in_order
-from mappings.source import Instance, Repetition, Scope
+from mappings.source import Repetition, Scope
 
 Values = Callable[[Scope, str], list[Any]]
 
@@ -82,26 +82,3 @@ def note_deleted(scope: Scope, found: list[Repetition], top: str) -> None:
         if one.raw == NULL:
             scope.run.nulls.add(top)
             scope.run.row(top, one.path, 'deleted with ""')
-
-
-def nearest(known: list[Instance], scope: Scope) -> Instance | None:
-    """Return the resource that a reference means: of the same segment, else of the nearest group.
-
-    Among resources made from segments of the scope's own kind only that of the very segment counts.
-    """
-    placed = [one for one in known if one.scope is not None]
-    kin = False
-    for one in placed:
-        assert one.scope is not None
-        if one.scope.segment is scope.segment:
-            return one
-        if scope.segment and one.scope.segment and one.scope.segment.name == scope.segment.name:
-            kin = True
-    if kin or not placed:
-        return None
-    for level in scope.group.around():
-        for one in placed:
-            assert one.scope is not None
-            if any(one.scope.group is group for group in level):
-                return one
-    return None

@@ -252,3 +252,26 @@ def test_a_batch_is_split_into_its_messages() -> None:
 def test_a_path_that_is_none_is_refused() -> None:
     with pytest.raises(ValueError, match="is not a field path"):
         parse(message(PID)).get("PID.3")
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (message(*["ZZZ|"] * 100_001), "it has 100002 lines, more than the limit of 100000"),
+        (
+            message("PID|1||" + "~" * 100_001),
+            "it has 100002 repetitions, more than the limit of 100000",
+        ),
+        (message("PID" + "|" * 2_000_001), "it has 2000016 values, more than the limit of 2000000"),
+    ],
+)
+def test_a_message_above_a_limit_is_refused_with_the_limit(data: bytes, reason: str) -> None:
+    with pytest.raises(Unparsable) as refused:
+        parse(data)
+    assert refused.value.reason == reason
+
+
+def test_a_thousand_odd_lines_are_told_of_in_a_hundred() -> None:
+    found = parse(message(*["just words"] * 1000)).diagnostics
+    assert len(found) == 100
+    assert found[-1].text == "1000 lines look wrong"

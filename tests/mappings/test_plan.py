@@ -1,5 +1,6 @@
 """What a plan promises, whatever the map: identities, empties, precedence, faults."""
 
+from time import perf_counter
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -299,3 +300,17 @@ def test_constants_are_not_shared_between_plans() -> None:
 def test_no_value_of_no_type_stops_a_message(kind: str, value: str) -> None:
     made = result(f"OBX|1|{kind}|X^Y^L||{value}|mg||||||F")
     assert made.quarantine is None
+
+
+def test_five_thousand_results_take_seconds_not_minutes() -> None:
+    lines = [f"OBX|{n}|NM|{n}-1^Test^LN||{n}|mg|1-2|H|||F" for n in range(5_000)]
+    start = perf_counter()
+    made = result(*lines)
+    assert len(made.resources) == 5_003
+    assert perf_counter() - start < 10
+
+
+def test_a_patient_with_a_thousand_numbers_is_looked_for_by_a_hundred() -> None:
+    made = one(plan("PID|1||" + "~".join(f"{n}^^^GH" for n in range(1000))), "Patient")
+    assert len(made.identity.any_of) == 100
+    assert len(made.values["identifier"]) == 1000
