@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 import uvloop
 
-from server import app
+from server import app, logs
 from server.commands.options import fail, refusals, settings_from
 from server.commands.serve import MllpPort, Open, Port
 from server.demo.folder import ForeignFolder
@@ -28,6 +28,7 @@ def demo(
 ) -> None:
     """Start a server, send it a hospital's day of HL7v2 messages, show the record, keep serving."""
     settings = settings_from(data=data, port=port, mllp_port=mllp_port, open=open_)
+    logs.configure("warning")  # the page of the demo is for its reader, not for an operator
     with refusals():
         try:
             uvloop.run(run_demo(settings, reset=reset))

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from server import app
+from server import app, logs
 from server.commands.options import Data, StoreOption, errors, fail, refusals, settings_from
 
 Host = Annotated[str | None, typer.Option(show_default="127.0.0.1")]
@@ -44,6 +44,7 @@ def serve(
         tls_key=tls_key,
         behind_tls_proxy=behind_tls_proxy,
     )
+    logs.configure(settings.log_level)
     with refusals():
         try:
             app.run(settings, on_ready=announce)

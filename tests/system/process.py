@@ -22,6 +22,7 @@ class Process:
     mllp_port: int
     token: str | None
     seconds_to_start: float
+    log: Path
 
 
 @contextmanager
@@ -32,16 +33,18 @@ def served(data: Path, *options: str) -> Iterator[Process]:
     ]  # fmt: skip
     environment = {k: v for k, v in os.environ.items() if not k.startswith("TELLONCE_")}
     begun = time.monotonic()
-    popen = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        cwd=data.parent,
-        env=environment | {"COLUMNS": "200"},
-    )
+    log = data.with_name(data.name + ".log")
+    with log.open("ab") as stderr:
+        popen = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            cwd=data.parent,
+            env=environment | {"COLUMNS": "200"},
+        )
     try:
-        yield _announced(popen, begun)
+        yield _announced(popen, begun, log)
     finally:
         popen.terminate()
         try:
@@ -53,7 +56,7 @@ def served(data: Path, *options: str) -> Iterator[Process]:
         popen.stdout.close()
 
 
-def _announced(popen: subprocess.Popen[str], begun: float) -> Process:
+def _announced(popen: subprocess.Popen[str], begun: float, log: Path) -> Process:
     assert popen.stdout
     base_url, mllp_port, token = "", 0, None
     while not mllp_port:
@@ -66,4 +69,4 @@ def _announced(popen: subprocess.Popen[str], begun: float) -> Process:
             base_url = line.split()[1]
         elif line.startswith("MLLP"):
             mllp_port = int(line.rsplit(":", 1)[1])
-    return Process(popen, base_url, mllp_port, token, time.monotonic() - begun)
+    return Process(popen, base_url, mllp_port, token, time.monotonic() - begun, log)
