@@ -62,7 +62,7 @@ def _announced(popen: subprocess.Popen[str], begun: float, log: Path) -> Process
     while not mllp_port:
         line = popen.stdout.readline()
         if not line or time.monotonic() - begun > START_S:
-            raise AssertionError(f"the server did not start: exit code {popen.poll()}")
+            raise AssertionError(f"the server did not start: {log.read_text()[-2000:]}")
         if line.startswith("token"):
             token = line.split()[1]
         elif line.startswith("FHIR"):
