@@ -314,3 +314,10 @@ def test_a_patient_with_a_thousand_numbers_is_looked_for_by_a_hundred() -> None:
     made = one(plan("PID|1||" + "~".join(f"{n}^^^GH" for n in range(1000))), "Patient")
     assert len(made.identity.any_of) == 100
     assert len(made.values["identifier"]) == 1000
+
+
+def test_a_line_without_a_code_has_that_of_its_order() -> None:
+    made = result("OBX|1|TX|||No fracture.||||||F", "OBX|2|TX|||Heart normal.||||||F")
+    assert one(made, "Observation").values["code"]["text"] == "CMP"
+    assert one(made, "Observation[2]").values["valueString"] == "Heart normal."
+    assert one(made, "Observation").identity != one(made, "Observation[2]").identity
