@@ -7,19 +7,20 @@ The rules, element by element (docs/feeds.md has them with examples):
   that a resource is found by every number that it was ever found by;
 * precedence: what is older than the last word on an element changes nothing;
 * a feed that merely repeats itself does not undo what was changed by other means since;
-* ``authoritative`` overwrites, ``merge`` fills what is empty and renews what it filled itself,
-  ``never`` leaves an existing resource alone;
+* ``authoritative`` overwrites; ``merge`` fills what is empty and renews what it filled itself, but
+  never touches what anybody said with authority, be it the same feed; ``never`` leaves an existing
+  resource alone.  What was filled in gives way to authority, whatever their times;
 * periods and backbone elements are merged by property (admission and discharge come apart);
 * a result never goes back: preliminary < final < corrected; withdrawn ones always apply.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from mappings.plan import PlannedResource
-from server.feeds.ownership import Ownership, Said, digest
+from server.feeds.ownership import DEFAULTS, Ownership, Said, digest, filling, is_filling
 from server.fhir import definitions
 
 Resource = dict[str, Any]
@@ -74,10 +75,13 @@ def precedence(stated: int | None, received: int) -> tuple[int, str | None]:
 def create(id_: str, planned: PlannedResource, feed: str, at: int) -> Merged:
     """Return the new resource that a plan asks for, all of it said by ``feed``."""
     resource = {"resourceType": planned.type, "id": id_, **planned.values}
-    voice = {element_of(planned.type, name): Said(at, ()) for name in planned.deletes}
+    work = _Work(planned, feed, at, at, {}, {})
+    touched = work.elements(planned.touched)
+    for element in work.elements(planned.deletes):
+        work.note(work.voice, element, ())
     for element, part in parts(planned.type, resource).items():
-        voice[element] = Said(at, _items(part))
-    return Merged(resource, {feed: voice}, changed=True)
+        work.note(work.voice if element in touched else DEFAULTS, element, _items(part))
+    return Merged(resource, work.voices, changed=True)
 
 
 def merge(
@@ -100,112 +104,147 @@ def merge(
     refused, at = _by_status(current, owned, planned, at)
     if refused:
         return Merged(current, owned, False, (f"{planned.type}: {refused}",))
-    work = _Work(planned.type, feed, at, edited_at, owned, parts(planned.type, current))
+    work = _Work(planned, feed, at, edited_at, owned, parts(planned.type, current))
     touched = work.elements(planned.touched)
     said = parts(planned.type, planned.values)
     for element, part in said.items():
-        if element in touched or element not in work.now:  # a default never overwrites
-            work.say(element, part, fill=planned.update == "merge")
+        if element in touched:
+            work.say(work.voice, element, part)
+        elif element not in work.now:  # a default never overwrites
+            work.say(DEFAULTS, element, part)
     for element in sorted(work.elements(planned.deletes) - said.keys()):
-        work.say(element, {}, fill=planned.update == "merge")
+        work.say(work.voice, element, {})
     return work.result(current)
 
 
-@dataclass(slots=True)
 class _Work:
-    """One merge under way."""
+    """One merge under way; ``voice`` is what the message itself speaks with."""
 
-    type: str
-    feed: str
-    at: int
-    edited_at: int
-    owned: Ownership
-    now: dict[str, Part]
-    changes: dict[str, Part] = field(default_factory=dict)
-    voice: dict[str, Said] = field(default_factory=dict)
-    older: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.voice = dict(self.owned.get(self.feed, {}))
+    def __init__(
+        self,
+        planned: PlannedResource,
+        feed: str,
+        at: int,
+        edited_at: int,
+        owned: Ownership,
+        now: dict[str, Part],
+    ) -> None:
+        self.type, self.at = planned.type, at
+        self.voice = feed if planned.update == "authoritative" else filling(feed)
+        self.edited_at, self.now = edited_at, now
+        self.voices = {name: dict(voice) for name, voice in owned.items()}
+        self.changes: dict[str, Part] = {}
+        self.older: list[str] = []
 
     def elements(self, names: frozenset[str]) -> frozenset[str]:
         """Return the elements that property names belong to."""
         return frozenset(element_of(self.type, name) for name in names)
 
-    def say(self, element: str, part: Part, *, fill: bool) -> None:
+    def say(self, voice: str, element: str, part: Part) -> None:
         """Take one word of the message; ``{}`` deletes."""
         held = self.now.get(element, {})
         if _is_list(self.type, element):
-            self._say_list(element, held, part, fill)
+            self._say_list(voice, element, held, part)
         else:
-            self._say_single(element, held, part, fill)
+            self._say_single(voice, element, held, part)
+
+    def note(self, voice: str, element: str, items: tuple[str, ...]) -> None:
+        """Remember the word; one with authority takes over what was filled in."""
+        words = self.voices.setdefault(voice, {})
+        before = words.get(element)
+        at = 0 if voice == DEFAULTS else self.at
+        words[element] = Said(max(at, before.at) if before is not None else at, items)
+        if not is_filling(voice):
+            for name in [name for name in self.voices if is_filling(name)]:
+                self.voices[name].pop(element, None)
+                if not self.voices[name]:
+                    del self.voices[name]
 
     def result(self, current: Resource) -> Merged:
         """Return what became of the resource."""
         warnings = tuple(f"{self.type}.{name} kept: the message is older" for name in self.older)
-        owned = {**self.owned, self.feed: self.voice}
         if not self.changes:
-            return Merged(current, owned, False, warnings)
+            return Merged(current, self.voices, False, warnings)
         gone = {name for element in self.changes for name in self.now.get(element, {})}
         new = {name: value for part in self.changes.values() for name, value in part.items()}
         made = {k: new.get(k, v) for k, v in current.items() if k not in gone or k in new}
-        return Merged(made | new, owned, True, warnings)
+        return Merged(made | new, self.voices, True, warnings)
 
-    def _say_single(self, element: str, held: Part, part: Part, fill: bool) -> None:
-        wanted = _combined(self.type, element, held, part)
-        was, new, named = _hash(held), _hash(wanted), _hash(part)
-        words = [voice[element] for voice in self.owned.values() if element in voice]
-        mine = self.voice.get(element)
-        last = max((said.at for said in words), default=None)
+    def _words(self, element: str, *, filled: bool) -> dict[str, Said]:
+        """Return the last words on an element by voice: with authority, or filled in."""
+        return {
+            name: words[element]
+            for name, words in self.voices.items()
+            if element in words and is_filling(name) is filled
+        }
+
+    def _say_single(self, voice: str, element: str, held: Part, part: Part) -> None:
+        was, named, fill = _hash(held), _hash(part), is_filling(voice)
+        heard, filled = (self._words(element, filled=f) for f in (False, True))
+        mine = (filled if fill else heard).get(voice)
+        if fill and heard and voice != DEFAULTS:
+            return
+        if (
+            fill
+            and held
+            and was not in {_left(filled[v]) for v in (voice, DEFAULTS) if v in filled}
+        ):
+            return
+        words = [*heard.values(), *(filled.values() if fill else ())]
+        older = self.at < max((said.at for said in words), default=self.at)
+        by_property = bool(held and part) and _by_property(self.type, element)
+        wanted = _combined(element, held, part, older=older) if by_property else part
+        new = _hash(wanted)
+        was_filled = bool(held) and any(was == _left(said) for said in filled.values())
+        edited = not was_filled and (held or words) and all(was != _left(w) for w in words)
+        if new != was and edited and mine is not None and _last_named(mine) == named:
+            return  # it repeats itself
         if new != was:
-            if fill and held and (mine is None or _left(mine) != was):
-                return
-            if last is not None and self.at < last:
-                self.older.append(element)
-                return
-            if (held or words) and all(was != _left(said) for said in words):  # edited since
-                if mine is not None and _last_named(mine) == named:
-                    return
-                if self.at < self.edited_at:
-                    self.older.append(element)
-                    return
+            late = (older and not by_property) or (edited and self.at < self.edited_at)
+        else:
+            late = older and new != named  # the record has newer words on all of it
+        if late:
+            self.older.append(element)
+            return
+        if new != was:
             self.changes[element] = wanted
-        elif new and (mine is None or _left(mine) != new):
+        elif new and not was_filled and (mine is None or _left(mine) != new):
             new = f"~{new}"
-        self._note(element, tuple(dict.fromkeys(h for h in (new, named) if h)))
+        self.note(voice, element, tuple(dict.fromkeys(h for h in (new, named) if h)))
 
-    def _say_list(self, element: str, held: Part, part: Part, fill: bool) -> None:
-        present, wanted = held.get(element, []), part.get(element, [])
-        mine = self.voice.get(element, Said(-1, ()))
+    def _say_list(self, voice: str, element: str, held: Part, part: Part) -> None:
+        present, wanted, fill = held.get(element, []), part.get(element, []), is_filling(voice)
+        heard, filled = (self._words(element, filled=f) for f in (False, True))
+        mine = (filled if fill else heard).get(voice, Said(-1, ()))
+        own = set(mine.items)
+        for name, said in filled.items():
+            if not fill or name == DEFAULTS:
+                own.update(said.items)
         older = self.at < mine.at
         if element == "identifier" and wanted:
-            own = [item for item in present if digest(item) in mine.items]
-            wanted = _known_by(own, wanted, renew=not older)
+            if fill and any(not said.items for said in heard.values()):
+                return
+            foreign = [item for item in present if digest(item) not in own] if fill else []
+            ours = [item for item in present if digest(item) in own]
+            wanted = _known_by(ours, _others(wanted, foreign), renew=not older)
+        elif fill and ((heard and voice != DEFAULTS) or any(digest(i) not in own for i in present)):
+            return
         elif older:
             self.older.append(element)
             return
         hashes = tuple(dict.fromkeys(digest(item) for item in wanted))
         if hashes == mine.named and mine.at >= 0:  # it repeats itself
-            self._note(element, mine.items)
-            return
-        if fill and any(digest(item) not in mine.items for item in present):
+            self.note(voice, element, mine.items)
             return
         said_by_others = {
-            item
-            for feed, voice in self.owned.items()
-            if feed != self.feed and element in voice
-            for item in voice[element].named
+            item for name, said in heard.items() if name != voice for item in said.named
         }
-        rest, made = _replaced(present, wanted, set(mine.items) - said_by_others)
+        rest, made = _replaced(present, wanted, own - said_by_others)
         if [digest(item) for item in made] != [digest(item) for item in present]:
             self.changes[element] = {element: made} if made else {}
-        foreign = {digest(item) for item in rest} - said_by_others - set(mine.items)
-        self._note(element, tuple(f"~{h}" if h in foreign else h for h in hashes))
-
-    def _note(self, element: str, items: tuple[str, ...]) -> None:
-        before = self.voice.get(element)
-        at = max(self.at, before.at) if before is not None else self.at
-        self.voice[element] = Said(at, items)
+        foreign_items = {digest(item) for item in rest} - said_by_others - own
+        items = tuple(f"~{h}" if h in foreign_items else h for h in hashes)
+        self.note(voice, element, items)
 
 
 def _replaced(present: list[Any], wanted: list[Any], own: set[str]) -> tuple[list[Any], list[Any]]:
@@ -216,6 +255,12 @@ def _replaced(present: list[Any], wanted: list[Any], own: set[str]) -> tuple[lis
     known = {digest(item) for item in rest}
     added = {h: item for item in wanted if (h := digest(item)) not in known}
     return rest, [*rest[:at], *added.values(), *rest[at:]]
+
+
+def _others(items: list[Any], foreign: list[Any]) -> list[Any]:
+    """Return the identifiers among ``items`` that are not, by system and value, ``foreign``."""
+    known = {(item.get("system"), item.get("value")) for item in foreign}
+    return [item for item in items if (item.get("system"), item.get("value")) not in known]
 
 
 def _known_by(own: list[Any], wanted: list[Any], *, renew: bool) -> list[Any]:
@@ -297,10 +342,10 @@ def _by_property(type_: str, element: str) -> bool:
     return child is not None and child.types in (("Period",), ("BackboneElement",))
 
 
-def _combined(type_: str, element: str, held: Part, part: Part) -> Part:
-    if not (part and held and _by_property(type_, element)):
-        return part
-    return {element: {**held.get(element, {}), **part.get(element, {})}}
+def _combined(element: str, held: Part, part: Part, *, older: bool) -> Part:
+    """Return what two words on one element come to; an older one adds what the held one lacks."""
+    first, then = (part, held) if older else (held, part)
+    return {element: {**first.get(element, {}), **then.get(element, {})}}
 
 
 def _items(part: Part) -> tuple[str, ...]:

@@ -34,7 +34,27 @@ class Said:
 
 
 Voice = Mapping[str, Said]  # element -> last word
-Ownership = Mapping[str, Voice]  # feed -> its voice
+Ownership = Mapping[str, Voice]  # feed, filling(feed) or DEFAULTS -> its voice
+
+_FILLING = "?"
+DEFAULTS = _FILLING  # the voice of what no message said; it counts from no time at all
+
+
+def filling(feed: str) -> str:
+    """Return the name of the voice that ``feed`` speaks with when it only fills gaps.
+
+    One feed brings both: admissions with authority, and results that know the patient by hearsay.
+    """
+    return feed + _FILLING
+
+
+def is_filling(voice: str) -> bool:
+    """Tell whether a voice is without authority.
+
+    >>> is_filling(filling("adt")), is_filling("adt")
+    (True, False)
+    """
+    return voice.endswith(_FILLING)
 
 
 def digest(value: Any) -> str:

@@ -251,6 +251,73 @@ def test_agreeing_with_a_value_does_not_make_it_one_s_own() -> None:
     assert values(done) == {"gender": "female"}
 
 
+OLD, NEW = {"line": ["Old 1"]}, {"line": ["New 2"]}
+
+
+def test_a_merge_never_replaces_what_the_same_feed_said_with_authority() -> None:
+    done = told(
+        ("adt", 8, says(address=[OLD], gender="female")),
+        ("adt", 10, says(address=[NEW], gender="male")),
+        ("adt", 12, says(update="merge", address=[OLD], gender="female")),
+    )
+    assert not done.changed
+    assert values(done) == {"address": [NEW], "gender": "male"}
+
+
+def test_authority_replaces_what_was_filled_in_whatever_its_time_and_feed() -> None:
+    done = told(
+        ("lab", 12, says(update="merge", address=[OLD], gender="female")),
+        ("adt", 8, says(address=[NEW], gender="male")),
+    )
+    assert values(done) == {"address": [NEW], "gender": "male"}
+
+
+def test_authority_that_agrees_with_what_was_filled_in_takes_it_over() -> None:
+    done = told(
+        ("adt", 1, says(update="merge", address=[OLD], gender="female")),
+        ("adt", 2, says(address=[OLD], gender="female")),
+        ("adt", 3, says(update="merge", address=[NEW], gender="male")),
+    )
+    assert values(done) == {"address": [OLD], "gender": "female"}
+    gone = merge(done.resource, NEVER, done.owned, says(deletes="address gender"), "adt", 4)
+    assert values(gone) == {}
+
+
+def test_a_merge_does_not_fill_in_what_authority_deleted() -> None:
+    done = told(
+        ("adt", 1, says(address=[OLD], gender="female", active=True)),
+        ("adt", 2, says(deletes="address gender")),
+        ("adt", 3, says(update="merge", address=[OLD], gender="female")),
+    )
+    assert values(done) == {"active": True}
+
+
+def test_a_merge_fills_in_what_was_a_default() -> None:
+    unsaid = replace(says(gender="unknown", birthDate="1970"), touched=frozenset({"birthDate"}))
+    done = told(
+        ("adt", 2, unsaid), ("adt", 1, says(update="merge", gender="male", birthDate="1971"))
+    )
+    assert values(done) == {"gender": "male", "birthDate": "1970"}
+
+
+def test_a_merge_adds_an_identifier_and_changes_none() -> None:
+    done = told(
+        ("adt", 1, says(identifier=[number("1", "usual")])),
+        ("lab", 2, says(update="merge", identifier=[number("1"), number("2")])),
+        ("adt", 3, says(identifier=[number("1", "official")])),
+    )
+    assert values(done)["identifier"] == [number("1", "official"), number("2")]
+
+
+def test_what_somebody_edited_after_it_was_filled_in_stays() -> None:
+    first = told(("lab", 1, says(update="merge", gender="female")))
+    edited = {**first.resource, "gender": "other"}
+    late = merge(edited, 10, first.owned, says(update="merge", gender="male"), "lab", 11)
+    early = merge(edited, 10, first.owned, says(gender="male"), "adt", 9)
+    assert not late.changed
+    assert not early.changed
+
+
 def test_never_leaves_an_existing_resource_alone() -> None:
     done = told(("adt", 1, says(gender="female")), ("adt", 2, says(update="never", gender="male")))
     assert not done.changed
@@ -269,6 +336,14 @@ def test_a_period_is_merged_by_its_ends() -> None:
         ("adt", 3, says("Encounter", period={"start": "2026-01-01"})),
     )
     assert not done.changed
+    assert values(done) == {"period": {"start": "2026-01-01", "end": "2026-01-03"}}
+
+
+def test_an_older_message_still_fills_in_an_end_that_a_period_lacks() -> None:
+    done = told(
+        ("adt", 3, says("Encounter", period={"end": "2026-01-03"})),
+        ("adt", 1, says("Encounter", period={"start": "2026-01-01", "end": "2026-01-09"})),
+    )
     assert values(done) == {"period": {"start": "2026-01-01", "end": "2026-01-03"}}
 
 
@@ -348,6 +423,28 @@ def test_messages_of_one_feed_give_the_same_record_in_any_order(
     wanted = values(told(*timed))
     for order in permutations(timed):
         assert values(told(*order)) == wanted
+
+
+@given(
+    st.lists(WORDS, min_size=1, max_size=2),
+    st.lists(st.tuples(st.sampled_from(["adt", "lab"]), WORDS), max_size=2),
+    st.permutations((1, 2, 3, 4)),
+)
+def test_authority_gives_the_same_record_in_any_order_among_results(
+    admissions: list[PlannedResource],
+    results: list[tuple[str, PlannedResource]],
+    times: list[int],
+) -> None:
+    timed = [("adt", at, words) for at, words in zip(times, admissions, strict=False)]
+    filled = [
+        (feed, at, replace(words, update="merge"))
+        for at, (feed, words) in zip(reversed(times), results, strict=False)
+    ]
+    said = {name for _, _, words in timed for name in (*words.values, *words.deletes)}
+    wanted = values(told(*sorted(timed, key=lambda row: row[1])))
+    for order in permutations([*timed, *filled]):
+        made = values(told(*order))
+        assert {name: made[name] for name in said & made.keys()} == wanted
 
 
 @given(st.lists(st.tuples(st.sampled_from(["a", "b"]), WORDS), min_size=1, max_size=5))
