@@ -194,6 +194,7 @@ def _application(
 def _policy(settings: Settings) -> Policy:
     return Policy(
         delete=settings.delete,
+        conditional_delete=settings.conditional_delete,
         default_page=settings.page_size,
         deadline_s=settings.query_deadline_s,
     )

@@ -75,6 +75,11 @@ class Settings(BaseSettings):
         description="Whether DELETE works on types of the Patient compartment. A legal record is "
         "corrected (`entered-in-error`), not deleted.",
     )
+    conditional_delete: Literal["single", "multiple"] = Field(
+        "single",
+        description="Whether a conditional DELETE that matches several resources is refused "
+        "(`single`), or deletes them all in one commit (`multiple`).",
+    )
     page_size: int = Field(
         20, ge=1, le=1000, description="Resources on a search page when `_count` is not given."
     )
