@@ -144,7 +144,8 @@ def placed(error: FhirError, entry: Entry, element: str = "") -> FhirError:
     """Return the error with its issues placed inside the Bundle.
 
     Expressions into a resource (``Patient.name``) move below ``element``; all others (a header, a
-    parameter) become the entry itself.
+    parameter) become the entry itself.  Those of a patch stay, behind the place where the patch is:
+    it lies encoded in a Binary, and no path leads into it.
     """
     issues = [replace(issue, expression=_moved(issue, entry, element)) for issue in error.issues]
     again = type(error)(error.diagnostics, issues=issues, retry_after_s=error.retry_after_s)
@@ -177,7 +178,10 @@ def _moved(issue: Issue, entry: Entry, element: str) -> tuple[str, ...]:
     first = issue.expression[0] if issue.expression else ""
     if first.startswith("Bundle.entry"):
         return issue.expression
-    if first.partition(".")[0] in definitions.resource_types():
+    into_resource = first.partition(".")[0] in definitions.resource_types()
+    if entry.method == "PATCH" and (into_resource or first.startswith("patch")):
+        return (entry.where("resource.data"), *issue.expression)
+    if into_resource:
         root = entry.where(element)
         return tuple(_ROOT.sub(root, text, count=1) for text in issue.expression)
     return (entry.where(),)

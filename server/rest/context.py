@@ -11,10 +11,10 @@ from server.rest.body import Limits
 @dataclass(frozen=True, slots=True)
 class Context:
     """One server.  ``capability`` returns the CapabilityStatement and its strong ETag, made once;
-    ``on_bug`` is told of exceptions that a batch answers entry by entry."""
+    ``on_bug`` is told of exceptions that a batch answers entry by entry, with the request's id."""
 
     services: Services
     registry: Registry
     limits: Limits
     capability: Callable[[], tuple[bytes, bytes]]
-    on_bug: Callable[[BaseException], None]
+    on_bug: Callable[[BaseException, str], None]

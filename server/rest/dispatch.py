@@ -179,8 +179,8 @@ class Dispatcher:
         segments = tuple(below.split("/"))
         return segments if all(segments) else None
 
-    def _on_bug(self, error: BaseException) -> None:
-        request_log.failed(error, "-", "batch entry")
+    def _on_bug(self, error: BaseException, request_id: str) -> None:
+        request_log.failed(error, request_id, "batch entry")
 
 
 class _Exchange:

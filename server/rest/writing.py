@@ -133,7 +133,7 @@ async def run_bundle(context: Context, asked: Asked) -> Answer:
         raw=raw,
         prefer=asked.prefer.returns or "minimal",
         operate=operate,
-        on_bug=context.on_bug,
+        on_bug=lambda error: context.on_bug(error, asked.request_id),
     )
     return fhir(200, body)
 

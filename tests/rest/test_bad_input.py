@@ -280,5 +280,5 @@ async def test_a_bug_is_told_without_what_it_says(
     assert response["status"] == "500 Internal Server Error"
     assert response["outcome"]["issue"][0]["diagnostics"] == "internal error"
     assert "Jane" not in answer.text + batch.text + caplog.text
-    assert caplog.text.count("KeyError") == 2
+    assert caplog.text.count("request r1: KeyError") == 2
     assert after.status_code == 200

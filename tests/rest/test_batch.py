@@ -1,12 +1,14 @@
 """batch: each entry for itself."""
 
+import json
+from base64 import b64encode
 from typing import Any
 
 import httpx
 import pytest
 
 from server.interactions.services import Policy
-from tests.rest.house import bundle, entry, observation, patient
+from tests.rest.house import JSON_PATCH, bundle, entry, observation, patient
 
 
 async def run(client: httpx.AsyncClient, *entries: Any) -> list[Any]:
@@ -82,6 +84,18 @@ async def test_every_interaction_works_inside(client: httpx.AsyncClient) -> None
     assert found[8]["resource"]["link"][0]["url"] == ("http://fhir.test/fhir?_id=a&_type=Patient")
     assert found[14]["resource"]["issue"][0]["expression"] == ["Patient.active"]
     assert found[15]["resource"]["entry"][0]["resource"]["id"] == "a"
+
+
+async def test_a_patch_that_does_not_apply_names_its_operation(client: httpx.AsyncClient) -> None:
+    operations = [{"op": "add", "path": "/active", "value": True}, {"op": "remove", "path": "/x"}]
+    data = b64encode(json.dumps(operations).encode()).decode()
+    patch = {"resourceType": "Binary", "contentType": JSON_PATCH, "data": data}
+    await client.put("/Patient/a", json=patient("a"))
+
+    _, found = await run(client, entry("GET", "Patient/a"), entry("PATCH", "Patient/a", patch))
+
+    (issue,) = found["response"]["outcome"]["issue"]
+    assert issue["expression"] == ["Bundle.entry[1].resource.data", "patch[1]"]
 
 
 async def test_100_creates_are_all_there(client: httpx.AsyncClient) -> None:
