@@ -36,6 +36,7 @@ _ORDER = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2}  # R4 http.html#trules
 _NEEDS: dict[str, Interaction] = {
     "DELETE": "delete", "POST": "create", "PUT": "update", "PATCH": "update",
 }  # fmt: skip
+_TOLD_CHARS = 200  # of a conditional reference that cannot be resolved
 _BREATH = 20  # entries between two moments in which other requests get their turn
 
 Ref = tuple[str, str]
@@ -241,7 +242,7 @@ class _Plan:
         self.expect[wanted.claim] = wanted.expect(found)
         if len(hits) != 1:
             how_many = "nothing" if not hits else "more than one resource"
-            told = f"the conditional reference matches {how_many}"
+            told = f"{text[:_TOLD_CHARS]} matches {how_many}"
             raise InvalidRequest(told, expression=(where,))
         return "/".join(hits.pop())
 

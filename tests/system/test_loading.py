@@ -89,7 +89,7 @@ async def test_a_wrong_line_is_named_and_the_others_are_stored(
     report = await load(services, tmp_path / "p.ndjson")
 
     assert [failure.number for failure in report.failures] == [2, 3, 4]
-    assert report.failures[0].reason.endswith("Bundle.entry[0].resource.birthDate")
+    assert "(Bundle.entry[0].resource.birthDate)" in report.failures[0].reason
     assert report.failures[1].reason == "this is not a FHIR resource: it has no resourceType"
     assert report.resources == await patients(services) == 2
 

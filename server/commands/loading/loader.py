@@ -220,7 +220,16 @@ def _chunks(source: Source) -> Iterator[tuple[list[int], list[bytes], int]]:
 
 
 def _told(issues: Sequence[Issue]) -> str:
-    lines = [" ".join((issue.diagnostics, *issue.expression)) for issue in issues[:TOLD_ISSUES]]
-    if len(issues) > TOLD_ISSUES:
-        lines.append(f"and {len(issues) - TOLD_ISSUES} more")
+    """Return each different fault once, with the first place where it is."""
+    places: dict[str, list[str]] = {}
+    for issue in issues:
+        places.setdefault(issue.diagnostics, []).extend(issue.expression)
+    lines = [_with_place(said, where) for said, where in list(places.items())[:TOLD_ISSUES]]
+    if len(places) > TOLD_ISSUES:
+        lines.append(f"and {len(places) - TOLD_ISSUES} more")
     return "; ".join(lines)
+
+
+def _with_place(said: str, where: list[str]) -> str:
+    more = f" and {len(where) - 1} more places" if len(where) > 1 else ""
+    return f"{said} ({where[0]}{more})" if where else said
