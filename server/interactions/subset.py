@@ -23,21 +23,31 @@ def shaped(
     """Return the part of a stored resource that was asked for; all of it is returned verbatim.
 
     ``elements`` are names, or ``Type.name`` for included types; they count when no summary is
-    asked for (R4 search.html#elements).
+    asked for (R4 search.html#elements).  ``name.family`` is all of ``name``.
     """
     if summary in (None, "false", "count"):
-        names = tuple(
-            name.rpartition(".")[2] for name in elements if name.partition(".")[0] in (type_, name)
-        )
+        names = frozenset(filter(None, (_element(path, type_) for path in elements)))
         if not names:
             return body
-        return _dump(body, _ALWAYS | _mandatory(type_) | frozenset(names))
+        return _dump(body, _ALWAYS | _mandatory(type_) | names)
     resource = fhir_json.loads(body)
     if summary == "data":
         return _subsetted({k: v for k, v in resource.items() if k not in ("text", "_text")})
     if summary == "text":
         return _dump(body, _ALWAYS | _mandatory(type_) | {"text"})
     return _dump(body, _ALWAYS | _mandatory(type_) | _in_summary(type_))
+
+
+def _element(path: str, type_: str) -> str | None:
+    """Return the element of ``type_`` that is meant, ``None`` when it is one of another type.
+
+    >>> _element("name.family", "Patient"), _element("Patient.name", "Observation")
+    ('name', None)
+    """
+    first, _, rest = path.partition(".")
+    if rest and first in definitions.resource_types():
+        return rest.partition(".")[0] if first == type_ else None
+    return first
 
 
 def _dump(body: bytes, names: frozenset[str]) -> bytes:

@@ -13,7 +13,7 @@ from server.fhir.errors import InvalidSearch
 from server.search import criteria, result_parameters
 from server.search.parameters import NOT_INDEXED
 from server.search.query import EVERYTHING, AllOf, Include, Predicate, Query, Reported, Search
-from server.search.value import refused, unsupported
+from server.search.value import refused, shown, unsupported
 
 Pairs = Sequence[tuple[str, str]]
 
@@ -66,7 +66,7 @@ def parse_search(
     reading = _Reading(_narrowed(named, once), base_url)
     for name, text in pairs:
         if name in _ONCE and text == "":
-            reading.reported.append(Reported(name, "it has no value"))
+            reading.reported.append(Reported(shown(name), "it has no value"))
         elif name not in _ABOUT_FORMAT and name not in _ONCE:
             _read(reading, name, text)
     if strict and reading.reported:
@@ -79,7 +79,7 @@ def _check_limits(pairs: Pairs) -> None:
         raise InvalidSearch(f"{len(pairs)} parameters; at most {MAX_PARAMETERS}")
     for name, text in pairs:
         if len(text) > MAX_VALUE_LENGTH or len(name) > MAX_VALUE_LENGTH:
-            raise refused(name[:64], f"longer than {MAX_VALUE_LENGTH} characters")
+            raise refused(name, f"longer than {MAX_VALUE_LENGTH} characters")
         if not (_is_text(name) and _is_text(text)):
             raise refused("parameters", "a name or value is not Unicode text")
 
@@ -116,7 +116,10 @@ def _read(reading: _Reading, name: str, text: str) -> None:
     if plain in _NOT_YET:
         raise unsupported(plain, "not supported yet")
     if plain in _INCLUDES:
-        _read_include(reading, name, text)
+        if text:
+            _read_include(reading, name, text)
+        else:
+            reading.reported.append(Reported(shown(name), "it has no value"))
         return
     code, chained, _ = plain.partition(".")
     parameter = criteria.common_parameter(reading.types, code)
@@ -126,7 +129,7 @@ def _read(reading: _Reading, name: str, text: str) -> None:
     if chained or "." in modifier:
         raise unsupported(name, "chained parameters are not supported yet")
     if text == "":
-        reading.reported.append(Reported(name, "it has no value"))
+        reading.reported.append(Reported(shown(name), "it has no value"))
         return
     reading.terms += len(reading.types) * (text.count(",") + 1)
     if reading.terms > MAX_TERMS:
@@ -148,7 +151,7 @@ def _report(reading: _Reading, name: str, code: str) -> None:
         why = f"{reading.types[0]} has no such search parameter"
     else:
         why = "not every type searched has such a search parameter"
-    reading.reported.append(Reported(name, why))
+    reading.reported.append(Reported(shown(name), why))
 
 
 def _read_include(reading: _Reading, name: str, text: str) -> None:

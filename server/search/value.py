@@ -7,6 +7,8 @@ from server.search.query import Comparator
 
 PREFIXES: tuple[Comparator, ...] = ("eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap")
 
+MAX_SHOWN = 80  # characters of a parameter's name, in messages
+
 _ESCAPED = re.compile(r"\\([\\,|$])")
 
 
@@ -56,11 +58,23 @@ def split_prefix(text: str) -> tuple[Comparator, str]:
 
 def refused(param: str, why: str) -> InvalidSearch:
     """Return the error for a value, modifier or prefix of ``param`` that cannot be read."""
-    return InvalidSearch(f"{param}: {why}", expression=(param,))
+    named = shown(param)
+    return InvalidSearch(f"{named}: {why}", expression=(named,))
 
 
 def unsupported(param: str, why: str) -> InvalidSearch:
     """Return the error for what R4 has and this server has not (yet)."""
-    text = f"{param}: {why}"
-    issue = Issue("error", "not-supported", text, (param,))
-    return InvalidSearch(text, expression=(param,), issues=(issue,))
+    named = shown(param)
+    text = f"{named}: {why}"
+    issue = Issue("error", "not-supported", text, (named,))
+    return InvalidSearch(text, expression=(named,), issues=(issue,))
+
+
+def shown(param: str) -> str:
+    r"""Return a name as sent so that an OperationOutcome can hold it; FHIR has no empty string.
+
+    >>> shown("name:exact"), shown("a\0"), shown("")
+    ('name:exact', "'a\\x00'", "''")
+    """
+    named = param[:MAX_SHOWN]
+    return named if named.strip() and named.isprintable() else repr(named)

@@ -242,6 +242,9 @@ async def test_summaries_and_elements_are_marked(client: httpx.AsyncClient) -> N
         "_summary=false": {"resourceType", "id", "meta", "text", "birthDate", "communication"},
         "_elements=communication": {"resourceType", "id", "meta", "communication"},
         "_elements=birthDate,Patient.text": {"resourceType", "id", "meta", "birthDate", "text"},
+        # Only whole elements can be asked for: a deeper name stands for the one it is in.
+        "_elements=communication.language": {"resourceType", "id", "meta", "communication"},
+        "_elements=Patient.communication.language": {"resourceType", "id", "meta", "communication"},
     }
     for parameters, expected in names.items():
         resource = await first(parameters)

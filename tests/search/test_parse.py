@@ -225,6 +225,20 @@ def test_what_r4_has_and_the_server_has_not_is_said_so(name: str, value: str) ->
     assert caught.value.issues[0].code == "not-supported"
 
 
+@pytest.mark.parametrize("name", ["_include", "_revinclude", "_include:iterate", "_type", "_id"])
+def test_a_parameter_without_a_value_is_reported_whatever_it_is(name: str) -> None:
+    search = parsed("Patient", (name, ""))
+    assert search.reported == (Reported(name, "it has no value"),)
+    assert (search.includes, search.used) == ((), ())
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"), [("", "''"), ("a\x00", "'a\\x00'"), (" ", "' '"), ("b" * 81, "b" * 80)]
+)
+def test_an_unknown_name_is_told_as_text_that_an_answer_can_hold(name: str, shown: str) -> None:
+    assert [told.param for told in parsed("Patient", (name, "1")).reported] == [shown]
+
+
 def test_composites_are_not_dropped_in_silence() -> None:
     with pytest.raises(InvalidSearch, match="composite parameters are not supported yet"):
         parsed("Observation", ("code-value-quantity", "a$1"))
