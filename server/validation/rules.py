@@ -40,11 +40,7 @@ def _contained_type(literal: str, report: Report) -> str | None:
     """Return the type of the contained resource ``#id``; ``#`` is the resource itself."""
     if literal == "#":
         return str(report.root.get("resourceType"))
-    contained = report.root.get("contained")
-    for resource in contained if isinstance(contained, list) else ():
-        if isinstance(resource, dict) and resource.get("id") == literal[1:]:
-            return str(resource.get("resourceType"))
-    return None
+    return report.contained_types().get(literal[1:])
 
 
 def _not_allowed(found: str, targets: tuple[str, ...]) -> str:
