@@ -158,19 +158,22 @@ async def _serve(
     if not settings.open and not await has_token(store):
         token = await new_token(store, "first")
     feeds = FeedService(services, maps, _ports(settings))
-    http_server = HttpServer(_application(settings, services, feeds, stop), settings, http)
+    application = _application(settings, services, feeds, stop)
+    http_server = HttpServer(application, settings, http)
     _freeze()
     with _stopped_by_signals(stop):
         try:
             await _listen_for_feeds(feeds, settings)
             async with background.tasks(store, now_us):
+                await application.start()
                 await http_server.start()
                 if on_ready is not None:
                     on_ready(_running(settings, base_url, feeds, token))
                 await http_server.until(stop)
         finally:
+            grace_s = float(settings.shutdown_s)
             await asyncio.gather(
-                http_server.finish(), feeds.stop(grace_s=float(settings.shutdown_s))
+                http_server.finish(), feeds.stop(grace_s=grace_s), application.stop(grace_s)
             )
 
 

@@ -236,6 +236,13 @@ class Throttled(FhirError):
     issue = "throttled"
 
 
+class Interrupted(FhirError):
+    """The server ended before an asynchronous request did; what came of it is not known."""
+
+    status = 500
+    issue = "incomplete"
+
+
 class StoreUnavailable(FhirError):
     """The store cannot be reached or cannot write (disk full); nothing was acknowledged."""
 

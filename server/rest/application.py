@@ -28,6 +28,14 @@ class Application:
         self._prefix = prefix
         self._below = f"{prefix}/"
 
+    async def start(self) -> None:
+        """Go on with asynchronous requests of before the last stop."""
+        await self.fhir.jobs.start()
+
+    async def stop(self, grace_s: float) -> None:
+        """Let asynchronous requests end, for so many seconds."""
+        await self.fhir.jobs.stop(grace_s)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection (ASGI 3)."""
         if scope["type"] == "http":

@@ -26,6 +26,9 @@ class Limits:
     ``body_bytes``, ``bundle_bytes``: largest body, as sent and inflated.  ``inflate_ratio``: how
     much longer than its bytes a compressed body may be, above one MiB.  ``form_bytes``: largest
     ``_search`` form.  ``in_flight``: requests at a time; more are told to come again (429).
+    ``jobs``, ``jobs_per_caller``: asynchronous requests that run at a time; ``jobs_kept``: those
+    of a caller that are kept with their answers, each for ``job_kept_s`` seconds after it ended
+    and of ``job_bytes`` at most.
     """
 
     body_bytes: int = 10 * MIB
@@ -33,6 +36,11 @@ class Limits:
     form_bytes: int = 1 * MIB
     inflate_ratio: int = 200
     in_flight: int = 1024
+    jobs: int = 16
+    jobs_per_caller: int = 4
+    jobs_kept: int = 32
+    job_kept_s: int = 24 * 3600
+    job_bytes: int = 50 * MIB
 
 
 async def read_body(

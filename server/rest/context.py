@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from server.interactions.services import Services
 from server.operations.registry import Registry
 from server.rest.body import Limits
+from server.rest.jobs import Jobs
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,4 +18,5 @@ class Context:
     registry: Registry
     limits: Limits
     capability: Callable[[], tuple[bytes, bytes]]
+    jobs: Jobs
     on_bug: Callable[[BaseException, str], None]

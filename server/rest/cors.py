@@ -9,7 +9,10 @@ _HEADERS = (
     b"Accept, Authorization, Content-Type, If-Match, If-Modified-Since, If-None-Exist, "
     b"If-None-Match, Prefer, X-Request-Id"
 )
-_EXPOSED = b"ETag, Last-Modified, Location, Retry-After, X-Request-Id"
+_EXPOSED = (
+    b"Content-Location, ETag, Expires, Last-Modified, Location, Preference-Applied, Retry-After, "
+    b"X-Progress, X-Request-Id"
+)
 
 
 class Cors:

@@ -18,15 +18,16 @@ from server.fhir.errors import (
 )
 from server.interactions.services import Services
 from server.operations.registry import Registry
-from server.rest import errors, headers, negotiate, request_log
+from server.rest import asynchronous, errors, headers, negotiate, request_log
 from server.rest.answer import Answer, Asked, Header, Pairs, Receive, Scope, Send
 from server.rest.body import ClientGoneError, Limits
 from server.rest.context import Context
 from server.rest.cors import Cors
+from server.rest.jobs import Job, Jobs
 from server.rest.metrics import Metrics
 from server.rest.pretty import indented
 from server.rest.reading import pairs_of
-from server.rest.routes import PUBLIC, ROUTES, template
+from server.rest.routes import AT_ONCE, PUBLIC, ROUTES, template
 
 # The value of the Authorization header, if there is one -> who calls.  Raises LoginRequired.
 Authenticate = Callable[[bytes | None], Awaitable[AccessContext]]
@@ -52,7 +53,8 @@ class Dispatcher:
         metrics: Metrics,
         prefix: str,
     ) -> None:
-        self._context = Context(services, registry, limits, capability, self._on_bug)
+        self.jobs = Jobs(services, limits, self._run_job)
+        self._context = Context(services, registry, limits, capability, self.jobs, self._on_bug)
         self._authenticate = authenticate
         self._cors = cors
         self._metrics = metrics
@@ -143,7 +145,10 @@ class Dispatcher:
             exchange.request_id,
             wants_json,
         )
-        answer = await handler(self._context, asked)
+        if asked.prefer.respond_async and route not in AT_ONCE and not exchange.head:
+            answer = await asynchronous.accept(self._context, asked, route)
+        else:
+            answer = await handler(self._context, asked)
         if pretty and isinstance(answer.body, bytes) and _is_json(answer):
             answer.body = indented(answer.body)
         return answer
@@ -178,6 +183,26 @@ class Dispatcher:
             return ()
         segments = tuple(below.split("/"))
         return segments if all(segments) else None
+
+    async def _run_job(self, job: Job, body: bytes) -> bytes:
+        """Answer a request that was accepted earlier; counted and logged like any other."""
+        started = perf_counter()
+        route = f"{job.route} (async)"
+        try:
+            asked = asynchronous.replayed(job, body)
+            answer = await ROUTES[job.route][job.method](self._context, asked)
+            most = self._context.limits.job_bytes
+            answer = await asynchronous.collected(answer, most, repeatable=job.repeatable)
+        except FhirError as error:
+            answer = errors.failure(error)
+        # A bug is an answer as well: the caller must not wait for one that never comes.
+        except Exception as error:
+            request_log.failed(error, job.request_id, route)
+            answer = errors.bug(job.request_id)
+        seconds, who = perf_counter() - started, job.access.principal
+        self._metrics.answered(job.method, route, answer.status, seconds)
+        request_log.answered(job.method, route, answer.status, seconds * 1000, job.request_id, who)
+        return asynchronous.as_bundle(answer, repeatable=job.repeatable)
 
     def _on_bug(self, error: BaseException, request_id: str) -> None:
         request_log.failed(error, request_id, "batch entry")

@@ -21,12 +21,12 @@ Return = Literal["minimal", "representation", "OperationOutcome"]
 class Prefer:
     """What the client would like.
 
-    ``returns`` is ``None`` when it says nothing of it.  ``respond-async`` is understood and not
-    honoured: the answer comes at once, which RFC 7240 section 2 allows.
+    ``returns`` is ``None`` when it says nothing of it.
     """
 
     returns: Return | None = None
     strict: bool = False
+    respond_async: bool = False
 
 
 @lru_cache(maxsize=256)
@@ -34,10 +34,10 @@ def prefer(value: bytes | None) -> Prefer:
     """Read the header; what it does not know it ignores, as RFC 7240 demands.
 
     >>> prefer(b"return=minimal; x=1, handling=strict")
-    Prefer(returns='minimal', strict=True)
+    Prefer(returns='minimal', strict=True, respond_async=False)
     """
     returns: Return | None = None
-    strict = False
+    strict = respond_async = False
     for part in re.split(r"[,;]", (value or b"").decode("latin-1")):
         name, _, wanted = (text.strip().strip('"') for text in part.partition("="))
         match name.lower(), wanted:
@@ -45,7 +45,9 @@ def prefer(value: bytes | None) -> Prefer:
                 returns = returns or known
             case "handling", "strict":
                 strict = True
-    return Prefer(returns, strict)
+            case "respond-async", _:
+                respond_async = True
+    return Prefer(returns, strict, respond_async)
 
 
 def if_match(headers: dict[bytes, bytes]) -> int | None:

@@ -13,6 +13,10 @@ _WORDS = {
     "/metadata": {"GET": "CapabilityStatement"},
     "/_history": {"GET": "History of the whole record"},
     "/_search": {"POST": "Search all types, by form"},
+    "/_async/{job}": {
+        "GET": "State of an asynchronous request, and then its answer",
+        "DELETE": "Stop an asynchronous request and forget its answer",
+    },
     "/{type}": {
         "GET": "Search a type",
         "POST": "Create; with If-None-Exist, conditionally",

@@ -19,7 +19,7 @@ _LEVELS: tuple[Level, ...] = ("system", "type", "instance")
 async def operate(context: Context, asked: Asked) -> Answer:
     """``GET`` or ``POST`` of ``/$code``, ``/{type}/$code``, ``/{type}/{id}/$code``."""
     body = None
-    operation = _find(context, asked.path)
+    operation = find(context, asked.path)
     if asked.method == "POST":
         negotiate.demand_json(asked.headers.get(b"content-type"))
         limits = context.limits
@@ -33,7 +33,7 @@ async def operate(context: Context, asked: Asked) -> Answer:
 
 async def in_batch(context: Context, access: AccessContext, entry: Entry) -> bytes:
     """Run an operation for a batch entry; return the JSON of its answer."""
-    operation = _find(context, entry.path)
+    operation = find(context, entry.path)
     call = _call(context, operation, access, entry.method, entry.path, entry.pairs, entry.resource)
     result = await operation(call)
     if isinstance(result, Streamed):
@@ -41,7 +41,8 @@ async def in_batch(context: Context, access: AccessContext, entry: Entry) -> byt
     return result.body or b"" if isinstance(result, Version) else result
 
 
-def _find(context: Context, path: tuple[str, ...]) -> Operation:
+def find(context: Context, path: tuple[str, ...]) -> Operation:
+    """Return the operation that an address names; raises ``NotSupported``."""
     level = _LEVELS[len(path) - 1]
     type_ = path[0] if len(path) > 1 else None
     return context.registry.find(path[-1].removeprefix("$"), level, type_)

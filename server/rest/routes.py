@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from server.fhir import definitions
 from server.fhir.errors import NotFound, NotSupported
-from server.rest import operating, reading, writing
+from server.rest import asynchronous, operating, reading, writing
 from server.rest.answer import Answer, Asked
 from server.rest.context import Context
 
@@ -12,6 +12,9 @@ Handler = Callable[[Context, Asked], Awaitable[Answer]]
 
 # Everything else demands an AccessContext, that is a caller who was recognised.
 PUBLIC = frozenset(("/metadata",))
+
+# ``Prefer: respond-async`` is for requests of somebody who can be told the answer later.
+AT_ONCE = PUBLIC | {"/_async/{job}"}
 
 _OPERATION = {"GET": operating.operate, "POST": operating.operate}
 _SEARCH_FORM = {"POST": reading.search_by_post}
@@ -21,6 +24,7 @@ ROUTES: Mapping[str, Mapping[str, Handler]] = {
     "/metadata": {"GET": reading.capabilities},
     "/_history": {"GET": reading.history},
     "/_search": _SEARCH_FORM,
+    "/_async/{job}": {"GET": asynchronous.poll, "DELETE": asynchronous.remove},
     "/{operation}": _OPERATION,
     "/{type}": {
         "GET": reading.search,
@@ -60,6 +64,8 @@ def template(path: tuple[str, ...]) -> str:
     if count == 2:
         # By far the most frequent first.
         first, second = path
+        if first == "_async":
+            return "/_async/{job}"
         _demand_type(first)
         if second[0] == "$":
             return "/{type}/{operation}"

@@ -28,7 +28,9 @@ async def house(
 ) -> AsyncIterator[House]:
     clock = Clock()
     store = STORES[request.param](tmp_path, clock)
-    yield House(store, clock, policy, limits)
+    made = House(store, clock, policy, limits)
+    yield made
+    await made.app.stop(grace_s=5)
     await store.close()
 
 

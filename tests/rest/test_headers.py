@@ -108,13 +108,6 @@ async def test_unknown_parameters_are_reported_or_refused(stored: httpx.AsyncCli
     assert told(strict) == (400, "invalid", ["shoesize"])
 
 
-async def test_respond_async_is_answered_at_once_and_not_claimed(stored: httpx.AsyncClient) -> None:
-    answer = await stored.get("/Patient", headers={"Prefer": "respond-async"})
-
-    assert answer.status_code == 200
-    assert "preference-applied" not in answer.headers
-
-
 @pytest.mark.parametrize(
     "accept",
     [

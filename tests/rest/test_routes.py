@@ -11,7 +11,7 @@ from tests.rest.house import House, told
 
 EXAMPLES = {
     "{type}": "Patient", "{id}": "a", "{vid}": "1", "{member}": "Observation",
-    "{operation}": "$validate",
+    "{operation}": "$validate", "{job}": "x",
 }  # fmt: skip
 CALLS = [(route, method) for route, methods in ROUTES.items() for method in methods]
 
