@@ -153,6 +153,11 @@ def source(plan: Plan) -> Sql:
     return Sql("res f where f.rid in (") + plan.driver.rows + Sql(")")
 
 
+def reads_body(key: SortKey) -> bool:
+    """Tell whether sorting by the key reads the body of every match: it has no ordered rows."""
+    return key.kind in ("token", "reference", "uri")
+
+
 def sort_value(key: SortKey, types: tuple[str, ...]) -> Sql:
     """Return the expression over ``f`` that is :func:`server.search.sorting.sort_value`."""
     pick = "max" if key.descending else "min"

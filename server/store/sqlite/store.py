@@ -1,11 +1,13 @@
 """The embedded store: one SQLite file.  Layout, limits and figures: docs/store.md.
 
-Writes go to the one writer thread, searches to reading threads.  Point reads run where they are
-asked for, on the event loop: they cost less than the way to a thread and back.
+Writes go to the one writer thread, long searches to reading threads.  Point reads and searches
+that end soon run where they are asked for, on the event loop: they cost less than the way to a
+thread and back.
 """
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,7 +32,8 @@ from server.store.port import (
     Version,
     Write,
 )
-from server.store.sqlite import backup, records, reindex, search, verify, versions
+from server.store.sqlite import backup, pages, records, reindex, search, verify, versions
+from server.store.sqlite.brief import ROWS, SHORTEST_S, TooLong, briefly
 from server.store.sqlite.codec import Codec
 from server.store.sqlite.connect import (
     READER_CACHE_KIB,
@@ -117,11 +120,10 @@ class SqliteStore:
         self, access: AccessContext, references: Collection[tuple[str, str]]
     ) -> dict[tuple[str, str], Version]:
         """See :meth:`server.store.port.Store.read_many`."""
-        if len(references) <= _INLINE:
-            return self._inline(versions.many, access, references)
-        return await self._readers.run(
+        return await self._look(
             lambda reader: versions.many(reader.db, reader.codec, access, references),
             _HISTORY_DEADLINE_S,
+            brief=len(references) <= ROWS,
         )
 
     async def vread(
@@ -142,15 +144,18 @@ class SqliteStore:
     ) -> Page:
         """See :meth:`server.store.port.Store.search`."""
         asked = search.Asked(narrow(query, access), tuple(sort), limit, after)
-        return await self._readers.run(
-            lambda reader: search.search(reader.db, reader.codec, reader.counts, asked), deadline_s
+        brief = limit <= ROWS and not any(pages.reads_body(key) for key in sort)
+        return await self._look(
+            lambda reader: search.search(reader.db, reader.codec, reader.counts, asked),
+            deadline_s,
+            brief=brief,
         )
 
     async def count(self, access: AccessContext, query: Query, *, deadline_s: float = 10.0) -> int:
         """See :meth:`server.store.port.Store.count`."""
         narrowed = narrow(query, access)
-        return await self._readers.run(
-            lambda reader: search.count(reader.db, reader.counts, narrowed), deadline_s
+        return await self._look(
+            lambda reader: search.count(reader.db, reader.counts, narrowed), deadline_s, brief=True
         )
 
     async def history(
@@ -166,9 +171,10 @@ class SqliteStore:
     ) -> list[Version]:
         """See :meth:`server.store.port.Store.history`; ends after 10 s as a search does."""
         place, bounds = (type_, id_), (since, until, before)
-        return await self._readers.run(
+        return await self._look(
             lambda reader: versions.history(reader.db, reader.codec, access, place, bounds, limit),
             _HISTORY_DEADLINE_S,
+            brief=limit <= ROWS,
         )
 
     async def changes(self, access: AccessContext, *, after: int = 0, limit: int) -> list[Version]:
@@ -294,6 +300,13 @@ class SqliteStore:
         db.create_scalar_function("sort_value", sort_value, 6, deterministic=True)
         return Reader(db, codec, Counts(db))
 
+    async def _look(self, work: Callable[[Reader], T], deadline_s: float, *, brief: bool) -> T:
+        """Run ``work`` here when it is ``brief`` and stays so, else in a reading thread."""
+        if brief and deadline_s >= SHORTEST_S:
+            with suppress(TooLong):
+                return self._own(lambda _: briefly(self._point, work))
+        return await self._readers.run(work, deadline_s)
+
     def _inline(self, work: Callable[..., T], *args: Any) -> T:
         return self._own(work, self._point.codec, *args)
 
@@ -317,9 +330,6 @@ class SqliteStore:
         self._point.db.close()
         self._writer.close()
         self._lock.release()
-
-
-_INLINE = 50  # references read on the event loop; about a quarter of a millisecond
 
 
 def _codec(db: apsw.Connection) -> Codec:

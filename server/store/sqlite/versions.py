@@ -15,6 +15,10 @@ from server.store.sqlite.pages import COLUMNS
 from server.store.sqlite.rows import unpack
 
 _LATEST = f"select {COLUMNS} from res r cross join ver v on v.vid=r.vid where r.type=? and r.id=?"
+_NAMED = (
+    f"select {COLUMNS} from carray(?) c cross join res r on r.type=? and r.id=c.value"
+    " cross join ver v on v.vid=r.vid where v.body is not null"
+)
 _NUMBERED = (
     f"select {COLUMNS} from res r cross join ver v on v.rid=r.rid and v.number=?"
     " where r.type=? and r.id=?"
@@ -59,8 +63,14 @@ def many(
     references: Collection[tuple[str, str]],
 ) -> dict[tuple[str, str], Version]:
     """See :meth:`server.store.port.Store.read_many`."""
-    found = ((place, latest(db, codec, access, *place)) for place in references)
-    return {place: v for place, v in found if v is not None and v.body is not None}
+    by_type: dict[str, list[str]] = {}
+    for type_, id_ in references:
+        by_type.setdefault(type_, []).append(id_)
+    found: list[Version] = []
+    for type_, ids in by_type.items():
+        rows = db.execute(_NAMED, (apsw.carray(tuple(ids)), type_)).fetchall()
+        found += _seen(rows, codec, access, "read")
+    return {(v.type, v.id): v for v in found}
 
 
 def history(
