@@ -16,6 +16,7 @@ from server.fhir.definitions import Child
 _ID = r"[A-Za-z0-9\-.]{1,64}"
 _LOCAL = re.compile(rf"([A-Z][A-Za-z]+)/({_ID})(?:/_history/({_ID}))?(?:#(.*))?", re.DOTALL)
 _REST = re.compile(rf"(?:.*/)?([A-Z][A-Za-z]+)/{_ID}(?:/_history/{_ID})?", re.DOTALL)
+_LONGEST_KEPT = 256  # characters
 _LINK_TYPES = frozenset(("uri", "url", "oid", "uuid"))
 _CONDITIONAL = re.compile(r"([A-Z][A-Za-z]+)\?(.+)", re.DOTALL)
 
@@ -43,7 +44,6 @@ class Reference:
         return f"{self.type}/{self.id}" if self.id is not None else None
 
 
-@lru_cache(maxsize=16384)
 def split_reference(text: str, base_url: str = "") -> Reference:
     """Return what ``text`` names; an absolute address below ``base_url`` is a local one.
 
@@ -56,6 +56,12 @@ def split_reference(text: str, base_url: str = "") -> Reference:
     >>> split_reference("Patient?identifier=s|1").query
     'identifier=s|1'
     """
+    # Long ones are not kept at hand: they would fill the memory.
+    return (_split if len(text) <= _LONGEST_KEPT else _split.__wrapped__)(text, base_url)
+
+
+@lru_cache(maxsize=16384)
+def _split(text: str, base_url: str) -> Reference:
     base = base_url.rstrip("/") + "/"
     relative = text[len(base) :] if base_url and text.startswith(base) else text
     if found := _LOCAL.fullmatch(relative):

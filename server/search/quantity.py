@@ -13,7 +13,7 @@ from server.search.asked import Asked, any_of
 from server.search.gather import Gathered, Indexer
 from server.search.number import HIGHEST, LOWEST, Interval
 from server.search.query import NumberIs, Predicate
-from server.search.rows import hash64, param_hash
+from server.search.rows import LONGEST_KEPT, hash64, param_hash
 from server.search.value import refused, split, unescape
 
 _CURRENCIES = "urn:iso:std:iso:4217"
@@ -81,8 +81,14 @@ def unit_keys(system: str | None, code: str | None, unit: str | None) -> list[st
     return list(dict.fromkeys(found))
 
 
-@lru_cache(maxsize=4096)
 def _units(system: str | None, code: str | None, unit: str | None) -> tuple[int, ...]:
+    if sum(len(text) for text in (system, code, unit) if text) > LONGEST_KEPT:
+        return _kept.__wrapped__(system, code, unit)
+    return _kept(system, code, unit)
+
+
+@lru_cache(maxsize=4096)
+def _kept(system: str | None, code: str | None, unit: str | None) -> tuple[int, ...]:
     return tuple(hash64(text) for text in unit_keys(system, code, unit))
 
 

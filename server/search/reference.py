@@ -14,7 +14,7 @@ from server.search import token
 from server.search.asked import Asked
 from server.search.gather import Gathered, Indexer
 from server.search.query import Predicate
-from server.search.rows import compartment_key, hash64
+from server.search.rows import LONGEST_KEPT, compartment_key, hash64
 from server.search.uri import canonical_forms
 from server.search.value import refused, unescape
 
@@ -82,7 +82,8 @@ def indexer(
         rows.keys.add(presence)
         text = text_of(fhir_type, value)
         if text is not None:
-            keys, type_, local = _hashed(prefix, text, rows.base_url)
+            hashed = _hashed if len(text) <= LONGEST_KEPT else _hashed.__wrapped__
+            keys, type_, local = hashed(prefix, text, rows.base_url)
             rows.keys.update(keys)
             if type_ in compartments and local is not None:
                 rows.compartments.add(local)
@@ -126,6 +127,5 @@ def _hashed(
     return hashed, reference.type, reference.local
 
 
-@lru_cache(maxsize=4096)
 def _identified(prefix: str, system: str | None, value: str | None) -> tuple[int, ...]:
     return tuple(hash64(f"{prefix}n|{key}") for key in token.token_keys(system, value))

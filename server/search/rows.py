@@ -30,7 +30,9 @@ from struct import Struct
 
 _INT64 = Struct("<q").unpack
 
-VERSION = 1  # raise it when other rows are made of the same resource: stores then index anew
+VERSION = 2  # raise it when other rows are made of the same resource: stores then index anew
+
+LONGEST_KEPT = 256  # characters of a value whose hashes are kept at hand; long ones fill the memory
 
 MIN_TIME = -(2**62)  # an open start of a period
 MAX_TIME = 2**62  # an open end of a period

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from server.search.asked import Asked, any_of
 from server.search.gather import Gathered, Indexer
 from server.search.query import Predicate, StringIs
-from server.search.rows import hash64, param_hash
+from server.search.rows import LONGEST_KEPT, hash64, param_hash
 from server.search.value import refused, unescape
 
 # Letters that Unicode does not take apart, though readers see two letters, or one with a stroke.
@@ -21,6 +21,8 @@ _TAKEN_APART = str.maketrans(
 )
 _APOSTROPHES = str.maketrans("", "", "'’‘ʼ`´′ʹ")
 _ASCII_APART = re.compile(r"[^0-9a-z$+<=>^|~]+")
+
+SEARCHED = 10_000  # characters of a text that are compared; the rest only counts for :exact
 
 _NAME_PARTS = ("text", "family", "given", "prefix", "suffix")
 _ADDRESS_PARTS = ("text", "line", "city", "district", "state", "postalCode", "country")
@@ -63,7 +65,8 @@ def indexer(type_: str, param: str, fhir_type: str) -> Indexer | None:
     def index(value: Any, rows: Gathered) -> None:
         rows.keys.add(presence)
         for text in parts(value):
-            exact, folded = _row(prefix, text)
+            row = _row if len(text) <= LONGEST_KEPT else _row.__wrapped__
+            exact, folded = row(prefix, text)
             rows.keys.add(exact)
             if folded:
                 rows.strings.append((hashed, folded))
@@ -74,12 +77,16 @@ def indexer(type_: str, param: str, fhir_type: str) -> Indexer | None:
 def texts(fhir_type: str, value: Any) -> list[str]:
     """Return the folded strings of a value, for sorting."""
     parts = _PARTS.get(fhir_type)
-    return [folded for text in parts(value) if (folded := fold(text))] if parts else []
+    return [folded for text in parts(value) if (folded := _searched(text))] if parts else []
 
 
 @lru_cache(maxsize=16384)
 def _row(prefix: str, text: str) -> tuple[int, str]:
-    return hash64(f"{prefix}x|{text}"), fold(text)
+    return hash64(f"{prefix}x|{text}"), _searched(text)
+
+
+def _searched(text: str) -> str:
+    return fold(text[:SEARCHED])
 
 
 def _spread(text: str) -> str:

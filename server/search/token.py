@@ -11,7 +11,7 @@ from typing import Any
 from server.search.asked import Asked
 from server.search.gather import Gathered, Indexer
 from server.search.query import Not, Predicate
-from server.search.rows import hash64
+from server.search.rows import LONGEST_KEPT, hash64
 from server.search.value import refused, split, unescape
 
 _PLAIN_TYPES = ("boolean", "code", "id", "string", "uri", "url", "canonical", "oid", "uuid")
@@ -100,8 +100,14 @@ def texts(fhir_type: str, value: Any) -> list[str]:
     return [code for _, code in codings(value) if code] if codings else []
 
 
-@lru_cache(maxsize=32768)
 def _hashed(prefix: str, system: str | None, code: str | None) -> tuple[int, ...]:
+    if len(code or "") + len(system or "") > LONGEST_KEPT:
+        return _kept.__wrapped__(prefix, system, code)
+    return _kept(prefix, system, code)
+
+
+@lru_cache(maxsize=32768)
+def _kept(prefix: str, system: str | None, code: str | None) -> tuple[int, ...]:
     return tuple(hash64(prefix + key) for key in token_keys(system, code))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from server.search.asked import Asked
 from server.search.gather import Gathered, Indexer
 from server.search.query import Predicate
-from server.search.rows import hash64
+from server.search.rows import LONGEST_KEPT, hash64
 from server.search.value import unescape
 
 
@@ -46,8 +46,14 @@ def canonical_forms(value: str) -> list[str]:
     return [value, url] if bar else [value]
 
 
-@lru_cache(maxsize=8192)
 def _hashed(prefix: str, fhir_type: str, value: str) -> tuple[int, ...]:
+    if len(value) > LONGEST_KEPT:
+        return _kept.__wrapped__(prefix, fhir_type, value)
+    return _kept(prefix, fhir_type, value)
+
+
+@lru_cache(maxsize=8192)
+def _kept(prefix: str, fhir_type: str, value: str) -> tuple[int, ...]:
     return tuple(hash64(prefix + form) for form in _FORMS[fhir_type](value))
 
 

@@ -1,6 +1,7 @@
 """Resource to index rows, against the alphabet of ``search.rows``."""
 
 import tarfile
+import tracemalloc
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,32 @@ def test_a_value_twice_is_one_row() -> None:
     name = {"family": "A", "text": "A"}
     rows = index_rows({"resourceType": "Patient", "id": "a", "name": [name, name]})
     assert len(rows.strings) == len(set(rows.strings)) == 3
+
+
+def test_long_values_do_not_stay_in_memory() -> None:
+    """What was made of short texts is kept; a client could fill the memory with long ones."""
+
+    def index(n: int) -> None:
+        long = f"{n}-" + "é" * 100_000
+        index_rows(
+            {
+                "resourceType": "Observation",
+                "id": "a",
+                "meta": {"profile": [f"http://h.test/{long}"], "tag": [{"system": long}]},
+                "identifier": [{"system": long, "value": long}],
+                "subject": {"reference": f"http://h.test/{long}", "identifier": {"value": long}},
+                "valueQuantity": {"value": 1, "unit": long},
+            }
+        )
+        index_rows({"resourceType": "Patient", "id": "a", "name": [{"family": long}]})
+
+    index(0)
+    tracemalloc.start()
+    for n in range(1, 10):
+        index(n)
+    grown, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert grown < 100_000
 
 
 def test_compartments_are_entered_by_the_parameters_of_their_definition() -> None:

@@ -44,6 +44,15 @@ def test_plain_letters_fold_the_same_on_the_short_way_and_the_long_one(text: str
     assert fold(f"{text} é") == f"{fold(text)} e".strip()
 
 
+def test_the_start_of_a_long_text_is_searched_and_all_of_it_is_exact(finds: Any) -> None:
+    text = "é" * 9_999 + " end"
+    library = {"resourceType": "Library", "id": "a", "description": f"start {text}"}
+    assert finds("description=start", library)
+    assert finds("description:contains=eee", library)
+    assert not finds("description:contains=end", library)
+    assert not finds("description:exact=start", library)
+
+
 PATIENT: dict[str, Any] = {
     "resourceType": "Patient",
     "id": "a",
