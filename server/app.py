@@ -187,6 +187,7 @@ def _application(
         services,
         authenticate=OpenHouse() if settings.open else Authenticator(services.store, now_us),
         secured=not settings.open,
+        limits=rest.Limits() if settings.compress else rest.Limits(compress_bytes=None),
         cors_origins=settings.cors_origins,
         checks={"serving": draining},
     )

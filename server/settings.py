@@ -89,6 +89,11 @@ class Settings(BaseSettings):
     cors_origins: tuple[str, ...] = Field(
         (), description="Origins of browser apps that may call the API, or `*`; none by default."
     )
+    compress: bool = Field(
+        True,
+        description="Answers of 4 KiB and more go out as gzip to clients that take it; "
+        "turn it off when a proxy in front compresses.",
+    )
     shutdown_s: int = Field(
         20, ge=1, le=300, description="Seconds that requests in flight get to finish on SIGTERM."
     )

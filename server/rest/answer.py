@@ -37,11 +37,13 @@ class Asked:
 
 @dataclass(slots=True)
 class Answer:
-    """One response; ``body`` in pieces has no length beforehand."""
+    """One response; ``body`` in pieces has no length beforehand.  ``gzipped`` is the same body,
+    compressed once for all who ask."""
 
     status: int
     body: bytes | AsyncIterator[bytes] = b""
     headers: list[Header] = field(default_factory=list)
+    gzipped: bytes | None = None
 
 
 def fhir(status: int, body: bytes | AsyncIterator[bytes], *headers: Header) -> Answer:

@@ -28,7 +28,8 @@ class Limits:
     ``_search`` form.  ``in_flight``: requests at a time; more are told to come again (429).
     ``jobs``, ``jobs_per_caller``: asynchronous requests that run at a time; ``jobs_kept``: those
     of a caller that are kept with their answers, each for ``job_kept_s`` seconds after it ended
-    and of ``job_bytes`` at most.
+    and of ``job_bytes`` at most.  ``compress_bytes``: shortest answer that is compressed; ``None``:
+    none is.
     """
 
     body_bytes: int = 10 * MIB
@@ -41,6 +42,7 @@ class Limits:
     jobs_kept: int = 32
     job_kept_s: int = 24 * 3600
     job_bytes: int = 50 * MIB
+    compress_bytes: int | None = 4096
 
 
 async def read_body(

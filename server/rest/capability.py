@@ -6,13 +6,14 @@ R4 capabilitystatement.html.  It says what is true: nothing in it is written by 
 from collections.abc import Callable, Mapping
 from functools import cache
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 
 from server.fhir import definitions
 from server.fhir import json as fhir_json
 from server.fhir.dates import instant_text
 from server.interactions.services import Services
 from server.operations.registry import Operation, Registry
+from server.rest.compression import gzipped
 from server.search.criteria import common_parameter
 
 _TYPE_INTERACTIONS = (
@@ -22,21 +23,30 @@ _TYPE_INTERACTIONS = (
 _SYSTEM_INTERACTIONS = ("transaction", "batch", "search-system", "history-system")
 
 
+class Prepared(NamedTuple):
+    """The JSON of the CapabilityStatement, the same as gzip, and their weak ETag."""
+
+    body: bytes
+    gzipped: bytes
+    etag: bytes
+
+
 def capability(
     services: Services, registry: Registry, *, version: str, secured: bool, cors: bool
-) -> Callable[[], tuple[bytes, bytes]]:
+) -> Callable[[], Prepared]:
     """Return a function that returns the JSON and its ETag, made when first asked for.
 
     ``secured``: tokens are demanded.  The ``date`` is the time of this call: that of the start.
     """
     date = instant_text(services.now())
-    made: list[tuple[bytes, bytes]] = []
+    made: list[Prepared] = []
 
-    def once() -> tuple[bytes, bytes]:
+    def once() -> Prepared:
         if not made:
             statement = _statement(services, registry, version, date, secured, cors)
             body = fhir_json.dumps(statement)
-            made.append((body, b'"%b"' % blake2b(body, digest_size=12).hexdigest().encode()))
+            etag = b'W/"%b"' % blake2b(body, digest_size=12).hexdigest().encode()
+            made.append(Prepared(body, gzipped(body, level=6), etag))
         return made[0]
 
     return once

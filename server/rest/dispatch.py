@@ -18,9 +18,10 @@ from server.fhir.errors import (
 )
 from server.interactions.services import Services
 from server.operations.registry import Registry
-from server.rest import asynchronous, errors, headers, negotiate, request_log
+from server.rest import asynchronous, compression, errors, headers, negotiate, request_log
 from server.rest.answer import Answer, Asked, Header, Pairs, Receive, Scope, Send
 from server.rest.body import ClientGoneError, Limits
+from server.rest.capability import Prepared
 from server.rest.context import Context
 from server.rest.cors import Cors
 from server.rest.jobs import Job, Jobs
@@ -47,7 +48,7 @@ class Dispatcher:
         *,
         authenticate: Authenticate,
         registry: Registry,
-        capability: Callable[[], tuple[bytes, bytes]],
+        capability: Callable[[], Prepared],
         limits: Limits,
         cors: Cors,
         metrics: Metrics,
@@ -60,6 +61,7 @@ class Dispatcher:
         self._metrics = metrics
         self._prefix = prefix
         self._most = limits.in_flight
+        self._compress = limits.compress_bytes
         self._in_flight = 0
         metrics.in_flight = lambda: self._in_flight
         self._ids = count(1)
@@ -76,6 +78,9 @@ class Dispatcher:
         self._in_flight += 1
         try:
             answer = await self._answer(scope, receive, sent_headers, exchange)
+            if self._compress is not None:
+                accepted = sent_headers.get(b"accept-encoding")
+                await compression.compress(answer, accepted, self._compress)
             more = [*_ALWAYS, (b"x-request-id", request_id.encode())]
             if (origin := sent_headers.get(b"origin")) is not None:
                 more += self._cors.headers(origin)
@@ -150,7 +155,7 @@ class Dispatcher:
         else:
             answer = await handler(self._context, asked)
         if pretty and isinstance(answer.body, bytes) and _is_json(answer):
-            answer.body = indented(answer.body)
+            answer.body, answer.gzipped = indented(answer.body), None
         return answer
 
     async def _send(

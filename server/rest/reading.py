@@ -67,11 +67,11 @@ async def capabilities(context: Context, asked: Asked) -> Answer:
     mode = dict(asked.pairs).get("mode", "full")
     if mode != "full":
         raise NotSupported(f"metadata has mode=full only, not {mode[:40]!r}", expression=("mode",))
-    body, etag = context.capability()
-    validators = [(b"etag", etag)]
-    if asked.headers.get(b"if-none-match", b"").strip() == etag:
-        return Answer(304, b"", validators)
-    return fhir(200, body, *validators)
+    body, gzipped, etag = context.capability()
+    known = asked.headers.get(b"if-none-match", b"").split(b",")
+    if etag.removeprefix(b"W/") in [text.strip().removeprefix(b"W/") for text in known]:
+        return Answer(304, b"", [(b"etag", etag)])
+    return Answer(200, body, [FHIR_JSON, (b"etag", etag)], gzipped)
 
 
 def pairs_of(query: bytes) -> Pairs:
