@@ -80,6 +80,20 @@ def loads(data: bytes) -> Any:
     return value
 
 
+def glance(stored: bytes) -> Any:
+    """Return the value of JSON that :func:`loads` has read before, in a tenth of the time.
+
+    Numbers have no literal form any more: good for looking at, not for keeping.
+
+    >>> glance(b'{"value":1.50}')
+    {'value': 1.5}
+    """
+    try:
+        return orjson.loads(stored)
+    except orjson.JSONDecodeError:  # a number beyond a double
+        return loads(stored)
+
+
 def dumps(value: Any) -> bytes:
     """Return compact UTF-8 JSON: keys in their order, decimals literally.
 

@@ -87,7 +87,7 @@ def _targets(services: Services, wanted: Iterable[Include], matches: Iterable[Ve
     return {
         ref
         for match in matches
-        for ref in targets_of(services, wanted, match.type, fhir_json.loads(match.body or b"{}"))
+        for ref in targets_of(services, wanted, match.type, fhir_json.glance(match.body or b"{}"))
     }
 
 

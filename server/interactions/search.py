@@ -6,6 +6,7 @@ pages bring the rest of them before the next matches.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, lru_cache
 from hashlib import blake2b
 from typing import Any
 
@@ -26,6 +27,10 @@ Pairs = Sequence[tuple[str, str]]
 
 # Matches whose includes go on on later pages travel inside the cursor, and a URL has its limits.
 MAX_MATCHES_IN_CURSOR = 50
+
+# Programs ask the same again and again, and a walk repeats its question on every page.
+LONGEST_REMEMBERED = 1_000  # characters of names and values
+_remembered = lru_cache(maxsize=1_000)(parse_search)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,9 @@ class _Place:
     first: bool = True
 
 
+_FIRST = _Place()
+
+
 async def search(
     services: Services,
     access: AccessContext,
@@ -78,14 +86,13 @@ async def search(
     cursor, asked = _take_cursor(pairs)
     wanted = parsed(services, access, type_, asked, compartment=compartment, strict=strict)
     path = "/".join(part for part in (compartment, type_ or ("*" if compartment else "")) if part)
-    context = f"{access.identity}\n{_fingerprint(wanted, path)}"
-    place = _opened(services, cursor, context) if cursor is not None else _Place()
     found = Found(path, wanted, (), cursor=cursor)
+    place = _opened(services, cursor, _context(access, found)) if cursor is not None else _FIRST
     if wanted.summary == "count" or wanted.count == 0:
         return replace(found, total=await _count(services, access, wanted), next=None)
     if place.held:
-        return await _rest_of_includes(services, access, found, place, context)
-    return await _page(services, access, found, place, context, limit=wanted.count)
+        return await _rest_of_includes(services, access, found, place)
+    return await _page(services, access, found, place, limit=wanted.count)
 
 
 def parsed(
@@ -99,9 +106,10 @@ def parsed(
 ) -> Search:
     """Return the search that the parameters ask for, within the compartment; errors as above."""
     policy = services.policy
-    wanted = parse_search(
+    length = sum(len(name) + len(text) for name, text in pairs)
+    wanted = (parse_search if length > LONGEST_REMEMBERED else _remembered)(
         (type_,) if type_ is not None else _types(compartment),
-        pairs,
+        tuple(pairs),
         base_url=services.base_url,
         default_count=policy.default_page,
         max_count=policy.max_page,
@@ -123,7 +131,6 @@ async def _page(
     access: AccessContext,
     found: Found,
     place: _Place,
-    context: str,
     *,
     limit: int,
 ) -> Found:
@@ -145,29 +152,29 @@ async def _page(
     if wanted.includes and page.versions:
         more = await included(services, access, wanted.includes, page.versions, START)
         if more.next is not None and limit > MAX_MATCHES_IN_CURSOR:
-            return await _page(services, access, found, place, context, limit=MAX_MATCHES_IN_CURSOR)
+            return await _page(services, access, found, place, limit=MAX_MATCHES_IN_CURSOR)
     there = replace(found, matches=page.versions, included=more.versions, total=total)
-    return _with_next(services, there, page.after, page.versions, more.next, context)
+    return _with_next(services, access, there, page.after, page.versions, more.next)
 
 
 async def _rest_of_includes(
-    services: Services, access: AccessContext, found: Found, place: _Place, context: str
+    services: Services, access: AccessContext, found: Found, place: _Place
 ) -> Found:
     """Go on with the includes of matches that were shown, as far as they are still there."""
     live = await services.store.read_many(access, place.held)
     matches = tuple(live[ref] for ref in place.held if ref in live)
     more = await included(services, access, found.search.includes, matches, place.includes)
     there = replace(found, included=more.versions, total=place.total)
-    return _with_next(services, there, place.after, matches, more.next, context)
+    return _with_next(services, access, there, place.after, matches, more.next)
 
 
 def _with_next(
     services: Services,
+    access: AccessContext,
     found: Found,
     after: tuple[Scalar, ...] | None,
     matches: Sequence[Version],
     includes: Position | None,
-    context: str,
 ) -> Found:
     if includes is None and after is None:
         return found
@@ -175,7 +182,7 @@ def _with_next(
     if includes is not None:
         state["m"] = [f"{m.type}/{m.id}" for m in matches]
         state["i"] = [includes.reverse, includes.forward, includes.after]
-    return replace(found, next=seal(services.cursor_key, state, context))
+    return replace(found, next=seal(services.cursor_key, state, _context(access, found)))
 
 
 def _opened(services: Services, cursor: str, context: str) -> _Place:
@@ -193,10 +200,15 @@ async def _count(services: Services, access: AccessContext, wanted: Search) -> i
     return await services.store.count(access, wanted.query, deadline_s=services.policy.deadline_s)
 
 
+@cache
+def _all_types() -> tuple[str, ...]:
+    return tuple(sorted(definitions.resource_types()))
+
+
 def _types(compartment: str | None) -> tuple[str, ...]:
     """Return all types, or those that can be in the compartment, with the one that it is of."""
     if compartment is None:
-        return tuple(sorted(definitions.resource_types()))
+        return _all_types()
     own = compartment.partition("/")[0]
     return tuple(sorted({own, *definitions.compartments()[own]}))
 
@@ -210,9 +222,12 @@ def _take_cursor(pairs: Pairs) -> tuple[str | None, Pairs]:
     return values[0], [pair for pair in pairs if pair[0] != CURSOR]
 
 
-def _fingerprint(wanted: Search, path: str) -> str:
-    asked = repr((path, wanted.query, wanted.sort, wanted.includes))
-    return blake2b(asked.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+def _context(access: AccessContext, found: Found) -> str:
+    """Return what a cursor of the search is bound to: its caller and its question."""
+    wanted = found.search
+    asked = repr((found.path, wanted.query, wanted.sort, wanted.includes))
+    digest = blake2b(asked.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    return f"{access.identity}\n{digest}"
 
 
 def _ref(text: str) -> tuple[str, str]:
