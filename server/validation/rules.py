@@ -11,9 +11,11 @@ from server.fhir import definitions
 from server.fhir.definitions import Child
 from server.validation.report import Place, Report
 
+# Nothing behind a "?" or "/_history/" is looked at: what could fail there would be tried again from
+# each slash of the text.
 _literal = re.compile(
-    r"(?:https?://\S+/|/)?([A-Z][A-Za-z]+)(?:/[A-Za-z0-9.-]{1,64}(?:/_history/\S+)?|\?\S*)"
-).fullmatch
+    r"(?:https?://.+/|/)?([A-Z][A-Za-z]+)(?:/[A-Za-z0-9.-]{1,64}(?:\Z|/_history/.)|\?)"
+).match
 _SHOWN: Final = 8  # target types named in a message
 
 
@@ -32,6 +34,8 @@ def check_reference(value: dict[str, Any], child: Child, place: Place, report: R
 
 def _target_type(literal: str) -> str | None:
     """Return the resource type of ``Type/id``, relative or absolute, or of ``Type?query``."""
+    if any(map(str.isspace, literal)):
+        return None
     match = _literal(literal)
     return match.group(1) if match and match.group(1) in definitions.resource_types() else None
 

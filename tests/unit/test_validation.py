@@ -204,6 +204,17 @@ def test_references_to_types_that_are_not_allowed_are_refused(
     assert found(condition) == [("value", expression)]
 
 
+@pytest.mark.parametrize("part", ["/AA?", "/AA/a/_history/"])
+def test_a_hostile_reference_takes_linear_time(part: str) -> None:
+    """The match of the whole text looked at its rest again from every slash: minutes for 500 kB."""
+    literal = "http://x" + part * 30_000 + " "
+    resource = {"resourceType": "Flag", "status": "active", "code": {"text": "x"}}
+    start = time.perf_counter()
+
+    assert validate({**resource, "subject": {"reference": literal}}) == []
+    assert time.perf_counter() - start < 1.0
+
+
 def test_many_references_to_many_contained_resources_take_linear_time() -> None:
     """10,000 of each were 100 million comparisons, half a minute in which nobody was served."""
     resource = {
