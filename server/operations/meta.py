@@ -1,6 +1,7 @@
 """``$meta``, ``$meta-add``, ``$meta-delete``: profiles, tags and security labels of a resource.
 
 R4 resource-operation-meta.html.  A change makes a new version: what was stored never changes.
+Of a type or of everything, ``$meta`` tells what is in use, within what the caller may search.
 """
 
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from server.fhir import json as fhir_json
 from server.interactions import rights, write
 from server.interactions.commit import commit, replanned
 from server.interactions.read import read
+from server.operations.meta_in_use import in_use
 from server.operations.registry import Call, Operation, Param
 from server.store.port import Version
 from server.validation import check
@@ -20,8 +22,10 @@ _LISTS = ("profile", "security", "tag")
 
 
 async def show(call: Call) -> bytes:
-    """Return Parameters with ``return``, the meta of the latest version."""
-    return _answer(await read(call.services, call.access, call.type or "", call.id or ""))
+    """Return Parameters with ``return``, the meta of the latest version, or what is in use."""
+    if call.id is None:
+        return _parameters(await in_use(call))
+    return _answer(await read(call.services, call.access, call.type or "", call.id))
 
 
 async def add(call: Call) -> bytes:
@@ -86,9 +90,13 @@ def _key(item: Any) -> object:
 
 
 def _answer(version: Version) -> bytes:
-    meta = fhir_json.loads(version.body or b"{}")["meta"]
-    parameter = {"name": "return", "valueMeta": meta}
-    return fhir_json.dumps({"resourceType": "Parameters", "parameter": [parameter]})
+    return _parameters(fhir_json.loads(version.body or b"{}")["meta"])
+
+
+def _parameters(meta: Meta) -> bytes:
+    """FHIR has no empty objects: an empty meta is no parameter."""
+    parameter = {"parameter": [{"name": "return", "valueMeta": meta}]} if meta else {}
+    return fhir_json.dumps({"resourceType": "Parameters", **parameter})
 
 
 _META = Param("meta", "Meta", "Profiles, tags and security labels.", required=True)
@@ -97,8 +105,10 @@ OPERATIONS = (
     Operation(
         code="meta",
         definition="http://hl7.org/fhir/OperationDefinition/Resource-meta",
-        documentation="Returns the meta of a resource, without the resource.",
-        levels=("instance",),
+        documentation="Returns the meta of a resource, without the resource. Of a type, or of the "
+        "whole record: the profiles, tags and security labels that are used in it, as far as the "
+        "caller may search it; at most 50,000 resources that have any are looked at.",
+        levels=("system", "type", "instance"),
         run=show,
     ),
     Operation(

@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from server.operations import meta_in_use
 from tests.rest.house import House, bundle, entry, ids, link, observation, patient, told
 
 TAG = {"system": "urn:tags", "code": "blue"}
@@ -119,6 +120,59 @@ async def test_meta_is_shown_added_to_and_taken_from(client: httpx.AsyncClient) 
         "/Patient/a/$meta-add", json=parameters(valueMeta__meta={"tag": [{"colour": 1}]})
     )
     assert told(wrong)[:2] == (422, "structure")
+
+
+async def test_meta_of_a_type_and_of_the_record_is_what_is_in_use(house: House) -> None:
+    label = {"system": "urn:labels", "code": "R"}
+    async with house.client() as client:
+        for n in range(3):
+            meta = {"tag": [{**TAG, "display": f"{n}"}], "profile": ["http://q", f"http://p{n}"]}
+            await client.put(f"/Patient/p{n}", json=patient(f"p{n}", meta=meta))
+        await client.put("/Patient/none", json=patient("none"))
+        made = observation("Patient/a", "o", meta={"security": [label], "tag": [{"code": "blue"}]})
+        await client.put("/Observation/o", json=made)
+        # A profile that only an older version states is not in use.
+        await client.put("/Patient/p2", json=patient("p2"))
+
+        of_type = (await client.get("/Patient/$meta")).json()
+        of_all = (await client.post("/$meta")).json()
+        empty = (await client.get("/Encounter/$meta")).json()
+    async with house.client("patient-a") as own, house.client("reader") as reader:
+        of_own = (await own.get("/$meta")).json()
+        of_reader = (await reader.get("/$meta")).json()
+        refused = await reader.get("/Patient/$meta")
+    async with house.client("nothing") as nobody:
+        nothing = await nobody.get("/$meta")
+
+    first = {**TAG, "display": "1"}
+    profiles = ["http://p0", "http://p1", "http://q"]
+    (found,) = of_type["parameter"]
+    assert found["name"] == "return"
+    assert found["valueMeta"]["profile"] == profiles
+    assert [t["code"] for t in found["valueMeta"]["tag"]] == [first["code"]]
+    (found,) = of_all["parameter"]
+    assert found["valueMeta"]["profile"] == profiles
+    assert [t.get("system") for t in found["valueMeta"]["tag"]] == [None, TAG["system"]]
+    assert found["valueMeta"]["security"] == [label]
+    assert empty == {"resourceType": "Parameters"}
+    inside = {"security": [label], "tag": [{"code": "blue"}]}
+    assert (
+        of_own["parameter"] == of_reader["parameter"] == [{"name": "return", "valueMeta": inside}]
+    )
+    assert told(refused) == (403, "forbidden", None)
+    assert told(nothing) == (403, "forbidden", None)
+
+
+async def test_meta_that_would_look_at_too_much_says_so(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(meta_in_use, "MAX_LOOKED_AT", 2)
+    for n in range(3):
+        await client.put(f"/Patient/{n}", json=patient(str(n), meta={"profile": ["http://p"]}))
+        answer = await client.get("/Patient/$meta")
+        assert answer.status_code == (403 if n == 2 else 200)
+    assert told(answer) == (403, "too-costly", None)
+    assert "$meta looks at 2" in answer.json()["issue"][0]["diagnostics"]
 
 
 @pytest.fixture
