@@ -41,3 +41,20 @@ def test_the_words_of_an_exception_are_never_logged(stream: io.StringIO) -> None
 def test_below_the_level_nothing_is_logged(stream: io.StringIO) -> None:
     logging.getLogger("tellonce").debug("x")
     assert stream.getvalue() == ""
+
+
+def test_a_warning_is_written_at_once_with_the_lines_before_it(stream: io.StringIO) -> None:
+    logger = logging.getLogger("tellonce.gathered")
+    logger.propagate = False
+    logger.addHandler(logs.Gathering(stream))
+    logger.info("first")
+    logger.warning("second")
+    assert stream.getvalue() == "first\nsecond\n"
+
+
+def test_other_lines_are_written_soon_and_when_the_process_ends(stream: io.StringIO) -> None:
+    handler = logs.Gathering(stream)
+    handler.handle(logging.LogRecord("x", logging.INFO, "", 0, "soon", (), None))
+    assert stream.getvalue() == ""
+    handler.flush()
+    assert stream.getvalue() == "soon\n"
