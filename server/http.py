@@ -8,6 +8,7 @@ from typing import Any
 
 import uvicorn
 
+from server.connection import Connection
 from server.settings import Settings
 
 KEEP_ALIVE_S = 75
@@ -30,7 +31,7 @@ class HttpServer:
         self._server = _Quiet(
             uvicorn.Config(
                 application,
-                http="httptools",
+                http=Connection,
                 loop="none",
                 lifespan="off",
                 access_log=False,  # the dispatcher writes its own line, without queries and ids

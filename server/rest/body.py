@@ -12,7 +12,7 @@ from server.rest.answer import Receive
 
 MIB = 1024 * 1024
 
-_LARGE = 256 * 1024  # bytes of JSON above which parsing leaves the event loop
+_LARGE = 256 * 1024  # bytes of JSON above which parsing or inflating leaves the event loop
 
 
 class ClientGoneError(Exception):
@@ -77,7 +77,11 @@ async def read_body(
         if not message.get("more_body", False):
             break
     whole = parts[0] if len(parts) == 1 else b"".join(parts)
-    return whole if encoding == b"identity" else _inflated(whole, limit, ratio)
+    if encoding == b"identity":
+        return whole
+    if len(whole) * ratio > _LARGE:
+        return await anyio.to_thread.run_sync(_inflated, whole, limit, ratio)
+    return _inflated(whole, limit, ratio)
 
 
 async def parse(raw: bytes) -> Any:
@@ -101,6 +105,8 @@ def _inflated(raw: bytes, limit: int, ratio: int) -> bytes:
         )
     if not inflater.eof:
         raise InvalidRequest("the gzip body is cut off", expression=("Content-Encoding",))
+    if inflater.unused_data:
+        raise InvalidRequest("more follows the gzip body", expression=("Content-Encoding",))
     return made
 
 

@@ -120,8 +120,13 @@ async def test_gzip_comes_in(client: httpx.AsyncClient) -> None:
     ("body", "encoding", "told_"),
     [
         (gzip.compress(b" " * 20 * MIB), "gzip", (413, "too-long", ["Content-Encoding"])),
+        (gzip.compress(b" " * 2 * MIB), "gzip", (413, "too-long", ["Content-Encoding"])),
         (gzip.compress(b"{}")[:-4], "gzip", (400, "invalid", ["Content-Encoding"])),
+        (gzip.compress(b"{}") + b"{}", "gzip", (400, "invalid", ["Content-Encoding"])),
+        (gzip.compress(b"{}") * 2, "gzip", (400, "invalid", ["Content-Encoding"])),
+        (gzip.compress(gzip.compress(b"{}")), "gzip", (400, "structure", None)),
         (b"no gzip", "gzip", (400, "invalid", ["Content-Encoding"])),
+        (gzip.compress(b"{}"), "gzip, gzip", (415, "not-supported", ["Content-Encoding"])),
         (b"{}", "br", (415, "not-supported", ["Content-Encoding"])),
     ],
 )
