@@ -5,12 +5,32 @@ Ids sorted by time keep the pages of a B-tree warm; the random part keeps them u
 
 import os
 import time
+from collections import deque
 from uuid import UUID
+
+_RANDOM_BYTES = 10
+_AT_ONCE = 256  # ids whose random bytes are asked of the system together; a call costs 50-100 us
+
+_left: deque[bytes] = deque()
 
 
 def new_id() -> str:
-    """Return a new id for this moment."""
-    return uuid7(time.time_ns() // 1_000_000, os.urandom(10))
+    """Return a new id for this moment.  Thread-safe."""
+    return uuid7(time.time_ns() // 1_000_000, _random())
+
+
+def _random() -> bytes:
+    try:
+        return _left.pop()
+    except IndexError:
+        drawn = os.urandom(_RANDOM_BYTES * _AT_ONCE)
+    parts = [drawn[n : n + _RANDOM_BYTES] for n in range(0, len(drawn), _RANDOM_BYTES)]
+    _left.extend(parts[1:])
+    return parts[0]
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_left.clear)  # two processes must never draw the same
 
 
 def uuid7(milliseconds: int, random: bytes) -> str:

@@ -6,7 +6,7 @@ One commit holds the new versions, their Provenance, the message's new state, wh
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -41,6 +41,7 @@ class Working:
     rev: int = 0
     stored: bytes = b""  # the ownership record as it is
     changed: bool = False
+    settled: bool = True  # it exists, and the message agrees with it: nothing is merged
 
     @property
     def next_version(self) -> str:
@@ -50,7 +51,10 @@ class Working:
 
     def say(self, planned: PlannedResource, feed: str, at: int) -> tuple[str, ...]:
         """Merge one planned resource in; return the warnings."""
+        if self.resource is not None and self.settled:
+            return ()
         if self.resource is None:
+            self.settled = False
             done = merge.create(self.target.id, planned, feed, at)
         else:
             version = self.target.version
@@ -66,6 +70,8 @@ class Working:
 
     def records(self) -> list[RecordWrite]:
         """Return the ownership record, when it has changed."""
+        if self.settled:
+            return []
         value = ownership.dump(self.owned)
         if value == self.stored:
             return []
@@ -96,14 +102,13 @@ async def prepare(services: Services, entry: Entry, plan: Plan, feed: Feed) -> P
     """
     found = Resolution(services, feed)
     await found.resolve(plan)
-    work = await _working(services, found)
-    references = found.references
+    final = _with_references(plan, found.references)
+    work = await _working(services, found, final)
     warnings = [*plan.warnings]
-    for planned in plan.resources:
-        final = replace(planned, values=rewrite(planned.values, references))
+    for planned in final:
         at, warning = merge.precedence(planned.precedence, entry.received)
-        told = work[found.targets[planned.label].reference].say(final, feed.name, at)
         warnings += [f"{planned.label}: {warning}"] if warning else []
+        told = work[found.targets[planned.label].reference].say(planned, feed.name, at)
         warnings += told
     changed = tuple(working for working in work.values() if working.changed)
     _check(changed)
@@ -207,18 +212,28 @@ def _write(services: Services, working: Working) -> Write:
     return made
 
 
-async def _working(services: Services, found: Resolution) -> dict[str, Working]:
-    targets = {target.reference: target for target in found.targets.values()}
-    known = [ref for ref, target in targets.items() if target.version is not None]
-    kept = await asyncio.gather(*(services.store.get_record(OWNED, ref) for ref in known))
-    records = dict(zip(known, kept, strict=True))
+def _with_references(plan: Plan, references: Mapping[str, str]) -> list[PlannedResource]:
+    """Return what is planned, with the final references in it."""
+    made = [(planned, rewrite(planned.values, references)) for planned in plan.resources]
+    return [p if values is p.values else replace(p, values=values) for p, values in made]
+
+
+async def _working(
+    services: Services, found: Resolution, final: Sequence[PlannedResource]
+) -> dict[str, Working]:
+    """Return the resources to merge into; who said what is read only where something is new."""
     work: dict[str, Working] = {}
-    for ref, target in targets.items():
-        record = records.get(ref)
-        work[ref] = Working(target, target.resource)
+    for planned in final:
+        target = found.targets[planned.label]
+        ref = target.reference
+        working = work.setdefault(ref, Working(target, target.resource))
+        if target.resource is None or not working.settled or merge.agrees(target.resource, planned):
+            continue
+        working.settled = False
+        record = await services.store.get_record(OWNED, ref)  # a point read, made in place
         if record is not None:
-            work[ref].owned = ownership.load(record.value)
-            work[ref].rev, work[ref].stored = record.rev, record.value
+            working.owned = ownership.load(record.value)
+            working.rev, working.stored = record.rev, record.value
     return work
 
 

@@ -5,26 +5,20 @@ new resource, and the commit then expects that there still is none (``Expect``),
 messages can never make one patient twice.  One hit updates it.  Several are a conflict.
 """
 
-import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from mappings.feed import Feed
 from mappings.plan import Plan, PlannedResource
-from server.access.context import SYSTEM
+from server.feeds.lookup import Hit, Sought, find, sought
 from server.feeds.overlay import disagreement
 from server.feeds.refused import Reason, RefusedMessage
-from server.fhir import json as fhir_json
-from server.fhir.errors import InvalidRequest, InvalidSearch
-from server.interactions.conditional import Condition, condition, found_by
 from server.interactions.services import Services
 from server.store.port import Expect, Version
 
 PLAN = "plan:"
-_MOST_HITS = 5  # of one alternative; two are a conflict already
-
 _ESCAPED = re.compile(r"\\[\\,|$]")
 
 Alternative = tuple[str, tuple[tuple[str, str], ...]]  # type, criteria
@@ -50,12 +44,11 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class _Sought:
-    """The alternatives of one planned resource, and what they matched."""
+class _Asked:
+    """The alternatives of one planned resource; ``sought`` are those that could match."""
 
     alternatives: tuple[Alternative, ...]
-    hits: Mapping[str, Version]
-    misses: tuple[Condition, ...]
+    sought: tuple[Sought, ...]
 
 
 class Resolution:
@@ -84,37 +77,28 @@ class Resolution:
             if not ready:
                 labels = ", ".join(sorted(planned.label for planned in left))
                 raise RefusedMessage("map-error", f"the map identifies in a circle: {labels}")
-            found = await asyncio.gather(*(self._seek(planned) for planned in ready))
-            for planned, sought in zip(ready, found, strict=True):
-                self.targets[planned.label] = self._target(planned, sought)
+            asked = [self._asked(planned) for planned in ready]
+            found = await find(self._services, [one for each in asked for one in each.sought])
+            for planned, each in zip(ready, asked, strict=True):
+                self.targets[planned.label] = self._target(planned, each, found)
             left = [planned for planned in left if planned.label not in self.targets]
 
-    async def _seek(self, planned: PlannedResource) -> _Sought:
+    def _asked(self, planned: PlannedResource) -> _Asked:
         alternatives: list[Alternative] = []
-        hits: dict[str, Version] = {}
-        misses: list[Condition] = []
+        asked: list[Sought] = []
         for criteria in planned.identity.any_of:
             final = tuple((name, self._final(value)) for name, value in criteria)
             alternatives.append((planned.type, final))
-            if any(self._is_new(value) for _, value in criteria):
-                continue  # nothing can refer to what does not exist yet
-            asked = self._condition(planned, final)
-            versions = await found_by(self._services, SYSTEM, asked, limit=_MOST_HITS)
-            hits |= {version.id: version for version in versions}
-            if not versions:
-                misses.append(asked)
-        return _Sought(tuple(alternatives), hits, tuple(misses))
+            if not any(self._is_new(value) for _, value in criteria):
+                asked.append(sought(self._services, planned, final))
+            # else: nothing can refer to what does not exist yet
+        return _Asked(tuple(alternatives), tuple(asked))
 
-    def _condition(self, planned: PlannedResource, pairs: Sequence[tuple[str, str]]) -> Condition:
-        try:
-            return condition(self._services, SYSTEM, planned.type, pairs, where="identity")
-        except (InvalidSearch, InvalidRequest) as error:
-            told = f"the map identifies {planned.label} in a way that cannot be searched"
-            raise RefusedMessage("map-error", f"{told}: {error.diagnostics}") from error
-
-    def _target(self, planned: PlannedResource, sought: _Sought) -> Target:
-        expects = tuple(asked.expect(()) for asked in sought.misses)
-        found = {id_: (v, fhir_json.loads(v.body or b"{}")) for id_, v in sought.hits.items()}
+    def _target(
+        self, planned: PlannedResource, asked: _Asked, hits: Mapping[str, Mapping[str, Hit]]
+    ) -> Target:
+        expects = tuple(one.expect_none() for one in asked.sought if not hits[one.claim])
+        found = {id_: hit for one in asked.sought for id_, hit in hits[one.claim].items()}
         if planned.type == "Patient" and found:
             found = self._same_person(planned, found)
         if len(found) > 1:
@@ -128,22 +112,18 @@ class Resolution:
         if found:
             ((id_, (version, resource)),) = found.items()
             return Target(planned.type, id_, version, resource, expects)
-        return self._made(planned, sought, expects)
+        return self._made(planned, asked, expects)
 
-    def _made(
-        self, planned: PlannedResource, sought: _Sought, expects: tuple[Expect, ...]
-    ) -> Target:
+    def _made(self, planned: PlannedResource, asked: _Asked, expects: tuple[Expect, ...]) -> Target:
         """Return a new resource, the same one for equal alternatives within the plan."""
-        for alternative in sought.alternatives:
+        for alternative in asked.alternatives:
             if alternative in self._new:
                 return self._new[alternative]
         made = Target(planned.type, self._services.new_id(), None, None, expects)
-        self._new |= dict.fromkeys(sought.alternatives, made)
+        self._new |= dict.fromkeys(asked.alternatives, made)
         return made
 
-    def _same_person(
-        self, planned: PlannedResource, found: dict[str, tuple[Version, dict[str, Any]]]
-    ) -> dict[str, tuple[Version, dict[str, Any]]]:
+    def _same_person(self, planned: PlannedResource, found: dict[str, Hit]) -> dict[str, Hit]:
         """Leave out patients that cannot be this one, or refuse, as the feed wants it."""
         others = {id_: disagreement(planned.values, had) for id_, (_, had) in found.items()}
         clashes = {id_: why for id_, why in others.items() if why is not None}

@@ -20,7 +20,6 @@ kind                 key                         value
 Ids grow within a process, so a list by key is in the order of arrival.
 """
 
-import zlib
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from hashlib import sha256
@@ -28,6 +27,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 import orjson
+import zstandard
 
 from mappings.feed import Feed, Mode
 from mappings.plan import Plan
@@ -39,6 +39,8 @@ STATES: tuple[State, ...] = ("received", "retrying", "held", "applied", "quarant
 UNFINISHED: tuple[State, ...] = ("received", "retrying")
 
 FEED, RAW, SEEN = "feed", "inbox-raw", "inbox-seen"
+_compressor = zstandard.ZstdCompressor(level=1)  # making one costs more than using it
+
 EXPLAIN, HOLD, REPLAY = "inbox-explain", "inbox-hold", "inbox-replay"
 
 
@@ -184,7 +186,7 @@ class Inbox:
     async def explain(self, id_: str) -> dict[str, Any] | None:
         """Return what the maps did with the message: ``explain``, ``unmapped``, ``warnings``."""
         record = await self._store.get_record(EXPLAIN, id_)
-        return orjson.loads(zlib.decompress(record.value)) if record is not None else None
+        return orjson.loads(zstandard.decompress(record.value)) if record is not None else None
 
     async def walk(
         self, *, feed: str | None = None, states: Sequence[State] = STATES
@@ -225,7 +227,7 @@ def explain_write(entry: Entry, plan: Plan) -> RecordWrite:
         "unmapped": [[row.table, row.code, row.source] for row in plan.unmapped],
         "warnings": list(plan.warnings),
     }
-    return RecordWrite(EXPLAIN, entry.id, zlib.compress(orjson.dumps(made), 1))
+    return RecordWrite(EXPLAIN, entry.id, _compressor.compress(orjson.dumps(made)))
 
 
 def lane_hash(lane: str) -> str:

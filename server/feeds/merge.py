@@ -75,13 +75,25 @@ def precedence(stated: int | None, received: int) -> tuple[int, str | None]:
 def create(id_: str, planned: PlannedResource, feed: str, at: int) -> Merged:
     """Return the new resource that a plan asks for, all of it said by ``feed``."""
     resource = {"resourceType": planned.type, "id": id_, **planned.values}
-    work = _Work(planned, feed, at, at, {}, {})
-    touched = work.elements(planned.touched)
-    for element in work.elements(planned.deletes):
-        work.note(work.voice, element, ())
+    touched = {element_of(planned.type, name) for name in planned.touched}
+    words = {element_of(planned.type, name): Said(at, ()) for name in planned.deletes}
+    defaults: dict[str, Said] = {}
     for element, part in parts(planned.type, resource).items():
-        work.note(work.voice if element in touched else DEFAULTS, element, _items(part))
-    return Merged(resource, work.voices, changed=True)
+        if element in touched:
+            words[element] = Said(at, _items(part))
+        else:
+            defaults[element] = Said(0, _items(part))
+    voices = {_voice(planned, feed): words, DEFAULTS: defaults}
+    return Merged(resource, {name: said for name, said in voices.items() if said}, changed=True)
+
+
+def agrees(current: Mapping[str, Any], planned: PlannedResource) -> bool:
+    """Tell whether a message only fills gaps, and finds none: nothing to merge, or to remember."""
+    if planned.update == "never":
+        return True
+    if planned.update != "merge" or planned.deletes:
+        return False
+    return all(name in current and current[name] == v for name, v in planned.values.items())
 
 
 def merge(
@@ -130,7 +142,7 @@ class _Work:
         now: dict[str, Part],
     ) -> None:
         self.type, self.at = planned.type, at
-        self.voice = feed if planned.update == "authoritative" else filling(feed)
+        self.voice = _voice(planned, feed)
         self.edited_at, self.now = edited_at, now
         self.voices = {name: dict(voice) for name, voice in owned.items()}
         self.changes: dict[str, Part] = {}
@@ -245,6 +257,10 @@ class _Work:
         foreign_items = {digest(item) for item in rest} - said_by_others - own
         items = tuple(f"~{h}" if h in foreign_items else h for h in hashes)
         self.note(voice, element, items)
+
+
+def _voice(planned: PlannedResource, feed: str) -> str:
+    return feed if planned.update == "authoritative" else filling(feed)
 
 
 def _replaced(present: list[Any], wanted: list[Any], own: set[str]) -> tuple[list[Any], list[Any]]:

@@ -18,12 +18,13 @@ def to_write(
     must_be_new: bool = False,
 ) -> Write:
     """Return the write that stores ``resource`` (valid, with ``resourceType`` and ``id``)."""
+    rows, compartments = extract.indexed(resource, base_url)
     return Write(
         resource["resourceType"],
         resource["id"],
         body_of(resource),
-        extract.index_rows(resource, base_url),
-        extract.compartments(resource, base_url),
+        rows,
+        compartments,
         method,
         if_version,
         must_be_new,

@@ -33,11 +33,19 @@ def index_rows(resource: dict[str, Any], base_url: str = "") -> IndexRows:
 
     ``base_url``: the server's own; references below it are local.
     """
+    return _rows_of(resource["resourceType"], _gathered(resource, base_url))
+
+
+def _gathered(resource: dict[str, Any], base_url: str) -> Gathered:
     type_ = resource["resourceType"]
     rows = _walked(_tree(type_), resource, base_url)
+    _enter_own(type_, resource, rows)
+    return rows
+
+
+def _rows_of(type_: str, rows: Gathered) -> IndexRows:
     keys = rows.keys
     keys.add(_type_hash(type_))
-    _enter_own(type_, resource, rows)
     keys.update(map(reference.compartment_hash, rows.compartments))
     return IndexRows(
         frozenset(keys),
@@ -46,6 +54,17 @@ def index_rows(resource: dict[str, Any], base_url: str = "") -> IndexRows:
         _distinct(rows.dates),
         _distinct(rows.numbers),
     )
+
+
+def indexed(resource: dict[str, Any], base_url: str = "") -> tuple[IndexRows, tuple[str, ...]]:
+    """Return :func:`index_rows` and :func:`compartments`, in one walk."""
+    rows = _gathered(resource, base_url)
+    return _rows_of(resource["resourceType"], rows), tuple(sorted(rows.compartments))
+
+
+def keys(resource: dict[str, Any], codes: tuple[str, ...], base_url: str = "") -> frozenset[int]:
+    """Return those of the keys that the parameters ``codes`` give; the type must have them all."""
+    return frozenset(_walked(_part(resource["resourceType"], codes), resource, base_url).keys)
 
 
 def compartments(resource: dict[str, Any], base_url: str = "") -> tuple[str, ...]:
@@ -104,6 +123,11 @@ def _walk_children(children: dict[str, _Node], value: dict[str, Any], rows: Gath
 def _tree(type_: str) -> _Node:
     codes = parameters.searchable(type_).keys() - parameters.DECIDED_BY_STORE
     return _planted(type_, sorted(codes))
+
+
+@cache
+def _part(type_: str, codes: tuple[str, ...]) -> _Node:
+    return _planted(type_, codes)
 
 
 @cache

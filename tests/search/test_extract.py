@@ -13,7 +13,7 @@ from server.fhir import json as fhir_json
 from server.fhir.fhirpath.branches import Field
 from server.search import parameters
 from server.search.clinical import CLINICAL_PARAM
-from server.search.extract import compartments, index_rows, targets
+from server.search.extract import compartments, index_rows, indexed, keys, targets
 from server.search.rows import hash64, param_hash
 
 BASE_URL = "http://me.test/fhir"
@@ -215,3 +215,24 @@ def test_every_official_example_has_rows(shared_data: Path) -> None:
             assert places <= rows.keys
             count += 1
     assert count == 378
+
+
+def test_one_walk_makes_the_rows_and_the_compartments(shared_data: Path) -> None:
+    with tarfile.open(shared_data / "r4" / "examples-half.tar.xz") as archive:
+        for member in archive:
+            content = archive.extractfile(member)
+            if content is None or not member.name.endswith(".json"):
+                continue
+            resource = fhir_json.loads(content.read())
+            if "id" in resource:
+                both = index_rows(resource, BASE_URL), compartments(resource, BASE_URL)
+                assert indexed(resource, BASE_URL) == both
+
+
+def test_the_keys_of_some_parameters_are_those_of_the_whole() -> None:
+    whole = index_rows(WEIGHT, BASE_URL).keys
+    some = keys(WEIGHT, ("code", "subject"), BASE_URL)
+    assert some < whole
+    assert hash64("Observation|code|s|http://loinc.org|29463-7") in some
+    assert hash64("Observation|subject|r|Patient/p") in some
+    assert hash64("Observation|status|c|final") not in some
