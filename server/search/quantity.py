@@ -26,7 +26,7 @@ def wanted_unit(parts: list[str], name: str) -> str:
     ('http://unitsofmeasure.org|mg', '|mg')
     """
     match [unescape(part) for part in parts]:
-        case []:
+        case [] | ["", ""]:
             return ""
         case [system, code] if code:
             return f"{system}|{code}"

@@ -45,6 +45,7 @@ def weight(**quantity: Any) -> dict[str, Any]:
         ("5.4", True),
         ("5.4||mg", True),
         ("5.4||milligram", True),
+        ("5.4||", True),
         (f"5.4|{UCUM}|mg", True),
         (f"5.4|{UCUM}|g", False),
         ("5.4|urn:other|mg", False),

@@ -58,6 +58,14 @@ def test_a_logical_reference_is_found_by_its_identifier(
     assert finds(query, stored) is found
 
 
+@pytest.mark.parametrize("stored", ["urn:uuid:7", "http://else.test/people/7", "#7"])
+def test_a_reference_that_does_not_show_its_type_may_state_it(finds: Any, stored: str) -> None:
+    assert finds("patient:missing=true", observation(reference=stored))
+    assert finds("patient:missing=true", observation(reference=stored, type="Group"))
+    assert finds("patient:missing=false", observation(reference=stored, type="Patient"))
+    assert finds("patient:missing=true", observation(reference="Group/7", type="Patient"))
+
+
 @pytest.mark.parametrize(
     "query", ["subject=Foo/1", "subject=a b", "subject:Practitioner=x", "subject:Patient=Group/x"]
 )

@@ -144,7 +144,8 @@ def _has_url(url: str) -> Callable[[Any], bool]:
 def _target(reference: Any) -> Items:
     """Return the type that a reference points to, as its text or else its ``type`` tells."""
     text = reference.get("reference")
-    type_ = reference_type(text) if isinstance(text, str) else reference.get("type")
+    told = reference_type(text) if isinstance(text, str) else None
+    type_ = told or reference.get("type")
     return [type_] if type_ else []
 
 
