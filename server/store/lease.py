@@ -1,12 +1,15 @@
 """Leases: one owner at a time for a piece of the server's own work, across processes.
 
 A lease is a record of kind ``lease`` whose revision is compared at every take-over, so two
-processes never both believe that they hold it longer than ``ttl`` of clock difference.
+processes never both believe that they hold it longer than ``ttl`` of clock difference.  A lease
+given back stays as one that has ended: were it removed, its revisions would begin anew, and a
+process that read it long ago could take it over from a later owner.
 """
 
 from server.store.port import CommitConflict, RecordWrite, Store
 
 KIND = "lease"
+_ENDED = b"0 "  # nobody's, and over since 1970
 
 
 async def acquire(store: Store, name: str, owner: str, *, now: int, ttl: int) -> bool:
@@ -31,6 +34,6 @@ async def release(store: Store, name: str, owner: str) -> None:
     if held is None or held.value.decode().partition(" ")[2] != owner:
         return
     try:
-        await store.commit([], records=[RecordWrite(KIND, name, None, if_rev=held.rev)])
+        await store.commit([], records=[RecordWrite(KIND, name, _ENDED, if_rev=held.rev)])
     except CommitConflict:
         return

@@ -1,5 +1,8 @@
 """The server's own records, S12, and the notification outbox."""
 
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
 import anyio
 import pytest
 
@@ -130,3 +133,33 @@ async def test_a_lease_has_one_owner_until_it_ends(store: Store) -> None:
     assert not await lease.acquire(store, "export", "one", now=START + 101, ttl=100)
     await lease.release(store, "export", "two")
     assert await lease.acquire(store, "export", "one", now=START + 101, ttl=100)
+
+
+class Interrupted:
+    """A store on which ``meanwhile`` happens between a caller's reading and its next step."""
+
+    def __init__(self, store: Store, meanwhile: Callable[[], Awaitable[None]]) -> None:
+        self._store, self._meanwhile = store, meanwhile
+
+    async def get_record(self, kind: str, key: str) -> Record | None:
+        found = await self._store.get_record(kind, key)
+        await self._meanwhile()
+        return found
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+
+async def test_a_lease_read_before_it_was_given_back_cannot_be_taken_over(store: Store) -> None:
+    assert await lease.acquire(store, "export", "slow", now=START, ttl=100)
+
+    async def meanwhile() -> None:
+        assert await lease.acquire(store, "export", "two", now=START + 100, ttl=100)
+        await lease.release(store, "export", "two")
+        assert await lease.acquire(store, "export", "three", now=START + 101, ttl=100)
+
+    slow = cast(Store, Interrupted(store, meanwhile))
+    assert not await lease.acquire(slow, "export", "slow", now=START + 99, ttl=100)
+    assert not await lease.acquire(store, "export", "slow", now=START + 102, ttl=100)
+    await lease.release(store, "export", "slow")  # not its own: nothing happens
+    assert not await lease.acquire(store, "export", "slow", now=START + 102, ttl=100)
