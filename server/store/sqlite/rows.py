@@ -5,12 +5,18 @@ an update touches only the rows that differ: ``keys`` remembers what a resource 
 """
 
 import struct
+from array import array
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import apsw
 
 from server.search.rows import IndexRows
+
+_UNPOST = "delete from tok where h=? and d=? and rid=?"
+# One statement for all keys: each call of SQLite lets the other threads run, and waits for its turn
+# again.  OR FAIL, because undoing one statement alone copies every page; the writer undoes the job.
+_POST = "insert or fail into tok select value,?,? from carray(?)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +65,10 @@ def change(db: apsw.Connection, rid: int, old: Filed, new: Filed) -> None:
     moved = old.d != new.d
     gone_keys = old.keys if moved else old.keys - new.keys
     made_keys = new.keys if moved else new.keys - old.keys
-    _many(db, "delete from tok where h=? and d=? and rid=?", ((h, old.d, rid) for h in gone_keys))
-    _many(db, "insert into tok values (?,?,?)", ((h, new.d, rid) for h in sorted(made_keys)))
+    if gone_keys:
+        _many(db, _UNPOST, [(h, old.d, rid) for h in gone_keys])
+    if made_keys:
+        db.execute(_POST, (new.d, rid, apsw.carray(array("q", sorted(made_keys)))))
     _change(db, "str", ("p", "v"), rid, old.strings, new.strings)
     _change(db, "dat", ("p", "lo", "hi"), rid, old.dates, new.dates)
     _change(db, "num", ("p", "lo", "hi", "u"), rid, old.numbers, new.numbers)
@@ -92,11 +100,12 @@ def _change(
 ) -> None:
     if old == new:
         return
-    same = " and ".join(f"{column}=?" for column in columns)
+    same = " and ".join([f"{column}=?" for column in columns])
     names, marks = ",".join(columns), ",?" * len(columns)
-    gone, made = ((rid, *row) for row in old - new), ((rid, *row) for row in new - old)
-    _many(db, f"delete from {table} where rid=? and {same}", gone)
-    _many(db, f"insert into {table} (rid,{names}) values (?{marks})", made)
+    if gone := [(rid, *row) for row in old - new]:
+        _many(db, f"delete from {table} where rid=? and {same}", gone)
+    if made := [(rid, *row) for row in new - old]:
+        _many(db, f"insert into {table} (rid,{names}) values (?{marks})", made)
 
 
 def _many(db: apsw.Connection, sql: str, rows: Iterable[tuple[object, ...]]) -> None:
