@@ -4,6 +4,7 @@ Planned as data, committed once.  What the plan read (matches of conditions, ver
 delete) is expected again at commit; when it changed meanwhile the whole plan is made anew.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,6 +38,7 @@ _NEEDS: dict[str, Interaction] = {
     "DELETE": "delete", "POST": "create", "PUT": "update", "PATCH": "update",
 }  # fmt: skip
 _TOLD_CHARS = 200  # of a conditional reference that cannot be resolved
+_CONDITION = re.compile(rb'"reference"\s*:\s*"[^"]*[?]')
 _BREATH = 20  # entries between two moments in which other requests get their turn
 
 Ref = tuple[str, str]
@@ -62,8 +64,7 @@ async def transaction(
             await anyio.lowlevel.checkpoint()
     entries.raise_all(faults, raw)
 
-    # One look at the bytes saves a walk through every resource: no "?", no conditional reference.
-    conditions = raw is None or b"?" in raw or b"\\u003" in raw
+    conditions = raw is None or _may_have_conditions(raw)
 
     async def attempt() -> dict[int, Written]:
         plan = _Plan(services, access, writes, may_have_conditions=conditions)
@@ -77,6 +78,12 @@ async def transaction(
     except _Fault as fault:
         entries.raise_all(list(fault.errors), raw)
         raise
+
+
+def _may_have_conditions(raw: bytes) -> bool:
+    """Look at the bytes, which saves a walk through every resource."""
+    # Behind an escape there could be the question mark, or a letter of "reference".
+    return b"\\u00" in raw or (b"?" in raw and _CONDITION.search(raw) is not None)
 
 
 def check_entry(services: Services, access: AccessContext, entry: Entry) -> None:
@@ -208,7 +215,7 @@ class _Plan:
         """Resolve the conditional references of all resources to be written, or name each fault."""
         faults: list[FhirError] = []
         failed: dict[str, FhirError] = {}
-        for at, step in enumerate(self.steps):
+        for at, step in enumerate(self.steps if self.may_have_conditions else ()):
             if step.unchanged or step.entry.method in ("DELETE", "PATCH"):
                 continue
             root = step.entry.where("resource")
