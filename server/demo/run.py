@@ -30,6 +30,9 @@ def settings_for(settings: Settings) -> Settings:
         update={
             "mllp_feed": FEED,
             "mllp_port": settings.mllp_port or 0,
+            "mllp_tls_cert": None,  # its own sender speaks plain MLLP, within this machine
+            "mllp_tls_client_ca": None,
+            "mllp_tls_key": None,
             "maps": (*settings.maps, folder),
         }
     )
@@ -86,17 +89,22 @@ async def _day(settings: Settings, running: app.Running, console: Console) -> No
         token = running.first_token or (None if running.open else await new_token(store, "demo"))
         day = messages()
         if sum((await _states(inbox)).values()) >= len(day):
-            console.print(f"The folder {settings.data} has the day already; --reset starts anew.")
+            console.print(
+                f"{settings.data} has the day already, so nothing is sent; --reset starts anew.",
+                markup=False,
+            )
         else:
             await _send(day, running, console)
         states = await _settled(inbox)
         quarantined = tuple([e async for e in inbox.walk(feed=FEED, states=("quarantined",))])
-        show(console, await summarise(Api(running.base_url, token), states, quarantined), token)
+        made = await summarise(Api(running.base_url, token), states, quarantined)
+        show(console, made, token, settings.data)
     console.print("\nThe server runs until Ctrl-C.")
 
 
 async def _send(day: list[DemoMessage], running: app.Running, console: Console) -> None:
-    console.print(f"{NAME}, {DAY:%d %B %Y}: {len(day)} HL7v2 messages of five old systems")
+    console.print(f"\n{NAME}, {DAY:%d %B %Y}:")
+    console.print(f"{len(day)} HL7v2 messages of five old systems, sent over MLLP")
     columns = (TextColumn("{task.description:<9}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=console) as progress:
         bars: dict[str, TaskID] = {}

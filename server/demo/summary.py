@@ -3,8 +3,13 @@
 import asyncio
 import http.client
 import json
+import shlex
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+from shutil import which
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -22,6 +27,7 @@ TYPES = (
     "Practitioner", "PractitionerRole", "Location", "Provenance",
 )  # fmt: skip
 _TIMEOUT_S = 30
+_CORRECTED = "http://loinc.org%7C89579-7"  # the troponin of the patient to look at
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,31 +85,56 @@ async def summarise(api: Api, states: Mapping[str, int], quarantined: tuple[Entr
     return Summary(states, {t: n for t, n in counts.items() if n}, quarantined, url)
 
 
-def show(console: Console, made: Summary, token: str | None) -> None:
-    """Print the summary, and what to try."""
-    table = Table("resource", "in the record", title="What the day's messages became")
-    table.columns[1].justify = "right"
-    for type_, count in made.types.items():
-        table.add_row(type_, f"{count:,}")
-    console.print(table)
+def show(console: Console, made: Summary, token: str | None, data: Path) -> None:
+    """Print the summary for a screen of 80 columns, and what to try; ``data`` is the folder."""
+    console.print("\nWhat the day became, in one record:")
+    console.print(_in_columns(made.types))
     told = ", ".join(f"{count} {state}" for state, count in sorted(made.states.items()))
-    console.print(f"messages in: {sum(made.states.values())} ({told})")
+    console.print(f"\nmessages in: {sum(made.states.values())} ({told})")
     for entry in made.quarantined:
         what = entry.type or "a message without a type"
         console.print(
-            f"  in quarantine: {what} of {entry.sender or 'an unknown sender'}: "
-            f"{entry.reason}: {entry.problem}",
+            f"  in quarantine: {what} of {entry.sender or 'an unknown sender'}\n"
+            f"    {entry.reason}: {entry.problem}",
             markup=False,
         )
-    if made.patient_url is None:
-        return
+    if made.quarantined:
+        console.print("The day has such messages on purpose. To look at them:", markup=False)
+        console.print(f"  {_program()} inbox list --data {shlex.quote(str(data))}", markup=False)
+    if made.patient_url is not None:
+        _show_patient(console, made.patient_url, token)
+
+
+def _in_columns(types: Mapping[str, int]) -> Table:
+    """Return resource types and their counts, half of them beside the other half."""
+    rows = [(type_, f"{count:,}") for type_, count in types.items()]
+    half = (len(rows) + 1) // 2
+    table = Table(box=None, show_header=False, padding=(0, 3, 0, 2), pad_edge=True)
+    for _ in range(2):
+        table.add_column()
+        table.add_column(justify="right")
+    for left, right in zip_longest(rows[:half], rows[half:], fillvalue=("", "")):
+        table.add_row(*left, *right)
+    return table
+
+
+def _program() -> str:
+    """Return what a reader types to call this program again."""
+    called = sys.argv[0]
+    return called if Path(called).name == "tellonce" and not which("tellonce") else "tellonce"
+
+
+def _show_patient(console: Console, url: str, token: str | None) -> None:
     person = patients()[SHOWN]
     console.print(
-        f"\n{person.given} {person.family} was in emergency, in radiology and on a ward, "
-        "and has results of the laboratory:",
+        f"\n{person.given} {person.family} was in emergency, in radiology and on a ward,\n"
+        f"and has results of the laboratory:\n  {url}",
         markup=False,
     )
-    console.print(f"  {made.patient_url}", markup=False)
-    console.print("\nTry:", markup=False)
-    bearer = f"-H 'Authorization: Bearer {token}' " if token else ""
-    console.print(f"  curl {bearer}'{made.patient_url}/$everything?_count=200'", markup=False)
+    base, _, id_ = url.rpartition("/Patient/")
+    corrected = f"{base}/Observation?patient={id_}&code={_CORRECTED}&_pretty=true"
+    curl = "curl " + (f"-H 'Authorization: Bearer {token}' " if token else "")
+    console.print("\nTry, in another terminal: everything about this patient", markup=False)
+    console.print(f"  {curl}'{url}/$everything?_pretty=true'", markup=False)
+    console.print("and the one result that the laboratory corrected twice", markup=False)
+    console.print(f"  {curl}'{corrected}'", markup=False)

@@ -1,6 +1,7 @@
 """``tellonce demo`` as a newcomer runs it: a real process, real sockets, its own SQLite record."""
 
 import re
+import shlex
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -79,11 +80,29 @@ def shown(hospital: Demo) -> dict[str, Any]:
 
 def test_every_message_is_in_the_record_or_in_quarantine_as_intended(hospital: Demo) -> None:
     assert "messages in: 159 (157 applied, 2 quarantined)" in hospital.said
-    quarantined = [line for line in hospital.said.splitlines() if "in quarantine:" in line]
+    quarantined = hospital.said.split("in quarantine:")[1:]
     reasons = sorted(
-        re.findall(r"patient-unidentified|unsupported-message", line) for line in quarantined
+        re.findall(r"patient-unidentified|unsupported-message", told) for told in quarantined
     )
     assert reasons == [["patient-unidentified"], ["unsupported-message"]]
+
+
+def test_what_it_shows_fits_80_columns_but_for_the_lines_to_be_copied(hospital: Demo) -> None:
+    copied = ("  curl ", f"  {TELLONCE} inbox")
+    shown = [line for line in hospital.said.splitlines() if not line.startswith(copied)]
+    assert [line for line in shown if len(line) > 80] == []
+
+
+def test_the_commands_that_it_shows_work(hospital: Demo, folder: Path) -> None:
+    for address in re.findall(r"curl .* '(\S+)'", hospital.said):
+        answer = hospital.api.get(address)
+        assert answer.json()["entry"], address
+    (command,) = re.findall(r"(inbox list --data .*)", hospital.said)
+    listed = subprocess.run(
+        [TELLONCE, *shlex.split(command)], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert listed.returncode == 0
+    assert "157 applied, 2 quarantined" in listed.stdout
 
 
 def test_every_patient_of_the_day_is_one_patient(hospital: Demo) -> None:
