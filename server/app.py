@@ -17,7 +17,7 @@ import uvloop
 from mappings.maps import Maps, load_maps
 from server import background, rest
 from server.auth import Authenticator, OpenHouse, has_token, new_token
-from server.feeds import FeedCollector, FeedService, Port
+from server.feeds import FeedCollector, FeedService, Port, server_context
 from server.fhir import definitions
 from server.fhir.errors import StoreUnavailable
 from server.http import HttpServer
@@ -157,7 +157,7 @@ async def _serve(
     token = None
     if not settings.open and not await has_token(store):
         token = await new_token(store, "first")
-    feeds = FeedService(services, maps, _ports(settings))
+    feeds = FeedService(services, maps, _ports(settings), keep_days=settings.inbox_days)
     application = _application(settings, services, feeds, stop)
     http_server = HttpServer(application, settings, http)
     _freeze()
@@ -207,7 +207,12 @@ def _policy(settings: Settings) -> Policy:
 def _ports(settings: Settings) -> list[Port]:
     if settings.mllp_port is None:
         return []
-    return [Port(settings.mllp_feed, settings.mllp_host, settings.mllp_port)]
+    tls = None
+    if settings.mllp_tls_cert is not None and settings.mllp_tls_key is not None:
+        tls = server_context(
+            settings.mllp_tls_cert, settings.mllp_tls_key, settings.mllp_tls_client_ca
+        )
+    return [Port(settings.mllp_feed, settings.mllp_host, settings.mllp_port, tls=tls)]
 
 
 async def _listen_for_feeds(feeds: FeedService, settings: Settings) -> None:

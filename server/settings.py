@@ -61,12 +61,30 @@ class Settings(BaseSettings):
         le=65535,
         description="Port of the MLLP listener; 0 takes any, empty (`none`) turns it off.",
     )
+    mllp_tls_cert: Path | None = Field(
+        None,
+        description="PEM file with the certificate chain of the MLLP listener: HL7v2 over TLS.",
+    )
+    mllp_tls_key: Path | None = Field(
+        None, description="PEM file with the private key of the MLLP listener's certificate."
+    )
+    mllp_tls_client_ca: Path | None = Field(
+        None,
+        description="PEM file with the authorities whose certificates MLLP senders must show "
+        "(mutual TLS). Without it every sender that reaches the port is listened to.",
+    )
     mllp_insecure: bool = Field(
         False,
         description="Allow MLLP without TLS on an address that is not loopback, "
         "on a network that is protected by other means.",
     )
     mllp_feed: str = Field("default", description="Name of the feed that the MLLP port receives.")
+    inbox_days: int = Field(
+        400,
+        ge=0,
+        description="Days that an applied HL7v2 message (its bytes, its explanation, its state) is "
+        "kept in the inbox; 0 is for ever. What was not applied is kept for ever.",
+    )
     maps: tuple[Path, ...] = Field(
         (), description="Folders with site maps, code tables and feeds, over those that ship."
     )
@@ -113,12 +131,21 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"{self.host} is not loopback: give --tls-cert and --tls-key, or --behind-tls-proxy"
             )
-        if self.mllp_port is not None and not (is_loopback(self.mllp_host) or self.mllp_insecure):
+        self._check_mllp()
+        return self
+
+    def _check_mllp(self) -> None:
+        if (self.mllp_tls_cert is None) != (self.mllp_tls_key is None):
+            raise ValueError("TELLONCE_MLLP_TLS_CERT and TELLONCE_MLLP_TLS_KEY come together")
+        if self.mllp_tls_client_ca is not None and self.mllp_tls_cert is None:
+            raise ValueError("TELLONCE_MLLP_TLS_CLIENT_CA needs TELLONCE_MLLP_TLS_CERT")
+        protected = is_loopback(self.mllp_host) or self.mllp_tls_cert or self.mllp_insecure
+        if self.mllp_port is not None and not protected:
             raise ValueError(
                 f"MLLP on {self.mllp_host} would be readable on the network: "
-                "bind loopback, or set TELLONCE_MLLP_INSECURE=true if the network is protected"
+                "bind loopback, set TELLONCE_MLLP_TLS_CERT and TELLONCE_MLLP_TLS_KEY, "
+                "or set TELLONCE_MLLP_INSECURE=true if the network is protected"
             )
-        return self
 
     @property
     def store_file(self) -> Path:

@@ -95,7 +95,7 @@ async def _feed(settings: Settings, services: Services) -> AsyncIterator[Receive
     maps = load_maps(settings.maps)
     # old messages in bulk: nothing goes out because of them
     feed = replace(maps.feed(settings.mllp_feed), mode="backload")
-    service = FeedService(services, maps, [])
+    service = FeedService(services, maps, [], keep_days=settings.inbox_days)
     await service.start()
 
     async def receive(content: bytes) -> str | None:

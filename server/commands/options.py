@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from mappings.maps import MapError
+from server.feeds import UnusableTls
 from server.fhir.errors import StoreUnavailable
 from server.settings import Settings
 from server.store.port import CorruptStore, NewerSchema
@@ -50,7 +51,7 @@ def refusals() -> Iterator[None]:
         for problem in error.problems:
             errors.print(problem, markup=False)
         fail(f"{len(error.problems)} faults in the maps")
-    except (NewerSchema, CorruptStore, StoreUnavailable) as error:
+    except (NewerSchema, CorruptStore, StoreUnavailable, UnusableTls) as error:
         fail(str(error))
     except OSError as error:
         fail(f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""))

@@ -15,19 +15,20 @@ from typing import Annotated, Any, NoReturn
 import anyio
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from mappings.maps import MapError, load_maps
 from server.feeds.inbox import STATES, Entry, Inbox, State
-from server.feeds.quarantine import DryRun, ask_replay, dry_run, select
+from server.feeds.quarantine import DryRun, ask_replay, dismiss, dry_run, select, unmapped
 from server.fhir.errors import StoreUnavailable
 from server.interactions.services import Services
 from server.search import extract
 from server.search.rows import IndexRows
-from server.store.port import CorruptStore, NewerSchema, Store
+from server.store.port import CommitConflict, CorruptStore, NewerSchema, Store
 from server.store.sqlite import SqliteStore
 
-inbox_app = typer.Typer(help="HL7v2 messages: list, show, replay.", no_args_is_help=True)
+inbox_app = typer.Typer(help="HL7v2 messages: list, show, replay, dismiss.", no_args_is_help=True)
 _errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 Data = Annotated[Path, typer.Option(envvar="TELLONCE_DATA", help="Folder of the embedded store.")]
@@ -53,7 +54,8 @@ def list_(
     for name in ("id", "received", "feed", "type", "state", "reason", "problem"):
         table.add_column(name, overflow="fold", no_wrap=name in ("id", "received"))
     for e in entries:
-        table.add_row(e.id, _time(e.received), e.feed, e.type, e.state, e.reason, e.problem)
+        row = e.id, _time(e.received), e.feed, e.type, e.state, e.reason, e.dismissed or e.problem
+        table.add_row(*map(escape, row))
     Console(width=None if os.isatty(1) else 240, highlight=False).print(table)
     for name, states in _run(data, lambda _, inbox: inbox.counts()).items():
         typer.echo(f"{name}: " + ", ".join(f"{n} {s}" for s, n in sorted(states.items())))
@@ -112,6 +114,35 @@ def replay(
     typer.echo("or when it starts; `tellonce inbox list` shows what became of them")
 
 
+@inbox_app.command("dismiss")
+def dismiss_(
+    id_: Id,
+    reason: Annotated[str, typer.Option(help="Why; kept with the message.")],
+    data: Data = _DATA,
+) -> None:
+    """Decide that a message in quarantine shall never be applied; it is kept."""
+    entry = _entry(data, id_)
+    try:
+        _run(data, lambda store, inbox: dismiss(store, inbox, entry, reason, _now()))
+    except ValueError as error:
+        _fail(str(error))
+    except CommitConflict:
+        _fail(f"message {id_} was changed meanwhile; look at it again")
+    typer.echo(f"{id_} is dismissed; `tellonce inbox list --state dismissed` lists it")
+
+
+@inbox_app.command("unmapped")
+def unmapped_(feed: FeedName = None, data: Data = _DATA) -> None:
+    """List codes that no table knows, the most frequent first; each message counts once."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("messages", "feed", "table and code", "last message", "received"):
+        table.add_column(name, overflow="fold")
+    for one in _run(data, lambda _, inbox: unmapped(inbox, feed=feed)):
+        row = str(one.messages), one.feed, one.code, one.last.id, _time(one.last.received)
+        table.add_row(*map(escape, row))
+    Console(width=None if os.isatty(1) else 240, highlight=False).print(table)
+
+
 def _dry(data: Path, entry: Entry, edited: bytes, folders: list[Path]) -> None:
     try:
         maps = load_maps(folders)
@@ -149,6 +180,8 @@ def _shown(entry: Entry) -> Iterator[tuple[str, str]]:
         yield "reason", f"{entry.reason}: {entry.problem}"
     if entry.reused_id:
         yield "warning", "its sender had used this MSH-10 for another message before"
+    if entry.dismissed:
+        yield "dismissed", entry.dismissed
     if entry.edits:
         yield "edited", f"{entry.edits} times"
     for name in ("issues", "warnings", "unmapped", "produced"):

@@ -17,10 +17,11 @@ kind                 key                         value
 ``inbox-replay``     message id                  a replay that the running server is asked for
 ===================  ==========================  ================================================
 
-Ids grow within a process, so a list by key is in the order of arrival.
+Ids grow within a process, so a list by key is in the order of arrival.  When a message is applied
+all its records get a time to expire; until then, and in quarantine, they have none.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from hashlib import sha256
 from typing import Any, Literal
@@ -31,11 +32,13 @@ import zstandard
 
 from mappings.feed import Feed, Mode
 from mappings.plan import Plan
-from server.feeds.header import Header
+from server.feeds.header import Header, read_header
 from server.store.port import CommitConflict, Record, RecordWrite, Store
 
-State = Literal["received", "retrying", "held", "applied", "quarantined"]
-STATES: tuple[State, ...] = ("received", "retrying", "held", "applied", "quarantined")
+State = Literal["received", "retrying", "held", "applied", "quarantined", "dismissed"]
+STATES: tuple[State, ...] = (
+    "received", "retrying", "held", "applied", "quarantined", "dismissed",
+)  # fmt: skip
 UNFINISHED: tuple[State, ...] = ("received", "retrying")
 
 FEED, RAW, SEEN = "feed", "inbox-raw", "inbox-seen"
@@ -52,7 +55,8 @@ class Entry:
     ``problem`` say why it is in quarantine, ``issues`` name the faults; ``produced`` are the
     versions that it made (``Patient/x/_history/2``); ``ack`` is the application acknowledgement
     that was sent, byte for byte; ``edits`` counts the edited bodies;
-    ``reused_id``: another message of this sender had the same MSH-10.
+    ``reused_id``: another message of this sender had the same MSH-10; ``dismissed``: why somebody
+    decided that it shall not be applied; ``expires_at`` is written, and not read.
     """
 
     id: str
@@ -77,19 +81,26 @@ class Entry:
     edits: int = 0
     reused_id: bool = False
     updated: int = 0
+    dismissed: str = ""
     ack: bytes = b""
     rev: int = 0
+    expires_at: int | None = None
 
     def write(self) -> RecordWrite:
         """Return the record that stores this entry, guarded against a second worker."""
         row = {name: value for name in _STORED if (value := getattr(self, name))}
         row["ack"] = self.ack.decode("latin-1")
         return RecordWrite(
-            f"inbox/{self.feed}", self.id, orjson.dumps(row), tag=self.state, if_rev=self.rev
+            f"inbox/{self.feed}",
+            self.id,
+            orjson.dumps(row),
+            tag=self.state,
+            if_rev=self.rev,
+            expires_at=self.expires_at,
         )
 
 
-_STORED = tuple(f.name for f in fields(Entry) if f.name != "rev")
+_STORED = tuple(f.name for f in fields(Entry) if f.name not in ("rev", "expires_at"))
 
 
 def read_entry(record: Record) -> Entry:
@@ -183,6 +194,12 @@ class Inbox:
         record = await self._store.get_record(RAW, entry.id)
         return record.value if record is not None else b""
 
+    async def bodies(self, entry: Entry) -> dict[str, bytes]:
+        """Return the bytes as received and all edited ones, by the key of their record."""
+        keys = [entry.id, *(f"{entry.id}.{n}" for n in range(1, entry.edits + 1))]
+        found = [await self._store.get_record(RAW, key) for key in keys]
+        return {record.key: record.value for record in found if record is not None}
+
     async def explain(self, id_: str) -> dict[str, Any] | None:
         """Return what the maps did with the message: ``explain``, ``unmapped``, ``warnings``."""
         record = await self._store.get_record(EXPLAIN, id_)
@@ -227,7 +244,18 @@ def explain_write(entry: Entry, plan: Plan) -> RecordWrite:
         "unmapped": [[row.table, row.code, row.source] for row in plan.unmapped],
         "warnings": list(plan.warnings),
     }
-    return RecordWrite(EXPLAIN, entry.id, _compressor.compress(orjson.dumps(made)))
+    packed = _compressor.compress(orjson.dumps(made))
+    return RecordWrite(EXPLAIN, entry.id, packed, expires_at=entry.expires_at)
+
+
+def body_writes(entry: Entry, bodies: Mapping[str, bytes]) -> list[RecordWrite]:
+    """Return the records of :meth:`Inbox.bodies`, to expire when ``entry`` does."""
+    ends = entry.expires_at
+    made = [RecordWrite(RAW, key, body, expires_at=ends) for key, body in bodies.items()]
+    if (received := bodies.get(entry.id)) is not None:
+        seen = _sender_key(entry.feed, read_header(received)) + entry.sha256[:32]
+        made.append(RecordWrite(SEEN, seen, _place(entry), expires_at=ends))
+    return made
 
 
 def lane_hash(lane: str) -> str:

@@ -83,7 +83,14 @@ class Listener:
         Raises:
             OSError: the address cannot be bound.
         """
-        self._server = await asyncio.start_server(self._accept, host, port, ssl=self._tls)
+        self._server = await asyncio.start_server(
+            self._accept,
+            host,
+            port,
+            ssl=self._tls,
+            # who does not get on with it shall not keep a place among the connections
+            ssl_handshake_timeout=self._limits.frame_s if self._tls else None,
+        )
         self.host, self.port = self._server.sockets[0].getsockname()[:2]
 
     @property

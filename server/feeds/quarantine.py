@@ -1,5 +1,6 @@
 """What an interface analyst does with the inbox: look, and apply again.  No HTTP, no terminal."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -8,7 +9,7 @@ from mappings.feed import Feed
 from mappings.maps import Maps
 from mappings.plan import Plan
 from server.feeds.apply import prepare
-from server.feeds.inbox import RAW, REPLAY, Entry, Inbox, State
+from server.feeds.inbox import HOLD, RAW, REPLAY, Entry, Inbox, State, body_writes
 from server.feeds.refused import RefusedMessage
 from server.feeds.work import plan_message
 from server.interactions.services import Services
@@ -21,14 +22,17 @@ async def reopen(
     """Make a finished message one that waits to be applied; return it as stored.
 
     ``edited`` bytes are kept beside those received.  What ``replayed`` makes goes nowhere outside.
+    Nothing of it expires any more, until it is applied.
 
     Raises:
         CommitConflict: its state changed meanwhile.
     """
-    again = replace(entry, state="received", updated=entry.updated)
+    again = replace(entry, state="received", dismissed="", expires_at=None)
     if replayed:
         again = replace(again, mode="replay")
     records = []
+    if entry.state == "applied":
+        records += body_writes(again, await inbox.bodies(entry))
     if edited:
         again = replace(again, edits=entry.edits + 1)
         records.append(RecordWrite(RAW, f"{entry.id}.{again.edits}", edited))
@@ -39,6 +43,53 @@ async def reopen(
 async def ask_replay(store: Store, ids: Sequence[str], edited: bytes = b"") -> None:
     """Ask the running server (or the next one to start) to apply messages again."""
     await store.commit([], records=[RecordWrite(REPLAY, id_, edited) for id_ in ids])
+
+
+async def dismiss(store: Store, inbox: Inbox, entry: Entry, reason: str, now: int) -> Entry:
+    """Decide that a message in quarantine shall never be applied; return it as stored.
+
+    It is kept with ``reason``.  A lane that it held goes on: its first message is asked for.
+
+    Raises:
+        ValueError: it is not in quarantine.
+        CommitConflict: its state changed meanwhile.
+    """
+    if entry.state != "quarantined":
+        raise ValueError(f"message {entry.id} is {entry.state}, not in quarantine")
+    gone = replace(entry, state="dismissed", dismissed=reason, updated=now)
+    records = [gone.write()]
+    hold = await store.get_record(HOLD, entry.lane) if entry.lane else None
+    if hold is not None and hold.value.decode() == entry.id:
+        records.append(RecordWrite(HOLD, entry.lane, None, if_rev=hold.rev))
+        waiting = await select(inbox, feed=entry.feed, states=("held",))
+        first = [one.id for one in waiting if one.lane == entry.lane][:1]
+        records += [RecordWrite(REPLAY, id_, b"") for id_ in first]
+    await store.commit([], records=records)
+    return replace(gone, rev=gone.rev + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class UnmappedCode:
+    """A code without a row in its table: of how many messages, and of which the last."""
+
+    feed: str
+    code: str
+    messages: int
+    last: Entry
+
+
+async def unmapped(inbox: Inbox, *, feed: str | None = None) -> list[UnmappedCode]:
+    """Return the unmapped codes (``Table code``) of messages in the inbox, the most frequent first.
+
+    Each message counts a code once.
+    """
+    counts: Counter[tuple[str, str]] = Counter()
+    last: dict[tuple[str, str], Entry] = {}
+    async for entry in inbox.walk(feed=feed):
+        for code in set(entry.unmapped):
+            counts[entry.feed, code] += 1
+            last[entry.feed, code] = entry
+    return [UnmappedCode(*place, n, last[place]) for place, n in counts.most_common()]
 
 
 async def select(

@@ -71,7 +71,10 @@ class Stats:
 
 
 class FeedService:
-    """Receives, keeps, applies and answers HL7v2 messages.  One per server."""
+    """Receives, keeps, applies and answers HL7v2 messages.  One per server.
+
+    ``keep_days``: how long applied messages stay in the inbox; 0 is for ever.
+    """
 
     def __init__(
         self,
@@ -82,12 +85,13 @@ class FeedService:
         lanes: int = 32,
         ack_timeout_s: float = ACK_TIMEOUT_S,
         replay_poll_s: float = REPLAY_POLL_S,
+        keep_days: int = 0,
     ) -> None:
         self.inbox = Inbox(services.store, now=services.now, new_id=services.new_id)
         self.listeners: list[Listener] = []
         self._services, self._maps, self._ports = services, maps, ports
         self._ack_timeout_s, self._replay_poll_s = ack_timeout_s, replay_poll_s
-        self._worker = Worker(services, self.inbox, self._stamp)
+        self._worker = Worker(services, self.inbox, self._stamp, keep_days=keep_days)
         self._lanes: Lanes[Job] = Lanes(self._work, lanes=lanes)
         self._jobs: dict[str, Job] = {}
         self._counts: dict[str, Counter[str]] = {name: Counter() for name in _COUNTED}
@@ -190,7 +194,8 @@ class FeedService:
         if entry is None:
             return None
         if id_ not in self._jobs:
-            entry = await reopen(self._services.store, self.inbox, entry, edited)
+            held = entry.state == "held"  # it goes on, as it would have by itself
+            entry = await reopen(self._services.store, self.inbox, entry, edited, replayed=not held)
         job = await self.enqueue(entry)
         await asyncio.shield(job.done)
         return job.entry
@@ -203,7 +208,8 @@ class FeedService:
         feed = self._maps.feed(entry.feed)
         job = self._jobs[entry.id] = Job(entry, None, feed, None, None, done)
         text = body if body is not None else await self.inbox.body(entry)
-        received = await self.inbox.received_body(entry) if entry.edits else text
+        job.bodies = {entry.id: text} if not entry.edits else await self.inbox.bodies(entry)
+        received = job.bodies.get(entry.id, b"")
         job.header = read_header(received)  # the sender knows nothing of edits
         if len(text) > _INLINE_BYTES:
             job.plan, job.refused = await asyncio.to_thread(plan_message, self._maps, text, feed)
@@ -246,7 +252,8 @@ class FeedService:
             entry = await reopen(self._services.store, self.inbox, entry, replayed=False)
         if job is None and entry.state in UNFINISHED:
             job = await self.enqueue(entry)
-        if feed.ack == "inbox" and header is not None:
+        given_up = entry.state == "dismissed"  # its sender shall not wait for it
+        if header is not None and (feed.ack == "inbox" or given_up):
             return self._application(header, self._stamp(header, "AA", entry, None))
         if job is not None:
             return [self._answer(job)]

@@ -6,8 +6,8 @@ the reason of a quarantine, not the end of the lane.
 
 import asyncio
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 from mappings.feed import Feed
 from mappings.maps import Maps
@@ -16,7 +16,15 @@ from mappings.plan import Plan
 from server.feeds import ack
 from server.feeds.apply import apply
 from server.feeds.header import Header
-from server.feeds.inbox import HOLD, UNFINISHED, Entry, Inbox, explain_write, lane_hash
+from server.feeds.inbox import (
+    HOLD,
+    UNFINISHED,
+    Entry,
+    Inbox,
+    body_writes,
+    explain_write,
+    lane_hash,
+)
 from server.feeds.refused import RefusedMessage
 from server.fhir.errors import FhirError, StoreUnavailable
 from server.interactions.services import Services
@@ -26,13 +34,18 @@ log = logging.getLogger(__name__)
 
 ATTEMPTS = 5  # of a message that fails though the store works; then it goes to quarantine
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 30.0
+DAY_US = 24 * 3600 * 1_000_000
 
 Stamp = Callable[[Header | None, ack.Code, Entry, ack.Fault | None], bytes]
 
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """A message on its way.  ``done`` gets its acknowledgement, made once its state is stored."""
+    """A message on its way.  ``done`` gets its acknowledgement, made once its state is stored.
+
+    ``bodies`` are its bytes, received and edited, by record; they get a time to expire when it is
+    applied.
+    """
 
     entry: Entry
     header: Header | None
@@ -40,6 +53,7 @@ class Job:
     plan: Plan | None
     refused: RefusedMessage | None
     done: asyncio.Future[bytes]
+    bodies: Mapping[str, bytes] = field(default_factory=dict)
 
     @property
     def lane(self) -> str:
@@ -67,10 +81,16 @@ def plan_message(maps: Maps, body: bytes, feed: Feed) -> tuple[Plan | None, Refu
 
 
 class Worker:
-    """Does jobs; ``stamp`` makes acknowledgements."""
+    """Does jobs; ``stamp`` makes acknowledgements.
 
-    def __init__(self, services: Services, inbox: Inbox, stamp: Stamp) -> None:
+    ``keep_days``: how long applied messages stay in the inbox; 0 is for ever.
+    """
+
+    def __init__(
+        self, services: Services, inbox: Inbox, stamp: Stamp, *, keep_days: int = 0
+    ) -> None:
         self.active = 0
+        self._keep_us = keep_days * DAY_US
         self._services = services
         self._inbox = inbox
         self._stamp = stamp
@@ -114,8 +134,8 @@ class Worker:
                 replace(job.entry, lane=lane_hash(job.lane)),
                 job.plan,
                 job.feed,
-                finish=lambda entry: self._stamped(job, entry, "AA"),
-                also=lambda entry: self._released(job, entry),
+                finish=lambda entry: self._finished(job, entry),
+                also=lambda entry: self._also(job, entry),
             )
         except RefusedMessage as refused:
             return await self._quarantine(job, refused)
@@ -176,11 +196,16 @@ class Worker:
         holder = await self._services.store.get_record(HOLD, lane_hash(job.lane))
         return holder is not None and holder.value.decode() != job.entry.id
 
-    def _released(self, job: Job, entry: Entry) -> list[RecordWrite]:
-        """Let the lane go on when the message that held it is applied."""
-        if job.feed.lane_when_quarantined != "hold":
-            return []
-        return [RecordWrite(HOLD, entry.lane, None)]
+    def _finished(self, job: Job, entry: Entry) -> Entry:
+        ends = entry.updated + self._keep_us if self._keep_us else None
+        return replace(self._stamped(job, entry, "AA"), expires_at=ends)
+
+    def _also(self, job: Job, entry: Entry) -> list[RecordWrite]:
+        """Let the lane go on when the message that held it is applied, and its bytes expire."""
+        records = body_writes(entry, job.bodies) if self._keep_us else []
+        if job.feed.lane_when_quarantined == "hold":
+            records.append(RecordWrite(HOLD, entry.lane, None))
+        return records
 
     def _stamped(
         self, job: Job, entry: Entry, code: ack.Code, fault: ack.Fault | None = None

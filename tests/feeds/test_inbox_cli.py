@@ -128,3 +128,39 @@ def test_replay_wants_one_message_or_all(folder: Path) -> None:
     assert "name one message, or give --all" in said("replay", "--data", folder, code=1)
     told = said("replay", "--all", "--reason", "unsupported-message", "--data", folder)
     assert told.startswith("1 messages will be applied again")
+
+
+def test_a_message_that_will_never_be_applied_is_dismissed_and_kept(folder: Path) -> None:
+    first, second = ids(folder)
+    told = said("dismiss", first, "--reason", "a test [of the sender]", "--data", folder)
+    assert "is dismissed" in told
+    assert ids(folder) == [second]
+    assert ids(folder, "dismissed") == [first]
+    assert "a test [of the sender]" in said("list", "--state", "dismissed", "--data", folder)
+    shown = said("show", first, "--data", folder)
+    assert "dismissed    a test [of the sender]" in shown
+    assert "reason       patient-unidentified" in shown
+    assert said("replay", "--all", "--data", folder).startswith("1 messages")
+
+
+def test_what_is_not_in_quarantine_cannot_be_dismissed(folder: Path) -> None:
+    (id_,) = ids(folder, "applied")
+    told = said("dismiss", id_, "--reason", "no", "--data", folder, code=1)
+    assert "is applied, not in quarantine" in told
+
+
+def test_unmapped_codes_are_counted_by_feed(tmp_path: Path) -> None:
+    odd = GOOD.replace(b"Doe^Jane", b"Doe^Jane||19700101|KK")
+
+    async def three(service: FeedService) -> None:
+        for number, feed in enumerate(("adt", "adt", "other")):
+            body = odd.replace(b"|1|P|", b"|%d|P|" % number).replace(b"7^^^H", b"%d^^^H" % number)
+            await service.receive(body, feed, read_header(body))
+
+    with_server(tmp_path, three)
+    rows = [line.split() for line in said("unmapped", "--data", tmp_path).splitlines()[1:]]
+    assert [row[:4] for row in rows] == [
+        ["2", "adt", "AdministrativeSex", "KK"],
+        ["1", "other", "AdministrativeSex", "KK"],
+    ]
+    assert " adt " not in said("unmapped", "--feed", "other", "--data", tmp_path)

@@ -17,7 +17,7 @@ from server.feeds.framing import frame
 from server.feeds.header import read_header
 from server.feeds.inbox import Entry, Inbox
 from server.feeds.mllp import Limits
-from server.feeds.quarantine import ask_replay, dry_run, select
+from server.feeds.quarantine import ask_replay, dismiss, dry_run, select
 from server.feeds.service import FeedService, Port
 from server.fhir.errors import StoreUnavailable
 from server.interactions.services import Services
@@ -455,6 +455,87 @@ async def test_a_lane_can_be_held_until_its_first_message_is_mended(
                 await asyncio.sleep(0.01)
                 states = [entry.state for entry in await server.entries()]
     assert len(await resources("Patient")) == 1
+
+
+async def test_a_lane_goes_on_when_the_message_that_holds_it_is_dismissed(
+    services: Services,
+) -> None:
+    other = message("2", name="Roe^Max", born="19010101", sex="M", at="20260102030100")
+    async with running(services, FeedMaps(lane_when_quarantined="hold")) as server:
+        for body in (message("1"), other, message("3"), message("4")):
+            await server.send(body)
+        holder = (await server.entries())[1]
+        await dismiss(services.store, server.service.inbox, holder, "not ours", 5)
+        async with asyncio.timeout(5):
+            entries = await server.entries()
+            while "held" in {entry.state for entry in entries}:
+                await asyncio.sleep(0.01)
+                entries = await server.entries()
+            await server.service.settle()
+        entries = await server.entries()
+        assert [entry.state for entry in entries] == ["applied", "dismissed", "applied", "applied"]
+        assert {entry.mode for entry in entries} == {"live"}
+
+
+async def test_a_dismissed_message_that_comes_again_is_acknowledged_and_not_applied(
+    services: Services,
+) -> None:
+    body = message("1").replace(b"77^^^HOSP^MR", b"")
+    async with running(services, FeedMaps(ack_quarantined="AE")) as server:
+        assert (await server.send(body)).startswith("MSA|AE|1")
+        (entry,) = await server.entries()
+        await dismiss(services.store, server.service.inbox, entry, "a test", 5)
+        assert await server.send(body) == "MSA|AA|1"
+        assert [entry.state for entry in await server.entries()] == ["dismissed"]
+
+
+DAY_US = 24 * 3600 * 1_000_000
+
+
+async def test_what_was_applied_expires_and_what_was_not_stays(services: Services) -> None:
+    async with running(services, keep_days=30) as server:
+        await server.send(message("1"))
+        await server.send(message("2").replace(b"77^^^HOSP^MR", b""))
+        applied, kept = await server.entries()
+        assert await services.store.expire_records(applied.updated + 30 * DAY_US - 1) == 0
+        assert await services.store.expire_records(applied.updated + 30 * DAY_US) == 4
+        assert await server.entries() == [kept]
+        inbox = server.service.inbox
+        assert await inbox.received_body(applied) == b""
+        assert await inbox.explain(applied.id) is None
+        assert await inbox.received_body(kept) != b""
+        assert await server.send(message("1")) == "MSA|AA|1"  # as a new message
+        assert len(await server.entries()) == 2
+
+
+async def test_a_replay_keeps_an_applied_message_until_it_is_applied_again(
+    services: Services,
+) -> None:
+    maps = FeedMaps()
+    async with running(services, maps, keep_days=30) as server:
+        await server.send(message("1"))
+        (entry,) = await server.entries()
+        maps.broken = True
+        replayed = await server.service.replay(entry.id)
+        assert replayed is not None
+        assert replayed.state == "quarantined"
+        bodies = await server.service.inbox.bodies(entry)
+        await services.store.expire_records(entry.updated + 99 * DAY_US)  # only old explanations
+        assert await server.service.inbox.bodies(entry) == bodies
+        assert [one.state for one in await server.entries()] == ["quarantined"]
+        maps.broken = False
+        edited = message("1", name="Doe^Joan")
+        assert await server.service.replay(entry.id, edited) is not None
+        bodies = await server.service.inbox.bodies((await server.entries())[0])
+        assert bodies == {entry.id: message("1"), f"{entry.id}.1": edited}
+        assert await services.store.expire_records(entry.updated + 99 * DAY_US) == 5
+        assert await server.entries() == []
+
+
+async def test_without_a_limit_nothing_expires(services: Services) -> None:
+    async with running(services) as server:
+        await server.send(message("1"))
+        assert await services.store.expire_records(2**62) == 0
 
 
 async def test_senders_on_one_port_can_be_feeds_of_their_own(services: Services) -> None:

@@ -17,6 +17,8 @@ from server.settings import Settings
         ),
         ({"tls_cert": "c.pem"}, "--tls-cert and --tls-key come together"),
         ({"mllp_host": "10.1.2.3"}, "MLLP on 10.1.2.3 would be readable on the network"),
+        ({"mllp_tls_cert": "c.pem"}, "TELLONCE_MLLP_TLS_CERT and TELLONCE_MLLP_TLS_KEY come tog"),
+        ({"mllp_tls_client_ca": "a.pem"}, "CLIENT_CA needs TELLONCE_MLLP_TLS_CERT"),
         ({"port": 65536}, "less than or equal to 65535"),
         ({"store": "postgres://x/y"}, "URL scheme should be 'sqlite', 'mongodb'"),
     ],
@@ -34,6 +36,7 @@ def test_an_unsafe_or_wrong_setting_is_refused(given: dict[str, object], told: s
         {"host": "0.0.0.0", "behind_tls_proxy": True},
         {"host": "0.0.0.0", "tls_cert": "c.pem", "tls_key": "k.pem"},
         {"mllp_host": "10.1.2.3", "mllp_insecure": True},
+        {"mllp_host": "10.1.2.3", "mllp_tls_cert": "c.pem", "mllp_tls_key": "k.pem"},
     ],
 )
 def test_a_safe_setting_is_taken(given: dict[str, object]) -> None:
