@@ -11,7 +11,7 @@ from server.operations.registry import Call
 from server.search.query import HasKey, Query
 from server.store.port import Scalar
 
-MAX_LOOKED_AT = 50_000  # resources; about three seconds
+MAX_LOOKED_AT = 50_000  # resources; about a second
 _AT_ONCE = 500
 
 LISTS = ("profile", "security", "tag")

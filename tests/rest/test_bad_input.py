@@ -16,6 +16,11 @@ JSON = {"Content-Type": "application/fhir+json"}
 MIB = 1024 * 1024
 
 
+def packed(body: bytes) -> bytes:
+    """Return gzip without the time in it: it becomes the name of a test."""
+    return gzip.compress(body, mtime=0)
+
+
 async def nothing_happened(client: httpx.AsyncClient) -> bool:
     """Tell whether nothing is stored, and the server answers on."""
     answer = await client.get("/_history")
@@ -109,7 +114,7 @@ async def test_a_bundle_may_be_larger(client: httpx.AsyncClient) -> None:
 
 async def test_gzip_comes_in(client: httpx.AsyncClient) -> None:
     headers = {**JSON, "Content-Encoding": "gzip"}
-    body = gzip.compress(b'{"resourceType":"Patient","active":true}')
+    body = packed(b'{"resourceType":"Patient","active":true}')
 
     answer = await client.post("/Patient", content=body, headers=headers)
 
@@ -119,14 +124,14 @@ async def test_gzip_comes_in(client: httpx.AsyncClient) -> None:
 @pytest.mark.parametrize(
     ("body", "encoding", "told_"),
     [
-        (gzip.compress(b" " * 20 * MIB), "gzip", (413, "too-long", ["Content-Encoding"])),
-        (gzip.compress(b" " * 2 * MIB), "gzip", (413, "too-long", ["Content-Encoding"])),
-        (gzip.compress(b"{}")[:-4], "gzip", (400, "invalid", ["Content-Encoding"])),
-        (gzip.compress(b"{}") + b"{}", "gzip", (400, "invalid", ["Content-Encoding"])),
-        (gzip.compress(b"{}") * 2, "gzip", (400, "invalid", ["Content-Encoding"])),
-        (gzip.compress(gzip.compress(b"{}")), "gzip", (400, "structure", None)),
+        (packed(b" " * 20 * MIB), "gzip", (413, "too-long", ["Content-Encoding"])),
+        (packed(b" " * 2 * MIB), "gzip", (413, "too-long", ["Content-Encoding"])),
+        (packed(b"{}")[:-4], "gzip", (400, "invalid", ["Content-Encoding"])),
+        (packed(b"{}") + b"{}", "gzip", (400, "invalid", ["Content-Encoding"])),
+        (packed(b"{}") * 2, "gzip", (400, "invalid", ["Content-Encoding"])),
+        (packed(packed(b"{}")), "gzip", (400, "structure", None)),
         (b"no gzip", "gzip", (400, "invalid", ["Content-Encoding"])),
-        (gzip.compress(b"{}"), "gzip, gzip", (415, "not-supported", ["Content-Encoding"])),
+        (packed(b"{}"), "gzip, gzip", (415, "not-supported", ["Content-Encoding"])),
         (b"{}", "br", (415, "not-supported", ["Content-Encoding"])),
     ],
 )
