@@ -83,14 +83,14 @@ def pairs_of(query: bytes) -> Pairs:
     try:
         return tuple(
             parse_qsl(
-                query.decode("ascii"),
+                query.decode("utf-8"),
                 keep_blank_values=True,
                 errors="strict",
                 max_num_fields=MAX_PAIRS,
             )
         )
     except UnicodeError:
-        raise InvalidSearch("the parameters are not UTF-8, percent-encoded") from None
+        raise InvalidSearch("the parameters are not UTF-8") from None
     except ValueError:
         raise InvalidSearch(f"more than {MAX_PAIRS} parameters") from None
 

@@ -273,3 +273,16 @@ async def test_a_search_of_nothing_is_an_empty_bundle(client: httpx.AsyncClient)
 
 def test_callers_differ_in_what_binds_their_cursors() -> None:
     assert CALLERS["admin"].identity != CALLERS["other"].identity
+
+
+async def test_a_form_may_hold_utf_8_that_is_not_percent_encoded(client: httpx.AsyncClient) -> None:
+    """``curl -d 'name=Müller'`` sends it so."""
+    await client.post("Patient", json={"resourceType": "Patient", "name": [{"family": "Müller"}]})
+
+    found = await client.post(
+        "Patient/_search",
+        content="name:exact=Müller".encode(),
+        headers={"content-type": "application/x-www-form-urlencoded"},
+    )
+
+    assert found.json()["total"] == 1
