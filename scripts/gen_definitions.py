@@ -340,6 +340,13 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="compare instead of writing")
     parser.add_argument("--source", type=Path, default=SOURCE, help="definitions.tar.xz")
     arguments = parser.parse_args()
+    if not arguments.source.is_file():
+        print(
+            f"{arguments.source} is not there: HL7's R4 definitions, which are not part of this "
+            "repository; name the archive with --source",
+            file=sys.stderr,
+        )
+        return 1
     definitions = Definitions(arguments.source)
     stale = 0
     for name, make in TABLES.items():

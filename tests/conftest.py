@@ -17,7 +17,7 @@ def anyio_backend() -> str:
 def shared_data() -> Path:
     """The folder ``../shared/data``; a machine without it skips, CI fails."""
     if not SHARED.is_dir():
-        missing = "../shared/data is not there: its conformance data cannot be checked"
+        missing = "no conformance data: ../shared/data (not part of this repository) is not there"
         if os.environ.get("CI"):
             pytest.fail(missing)
         pytest.skip(missing)

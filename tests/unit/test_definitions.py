@@ -9,13 +9,20 @@ ROOT = Path(__file__).parents[2]
 MEASURE = """
 import sys, time
 import orjson, zstandard, importlib.resources, dataclasses
-start = time.perf_counter()
+def loop():
+    start, n = time.process_time(), 0
+    for _ in range(1_000_000):
+        n += 1
+    return time.process_time() - start
+yardstick = loop()
+start = time.process_time()
 from server.fhir import definitions
 definitions.types()
 definitions.search_parameters("Patient")
 definitions.compartments()
 definitions.children("Patient")
-print(time.perf_counter() - start)
+taken = time.process_time() - start
+print(taken / min(yardstick, loop()))
 """
 
 
@@ -128,13 +135,13 @@ def test_invariants_and_weaker_bindings_are_known_by_path() -> None:
     assert definitions.binding("Patient.gender") is None
 
 
-def test_the_tables_of_a_start_load_in_150_ms() -> None:
-    """The best of three processes: other work on the machine must not fail this."""
-    times = [
+def test_the_tables_of_a_start_load_in_the_time_of_two_million_additions() -> None:
+    """150 ms where it was set.  CPU against CPU, since machines are slow, or busy with others."""
+    ratios = [
         float(subprocess.check_output([sys.executable, "-c", MEASURE], cwd=ROOT)) for _ in range(3)
     ]
 
-    assert min(times) < 0.150
+    assert min(ratios) < 2
 
 
 def test_the_tables_are_small() -> None:
