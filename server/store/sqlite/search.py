@@ -12,6 +12,7 @@ from server.search.query import Query, SortKey
 from server.search.rows import MIN_TIME, param_hash
 from server.store.port import Page, Scalar
 from server.store.sqlite import pages
+from server.store.sqlite.brief import TooLong
 from server.store.sqlite.codec import Codec
 from server.store.sqlite.compile import Sql
 from server.store.sqlite.counts import Counts
@@ -30,8 +31,13 @@ class Asked:
     after: Cursor | None
 
 
-def search(db: apsw.Connection, codec: Codec, counts: Counts, asked: Asked) -> Page:
-    """Return one page; see :meth:`server.store.port.Store.search`."""
+def search(
+    db: apsw.Connection, codec: Codec, counts: Counts, asked: Asked, *, most: int | None = None
+) -> Page:
+    """Return one page; see :meth:`server.store.port.Store.search`.
+
+    Raises :class:`TooLong` when ``most`` is given and more are found: unpacking them takes long.
+    """
     planned = plan(asked.query, counts.count)
     if not planned.size or asked.limit <= 0:
         return Page((), None)
@@ -48,6 +54,8 @@ def search(db: apsw.Connection, codec: Codec, counts: Counts, asked: Asked) -> P
     else:
         types = asked.query.types
         found = _rows(db, pages.sorted_page(planned, types, asked.sort, asked.after, wanted.limit))
+    if most is not None and len(found) > most + 1:
+        raise TooLong
     return _page(found, len(asked.sort) or 1, asked.limit, codec)
 
 

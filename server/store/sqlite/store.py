@@ -144,12 +144,13 @@ class SqliteStore:
     ) -> Page:
         """See :meth:`server.store.port.Store.search`."""
         asked = search.Asked(narrow(query, access), tuple(sort), limit, after)
-        brief = limit <= ROWS and not any(pages.reads_body(key) for key in sort)
-        return await self._look(
-            lambda reader: search.search(reader.db, reader.codec, reader.counts, asked),
-            deadline_s,
-            brief=brief,
-        )
+
+        def work(reader: Reader) -> Page:
+            most = ROWS if reader is self._point else None
+            return search.search(reader.db, reader.codec, reader.counts, asked, most=most)
+
+        brief = not any(pages.reads_body(key) for key in sort)
+        return await self._look(work, deadline_s, brief=brief)
 
     async def count(self, access: AccessContext, query: Query, *, deadline_s: float = 10.0) -> int:
         """See :meth:`server.store.port.Store.count`."""
