@@ -42,7 +42,7 @@ def admission(sender: int, number: int) -> bytes:
         f"MSH|^~\\&|REG{sender}|H|||20260316080000||ADT^A08|{sender}-{number}|P|2.5{enhanced}\r"
         f"EVN|A08|20260316080000\r"
         f"PID|1||{patient}||Doe^Jane||19700101|F|||{number} Main St^^Town\r"
-        f"PV1|1|I|W^{number}^1^H||||7^Doctor^Ann^^^^^^H|||||||||||V{sender}-{number % PATIENTS}\r"
+        f"PV1|1|I|W^{number}^1^H||||7^Doctor^Ann^^^^^^H||||||||||||V{sender}-{number % PATIENTS}\r"
     ).encode()
 
 
