@@ -12,7 +12,7 @@ import pytest
 
 from server.access.context import SYSTEM
 from server.fhir.errors import StoreUnavailable
-from server.search.query import HasKey, Query
+from server.search.query import AllOf, HasKey, Not, Query
 from server.search.rows import IndexRows, hash64
 from server.store.port import CorruptStore, NewerSchema, OutboxWrite, RecordWrite, Store, Write
 from server.store.sqlite import SqliteStore
@@ -298,3 +298,23 @@ def change(file: Path, sql: str) -> None:
     db = apsw.Connection(str(file))
     db.execute(sql)
     db.close()
+
+
+async def test_a_search_that_is_not_brief_goes_on_in_a_thread_and_is_whole(file: Path) -> None:
+    names = [f"p{n:03}" for n in range(150)]
+    async with opened(file) as store:
+        await store.commit([patient(name) for name in names])
+
+        page = await store.search(SYSTEM, PATIENTS, limit=150)
+        assert [v.id for v in page.versions] == names[::-1]
+        assert page.after is None
+        assert await store.count(SYSTEM, PATIENTS) == 150
+        assert len(await store.read_many(SYSTEM, [("Patient", name) for name in names])) == 150
+
+
+async def test_a_search_of_many_steps_goes_on_in_a_thread_and_is_whole(file: Path) -> None:
+    missing = Query(("Patient",), AllOf(tuple(Not(HasKey((f"x{n}",))) for n in range(40))))
+    async with opened(file) as store:
+        await store.commit([patient(f"p{n:03}") for n in range(300)])
+        assert len((await store.search(SYSTEM, missing, limit=50)).versions) == 50
+        assert await store.count(SYSTEM, missing) == 300
