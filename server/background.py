@@ -37,6 +37,10 @@ async def _reindex(store: Store) -> None:
             log.warning("reindexing waits: %s", error.diagnostics)
             await asyncio.sleep(RETRY_S)
             continue
+        except Exception as error:  # a bug must be seen, not end the chore unheard
+            log.error("reindexing failed: %s", type(error).__name__)
+            await asyncio.sleep(RETRY_S)
+            continue
         if left == 0:
             if told:
                 log.info("reindexing is done")
@@ -53,3 +57,5 @@ async def _expire(store: Store, now: Callable[[], int]) -> None:
             await store.expire_records(now())
         except StoreUnavailable as error:
             log.warning("expired records stay for now: %s", error.diagnostics)
+        except Exception as error:  # a bug must be seen, not end the chore unheard
+            log.error("expired records stay for now: %s", type(error).__name__)

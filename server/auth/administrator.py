@@ -56,7 +56,8 @@ class Authenticator:
             raise LoginRequired("this server needs a token: send Authorization: Bearer TOKEN")
         now = self._now()
         known = self._known.get(authorization)
-        if known is not None and known[0] > now:
+        # Bounded above as well: a clock that was set back must not keep a removed token alive.
+        if known is not None and now < known[0] <= now + CACHE_US:
             return known[1]
         access = await self._look_up(authorization)
         if len(self._known) >= CACHE_SIZE:

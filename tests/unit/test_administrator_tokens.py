@@ -81,5 +81,21 @@ async def test_a_removed_token_stops_working_within_two_seconds(
         await authenticate(header)
 
 
+async def test_a_clock_that_was_set_back_does_not_keep_a_removed_token_alive(
+    store: MemoryStore, clock: Clock
+) -> None:
+    clock.at = 3_600_000_000
+    header = b"Bearer " + (await new_token(store, "x")).encode()
+    authenticate = Authenticator(store, clock)
+    await authenticate(header)
+    (record,) = await store.find_records(KIND)
+    await store.commit([], records=[RecordWrite(KIND, record.key, None)])
+
+    clock.at = CACHE_US
+
+    with pytest.raises(LoginRequired):
+        await authenticate(header)
+
+
 async def test_an_open_house_asks_nobody() -> None:
     assert (await OpenHouse()(None)).unrestricted

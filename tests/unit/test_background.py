@@ -38,6 +38,28 @@ async def test_reindexing_goes_on_to_its_end_and_survives_a_failing_disk(
     assert store.left == 0
 
 
+class Buggy(Stale):
+    """Fails once in a way that nobody foresaw."""
+
+    async def reindex(self, *, batch: int = 500) -> int:
+        if not self.failed:
+            self.failed = True
+            raise ValueError("a value of a patient")
+        return await super().reindex(batch=batch)
+
+
+async def test_a_bug_in_a_chore_is_told_and_does_not_end_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(background, "RETRY_S", 0.0)
+    store = Buggy()
+    async with background.tasks(store, lambda: 1):
+        async with asyncio.timeout(5):
+            await store.done.wait()
+    assert "reindexing failed: ValueError" in caplog.messages
+    assert "a value of a patient" not in caplog.text
+
+
 async def test_the_chores_end_with_the_server() -> None:
     store = MemoryStore(now=lambda: 1, index=lambda _: (IndexRows(frozenset()), ()))
     before = asyncio.all_tasks()

@@ -14,10 +14,14 @@ _STEP_PAGES = 500  # copied between two chances of other threads to run
 def backup(source: Path, target: Path) -> None:
     """Write the copy beside ``target`` and give it its name when it is complete and on the disk.
 
-    A file at ``target`` is replaced; the record's own file is refused.
+    A file at ``target`` is replaced; the record's own file is refused, and so is the place of one
+    whose log is still there: SQLite would play the foreign log into the copy.
     """
     if target.exists() and target.samefile(source):
         raise StoreUnavailable("a backup cannot replace the data it is a copy of")
+    wal = target.with_name(target.name + "-wal")
+    if wal.exists():
+        raise StoreUnavailable(f"{wal.name} is there: {target.name} is in use, or was not closed")
     partial = target.with_name(target.name + ".partial")
     partial.unlink(missing_ok=True)
     try:

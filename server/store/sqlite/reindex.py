@@ -4,6 +4,7 @@ Every resource remembers which definitions made its rows (``res.fp``).  A batch 
 of the writer, so commits go on between batches, and a killed reindex goes on where it was.
 """
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,8 @@ from server.search.rows import IndexRows
 from server.store.sqlite import rows
 from server.store.sqlite.codec import Codec
 from server.store.stored import compartment_hashes, stored_keys
+
+log = logging.getLogger("tellonce")
 
 Index = Callable[[dict[str, Any]], tuple[IndexRows, tuple[str, ...]]]
 
@@ -41,12 +44,20 @@ def batch(
 ) -> tuple[int, int]:
     """Make rows anew for at most ``limit`` resources with ``rid > after``.
 
+    What cannot be read or indexed keeps its rows, and is tried again at the next start.
+
     Returns:
-        How many were done, and the last ``rid``.
+        How many were looked at, and the last ``rid``.
     """
     stale: list[tuple[Any, ...]] = db.execute(_STALE, (after, fp, limit)).fetchall()
     for rid, type_, born, d, how, kept in stale:
-        new = filed(index, codec.decode(how, kept), type_, born)
+        try:
+            new = filed(index, codec.decode(how, kept), type_, born)
+        except apsw.Error:
+            raise
+        except Exception as error:  # one resource must not keep all others from being found
+            log.error("a %s cannot be indexed anew: %s", type_, type(error).__name__)
+            continue
         rows.change(db, rid, rows.read(db, rid, d), new)
         db.execute("update res set fp=?, d=? where rid=?", (fp, new.d, rid))
     return len(stale), stale[-1][0] if stale else after
