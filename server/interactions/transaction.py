@@ -184,6 +184,9 @@ class _Plan:
             rights.demand(self.access, "create", entry.type)
             own_id = entry.resource.get("id")
             step.own_id = own_id is not None
+            if step.own_id and rights.limited(self.access, "update", entry.type):
+                # As elsewhere: that an id is taken would tell that it is there.
+                raise rights.not_found(entry.type, own_id)
             step.ref = (entry.type, own_id or services.new_id())
         elif entry.method == "PATCH":
             raise NotFound(f"no {entry.type} matches the condition")
@@ -285,7 +288,8 @@ class _Plan:
         entry, there, services, access = step.entry, step.there, self.services, self.access
         if step.ref is None:
             return None
-        if there is None and entry.if_match is not None:
+        limited = entry.id is not None and rights.limited(access, _NEEDS[entry.method], entry.type)
+        if there is None and entry.if_match is not None and not limited:
             raise VersionConflict(f"{'/'.join(step.ref)} is not there, ifMatch names a version")
         if entry.method == "DELETE":
             return write.plan_delete(services, access, *step.ref, there, if_match=entry.if_match)

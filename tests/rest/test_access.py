@@ -59,6 +59,12 @@ ABSENT: list[Sent] = [
     ("POST", "", bundle("transaction", entry("DELETE", "Patient/{}"))),
     ("POST", "", bundle("transaction",
                         entry("POST", "Observation", observation("Patient?identifier=s|{}")))),
+    ("PUT", "/Observation?code=none", observation("Patient/a", "{}0")),
+    ("POST", "", bundle("transaction",
+                        entry("PUT", "Observation?code=none", observation("Patient/a", "{}0")))),
+    ("POST", "", bundle("transaction",
+                        entry("PUT", "Patient/{}", patient("{}"), ifMatch='W/"1"'))),
+    ("POST", "", bundle("transaction", entry("DELETE", "Patient/{}", ifMatch='W/"1"'))),
 ]  # fmt: skip
 
 
