@@ -128,13 +128,13 @@ async def _search(services: Services, group: Sequence[Sought]) -> dict[str, dict
     for version in page.versions:
         resource = fhir_json.loads(version.body or b"{}")
         for one in group:
+            if one.type != version.type:
+                continue
             if len(group) == 1 or _answers(services, one, version, resource):
                 found[one.claim][version.id] = version, resource
     return found
 
 
 def _answers(services: Services, one: Sought, version: Version, resource: dict[str, Any]) -> bool:
-    if version.type != one.type:
-        return False
     rows = IndexRows(extract.keys(resource, one.codes, services.base_url))
     return matches(one.query, resource, rows, updated=version.at)
