@@ -60,9 +60,11 @@ async def dismiss(store: Store, inbox: Inbox, entry: Entry, reason: str, now: in
     records = [gone.write()]
     hold = await store.get_record(HOLD, entry.lane) if entry.lane else None
     if hold is not None and hold.value.decode() == entry.id:
-        records.append(RecordWrite(HOLD, entry.lane, None, if_rev=hold.rev))
         waiting = await select(inbox, feed=entry.feed, states=("held",))
         first = [one.id for one in waiting if one.lane == entry.lane][:1]
+        # The lane becomes that message's, so that none that comes now overtakes it.
+        following = first[0].encode() if first else None
+        records.append(RecordWrite(HOLD, entry.lane, following, if_rev=hold.rev))
         records += [RecordWrite(REPLAY, id_, b"") for id_ in first]
     await store.commit([], records=records)
     return replace(gone, rev=gone.rev + 1)

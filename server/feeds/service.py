@@ -9,7 +9,7 @@ import logging
 import ssl
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import gmtime, strftime
 
 from mappings.feed import Feed
@@ -22,7 +22,7 @@ from server.feeds.lanes import Lanes
 from server.feeds.mllp import Answer, Limits, Listener
 from server.feeds.quarantine import reopen
 from server.feeds.work import Job, Worker, plan_message
-from server.fhir.errors import FhirError
+from server.fhir.errors import FhirError, StoreUnavailable
 from server.interactions.services import Services
 from server.store.port import CommitConflict
 
@@ -207,6 +207,17 @@ class FeedService:
         done: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         feed = self._maps.feed(entry.feed)
         job = self._jobs[entry.id] = Job(entry, None, feed, None, None, done)
+        try:
+            await self._plan(job, body)
+            await self._lanes.put(job.lane, job)
+        except BaseException:  # it is not queued: who asks for it again must not wait for it
+            self._jobs.pop(entry.id, None)
+            done.cancel()
+            raise
+        return job
+
+    async def _plan(self, job: Job, body: bytes | None) -> None:
+        entry, feed = job.entry, job.feed
         text = body if body is not None else await self.inbox.body(entry)
         job.bodies = {entry.id: text} if not entry.edits else await self.inbox.bodies(entry)
         received = job.bodies.get(entry.id, b"")
@@ -215,8 +226,6 @@ class FeedService:
             job.plan, job.refused = await asyncio.to_thread(plan_message, self._maps, text, feed)
         else:
             job.plan, job.refused = plan_message(self._maps, text, feed)
-        await self._lanes.put(job.lane, job)
-        return job
 
     async def _work(self, job: Job) -> None:
         try:
@@ -226,24 +235,22 @@ class FeedService:
                 self._counts[state][job.feed.name] += 1
         finally:
             self._jobs.pop(job.entry.id, None)
-        if state == "applied" and job.feed.lane_when_quarantined == "hold":
-            await self._let_go(job.entry)
-
-    async def _let_go(self, freed: Entry) -> None:
-        """Queue the first message that waited for ``freed``."""
-        waiting = [
-            entry
-            async for entry in self.inbox.walk(feed=freed.feed, states=("held",))
-            if entry.lane == freed.lane
-        ]
-        for entry in waiting[:1]:  # which lets the next one go when it is applied
-            again = await reopen(self._services.store, self.inbox, entry, replayed=False)
-            task = asyncio.create_task(self._later(again))  # its lane is ours: it may be full
+        if state == "applied" and job.frees is not None:
+            freed = replace(job.frees, rev=job.frees.rev + 1)
+            task = asyncio.create_task(self._later(freed))  # its lane is ours: it may be full
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
     async def _later(self, entry: Entry) -> None:
-        await self.enqueue(entry)
+        """Queue a message that waited for another of its lane."""
+        while True:
+            try:
+                await self.enqueue(entry)
+            except StoreUnavailable as error:
+                log.warning("message %s waits: %s", entry.id, error.diagnostics)
+                await asyncio.sleep(self._replay_poll_s)
+            else:
+                return
 
     async def _repeated(self, entry: Entry, feed: Feed, header: Header | None) -> list[Answer]:
         """Return the answer given before; a message that was answered negatively is tried again."""

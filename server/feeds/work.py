@@ -44,7 +44,7 @@ class Job:
     """A message on its way.  ``done`` gets its acknowledgement, made once its state is stored.
 
     ``bodies`` are its bytes, received and edited, by record; they get a time to expire when it is
-    applied.
+    applied.  ``frees``: the held message, reopened, that goes on when this one is applied.
     """
 
     entry: Entry
@@ -54,6 +54,7 @@ class Job:
     refused: RefusedMessage | None
     done: asyncio.Future[bytes]
     bodies: Mapping[str, bytes] = field(default_factory=dict)
+    frees: Entry | None = None
 
     @property
     def lane(self) -> str:
@@ -129,6 +130,7 @@ class Worker:
             if await self._held(job):
                 raise RefusedMessage("held", "an earlier message of this lane is in quarantine")
             assert job.plan is not None
+            job.frees = await self._next_held(job)
             return await apply(
                 self._services,
                 replace(job.entry, lane=lane_hash(job.lane)),
@@ -196,14 +198,31 @@ class Worker:
         holder = await self._services.store.get_record(HOLD, lane_hash(job.lane))
         return holder is not None and holder.value.decode() != job.entry.id
 
+    async def _next_held(self, job: Job) -> Entry | None:
+        """Return the first message that waits for this one, as one that waits to be applied."""
+        lane = lane_hash(job.lane)
+        if job.feed.lane_when_quarantined != "hold":
+            return None
+        if await self._services.store.get_record(HOLD, lane) is None:
+            return None
+        async for entry in self._inbox.walk(feed=job.feed.name, states=("held",)):
+            if entry.lane == lane and entry.id != job.entry.id:
+                return replace(entry, state="received")
+        return None
+
     def _finished(self, job: Job, entry: Entry) -> Entry:
         ends = entry.updated + self._keep_us if self._keep_us else None
         return replace(self._stamped(job, entry, "AA"), expires_at=ends)
 
     def _also(self, job: Job, entry: Entry) -> list[RecordWrite]:
-        """Let the lane go on when the message that held it is applied, and its bytes expire."""
+        """Let the lane go on when the message that held it is applied, and its bytes expire.
+
+        The lane then is the next held message's, so that none that comes now overtakes it.
+        """
         records = body_writes(entry, job.bodies) if self._keep_us else []
-        if job.feed.lane_when_quarantined == "hold":
+        if job.frees is not None:
+            records += [RecordWrite(HOLD, entry.lane, job.frees.id.encode()), job.frees.write()]
+        elif job.feed.lane_when_quarantined == "hold":
             records.append(RecordWrite(HOLD, entry.lane, None))
         return records
 

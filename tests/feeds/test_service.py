@@ -19,6 +19,7 @@ from server.feeds.inbox import Entry, Inbox
 from server.feeds.mllp import Limits
 from server.feeds.quarantine import ask_replay, dismiss, dry_run, select
 from server.feeds.service import FeedService, Port
+from server.feeds.work import Job
 from server.fhir.errors import StoreUnavailable
 from server.interactions.services import Services
 from server.store.memory import MemoryStore
@@ -455,6 +456,55 @@ async def test_a_lane_can_be_held_until_its_first_message_is_mended(
                 await asyncio.sleep(0.01)
                 states = [entry.state for entry in await server.entries()]
     assert len(await resources("Patient")) == 1
+
+
+async def test_what_comes_while_a_lane_goes_on_does_not_overtake_what_waited(
+    services: Services,
+) -> None:
+    other = message("2", name="Roe^Max", born="19010101", sex="M", at="20260102030100")
+    async with running(services, FeedMaps(lane_when_quarantined="hold")) as server:
+        for body in (message("1"), other, message("3"), message("4"), message("5")):
+            await server.send(body)
+        applied: list[str] = []
+        work = server.service._worker.work
+
+        async def noted(job: Job) -> None:
+            await work(job)
+            if job.entry.state == "applied":
+                applied.append(job.entry.control_id)
+            await asyncio.sleep(0.02)
+
+        server.service._worker.work = noted  # type: ignore[method-assign] # only listens
+        holder = (await server.entries())[1]
+        replay = asyncio.create_task(server.service.replay(holder.id, message("2")))
+        for late in "678":
+            await server.send(message(late))
+        await replay
+        entries = await server.entries()
+        async with asyncio.timeout(5):
+            while {entry.state for entry in entries} != {"applied"}:
+                await asyncio.sleep(0.01)
+                entries = await server.entries()
+        await server.service.settle()
+    assert applied == ["2", "3", "4", "5", "6", "7", "8"]
+
+
+async def test_a_lane_goes_on_after_a_restart_at_the_worst_moment(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = message("2", name="Roe^Max", born="19010101", sex="M", at="20260102030100")
+    async with running(services, FeedMaps(lane_when_quarantined="hold")) as server:
+        for body in (message("1"), other, message("3"), message("4")):
+            await server.send(body)
+        monkeypatch.setattr(server.service, "_later", lambda _: asyncio.sleep(0))
+        holder = (await server.entries())[1]
+        await server.service.replay(holder.id, message("2"))
+    async with running(services, FeedMaps(lane_when_quarantined="hold")) as server:
+        entries = await server.entries()
+        async with asyncio.timeout(5):
+            while {entry.state for entry in entries} != {"applied"}:
+                await asyncio.sleep(0.01)
+                entries = await server.entries()
 
 
 async def test_a_lane_goes_on_when_the_message_that_holds_it_is_dismissed(
