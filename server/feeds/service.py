@@ -24,7 +24,7 @@ from server.feeds.quarantine import reopen
 from server.feeds.work import Job, Worker, plan_message
 from server.fhir.errors import FhirError, StoreUnavailable
 from server.interactions.services import Services
-from server.store.port import CommitConflict
+from server.store.port import CommitConflict, RecordWrite
 
 log = logging.getLogger(__name__)
 
@@ -313,7 +313,8 @@ class FeedService:
             try:
                 for asked in await self._services.store.find_records(REPLAY):
                     await self.replay(asked.key, asked.value)
-                    await self._services.store.take_record(REPLAY, asked.key)
+                    done = RecordWrite(REPLAY, asked.key, None, if_rev=asked.rev)
+                    await self._services.store.commit([], records=[done])  # unless asked anew
             except (FhirError, CommitConflict) as error:
                 log.warning("replays wait: %s", type(error).__name__)
             await asyncio.sleep(self._replay_poll_s)

@@ -422,6 +422,28 @@ async def test_a_replay_of_edited_bytes_keeps_the_received_ones(services: Servic
         assert await server.service.inbox.body(entry) == message("1")
 
 
+async def test_a_replay_asked_for_while_an_earlier_one_runs_is_done_as_well(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(services) as server:
+        await server.send(message("1").replace(b"77^^^HOSP^MR", b""))
+        (entry,) = await server.entries()
+        replay = server.service.replay
+
+        async def mended_meanwhile(id_: str, edited: bytes = b"") -> Entry | None:
+            done = await replay(id_, edited)
+            if not edited:
+                await ask_replay(services.store, [id_], message("1"))
+            return done
+
+        monkeypatch.setattr(server.service, "replay", mended_meanwhile)
+        await ask_replay(services.store, [entry.id])
+        async with asyncio.timeout(5):
+            while entry.state != "applied":
+                await asyncio.sleep(0.01)
+                (entry,) = await server.entries()
+
+
 async def test_a_dry_run_writes_nothing(services: Services, resources: Any) -> None:
     maps = FeedMaps()
     async with running(services, maps) as server:
