@@ -1,5 +1,8 @@
 """The command line (console script ``tellonce``)."""
 
+from importlib import metadata
+from typing import Annotated
+
 import typer
 
 from server.commands.demo import demo
@@ -11,11 +14,28 @@ from server.feeds.cli import inbox_app
 
 cli = typer.Typer(
     name="tellonce",
-    help="A FHIR R4 server: the patient tells it once.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_show_locals=False,  # locals may hold patients' data
 )
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tellonce {metadata.version('tellonce')}")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool, typer.Option("--version", help="Say the version.", is_eager=True, callback=_tell_version)
+]
+
+
+@cli.callback()
+def about(version: Version = False) -> None:
+    """A FHIR R4 server: the patient tells it once."""
+
+
 cli.command()(serve)
 cli.command()(demo)
 cli.command()(load)

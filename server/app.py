@@ -85,7 +85,17 @@ def open_store(settings: Settings, base_url: str, *, beside: bool = False) -> Sq
 
 @asynccontextmanager
 async def store_beside(settings: Settings) -> AsyncIterator[Store]:
-    """Open the store for a command that may run while a server has it open."""
+    """Open the store for a command that may run while a server has it open.
+
+    Raises:
+        StoreUnavailable: there is none; a command in the wrong folder must not make an empty one.
+        Others as :func:`open_store`.
+    """
+    embedded = settings.store is None or settings.store.scheme == "sqlite"
+    if embedded and not settings.store_file.exists():
+        raise StoreUnavailable(
+            f"{settings.store_file} is not there; name the server's folder with --data"
+        )
     store = open_store(settings, base_url_of(settings, settings.port), beside=True)
     try:
         yield store
@@ -122,6 +132,7 @@ def run(settings: Settings, *, on_ready: Callable[[Running], None] | None = None
     Raises:
         PortTaken: another program listens on the HTTP or MLLP port.
         MapError: a map cannot be used; every fault with its file and line.
+        UnusableTls: a certificate or key cannot be used.
         Others as :func:`open_store`.
     """
     uvloop.run(serve(settings, on_ready=on_ready))
@@ -135,6 +146,8 @@ async def serve(
 ) -> None:
     """As :func:`run`, inside a running event loop; ``stop`` ends it as a signal would."""
     maps = load_maps(settings.maps)
+    if settings.tls_cert is not None and settings.tls_key is not None:
+        server_context(settings.tls_cert, settings.tls_key)  # uvicorn would not say what is wrong
     with listen(settings.host, settings.port) as http:
         base_url = base_url_of(settings, http.getsockname()[1])
         store = open_store(settings, base_url)
@@ -154,9 +167,6 @@ async def _serve(
     stop: asyncio.Event,
 ) -> None:
     services = Services(store, base_url, now_us, new_id, await cursor_key(store), _policy(settings))
-    token = None
-    if not settings.open and not await has_token(store):
-        token = await new_token(store, "first")
     feeds = FeedService(services, maps, _ports(settings), keep_days=settings.inbox_days)
     application = _application(settings, services, feeds, stop)
     http_server = HttpServer(application, settings, http)
@@ -167,6 +177,10 @@ async def _serve(
             async with background.tasks(store, now_us):
                 await application.start()
                 await http_server.start()
+                # Not before: a start that fails would use up the token that nobody has seen.
+                token = None
+                if not settings.open and not await has_token(store):
+                    token = await new_token(store, "first")
                 if on_ready is not None:
                     on_ready(_running(settings, base_url, feeds, token))
                 await http_server.until(stop)

@@ -5,12 +5,31 @@ at start, by the command line; everything else is handed the values it needs, ne
 """
 
 from ipaddress import ip_address
+from json import JSONDecodeError, loads
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, HttpUrl, UrlConstraints, model_validator
+from pydantic import BeforeValidator, Field, HttpUrl, UrlConstraints, model_validator
 from pydantic.networks import AnyUrl
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+def _or_none(value: Any) -> Any:
+    """Read ``none`` and nothing at all as ``None``."""
+    return None if value in ("", "none") else value
+
+
+def _listed(value: Any) -> Any:
+    """Read a list written as JSON; any other text is a list of that one."""
+    if not isinstance(value, str):
+        return value
+    if not value.lstrip().startswith("["):
+        return (value,) if value else ()
+    try:
+        return loads(value)
+    except JSONDecodeError as error:
+        raise ValueError(f'not a list in JSON, such as ["a", "b"]: {error}') from error
+
 
 StoreUrl = Annotated[AnyUrl, UrlConstraints(allowed_schemes=["sqlite", "mongodb", "mongodb+srv"])]
 
@@ -55,11 +74,11 @@ class Settings(BaseSettings):
     mllp_host: str = Field(
         "127.0.0.1", description="Address the MLLP listener binds (HL7v2 over TCP)."
     )
-    mllp_port: int | None = Field(
+    mllp_port: Annotated[int | None, BeforeValidator(_or_none)] = Field(
         2575,
         ge=0,
         le=65535,
-        description="Port of the MLLP listener; 0 takes any, empty (`none`) turns it off.",
+        description="Port of the MLLP listener; 0 takes any, `none` listens on none.",
     )
     mllp_tls_cert: Path | None = Field(
         None,
@@ -85,7 +104,7 @@ class Settings(BaseSettings):
         description="Days that an applied HL7v2 message (its bytes, its explanation, its state) is "
         "kept in the inbox; 0 is for ever. What was not applied is kept for ever.",
     )
-    maps: tuple[Path, ...] = Field(
+    maps: Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_listed)] = Field(
         (), description="Folders with site maps, code tables and feeds, over those that ship."
     )
     delete: Literal["refuse-clinical", "allow"] = Field(
@@ -104,7 +123,7 @@ class Settings(BaseSettings):
     query_deadline_s: float = Field(
         10.0, gt=0, le=300, description="Seconds after which a search ends with `too-costly`."
     )
-    cors_origins: tuple[str, ...] = Field(
+    cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)] = Field(
         (), description="Origins of browser apps that may call the API, or `*`; none by default."
     )
     compress: bool = Field(

@@ -7,7 +7,8 @@ _HEAD = """# Settings
 Made from `server/settings.py`; change it there. Precedence: command line, environment, `.env`,
 default.
 A setting `page_size` is `--page-size` where a command has it, and `TELLONCE_PAGE_SIZE` everywhere.
-Lists are written as JSON: `TELLONCE_CORS_ORIGINS='["https://app.example.org"]'`.
+A list of one is written as it is, a longer one as JSON: `TELLONCE_MAPS=site-maps`,
+`TELLONCE_CORS_ORIGINS='["https://a.example", "https://b.example"]'`.
 
 | environment | default | what it is for |
 |---|---|---|

@@ -26,9 +26,10 @@ from server.commands.loading.targets import HttpTarget, StoreTarget
 from server.commands.options import Data, StoreOption, errors, fail, refusals, settings_from
 from server.feeds.header import read_header
 from server.feeds.service import FeedService
-from server.fhir.errors import InvalidRequest
+from server.fhir.errors import InvalidRequest, StoreUnavailable
 from server.interactions.services import Services
 from server.settings import Settings
+from server.store.sqlite import SqliteStore
 from server.uuid7 import new_id
 
 TOLD_FAILURES = 50
@@ -78,7 +79,7 @@ async def _no_feed(content: bytes) -> str | None:
 
 async def _into_store(settings: Settings, found: list[Source], advance: Advance) -> Report:
     base_url = app.base_url_of(settings, settings.port)
-    store = app.open_store(settings, base_url)
+    store = _open(settings, base_url)
     try:
         key = await app.cursor_key(store)
         services = Services(store, base_url, app.now_us, new_id, key)
@@ -87,6 +88,16 @@ async def _into_store(settings: Settings, found: list[Source], advance: Advance)
             return await loader.load(found)
     finally:
         await store.close()
+
+
+def _open(settings: Settings, base_url: str) -> SqliteStore:
+    """As :func:`app.open_store`; says what to do when a server has the record open."""
+    try:
+        return app.open_store(settings, base_url)
+    except StoreUnavailable as error:
+        if not settings.store_file.exists():
+            raise
+        raise StoreUnavailable(f"{error}; load through a running server with --url") from error
 
 
 @asynccontextmanager
@@ -118,16 +129,26 @@ async def _feed(settings: Settings, services: Services) -> AsyncIterator[Receive
 def tell(report: Report) -> None:
     """Print what was loaded, what was there before, and what failed and why."""
     console = Console(highlight=False, soft_wrap=True)
-    parts = [f"{report.resources:,} resources"]
+    parts = [counted(report.resources, "resource")]
     if report.messages:
-        parts.append(f"{report.messages:,} HL7v2 messages")
-    console.print(f"loaded {' and '.join(parts)} from {report.files:,} files")
+        parts.append(counted(report.messages, "HL7v2 message"))
+    console.print(f"loaded {' and '.join(parts)} from {counted(report.files, 'file')}")
     if report.before:
-        console.print(f"left out {report.before:,} parts: an earlier load has stored them")
+        before = counted(report.before, "part")
+        console.print(f"left out {before}: an earlier load has stored what is in there")
     for failure in report.failures[:TOLD_FAILURES]:
         errors.print(f"not loaded: {failure}", markup=False)
     if len(report.failures) > TOLD_FAILURES:
         errors.print(f"and {len(report.failures) - TOLD_FAILURES:,} more were not loaded")
+
+
+def counted(number: int, thing: str) -> str:
+    """Return the number with its noun.
+
+    >>> counted(1, "file"), counted(1200, "file")
+    ('1 file', '1,200 files')
+    """
+    return f"{number:,} {thing}" + ("" if number == 1 else "s")
 
 
 @contextmanager

@@ -14,6 +14,8 @@ def backup(target: Path, data: Data = None, store: StoreOption = None) -> None:
     settings = settings_from(data=data, store=store)
     if target.exists():
         fail(f"{target} exists; a backup never writes over a file")
+    if not target.parent.is_dir():
+        fail(f"{target.parent} is not a folder")
 
     async def copy() -> None:
         async with app.store_beside(settings) as opened:

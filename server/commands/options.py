@@ -1,6 +1,6 @@
 """Command-line options, turned into settings; every refusal is one line and exit code 1."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -33,10 +33,11 @@ def fail(message: str) -> NoReturn:
 
 def settings_from(**given: Any) -> Settings:
     """Return settings with what the command line gave on top; ``None`` means not given."""
+    options = {name: value for name, value in given.items() if value is not None}
     try:
-        return Settings(**{name: value for name, value in given.items() if value is not None})
+        return Settings(**options)
     except ValidationError as error:
-        fail("; ".join(_told(problem) for problem in error.errors()))
+        fail("; ".join(_told(problem, options) for problem in error.errors()))
 
 
 @contextmanager
@@ -48,6 +49,8 @@ def refusals() -> Iterator[None]:
     try:
         yield
     except MapError as error:
+        if len(error.problems) == 1:
+            fail(error.problems[0])
         for problem in error.problems:
             errors.print(problem, markup=False)
         fail(f"{len(error.problems)} faults in the maps")
@@ -57,7 +60,11 @@ def refusals() -> Iterator[None]:
         fail(f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""))
 
 
-def _told(problem: Any) -> str:
-    where = ".".join(str(part) for part in problem["loc"])
+def _told(problem: Any, options: Mapping[str, Any]) -> str:
+    """Return what is wrong, under the name by which it was given: option or environment."""
     said = str(problem["msg"]).removeprefix("Value error, ")
-    return f"--{where.replace('_', '-')}: {said}" if where else said
+    if not problem["loc"]:
+        return said
+    name = str(problem["loc"][0])
+    given = f"--{name.replace('_', '-')}" if name in options else f"TELLONCE_{name.upper()}"
+    return f"{given}: {said}"

@@ -11,7 +11,9 @@ from server.commands.options import Data, StoreOption, errors, fail, refusals, s
 
 Host = Annotated[str | None, typer.Option(show_default="127.0.0.1")]
 Port = Annotated[int | None, typer.Option(show_default="8080")]
-MllpPort = Annotated[int | None, typer.Option(show_default="2575", help="0 takes any free port.")]
+MllpPort = Annotated[
+    str | None, typer.Option(show_default="2575", help="0 takes any free port, none is none.")
+]
 BaseUrl = Annotated[str | None, typer.Option(help="Public address written into every link.")]
 Open = Annotated[bool | None, typer.Option("--open", help="No tokens; loopback only.")]
 Maps = Annotated[list[Path] | None, typer.Option(help="Folder with site maps; repeatable.")]

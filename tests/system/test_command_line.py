@@ -78,6 +78,9 @@ def test_a_taken_port_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
         (("--host", "0.0.0.0"), "0.0.0.0 is not loopback: give --tls-cert and --tls-key"),
         (("--host", "0.0.0.0", "--open"), "--open works on loopback only, not on 0.0.0.0"),
         (("--store", "mongodb://127.0.0.1/x"), "mongodb"),
+        (("--maps", "typo"), "tellonce: typo: there is no folder typo"),
+        (("--tls-cert", "c.pem", "--tls-key", "k.pem"), "c.pem with k.pem: No such file"),
+        (("--mllp-port", "x"), "--mllp-port: Input should be a valid integer"),
     ],
 )
 def test_what_cannot_be_served_is_one_line(
@@ -87,6 +90,52 @@ def test_what_cannot_be_served_is_one_line(
     assert ended.returncode == 1
     assert told in ended.stderr
     assert len(ended.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("verify",), "tellonce-data/record.db is not there"),
+        (("backup", "copy.db"), "tellonce-data/record.db is not there"),
+        (("token", "new"), "tellonce-data/record.db is not there"),
+        (("inbox", "list"), "tellonce-data/record.db is not there"),
+        (("verify", "--store", "sqlite:///none.db"), "none.db is not there"),
+    ],
+)
+def test_a_command_in_the_wrong_folder_makes_no_empty_record(
+    tmp_path: Path, words: tuple[str, ...], told: str
+) -> None:
+    ended = tellonce(*words, cwd=tmp_path)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.startswith(f"tellonce: {told}")
+    assert len(ended.stderr.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_start_that_fails_uses_up_no_token(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        words = ("serve", "--port", "0", "--mllp-port", port, "--data", "d")
+        ended = tellonce(*words, cwd=tmp_path)
+    assert ended.returncode == 1
+    assert "choose another with --mllp-port" in ended.stderr
+
+    with served(tmp_path / "d") as server:
+        assert server.token is not None
+
+
+def test_a_backup_writes_over_nothing_and_into_no_missing_folder(tmp_path: Path) -> None:
+    with served(tmp_path / "d"):
+        pass
+    (tmp_path / "copy.db").write_text("precious")
+
+    over = tellonce("backup", "copy.db", "--data", "d", cwd=tmp_path)
+    nowhere = tellonce("backup", "none/copy.db", "--data", "d", cwd=tmp_path)
+
+    assert over.stderr == "tellonce: copy.db exists; a backup never writes over a file\n"
+    assert nowhere.stderr == "tellonce: none is not a folder\n"
+    assert (over.returncode, nowhere.returncode) == (1, 1)
+    assert (tmp_path / "copy.db").read_text() == "precious"
 
 
 def test_a_file_that_is_not_ours_is_refused_and_left_alone(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from server.demo.day import messages
 from tests.system.process import TELLONCE, served
@@ -35,10 +36,10 @@ def test_what_is_loaded_is_served_and_loading_again_adds_nothing(tmp_path: Path)
     again = load(tmp_path, "p.ndjson", "--data", "d")
 
     assert (first.returncode, first.stderr) == (0, "")
-    assert first.stdout == "loaded 2 resources from 1 files\n"
+    assert first.stdout == "loaded 2 resources from 1 file\n"
     assert again.stdout.splitlines() == [
-        "loaded 0 resources from 1 files",
-        "left out 2 parts: an earlier load has stored them",
+        "loaded 0 resources from 1 file",
+        "left out 2 parts: an earlier load has stored what is in there",
     ]
     with served(tmp_path / "d", "--open") as server:
         assert httpx.get(f"{server.base_url}/Patient?_summary=count").json()["total"] == 2
@@ -50,7 +51,7 @@ def test_a_failure_is_named_and_the_exit_code_is_1(tmp_path: Path) -> None:
     ended = load(tmp_path, "p.ndjson", "--data", "d")
 
     assert ended.returncode == 1
-    assert ended.stdout == "loaded 1 resources from 1 files\n"
+    assert ended.stdout == "loaded 1 resource from 1 file\n"
     (line,) = ended.stderr.splitlines()
     assert line.startswith("not loaded: p.ndjson:2: ")
     assert "gender" in line
@@ -66,7 +67,7 @@ def test_a_running_server_is_loaded_over_http(tmp_path: Path) -> None:
 
     assert wrong.returncode == 1
     assert "401" in wrong.stderr
-    assert (ended.returncode, ended.stdout) == (1, "loaded 1 resources from 1 files\n")
+    assert (ended.returncode, ended.stdout) == (1, "loaded 1 resource from 1 file\n")
     assert "gender" in ended.stderr
     assert found.status_code == 200
 
@@ -93,3 +94,32 @@ def test_hl7v2_files_go_through_the_inbox(tmp_path: Path) -> None:
     assert ended.stderr.startswith("not loaded: unknown.hl7:1: quarantined: patient-unidentified")
     with served(tmp_path / "d", "--open") as server:
         assert httpx.get(f"{server.base_url}/Patient?_summary=count").json()["total"] >= 1
+
+
+@pytest.mark.parametrize(
+    ("path", "token", "told"),
+    [
+        ("/fhir", "wrong", "{url}: the token is unknown, or was removed (401)"),
+        ("", "right", "{url} is not the address of a FHIR server (404)"),
+    ],
+)
+def test_a_wrong_address_or_token_is_told_once_and_not_for_every_file(
+    tmp_path: Path, path: str, token: str, told: str
+) -> None:
+    for name in ("a", "b"):
+        write_patients(tmp_path / f"{name}.ndjson", {"id": name})
+    with served(tmp_path / "d") as server:
+        url = server.base_url.removesuffix("/fhir") + path
+        used = {"wrong": "wrong", "right": server.token or ""}[token]
+        ended = load(tmp_path, "a.ndjson", "b.ndjson", "--url", url, "--token", used)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == f"tellonce: {told.format(url=url)}\n"
+
+
+def test_a_record_that_a_server_has_open_is_left_to_it(tmp_path: Path) -> None:
+    write_patients(tmp_path / "a.ndjson", {"id": "a"})
+    with served(tmp_path / "d"):
+        ended = load(tmp_path, "a.ndjson", "--data", "d")
+    assert ended.returncode == 1
+    assert ended.stderr.endswith("load through a running server with --url\n")
+    assert len(ended.stderr.splitlines()) == 1

@@ -43,6 +43,32 @@ def test_a_safe_setting_is_taken(given: dict[str, object]) -> None:
     Settings(_env_file=None, **given)
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "read"),
+    [
+        ("maps", "site", (Path("site"),)),
+        ("maps", '["site", "more"]', (Path("site"), Path("more"))),
+        ("maps", "", ()),
+        ("cors_origins", "https://app.example.org", ("https://app.example.org",)),
+        ("mllp_port", "none", None),
+        ("mllp_port", "", None),
+        ("mllp_port", "2576", 2576),
+    ],
+)
+def test_the_environment_has_lists_and_nothing(
+    monkeypatch: pytest.MonkeyPatch, name: str, text: str, read: object
+) -> None:
+    monkeypatch.setenv(f"TELLONCE_{name.upper()}", text)
+    assert getattr(Settings(_env_file=None), name) == read
+
+
+def test_a_list_that_is_no_json_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TELLONCE_MAPS", '["site",')
+    with pytest.raises(ValidationError, match="not a list in JSON") as caught:
+        Settings(_env_file=None)
+    assert caught.value.errors()[0]["loc"] == ("maps",)
+
+
 def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TELLONCE_PAGE_SIZE", "33")
     assert Settings(_env_file=None).page_size == 33

@@ -69,13 +69,17 @@ def sources(paths: Iterable[Path]) -> list[Source]:
     """Return the files in the order given; those of a folder by name, others in it left out.
 
     Raises:
-        UnreadableSource: a path is not there, or is a file of no known kind.
+        UnreadableSource: a path is not there, is a file of no known kind, or a folder without
+            any that is of one.
     """
     found = []
     for path in paths:
         if path.is_dir():
             inside = sorted(file for file in path.rglob("*") if file.is_file())
-            found += [source for file in inside if (source := _source(file)) is not None]
+            readable = [source for file in inside if (source := _source(file)) is not None]
+            if not readable:
+                raise UnreadableSource(f"{path}: no file of {SUFFIXES} in it")
+            found += readable
         elif not path.is_file():
             raise UnreadableSource(f"{path} is not there")
         elif (source := _source(path)) is not None:

@@ -105,15 +105,26 @@ class HttpTarget:
             http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         )
         self._connection = made(parts.hostname, parts.port, timeout=TIMEOUT_S)
+        self._url = url
         self._path = parts.path or "/"
         self._headers = {"Content-Type": "application/fhir+json", "Accept": "application/fhir+json"}
         if token:
             self._headers["Authorization"] = f"Bearer {token}"
 
     async def post(self, bundle: Resource, mark: RecordWrite | None) -> Posted:
-        """As :meth:`Target.post`; the mark is not kept."""
+        """As :meth:`Target.post`; the mark is not kept.
+
+        Raises:
+            StoreUnavailable: no other Bundle would fare better, for the address or the token.
+        """
         status, body = await asyncio.to_thread(self._send, fhir_json.dumps(bundle))
         answer = _read(body)
+        if status == 401:
+            raise StoreUnavailable(
+                f"{self._url}: {_said(answer) or 'no token that it takes'} (401)"
+            )
+        if status in (404, 405) or "resourceType" not in answer:
+            raise StoreUnavailable(f"{self._url} is not the address of a FHIR server ({status})")
         if status >= 400 or answer.get("resourceType") != "Bundle":
             raise Refused(f"{status}: {_said(answer)}")
         return _posted(answer)
