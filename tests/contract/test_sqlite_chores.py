@@ -11,6 +11,7 @@ from server.access.context import SYSTEM
 from server.fhir.errors import StoreUnavailable
 from server.search.query import Query
 from server.search.rows import IndexRows
+from server.store.port import RecordWrite
 from server.store.sqlite import SqliteStore
 from tests.contract.made import Clock, ids, index, patient
 
@@ -65,4 +66,26 @@ async def test_one_resource_that_cannot_be_indexed_anew_does_not_keep_the_others
     store = open_store(tmp_path / "record.db", index, "2")  # a later start of a mended server
     assert await store.reindex(batch=2) == 0  # it was the only one left
     assert await store.verify() == []
+    await store.close()
+
+
+async def test_a_server_whose_disk_was_full_is_ready_when_it_can_write_again_and_not_before(
+    tmp_path: Path,
+) -> None:
+    store = open_store(tmp_path / "record.db")
+    await store.commit([patient("a")])
+    file = store._writer._db  # a limit of SQLite stands in for the disk's
+    limit = file.pragma("max_page_count")
+    file.pragma("max_page_count", file.pragma("page_count"))
+    large = [RecordWrite("k", "1", bytes(100_000))]
+    with pytest.raises(StoreUnavailable):
+        await store.commit([], records=large)
+    file.pragma("query_only", "on")
+
+    assert [await store.ready(), await store.ready()] == ["the data cannot be written"] * 2
+
+    file.pragma("query_only", "off")
+    file.pragma("max_page_count", limit)
+    assert await store.ready() is None
+    await store.commit([], records=large)
     await store.close()

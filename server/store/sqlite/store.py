@@ -357,4 +357,4 @@ def _look(db: apsw.Connection) -> None:
 
 def _touch(db: apsw.Connection) -> None:
     """Change a page, so that the commit has something to write."""
-    db.execute("insert or replace into rec values ('ready','','','',1,0)")
+    db.execute("insert or replace into rec values ('ready','',x'','',1,0)")
