@@ -4,7 +4,7 @@ The rules, element by element (docs/feeds.md has them with examples):
 
 * empty keeps: only elements that the message touched are looked at; ``""`` deletes;
 * repeats replace the list *of this feed*: items that others added stay; identifiers only grow, so
-  that a resource is found by every number that it was ever found by;
+  that a resource is found by every number that it was ever found by, and so do a report's results;
 * precedence: what is older than the last word on an element changes nothing;
 * a feed that merely repeats itself does not undo what was changed by other means since;
 * ``authoritative`` overwrites; ``merge`` fills what is empty and renews what it filled itself, but
@@ -41,6 +41,9 @@ _RANK = {
 }
 _WITHDRAWN = ("cancelled", "entered-in-error")  # OBX-11 X, D, W: always apply
 _NEVER_MERGED = ("resourceType", "id", "meta")
+
+# A report that is sent again with only the lines that are new does not take the others back.
+_GROWING = frozenset({("DiagnosticReport", "result")})
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +242,9 @@ class _Work:
             foreign = [item for item in present if digest(item) not in own] if fill else []
             ours = [item for item in present if digest(item) in own]
             wanted = _known_by(ours, _others(wanted, foreign), renew=not older)
+        elif (self.type, element) in _GROWING and wanted:
+            named = {digest(item) for item in wanted}
+            wanted = [*(i for i in present if digest(i) in own - named), *wanted]
         elif fill and ((heard and voice != DEFAULTS) or any(digest(i) not in own for i in present)):
             return
         elif older:

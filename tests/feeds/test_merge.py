@@ -180,6 +180,24 @@ def test_an_identifier_of_an_older_message_is_added_and_renews_nothing() -> None
     assert values(done)["identifier"] == [number("filler", "official"), number("placer")]
 
 
+A, B, C = ({"reference": f"Observation/{name}"} for name in "abc")
+
+
+@pytest.mark.parametrize("times", [(1, 2), (2, 1)], ids=["later", "late"])
+def test_a_report_that_is_sent_in_parts_keeps_all_its_results(times: tuple[int, int]) -> None:
+    """A laboratory resends only the lines that are new; nothing says that the others fell."""
+    first, second = times
+    done = told(
+        ("lab", first, says("DiagnosticReport", result=[A, B])),
+        ("lab", second, says("DiagnosticReport", result=[B, C])),
+    )
+    assert sorted(r["reference"] for r in done.resource["result"]) == [
+        "Observation/a",
+        "Observation/b",
+        "Observation/c",
+    ]
+
+
 def test_a_null_takes_the_feed_s_identifiers_away() -> None:
     done = told(("lab", 1, says(identifier=[number("1")])), ("lab", 2, says(deletes="identifier")))
     assert values(done) == {}
