@@ -11,7 +11,7 @@ from typing import Any
 
 import anyio.to_thread
 
-from server.access.context import AccessContext
+from server.access.context import SYSTEM, AccessContext
 from server.fhir import definitions
 from server.fhir.errors import (
     BusinessRule,
@@ -103,9 +103,17 @@ async def update(
             services, access, resource, current, if_match=if_match, must_be_new=must_be_new
         )
         (version,) = await commit(services, [write])
-        return Written(version, created=current is None)
+        return Written(version, created=current is None and await _is_first(services, version))
 
     return await replanned(attempt, versions=if_match is None and not must_be_new)
+
+
+async def _is_first(services: Services, version: Version) -> bool:
+    """Tell whether the version follows none, or a deletion; others may have raced to make it."""
+    if version.number == 1:
+        return True
+    before = await services.store.vread(SYSTEM, version.type, version.id, version.number - 1)
+    return before is None or before.body is None
 
 
 async def delete(

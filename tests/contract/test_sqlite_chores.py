@@ -1,6 +1,8 @@
 """The SQLite store's chores with something in their way: a foreign log, a failing resource."""
 
+import os
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,8 @@ from server.search.query import Query
 from server.search.rows import IndexRows
 from server.store.port import RecordWrite
 from server.store.sqlite import SqliteStore
+from server.store.sqlite.brief import BODY_BYTES
+from server.store.sqlite.codec import Codec
 from tests.contract.made import Clock, ids, index, patient
 
 Index = Callable[[dict[str, Any]], tuple[IndexRows, tuple[str, ...]]]
@@ -88,4 +92,25 @@ async def test_a_server_whose_disk_was_full_is_ready_when_it_can_write_again_and
     file.pragma("max_page_count", limit)
     assert await store.ready() is None
     await store.commit([], records=large)
+    await store.close()
+
+
+async def test_a_page_of_long_bodies_is_unpacked_off_the_event_loop(tmp_path: Path) -> None:
+    """Steps of SQLite do not tell how long a value is, so bytes are counted as well."""
+    store = open_store(tmp_path / "record.db")
+    noise = "".join(chr(0x4E00 + byte) for byte in os.urandom(BODY_BYTES))
+    await store.commit([patient(f"p{n}", name=[{"text": noise}]) for n in range(4)])
+    ran_in = set()
+    decode = Codec.decode
+
+    def where(self: Codec, how: int, kept: bytes) -> bytes:
+        ran_in.add(threading.current_thread() is threading.main_thread())
+        return decode(self, how, kept)
+
+    with pytest.MonkeyPatch.context() as patching:
+        patching.setattr(Codec, "decode", where)
+        page = await store.search(SYSTEM, Query(("Patient",)), limit=10)
+
+    assert len(page.versions) == 4
+    assert ran_in == {False}
     await store.close()

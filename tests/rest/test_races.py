@@ -89,3 +89,13 @@ async def test_32_updates_without_a_version_are_all_kept(house: House) -> None:
     assert set(statuses) <= {200, 201}
     numbers = [int(e["resource"]["meta"]["versionId"]) for e in history["entry"]]
     assert numbers == list(range(32, 0, -1))
+
+
+async def test_of_32_updates_that_make_a_resource_one_says_created(
+    client: httpx.AsyncClient,
+) -> None:
+    request = client.build_request("PUT", "/Patient/new", json=patient("new"))
+
+    statuses = await all_at_once([request] * RACERS, client)
+
+    assert Counter(statuses) == {201: 1, 200: 31}
