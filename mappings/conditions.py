@@ -102,16 +102,17 @@ class _Reader:
             return self.number(lambda s: len(path.text(s)))
         if path.field == 0 and path.segment:
             return self.valued(path.present)
-        return self.compare(path.text)
+        return self.compare(path.text, path.valued)
 
-    def compare(self, value: Callable[[Scope], str]) -> Condition:
+    def compare(self, value: Callable[[Scope], str], valued: Condition | None = None) -> Condition:
+        is_valued = valued or (lambda s: bool(value(s)))
         while self.take("is", "does"):
             pass
         negated = self.take("not")
         self.take("is")
         if self.take("valued", "value", "empty"):
             wanted = (self.tokens[self.at - 1].word != "empty") != negated
-            return lambda s: bool(value(s)) == wanted
+            return lambda s: is_valued(s) == wanted
         if self.take("in"):
             options = frozenset(self.options())
             return lambda s: (value(s) in options) != negated

@@ -37,6 +37,11 @@ _TYPES = frozenset(
 )
 
 
+# What makes a field "valued".  An identifier says nothing without its number, a code nothing with
+# the name of its system alone; everything else does with any of its components.
+_SAYING = {"CX": (1,), "EI": (1,), "CWE": (1, 2, 4, 5, 9)}
+
+
 class PathError(ValueError):
     """The text is no path, or speaks of a segment or field that the standard does not have."""
 
@@ -80,6 +85,17 @@ class Path:
             if text := one.text():
                 return text
         return ""
+
+    def valued(self, scope: Scope) -> bool:
+        """Whether anything was said; of a whole field also in a later component (``^Latex``)."""
+        if self.component or not self.segment:
+            return bool(self.text(scope))
+        saying = _SAYING.get(self.type(""))
+        return any(
+            one.text(number)
+            for one in self.values(scope)
+            for number in saying or range(1, len(one.parts) + 1)
+        )
 
     def count(self, scope: Scope) -> int:
         """Return how many repetitions were sent."""

@@ -9,7 +9,10 @@ from mappings.source import Run, Scope
 
 MESSAGE = rb"""MSH|^~\&|A|B|C|D|2026||ADT^A01|1|P|2.5.1
 PID|1||M1^^^H~M2^^^H||Doe^Jane||19850315103000|F|||||""
-PV1|1|I|W^1
+PV1|1|I|W^1||^^^H|^^^^C
+AL1|1|^^HL70127|^Latex~X|^
+NK1|1|^Ann
+GT1|1|^^^H||^^^^""|5|^PRN^PH^^^5551
 OBX|1|SN|X||<>^5
 """.replace(b"\n", b"\r")
 
@@ -45,7 +48,19 @@ def holds(text: str) -> bool:
         "PID-7 length greater than 8",
         "PID-13 not valued",
         "PID-13 is empty",
-        "NK1 not valued",
+        "IN1 not valued",
+        "AL1-3 valued",
+        "AL1-3 = X",
+        "AL1-3.1 valued",
+        "AL1-2 not valued",
+        "AL1-4 not valued",
+        "NK1-2 valued",
+        "NK1-2.1 not valued",
+        "GT1-2 not valued",
+        "GT1-4 not valued",
+        "GT1-6 valued",
+        "PV1-5 not valued",
+        "PV1-6 valued",
         "PV1 valued",
         'OBX-2 EQUALS "SN" AND OBX-5.1 = "<>"',
         "event in (A01, A04)",
