@@ -16,6 +16,7 @@ KIND = "token"
 PREFIX = "tellonce_"
 CACHE_US = 2_000_000  # a removed token works for at most two seconds more
 CACHE_SIZE = 4096
+ID_LENGTH = 12  # characters of the hash by which an operator names a token
 
 _EVERYTHING = (Permit("*"),)
 
@@ -28,6 +29,28 @@ async def new_token(store: Store, name: str) -> str:
     token = PREFIX + token_urlsafe(32)
     await store.commit([], records=[RecordWrite(KIND, _key(token), name.encode(), if_rev=0)])
     return token
+
+
+async def tokens(store: RecordStore) -> list[tuple[str, str]]:
+    """Return (id, name) of every token, sorted by id; an id is no secret and opens nothing."""
+    found: list[tuple[str, str]] = []
+    after = ""
+    while page := await store.find_records(KIND, after=after):
+        found += [(record.key[:ID_LENGTH], record.value.decode()) for record in page]
+        after = page[-1].key
+    return found
+
+
+async def remove_token(store: Store, id_: str) -> str | None:
+    """Remove the token with this id and return its name; ``None`` when there is none.
+
+    It stops working within two seconds (:data:`CACHE_US`).
+    """
+    for record in await store.find_records(KIND, after=id_, limit=1):
+        if len(id_) == ID_LENGTH and record.key.startswith(id_):
+            await store.commit([], records=[RecordWrite(KIND, record.key, None)])
+            return record.value.decode()
+    return None
 
 
 async def has_token(store: RecordStore) -> bool:

@@ -4,8 +4,10 @@ import anyio
 import typer
 
 from server import app
-from server.auth import new_token
-from server.commands.options import Data, StoreOption, refusals, settings_from
+from server.auth import new_token, remove_token, tokens
+from server.commands.options import Data, StoreOption, fail, refusals, settings_from
+
+NAME_LENGTH = 64  # it stands in every log line of its holder
 
 token_app = typer.Typer(help="Administrator tokens.", no_args_is_help=True)
 
@@ -13,6 +15,8 @@ token_app = typer.Typer(help="Administrator tokens.", no_args_is_help=True)
 @token_app.command()
 def new(name: str = "operator", data: Data = None, store: StoreOption = None) -> None:
     """Make a token and print it once; a running server honours it at once."""
+    if not name.isprintable() or not 0 < len(name) <= NAME_LENGTH:
+        fail(f"a name has 1 to {NAME_LENGTH} printable characters")
     settings = settings_from(data=data, store=store)
 
     async def make() -> str:
@@ -21,3 +25,33 @@ def new(name: str = "operator", data: Data = None, store: StoreOption = None) ->
 
     with refusals():
         typer.echo(anyio.run(make))
+
+
+@token_app.command("list")
+def list_(data: Data = None, store: StoreOption = None) -> None:
+    """List the tokens by id and name; the tokens themselves are not kept."""
+    settings = settings_from(data=data, store=store)
+
+    async def look() -> list[tuple[str, str]]:
+        async with app.store_beside(settings) as opened:
+            return await tokens(opened)
+
+    with refusals():
+        for id_, name in anyio.run(look):
+            typer.echo(f"{id_}  {name}")
+
+
+@token_app.command()
+def remove(id_: str, data: Data = None, store: StoreOption = None) -> None:
+    """Take a token back, named by its id; a running server refuses it within two seconds."""
+    settings = settings_from(data=data, store=store)
+
+    async def take_back() -> str | None:
+        async with app.store_beside(settings) as opened:
+            return await remove_token(opened, id_)
+
+    with refusals():
+        name = anyio.run(take_back)
+    if name is None:
+        fail(f"there is no token {id_}; `tellonce token list` shows their ids")
+    typer.echo(f"{id_}  {name}  removed")

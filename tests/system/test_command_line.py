@@ -4,6 +4,7 @@ import signal
 import socket
 import sqlite3
 import subprocess
+import time
 from pathlib import Path
 
 import httpx
@@ -49,6 +50,13 @@ def test_the_first_token_is_shown_once_and_another_can_be_made_beside_the_server
         assert made.returncode == 0, made.stderr
         allowed = {"Authorization": f"Bearer {made.stdout.strip()}"}
         assert httpx.get(f"{server.base_url}/Patient", headers=allowed).status_code == 200
+
+        listed = tellonce("token", "list", "--data", str(data), cwd=tmp_path).stdout
+        id_ = next(line.split()[0] for line in listed.splitlines() if line.endswith("operator"))
+        removed = tellonce("token", "remove", id_, "--data", str(data), cwd=tmp_path)
+        assert removed.stdout == f"{id_}  operator  removed\n"
+        time.sleep(2.1)
+        assert httpx.get(f"{server.base_url}/Patient", headers=allowed).status_code == 401
 
 
 def test_every_link_uses_the_public_address(tmp_path: Path) -> None:

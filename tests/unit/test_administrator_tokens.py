@@ -1,6 +1,13 @@
 import pytest
 
-from server.auth import Authenticator, OpenHouse, has_token, new_token
+from server.auth import (
+    Authenticator,
+    OpenHouse,
+    has_token,
+    new_token,
+    remove_token,
+    tokens,
+)
 from server.auth.administrator import CACHE_US, KIND
 from server.fhir.errors import LoginRequired
 from server.search.rows import IndexRows
@@ -99,3 +106,25 @@ async def test_a_clock_that_was_set_back_does_not_keep_a_removed_token_alive(
 
 async def test_an_open_house_asks_nobody() -> None:
     assert (await OpenHouse()(None)).unrestricted
+
+
+async def test_a_token_is_listed_and_removed_by_an_id_that_is_not_the_token(
+    store: MemoryStore, clock: Clock
+) -> None:
+    kept, gone = await new_token(store, "ward"), await new_token(store, "lab")
+    ids = {name: id_ for id_, name in await tokens(store)}
+    assert sorted(ids) == ["lab", "ward"]
+
+    assert await remove_token(store, ids["lab"]) == "lab"
+
+    assert [name for _, name in await tokens(store)] == ["ward"]
+    assert (await Authenticator(store, clock)(b"Bearer " + kept.encode())).unrestricted
+    with pytest.raises(LoginRequired):
+        await Authenticator(store, clock)(b"Bearer " + gone.encode())
+
+
+@pytest.mark.parametrize("id_", ["", "0", "f" * 12, "f" * 64])
+async def test_removing_what_is_not_there_removes_nothing(store: MemoryStore, id_: str) -> None:
+    await new_token(store, "ward")
+    assert await remove_token(store, id_) is None
+    assert len(await tokens(store)) == 1
