@@ -52,6 +52,7 @@ from server.store.sqlite.writer import Writer
 
 T = TypeVar("T")
 
+_TRIAL_BYTES = 256 * 1024
 _HISTORY_DEADLINE_S = 10.0
 _REINDEX_AT_ONCE = 25  # resources of one transaction; commits wait for a few milliseconds at most
 
@@ -251,7 +252,8 @@ class SqliteStore:
             self._own(_look)
             if self._writer.fault is not None:
                 # It failed last time; only trying tells whether the disk is back.
-                await self._writer.run(lambda tables: _touch(tables.db))
+                await self._writer.run(lambda tables: _try_to_write(tables.db))
+                await self._writer.run(lambda tables: _forget_trial(tables.db))
         except StoreUnavailable as error:
             return error.diagnostics
         return None
@@ -355,6 +357,11 @@ def _look(db: apsw.Connection) -> None:
     db.execute("select count(*) from sqlite_schema").fetchall()
 
 
-def _touch(db: apsw.Connection) -> None:
-    """Change a page, so that the commit has something to write."""
-    db.execute("insert or replace into rec values ('ready','',x'','',1,0)")
+def _try_to_write(db: apsw.Connection) -> None:
+    """Write as much as a large commit does: room for one page more is no room."""
+    trial = "insert or replace into rec values ('ready','',zeroblob(?),'',1,0)"
+    db.execute(trial, (_TRIAL_BYTES,))
+
+
+def _forget_trial(db: apsw.Connection) -> None:
+    db.execute("delete from rec where kind='ready'")
