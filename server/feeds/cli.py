@@ -19,6 +19,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from mappings.maps import MapError, load_maps
+from mappings.maps import Maps as LoadedMaps
 from server.feeds.inbox import STATES, Entry, Inbox, State
 from server.feeds.quarantine import DryRun, ask_replay, dismiss, dry_run, select, unmapped
 from server.fhir.errors import StoreUnavailable
@@ -98,16 +99,18 @@ def replay(
         _fail("name one message, or give --all")
     if edited is not None and id_ is None:
         _fail("--edited is for one message")
-    body = edited.read_bytes() if edited is not None else b""
+    with _refusals():
+        body = edited.read_bytes() if edited is not None else b""
+    known = _maps(maps or []) if dry else None
     if id_ is not None:
         chosen = [_entry(data, id_)]
     else:
         chosen = _run(
             data, lambda _, box: select(box, feed=feed, states=("quarantined",), reason=reason)
         )
-    if dry:
+    if known is not None:
         for entry in chosen:
-            _dry(data, entry, body, maps or [])
+            _dry(data, entry, body, known)
         return
     _run(data, lambda store, _: ask_replay(store, [entry.id for entry in chosen], body))
     typer.echo(f"{len(chosen)} messages will be applied again by the server, within seconds,")
@@ -143,12 +146,14 @@ def unmapped_(feed: FeedName = None, data: Data = _DATA) -> None:
     Console(width=None if os.isatty(1) else 240, highlight=False).print(table)
 
 
-def _dry(data: Path, entry: Entry, edited: bytes, folders: list[Path]) -> None:
+def _maps(folders: list[Path]) -> LoadedMaps:
     try:
-        maps = load_maps(folders)
+        return load_maps(folders)
     except MapError as error:
         _fail(str(error))
 
+
+def _dry(data: Path, entry: Entry, edited: bytes, maps: LoadedMaps) -> None:
     async def run(store: Store, inbox: Inbox) -> DryRun:
         services = Services(store, "", _now, _no_id, b"")
         return await dry_run(services, maps, entry, edited or await inbox.body(entry))
@@ -234,6 +239,8 @@ def _refusals() -> Iterator[None]:
         yield
     except (NewerSchema, CorruptStore, StoreUnavailable) as error:
         _fail(str(error))
+    except OSError as error:
+        _fail(f"{error.filename or 'the data'}: {error.strerror or error}")
 
 
 def _fail(message: str) -> NoReturn:

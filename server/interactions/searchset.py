@@ -77,7 +77,7 @@ def _entries(
 
 def _outcome_entry(wanted: Search) -> bytes:
     issues = [
-        Issue("warning", "not-supported", f"{r.param} was not used: {r.why}", (r.param,))
+        Issue("warning", "not-supported", f"{r.param} was not used as sent: {r.why}", (r.param,))
         for r in wanted.reported
     ]
     return b'{"resource":%b,"search":{"mode":"outcome"}}' % fhir_json.dumps(outcome(issues))

@@ -253,8 +253,8 @@ def demand_deletable(services: Services, type_: str) -> None:
     """Raise ``BusinessRule`` when the operator's rules keep the type from deletion."""
     if services.policy.delete == "refuse-clinical" and type_ in clinical_types():
         raise BusinessRule(
-            f"{type_} belongs to the legal record and is not deleted here: set its status to "
-            "entered-in-error, or let the operator set TELLONCE_DELETE=allow"
+            f"{type_} belongs to the legal record and is not deleted here: correct it (status "
+            "entered-in-error, or active false), or let the operator set TELLONCE_DELETE=allow"
         )
 
 

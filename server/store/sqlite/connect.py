@@ -31,6 +31,7 @@ def prepare(path: Path) -> None:
     """
     with explained(path):
         _check_header(path)
+        path.touch(mode=0o600)  # its log and its index take the same mode: owner only
         db = connect(path, create=True)
         try:
             _check_owner(db, path)
