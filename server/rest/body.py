@@ -1,9 +1,11 @@
 """Read a request body within its limits.  Design: reliability-security, "Inputs"."""
 
 import zlib
+from collections.abc import MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
+import anyio
 import anyio.to_thread
 
 from server.fhir import json as fhir_json
@@ -11,6 +13,9 @@ from server.fhir.errors import InvalidRequest, TooLarge, UnsupportedMediaType
 from server.rest.answer import Receive
 
 MIB = 1024 * 1024
+
+DISCARD_BYTES = 64 * MIB  # of a refused body that are still read, so that its sender is told why
+DISCARD_S = 10.0
 
 _LARGE = 256 * 1024  # bytes of JSON above which parsing or inflating leaves the event loop
 
@@ -43,6 +48,35 @@ class Limits:
     job_kept_s: int = 24 * 3600
     job_bytes: int = 50 * MIB
     compress_bytes: int | None = 4096
+
+
+class Intake:
+    """A request's body on its way in; knows whether anything of it is left unread.
+
+    A server that answers and closes with bytes unread resets the connection, and many clients
+    then see the reset instead of the refusal (RFC 9112 9.6).  So :meth:`discard` reads on.
+    """
+
+    __slots__ = ("_left", "_receive")
+
+    def __init__(self, receive: Receive, headers: dict[bytes, bytes]) -> None:
+        self._receive = receive
+        # Who waits for "100 Continue" has sent nothing yet, and reading would invite it.
+        self._left = b"expect" not in headers
+
+    async def __call__(self) -> MutableMapping[str, Any]:
+        """Return the next ASGI message."""
+        message = await self._receive()
+        if message["type"] != "http.request" or not message.get("more_body", False):
+            self._left = False
+        return message
+
+    async def discard(self) -> None:
+        """Read the rest and forget it, at most ``DISCARD_BYTES`` and ``DISCARD_S``."""
+        size = 0
+        with anyio.move_on_after(DISCARD_S):
+            while self._left and size <= DISCARD_BYTES:
+                size += len((await self()).get("body", b""))
 
 
 async def read_body(

@@ -20,7 +20,7 @@ from server.interactions.services import Services
 from server.operations.registry import Registry
 from server.rest import asynchronous, compression, errors, headers, negotiate, request_log
 from server.rest.answer import Answer, Asked, Header, Pairs, Receive, Scope, Send
-from server.rest.body import ClientGoneError, Limits
+from server.rest.body import ClientGoneError, Intake, Limits
 from server.rest.capability import Prepared
 from server.rest.context import Context
 from server.rest.cors import Cors
@@ -36,6 +36,7 @@ Authenticate = Callable[[bytes | None], Awaitable[AccessContext]]
 NOBODY = AccessContext("-", "-", ())
 
 _ALWAYS = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"private, no-store"))
+_WITH_BODY = frozenset(("POST", "PUT", "PATCH"))
 _NO_FORMAT: tuple[Pairs, str | None, bool] = ((), None, False)
 
 
@@ -75,9 +76,12 @@ class Dispatcher:
         if request_id is None:
             request_id = f"{self._start}-{next(self._ids)}"
         exchange = _Exchange(scope["method"], request_id)
+        intake = Intake(receive, sent_headers) if exchange.method in _WITH_BODY else None
         self._in_flight += 1
         try:
-            answer = await self._answer(scope, receive, sent_headers, exchange)
+            answer = await self._answer(scope, intake or receive, sent_headers, exchange)
+            if intake is not None and answer.status >= 400:
+                await intake.discard()
             if self._compress is not None:
                 accepted = sent_headers.get(b"accept-encoding")
                 await compression.compress(answer, accepted, self._compress)

@@ -1,5 +1,7 @@
 """The command line as an operator types it: real processes, real ports, real refusals."""
 
+import http.client
+import json
 import signal
 import socket
 import sqlite3
@@ -201,6 +203,25 @@ def test_backup_beside_a_running_server_is_a_whole_record(tmp_path: Path) -> Non
     (tmp_path / "copy.db").rename(tmp_path / "e" / "record.db")
     with served(tmp_path / "e", "--open") as server:
         assert httpx.get(f"{server.base_url}/Patient/{made.json()['id']}").status_code == 200
+
+
+@pytest.mark.parametrize("token", [True, False], ids=["too large", "and without a token"])
+def test_a_refused_body_is_answered_and_not_reset(tmp_path: Path, token: bool) -> None:
+    """Over a real socket: a client that sends everything first and closes must see the refusal."""
+    body = b'{"resourceType":"Patient","language":"' + b"x" * (10 * 2**20) + b'"}'
+    with served(tmp_path / "d") as server:
+        headers = {"Connection": "close", "Content-Type": "application/fhir+json"}
+        if token:
+            headers["Authorization"] = f"Bearer {server.token}"
+        host, port = server.base_url.removeprefix("http://").removesuffix("/fhir").split(":")
+        client = http.client.HTTPConnection(host, int(port), timeout=30)
+        client.request("POST", "/fhir/Patient", body, headers)
+        answer = client.getresponse()
+        outcome = json.loads(answer.read())
+        client.close()
+
+    expected = (413, "too-long") if token else (401, "login")
+    assert (answer.status, outcome["issue"][0]["code"]) == expected
 
 
 def _port_of(pid: int) -> int:
