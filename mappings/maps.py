@@ -60,7 +60,7 @@ class Maps:
             return self._refused(message, feed, "unsupported-message", "there is no map for it")
         try:
             return plan(found, message, feed, self._loaded.tables, self.version)
-        except Exception as bug:
+        except Exception as bug:  # a fault of ours costs one message, not the feed
             return self._refused(
                 message, feed, "map-error", f"the map failed: {type(bug).__name__}"
             )
