@@ -19,7 +19,7 @@ from server.search.query import (
     StringIs,
     UpdatedIs,
 )
-from server.search.rows import IndexRows, hash64, param_hash
+from server.search.rows import IndexRows, hash64, key_hash, param_hash
 
 MILLISECOND = 1000  # µs; the precision of meta.lastUpdated
 
@@ -54,7 +54,7 @@ def _holds(where: Predicate, resource: dict[str, Any], rows: IndexRows, updated:
 def _has_row(where: HasKey | StringIs | DateIs | NumberIs, rows: IndexRows) -> bool:
     match where:
         case HasKey(keys):
-            return any(hash64(key) in rows.keys for key in keys)
+            return any(key_hash(key) in rows.keys for key in keys)
         case StringIs():
             return _has_string(where, rows)
         case DateIs(type_, param, op, lo, hi):

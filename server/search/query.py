@@ -20,11 +20,11 @@ class HasKey:
 
 @dataclass(frozen=True, slots=True)
 class StringIs:
-    """A folded string of the parameter starts with, or contains, one of ``values`` (folded)."""
+    """A folded string of the parameter compares to one of ``values`` (folded)."""
 
     type: str
     param: str
-    op: Literal["starts", "contains"]
+    op: Literal["is", "starts", "contains", "ends"]
     values: tuple[str, ...]
 
 
@@ -52,6 +52,75 @@ class NumberIs:
     lo: float
     hi: float
     unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TextIs:
+    """One of the parameter's ``IndexRows.texts`` compares to one of ``values``.
+
+    ``values`` are folded as the texts are: displays are (``:text``, param ``code:text``), addresses
+    (``url``) are not.
+    """
+
+    type: str
+    param: str
+    op: Literal["is", "starts", "contains", "ends"]
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """A point of the parameter lies within ``metres`` of a place (WGS 84 degrees), geodesically."""
+
+    type: str
+    param: str
+    latitude: float
+    longitude: float
+    metres: float
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The words of the narrative, or of the whole resource, hold what is asked.
+
+    ``asked`` is a conjunction of phrases, each a tuple of folded words in a row; a last word that
+    ends with ``*`` stands for every word that begins so.
+    """
+
+    of: Literal["text", "content"]
+    asked: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Refers:
+    """A chain: the resource refers by ``type``'s reference parameter to a live one of ``to``."""
+
+    type: str
+    param: str
+    to: "Query"
+
+
+@dataclass(frozen=True, slots=True)
+class ReferredBy:
+    """``_has``: a live resource of ``by``, whose ``types`` is one type, refers to this one."""
+
+    by: "Query"
+    param: str
+
+
+@dataclass(frozen=True, slots=True)
+class CodesOf:
+    """Codes that only terminology, or the record, can name: ``:in :not-in :below :above``.
+
+    ``interactions`` replaces it before a store sees it; a store that meets one raises TypeError.
+    ``value`` is a value set's address for ``in``, ``system|code`` else (``Type/id`` for references
+    in a hierarchy).  ``:not-in`` is ``Not`` of ``in``.
+    """
+
+    type: str
+    param: str
+    relation: Literal["in", "below", "above"]
+    value: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +160,23 @@ class Not:
     of: "Predicate"
 
 
-Predicate = HasKey | StringIs | DateIs | NumberIs | IdIs | UpdatedIs | AllOf | AnyOf | Not
+Predicate = (
+    HasKey
+    | StringIs
+    | TextIs
+    | DateIs
+    | NumberIs
+    | Near
+    | Words
+    | Refers
+    | ReferredBy
+    | CodesOf
+    | IdIs
+    | UpdatedIs
+    | AllOf
+    | AnyOf
+    | Not
+)
 
 EVERYTHING = AllOf(())
 NOTHING = AnyOf(())
@@ -115,7 +200,9 @@ class SortKey:
     ``param`` is ``_id``, ``_lastUpdated`` or a search parameter code of the type; ``kind`` is its
     R4 type.  Ascending compares the smallest value of a resource, descending the largest; for
     dates the start of the interval, for strings the folded text; resources without a value come
-    last in both directions.  Ties end with the store's own stable order.
+    last in both directions.  Ties end with the store's own stable order.  ``through``: the chain of
+    ``_sort=subject:Patient.family``, from the resource on; the value is that of the last hop, the
+    smallest or largest of all that are reached.
     """
 
     param: str
@@ -123,16 +210,29 @@ class SortKey:
         "id", "updated", "string", "date", "number", "quantity", "token", "reference", "uri"
     ]
     descending: bool = False
+    through: tuple["Hop", ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One step of a chained sort: by the reference parameter to live resources of ``to``."""
+
+    param: str
+    to: Query
 
 
 @dataclass(frozen=True, slots=True)
 class Include:
-    """``_include`` (``reverse=False``) or ``_revinclude``: ``source:param[:target]``."""
+    """``_include`` (``reverse=False``) or ``_revinclude``: ``source:param[:target]``.
+
+    ``source`` and ``param`` may be ``*``.  ``iterate``: followed from included resources as well.
+    """
 
     source: str
     param: str
     target: str | None
     reverse: bool
+    iterate: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,3 +262,6 @@ class Search:
     used: tuple[tuple[str, str], ...] = field(default=())
     """The parameters as understood, for the ``self`` link, in a stable order."""
     reported: tuple[Reported, ...] = ()
+    contained: Literal["false", "true", "both"] = "false"
+    contained_as: Literal["container", "contained"] = "container"
+    explain: bool = False

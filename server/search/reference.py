@@ -14,7 +14,7 @@ from server.search import token
 from server.search.asked import Asked
 from server.search.gather import Gathered, Indexer
 from server.search.query import Predicate
-from server.search.rows import LONGEST_KEPT, compartment_key, hash64
+from server.search.rows import LONGEST_KEPT, compartment_key, hash64, key_hash
 from server.search.uri import canonical_forms
 from server.search.value import refused, unescape
 
@@ -123,7 +123,7 @@ def _hashed(
     keys = reference_keys(reference)
     if "|" in text:
         keys += [f"r|{form}" for form in canonical_forms(text)]
-    hashed = tuple(hash64(prefix + key) for key in dict.fromkeys(keys))
+    hashed = tuple(key_hash(prefix + key) for key in dict.fromkeys(keys))
     return hashed, reference.type, reference.local
 
 

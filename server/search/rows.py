@@ -13,14 +13,27 @@ key text                                    is there when
                                             without system
 ``Observation|code|y|http://loinc.org``     token: any code of the system
 ``Observation|subject|r|Patient/x``         reference: local ``Type/id``, or the absolute URL
-``Observation|subject|i|x``                 reference: bare logical id of a local reference
 ``Observation|subject|v|Patient/x/_history/2``  reference to a version (beside the ``r`` key)
 ``Observation|subject|n|s|system|value``    ``:identifier``: the reference's own identifier, in
                                             the three token forms behind ``n|``
 ``ValueSet|url|u|http://...``               uri, exact; canonical with and without ``|version``
 ``Patient|name|x|Müller``                   string, ``:exact``
+``Patient|identifier|o|system|code|value``  ``:of-type``: system and code of the identifier's type
+``Observation|code|t|body weight``          ``:text``: a folded display or text
+``Group|characteristic-value|$|K$L``        composite of two parts that are kept as keys: ``K`` and
+                                            ``L`` are what stands behind ``Type|param|`` of each
 ``compartment|Patient/x``                   the version belongs to that compartment
 ==========================================  ====================================================
+
+Composites of parts that are all asked of the resource as a whole have no rows: they are the AND
+of their parts.  The others, such as ``component-code-value-quantity``, have the rows of their last
+part under a parameter named after the first:
+``Observation|component-code-value-quantity$c|8480-6``.
+
+Rows of a contained resource stand under its type behind ``#``: ``#Medication|code|c|x``.
+
+The hash of a reference key is composed (:func:`key_hash`), so that a store can make it of what it
+keeps: ``param_hash(type, param) ^ hash64(target)``.
 """
 
 from dataclasses import dataclass
@@ -30,7 +43,7 @@ from struct import Struct
 
 _INT64 = Struct("<q").unpack
 
-VERSION = 2  # raise it when other rows are made of the same resource: stores then index anew
+VERSION = 3  # raise it when other rows are made of the same resource: stores then index anew
 
 LONGEST_KEPT = 256  # characters of a value whose hashes are kept at hand; long ones fill the memory
 
@@ -49,6 +62,13 @@ class IndexRows:
     ``strings``: (param hash, folded text); ``dates``: (param hash, lo, hi) in microseconds, half
     open ``lo <= t < hi``; ``numbers``: (param hash, lo, hi, unit hash), half open, the unit hash
     of ``""`` in every row set so that a value is found without a unit too.
+    ``texts``: (param hash, text, key hash): texts of which a record has few distinct ones, found by
+    part; ``keys`` holds the key hash, so a store need keep each text once.
+    ``references``: (param hash, hash64 of the target), the target as in the ``r`` key.
+    ``names``: hash64 of the addresses by which canonical references name this resource (``url`` and
+    ``url|version``); ``Type/id`` is not among them, every resource has that.
+    ``points``: (param hash, latitude, longitude).  ``narrative`` and ``content``: folded words, one
+    blank between them, of the narrative and of all texts for people, narrative included.
     Param hashes are ``hash64("Type|param")``.  No tuple repeats a row; the order carries nothing.
     """
 
@@ -57,6 +77,12 @@ class IndexRows:
     strings: tuple[tuple[int, str], ...] = ()
     dates: tuple[tuple[int, int, int], ...] = ()
     numbers: tuple[tuple[int, float, float, int], ...] = ()
+    texts: tuple[tuple[int, str, int], ...] = ()
+    references: tuple[tuple[int, int], ...] = ()
+    names: tuple[int, ...] = ()
+    points: tuple[tuple[int, float, float], ...] = ()
+    narrative: str = ""
+    content: str = ""
 
 
 def hash64(text: str) -> int:
@@ -66,6 +92,22 @@ def hash64(text: str) -> int:
     6303812024661377858
     """
     return int(_INT64(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest())[0])
+
+
+def key_hash(text: str) -> int:
+    """Return the hash under which a key text is kept.
+
+    That of a reference (``Type|param|r|target``) is composed of parameter and target.
+
+    >>> key_hash("Flag|subject|r|Patient/x") == hash64("Flag|subject") ^ hash64("Patient/x")
+    True
+    >>> key_hash("Patient") == hash64("Patient")
+    True
+    """
+    place, found, target = text.partition("|r|")
+    if found and place.count("|") == 1:
+        return hash64(place) ^ hash64(target)
+    return hash64(text)
 
 
 @lru_cache(maxsize=65536)

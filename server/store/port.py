@@ -24,9 +24,9 @@ S11 A stored body is returned byte for byte, and shares nothing with the caller'
 S12 ``take_record`` hands a record to one caller only.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from server.access.context import AccessContext
 from server.search.query import Query, SortKey
@@ -34,6 +34,8 @@ from server.search.rows import IndexRows
 
 Method = Literal["POST", "PUT", "PATCH", "DELETE"]
 Scalar = str | int | float | None
+Index = Callable[[dict[str, Any]], tuple[IndexRows, tuple[str, ...]]]
+"""Makes the index rows and compartments of a stored resource anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +152,27 @@ class Page:
     after: tuple[Scalar, ...] | None
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a search's plan, in the order of doing: ``does`` is ``drive``, ``probe``,
+    ``sort`` or ``fetch``, ``what`` says it in words and key texts.  Rows as estimated before and
+    as counted while running; ``None`` where it is not known.
+    """
+
+    does: Literal["drive", "probe", "sort", "fetch"]
+    what: str
+    estimated: int | None = None
+    rows: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """How a page was, or would be, found.  ``milliseconds`` of running it, wall time."""
+
+    steps: tuple[Step, ...]
+    milliseconds: float
+
+
 class CommitConflict(Exception):
     """An expectation or a record's revision did not hold; nothing was written, plan again."""
 
@@ -237,7 +260,22 @@ class Store(RecordStore, Protocol):
         storing.  ``after`` is a :attr:`Page.after` of the same query and sort.
 
         Raises:
-            DeadlineExceeded: the search ran longer than ``deadline_s``.
+            DeadlineExceeded: the search ran longer than ``deadline_s``; its text tells the plan.
+        """
+
+    async def explain(
+        self,
+        access: AccessContext,
+        query: Query,
+        *,
+        sort: Sequence[SortKey] = (),
+        limit: int,
+        deadline_s: float = 10.0,
+    ) -> Explanation:
+        """Run the first page of a search and return how it was found.
+
+        Counts of rows tell of resources that nobody may be told of, so callers let it be used by
+        those who may see everything.  Raises DeadlineExceeded.
         """
 
     async def count(self, access: AccessContext, query: Query, *, deadline_s: float = 10.0) -> int:
@@ -268,6 +306,12 @@ class Store(RecordStore, Protocol):
 
     async def trim_outbox(self, upto: int) -> int:
         """Remove outbox rows with ``seq <= upto``; return how many."""
+
+    def use_index(self, index: Index, fingerprint: str) -> None:
+        """Make index rows by ``index`` from now on; ``fingerprint`` names what it is made by.
+
+        What was indexed by another stays found by its old rows until :meth:`reindex` comes to it.
+        """
 
     async def reindex(self, *, batch: int = 500) -> int:
         """Rebuild the index rows of at most ``batch`` resources that were indexed by older

@@ -21,7 +21,7 @@ from server.search.query import (
     StringIs,
     UpdatedIs,
 )
-from server.search.rows import hash64, param_hash
+from server.search.rows import hash64, key_hash, param_hash
 from server.store.port import Scalar
 from server.store.stored import MILLISECOND
 
@@ -114,7 +114,7 @@ def any_of(parts: Sequence[Sql]) -> Sql:
 
 def hashes(keys: Sequence[str]) -> tuple[int, ...]:
     """Return the stored hashes of key texts."""
-    return tuple(hash64(key) for key in keys)
+    return tuple(key_hash(key) for key in keys)
 
 
 def compare(row: str, op: Comparator, lo: float, hi: float) -> Sql:
