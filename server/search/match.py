@@ -1,62 +1,178 @@
 """One query over one resource, by its index rows: the oracle of every store.
 
-What a store answers with SQL or with an index must be what this says, row by row.
+What a store answers with SQL or with an index must be what this says, row by row.  Chains and
+``_has`` look at other resources; a :class:`World` hands them over.
 """
 
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from math import asin, cos, radians, sin, sqrt
+from typing import Any, Literal, Protocol
 
 from server.search.compare import compare
 from server.search.query import (
     AllOf,
     AnyOf,
+    CodesOf,
     DateIs,
     HasKey,
     IdIs,
+    Near,
     Not,
     NumberIs,
     Predicate,
     Query,
+    ReferredBy,
+    Refers,
     StringIs,
+    TextIs,
     UpdatedIs,
+    Words,
 )
 from server.search.rows import IndexRows, hash64, key_hash, param_hash
 
 MILLISECOND = 1000  # µs; the precision of meta.lastUpdated
 
 
-def matches(query: Query, resource: dict[str, Any], rows: IndexRows, *, updated: int) -> bool:
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A live resource, its index rows, and its ``meta.lastUpdated`` in microseconds."""
+
+    resource: dict[str, Any]
+    rows: IndexRows
+    updated: int
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Type and id; the id is empty when the resource has none yet."""
+        return self.resource["resourceType"], self.resource.get("id", "")
+
+
+class World(Protocol):
+    """The live resources among which references are followed.  It does not change meanwhile."""
+
+    def named(self, target: int) -> Iterable[Candidate]:
+        """Return what a reference with that target hash names (:func:`names_of`)."""
+
+    def of_type(self, type_: str) -> Iterable[Candidate]:
+        """Return every live resource of the type."""
+
+
+class Moment:
+    """A world with what has been found out about it, for questions that come again and again.
+
+    Every resource of a search asks the same of the same others; without a memory, hops through
+    resources that refer to many would multiply.
+    """
+
+    def __init__(self, world: World | None) -> None:
+        self._world = world
+        self._hits: dict[int, tuple[Query, dict[tuple[str, str], bool]]] = {}
+        self._referred: dict[int, tuple[ReferredBy, frozenset[int]]] = {}
+
+    def named(self, target: int) -> Iterable[Candidate]:
+        """Return what a reference with that target hash names."""
+        return self._world.named(target) if self._world is not None else ()
+
+    def matches(self, query: Query, one: Candidate) -> bool:
+        """Tell whether a resource of this world is one of ``query``."""
+        # The query is kept beside its id, so that no other can get the same id.
+        _, hits = self._hits.setdefault(id(query), (query, {}))
+        found = hits.get(one.place)
+        if found is None:
+            found = hits[one.place] = _is_one_of(query, one, self)
+        return found
+
+    def referred(self, where: ReferredBy) -> frozenset[int]:
+        """Return the hashes of the targets of all that ``where`` looks among."""
+        kept = self._referred.get(id(where))
+        if kept is None:
+            (type_,) = where.by.types
+            there = self._world.of_type(type_) if self._world is not None else ()
+            place = param_hash(type_, where.param)
+            found = frozenset(
+                target
+                for one in there
+                if self.matches(where.by, one)
+                for hashed, target in one.rows.references
+                if hashed == place
+            )
+            kept = self._referred[id(where)] = (where, found)
+        return kept[1]
+
+
+def matches(
+    query: Query,
+    resource: dict[str, Any],
+    rows: IndexRows,
+    *,
+    updated: int,
+    world: World | Moment | None = None,
+) -> bool:
     """Tell whether the resource is one of ``query``.
 
-    ``rows``: its index rows.  ``updated``: its ``meta.lastUpdated`` in microseconds.
+    ``rows``: its index rows.  ``updated``: its ``meta.lastUpdated`` in microseconds.  ``world``:
+    the other live resources; without it no chain and no ``_has`` finds any.  Who asks often hands
+    over one :class:`Moment`.
+
+    Raises TypeError for a :class:`~server.search.query.CodesOf` that nobody has replaced.
     """
-    if resource["resourceType"] not in query.types:
-        return False
-    return _holds(query.where, resource, rows, updated)
+    moment = world if isinstance(world, Moment) else Moment(world)
+    return _is_one_of(query, Candidate(resource, rows, updated), moment)
 
 
-def _holds(where: Predicate, resource: dict[str, Any], rows: IndexRows, updated: int) -> bool:
+def names_of(resource: dict[str, Any], rows: IndexRows) -> tuple[int, ...]:
+    """Return the target hashes that name the resource: ``Type/id`` and its canonical addresses."""
+    if "id" not in resource:
+        return rows.names
+    return hash64(f"{resource['resourceType']}/{resource['id']}"), *rows.names
+
+
+def _is_one_of(query: Query, one: Candidate, moment: Moment) -> bool:
+    return one.resource["resourceType"] in query.types and _holds(query.where, one, moment)
+
+
+def _holds(where: Predicate, one: Candidate, moment: Moment) -> bool:
     match where:
         case AllOf(of):
-            return all(_holds(part, resource, rows, updated) for part in of)
+            return all(_holds(part, one, moment) for part in of)
         case AnyOf(of):
-            return any(_holds(part, resource, rows, updated) for part in of)
+            return any(_holds(part, one, moment) for part in of)
         case Not(inner):
-            return not _holds(inner, resource, rows, updated)
+            return not _holds(inner, one, moment)
         case IdIs(ids):
-            return resource.get("id") in ids
+            return one.resource.get("id") in ids
         case UpdatedIs(op, lo, hi):
-            at = updated - updated % MILLISECOND
+            at = one.updated - one.updated % MILLISECOND
             return compare(op, at, at + MILLISECOND, lo, hi)
+        case Refers(type_, param, to):
+            place = param_hash(type_, param)
+            targets = [target for hashed, target in one.rows.references if hashed == place]
+            return any(moment.matches(to, other) for t in targets for other in moment.named(t))
+        case ReferredBy():
+            return not moment.referred(where).isdisjoint(names_of(one.resource, one.rows))
+        case CodesOf():
+            raise TypeError(f"{where.type}.{where.param} asks for codes that are not known here")
         case _:
-            return _has_row(where, rows)
+            return _has_row(where, one.rows)
 
 
-def _has_row(where: HasKey | StringIs | DateIs | NumberIs, rows: IndexRows) -> bool:
+def _has_row(
+    where: HasKey | StringIs | TextIs | DateIs | NumberIs | Near | Words, rows: IndexRows
+) -> bool:
     match where:
         case HasKey(keys):
             return any(key_hash(key) in rows.keys for key in keys)
-        case StringIs():
-            return _has_string(where, rows)
+        case StringIs(type_, param, op, values):
+            wanted = param_hash(type_, param)
+            return _has_text(
+                op, values, [text for hashed, text in rows.strings if hashed == wanted]
+            )
+        case TextIs(type_, param, op, values):
+            wanted = param_hash(type_, param)
+            return _has_text(
+                op, values, [text for hashed, text, _ in rows.texts if hashed == wanted]
+            )
         case DateIs(type_, param, op, lo, hi):
             wanted = param_hash(type_, param)
             return any(p == wanted and compare(op, a, b, lo, hi) for p, a, b in rows.dates)
@@ -65,11 +181,45 @@ def _has_row(where: HasKey | StringIs | DateIs | NumberIs, rows: IndexRows) -> b
             return any(
                 (p, u) == place and compare(op, a, b, low, high) for p, a, b, u in rows.numbers
             )
+        case Near():
+            return _is_near(where, rows)
+        case Words(of, asked):
+            text = rows.narrative if of == "text" else rows.content
+            return all(_has_phrase(phrase, f" {text} ") for phrase in asked)
 
 
-def _has_string(where: StringIs, rows: IndexRows) -> bool:
+_TEXT_OPS: dict[str, Callable[[str, str], bool]] = {
+    "is": str.__eq__,
+    "starts": str.startswith,
+    "contains": str.__contains__,
+    "ends": str.endswith,
+}
+
+
+def _has_text(
+    op: Literal["is", "starts", "contains", "ends"], values: Sequence[str], texts: Sequence[str]
+) -> bool:
+    compares = _TEXT_OPS[op]
+    return any(compares(text, value) for text in texts for value in values)
+
+
+def _is_near(where: Near, rows: IndexRows) -> bool:
     wanted = param_hash(where.type, where.param)
-    texts = [text for hashed, text in rows.strings if hashed == wanted]
-    if where.op == "starts":
-        return any(text.startswith(where.values) for text in texts)
-    return any(value in text for text in texts for value in where.values)
+    return any(
+        _metres(where.latitude, where.longitude, latitude, longitude) <= where.metres
+        for hashed, latitude, longitude in rows.points
+        if hashed == wanted
+    )
+
+
+def _metres(lat: float, lon: float, other_lat: float, other_lon: float) -> float:
+    """Return the distance on a sphere; gives way to the geodesic one."""
+    a, b = radians(lat), radians(other_lat)
+    half = sin((b - a) / 2) ** 2 + cos(a) * cos(b) * sin(radians(other_lon - lon) / 2) ** 2
+    return 2 * 6_371_008.8 * asin(sqrt(min(1.0, half)))
+
+
+def _has_phrase(phrase: Sequence[str], spaced: str) -> bool:
+    """Tell whether the words stand in a row in a text that has a blank around each word."""
+    words = " " + " ".join(phrase)
+    return words[:-1] in spaced if words.endswith("*") else f"{words} " in spaced

@@ -2,38 +2,43 @@
 
 Everything happens between two awaits, so each method is one indivisible step.  Nothing is fast
 and nothing is clever: a search looks at every live resource with :mod:`server.search.match`.
+What is live, with its index rows, is in ``live.py``.
 """
 
+import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from server.access.context import AccessContext, Interaction
-from server.access.narrow import may, narrow
+from server.access.narrow import may, narrow, narrow_sort
 from server.fhir import json as fhir_json
-from server.fhir.errors import DeadlineExceeded, StoreUnavailable
-from server.search import match, sorting
+from server.fhir.errors import StoreUnavailable
+from server.search import reach
+from server.search.match import Candidate, Moment
 from server.search.query import Query, SortKey
-from server.search.rows import IndexRows
 from server.store.checks import check_distinct, check_record, check_version
+from server.store.memory.live import Live, LiveResources, Walk
 from server.store.memory.order import Item, behind, in_order
 from server.store.port import (
     CommitConflict,
     Expect,
+    Explanation,
+    Index,
     OutboxRow,
     OutboxWrite,
     Page,
     Record,
     RecordWrite,
     Scalar,
+    Step,
     Version,
     Write,
 )
 from server.store.stored import compartment_hashes, next_at, splice, stored_keys
 
-Index = Callable[[dict[str, Any]], tuple[IndexRows, tuple[str, ...]]]
+log = logging.getLogger("tellonce")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +49,13 @@ class _Kept:
     compartments: frozenset[int]
 
 
-@dataclass(frozen=True, slots=True)
-class _Live:
-    """The latest version of a resource that is not deleted, as a search sees it."""
+@dataclass(slots=True)
+class _Answer:
+    """All results of a search, before and after they are put in order."""
 
-    version: Version
-    resource: dict[str, Any]
-    rows: IndexRows
-    date: int
-    rid: int
+    walk: Walk
+    found: list[Live]
+    items: list[Item]
 
 
 class MemoryStore:
@@ -62,7 +65,9 @@ class MemoryStore:
         self._now = now
         self._all: list[_Kept] = []
         self._chains: dict[tuple[str, str], list[_Kept]] = {}
-        self._live: dict[tuple[str, str], _Live] = {}
+        self._live = LiveResources()
+        self._index = index
+        self._fingerprint = fingerprint
         self._records: dict[tuple[str, str], Record] = {}
         self._outbox: list[OutboxRow] = []
         self._outbox_seq = 0
@@ -126,19 +131,45 @@ class MemoryStore:
         deadline_s: float = 10.0,
     ) -> Page:
         """See :meth:`server.store.port.Store.search`."""
-        found = [_item(live, sort) for live in self._matching(narrow(query, access), deadline_s)]
-        descending = tuple(key.descending for key in sort) or (True,)
-        items = in_order(found, descending)
+        answer = self._answer(access, query, sort, deadline_s)
+        items = answer.items
         if after is not None:
-            items = behind(items, after, descending)
+            items = behind(items, after, _directions(sort))
         page = items[:limit]
         more = len(items) > limit
         versions = tuple(item.version for item in page if item.version is not None)
         return Page(versions, page[-1].cursor if more and page else None)
 
+    async def explain(
+        self,
+        access: AccessContext,
+        query: Query,
+        *,
+        sort: Sequence[SortKey] = (),
+        limit: int,
+        deadline_s: float = 10.0,
+    ) -> Explanation:
+        """See :meth:`server.store.port.Store.explain`.  There is one plan: to look at all."""
+        start = time.perf_counter()
+        answer = self._answer(access, query, sort, deadline_s)
+        spent = (time.perf_counter() - start) * 1000
+        found = len(answer.found)
+        types = ", ".join(query.types[:5]) + (" ..." if len(query.types) > 5 else "")
+        order = ", ".join(_told(key) for key in sort) or "clinical date, newest first"
+        return Explanation(
+            (
+                Step("drive", "every live resource, one by one", len(self._live), len(self._live)),
+                Step("probe", f"the whole query of {types}, by index rows", rows=found),
+                Step("probe", "others that chains lead to", rows=answer.walk.reached),
+                Step("sort", order, rows=found),
+                Step("fetch", "bodies of the page", limit, min(limit, found)),
+            ),
+            spent,
+        )
+
     async def count(self, access: AccessContext, query: Query, *, deadline_s: float = 10.0) -> int:
         """See :meth:`server.store.port.Store.count`."""
-        return len(self._matching(narrow(query, access), deadline_s))
+        return len(_matching(narrow(query, access), Walk(self._live, deadline_s)))
 
     async def history(
         self,
@@ -212,9 +243,17 @@ class MemoryStore:
             del self._records[place]
         return len(gone)
 
+    def use_index(self, index: Index, fingerprint: str) -> None:
+        """See :meth:`server.store.port.Store.use_index`."""
+        self._index = index
+        self._fingerprint = fingerprint
+
     async def reindex(self, *, batch: int = 500) -> int:
-        """Return 0: the index lives as long as the definitions that made it."""
-        return 0
+        """See :meth:`server.store.port.Store.reindex`."""
+        stale = self._live.stale(self._fingerprint)
+        for live in stale[:batch]:
+            self._index_anew(live)
+        return max(len(stale) - batch, 0)
 
     async def backup(self, target: str) -> None:
         """Refuse: there is no file to restore a copy of this store from."""
@@ -233,7 +272,8 @@ class MemoryStore:
         self._closed = True
 
     def _check_expectation(self, expected: Expect) -> None:
-        found = {live.version.id for live in self._matching(expected.query, deadline_s=60.0)}
+        walk = Walk(self._live, deadline_s=60.0)
+        found = {live.version.id for live in _matching(expected.query, walk)}
         if found != expected.ids:
             raise CommitConflict(f"{len(found)} match instead of {len(expected.ids)}")
 
@@ -252,27 +292,47 @@ class MemoryStore:
         self._all.append(kept)
         chain = self._chains.setdefault(place, [])
         chain.append(kept)
-        self._live.pop(place, None)
+        self._live.remove(place)
         if kept.version.body is not None and write.rows is not None:
             first = chain[0].version
-            rows = replace(write.rows, keys=stored_keys(write.type, write.rows, kept.compartments))
-            self._live[place] = _Live(
-                kept.version,
-                fhir_json.loads(kept.version.body),
-                rows,
-                first.at if rows.date is None else rows.date,
-                first.seq,
-            )
+            keys = stored_keys(write.type, write.rows, kept.compartments)
+            rows = replace(write.rows, keys=keys)
+            body = fhir_json.loads(kept.version.body)
+            candidate = Candidate(body, rows, kept.version.at)
+            date = first.at if rows.date is None else rows.date
+            self._live.put(Live(kept.version, candidate, date, first.seq, self._fingerprint))
 
-    def _matching(self, query: Query, deadline_s: float) -> list[_Live]:
-        end = time.monotonic() + deadline_s
-        found = []
-        for live in self._live.values():
-            if time.monotonic() >= end:
-                raise DeadlineExceeded(f"the search ran longer than {deadline_s:g} s")
-            if match.matches(query, live.resource, live.rows, updated=live.version.at):
-                found.append(live)
-        return found
+    def _index_anew(self, live: Live) -> None:
+        type_ = live.version.type
+        one = live.candidate
+        try:
+            made, compartments = self._index(one.resource)
+        except Exception as error:  # one resource must not keep all others from being found
+            log.error("a %s cannot be indexed anew: %s", type_, type(error).__name__)
+            self._live.put(replace(live, fingerprint=self._fingerprint))
+            return
+        keys = stored_keys(type_, made, compartment_hashes(compartments))
+        rows = replace(made, keys=keys)
+        born = self._chains[one.place][0].version.at
+        date = born if rows.date is None else rows.date
+        self._live.put(
+            replace(
+                live,
+                candidate=replace(one, rows=rows),
+                date=date,
+                fingerprint=self._fingerprint,
+            )
+        )
+
+    def _answer(
+        self, access: AccessContext, query: Query, sort: Sequence[SortKey], deadline_s: float
+    ) -> _Answer:
+        walk = Walk(self._live, deadline_s)
+        moment = Moment(walk)
+        found = _matching(narrow(query, access), walk, moment)
+        keys = narrow_sort(sort, access)
+        items = in_order([_item(live, keys, moment) for live in found], _directions(sort))
+        return _Answer(walk, found, items)
 
     def _record(self, kind: str, key: str) -> Record | None:
         record = self._records.get((kind, key))
@@ -297,9 +357,23 @@ class MemoryStore:
             self._records[write.kind, write.key] = record
 
 
-def _item(live: _Live, sort: Sequence[SortKey]) -> Item:
-    values = tuple(sorting.sort_value(live.resource, key, live.version.at) for key in sort)
+def _matching(query: Query, walk: Walk, moment: Moment | None = None) -> list[Live]:
+    there = moment or Moment(walk)
+    return [live for live in walk.all() if there.matches(query, live.candidate)]
+
+
+def _item(live: Live, sort: Sequence[SortKey], moment: Moment) -> Item:
+    values = tuple(reach.sort_value(live.candidate, key, moment) for key in sort)
     return Item(live.version, values or (live.date,), live.rid)
+
+
+def _directions(sort: Sequence[SortKey]) -> tuple[bool, ...]:
+    return tuple(key.descending for key in sort) or (True,)
+
+
+def _told(key: SortKey) -> str:
+    chain = ".".join([*(hop.param for hop in key.through), key.param])
+    return f"{chain}, {'descending' if key.descending else 'ascending'}"
 
 
 def _seen(
