@@ -181,7 +181,8 @@ def _with_next(
     state: dict[str, Any] = {"a": after, "t": found.total}
     if includes is not None:
         state["m"] = [f"{m.type}/{m.id}" for m in matches]
-        state["i"] = [includes.reverse, includes.forward, includes.after]
+        where = includes
+        state["i"] = [where.round, where.reverse, where.forward, where.part, where.after]
     return replace(found, next=seal(services.cursor_key, state, _context(access, found)))
 
 
@@ -191,8 +192,8 @@ def _opened(services: Services, cursor: str, context: str) -> _Place:
     if "m" not in state:
         return _Place(after, state["t"], first=False)
     held = tuple(_ref(text) for text in state["m"])
-    reverse, forward, behind = state["i"]
-    position = Position(reverse, forward, tuple(behind) if behind is not None else None)
+    *where, behind = state["i"]
+    position = Position(*where, tuple(behind) if behind is not None else None)
     return _Place(after, state["t"], held, position, first=False)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from server.search.catalog import R4, Catalog
 from server.store.port import Store
 
 
@@ -23,6 +24,21 @@ class Policy:
     deadline_s: float = 10.0
 
 
+@dataclass(slots=True)
+class Searchable:
+    """The search parameters in force, and which of them do not find everything yet.
+
+    The only part of :class:`Services` that changes: ``interactions.search_parameters`` puts another
+    catalog here when a SearchParameter is stored.  ``unfinished``: canonical URLs of parameters
+    whose index is being made (``None``: all of them, after an upgrade); ``left``: how many
+    resources are still to be indexed, ``None`` while that is not known.
+    """
+
+    catalog: Catalog = R4
+    unfinished: frozenset[str] | None = frozenset()
+    left: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """Store, clock, ids and rules of one server.
@@ -37,3 +53,9 @@ class Services:
     new_id: Callable[[], str]
     cursor_key: bytes
     policy: Policy = field(default_factory=Policy)
+    searchable: Searchable = field(default_factory=Searchable)
+
+    @property
+    def catalog(self) -> Catalog:
+        """The search parameters in force now; ask again after every ``await``."""
+        return self.searchable.catalog
