@@ -12,7 +12,7 @@ from server.search.query import (
     Query,
     StringIs,
 )
-from server.search.rows import hash64
+from server.search.rows import key_hash
 from server.store.sqlite.plan import Count, Driver, Plan, plan
 
 CODE = HasKey(("Observation|code|c|8867-4",))
@@ -21,7 +21,7 @@ PATIENT = HasKey(("Observation|subject|r|Patient/a",))
 
 def counting(sizes: dict[str, int], rows: int = 10**6) -> Count:
     """Return a count of the lists named in ``sizes``; other lists and ranges have ``rows``."""
-    known = {hash64(key): size for key, size in sizes.items()}
+    known = {key_hash(key): size for key, size in sizes.items()}
 
     def count(driver: Driver, limit: int) -> tuple[int, tuple[int, ...]]:
         if not driver.keys:
@@ -41,8 +41,8 @@ def test_the_shortest_list_drives_and_the_others_are_probed() -> None:
 
     made = planned(AllOf((CODE, PATIENT)), count)
 
-    assert made.keys == (hash64(PATIENT.keys[0]),)
-    assert [probe.values for probe in made.probes] == [(hash64(CODE.keys[0]),)]
+    assert made.keys == (key_hash(PATIENT.keys[0]),)
+    assert [probe.values for probe in made.probes] == [(key_hash(CODE.keys[0]),)]
 
 
 def test_of_lists_that_are_all_long_the_shorter_is_found_by_a_second_look() -> None:
@@ -50,14 +50,14 @@ def test_of_lists_that_are_all_long_the_shorter_is_found_by_a_second_look() -> N
 
     made = planned(AllOf((PATIENT, CODE)), count)
 
-    assert made.keys == (hash64(CODE.keys[0]),)
+    assert made.keys == (key_hash(CODE.keys[0]),)
     assert made.broad
 
 
 def test_a_range_that_matches_nearly_everything_is_probed_along_the_type() -> None:
     made = planned(DateIs("Observation", "date", "ge", 0, 1), counting({}))
 
-    assert made.keys == (hash64("Observation"),)
+    assert made.keys == (key_hash("Observation"),)
     assert len(made.probes) == 1
 
 
@@ -71,7 +71,7 @@ def test_a_narrow_range_drives_and_is_not_probed_again() -> None:
 def test_numbers_are_driven_by_the_postings_of_their_parameter() -> None:
     made = planned(NumberIs("Observation", "value-quantity", "gt", 5.0, 5.0), counting({}))
 
-    assert made.keys == (hash64("Observation|value-quantity|?"),)
+    assert made.keys == (key_hash("Observation|value-quantity|?"),)
 
 
 def test_lists_without_rows_are_left_out_of_the_walk() -> None:
@@ -79,13 +79,13 @@ def test_lists_without_rows_are_left_out_of_the_walk() -> None:
 
     made = planned(either, counting({"Observation|code|c|1": 0, "Observation|code|c|2": 5}))
 
-    assert made.keys == (hash64("Observation|code|c|2"),)
+    assert made.keys == (key_hash("Observation|code|c|2"),)
 
 
 def test_a_negation_alone_walks_the_type() -> None:
     made = planned(Not(CODE), counting({"Observation": 70}))
 
-    assert made.keys == (hash64("Observation"),)
+    assert made.keys == (key_hash("Observation"),)
 
 
 def test_alternatives_that_each_have_a_compartment_are_driven_by_the_compartments() -> None:
@@ -99,7 +99,7 @@ def test_alternatives_that_each_have_a_compartment_are_driven_by_the_compartment
 
     made = plan(Query(("Observation", "Patient"), limit), count)
 
-    assert made.keys == (hash64("compartment|Patient/a"), hash64("compartment|Patient/b"))
+    assert made.keys == (key_hash("compartment|Patient/a"), key_hash("compartment|Patient/b"))
     assert len(made.probes) == 2
 
 

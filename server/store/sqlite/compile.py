@@ -100,6 +100,8 @@ def condition(predicate: Predicate) -> Sql:
         case Not(of):
             inner = condition(of)
             return Sql(f"not {inner.text}", inner.values)
+        case _:
+            raise TypeError(f"{type(predicate).__name__} cannot be asked of this store")
 
 
 def all_of(parts: Sequence[Sql]) -> Sql:

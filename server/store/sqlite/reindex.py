@@ -5,20 +5,19 @@ of the writer, so commits go on between batches, and a killed reindex goes on wh
 """
 
 import logging
-from collections.abc import Callable
 from typing import Any
 
 import apsw
 
 from server.fhir import json as fhir_json
-from server.search.rows import IndexRows
+from server.store.port import Index
 from server.store.sqlite import rows
 from server.store.sqlite.codec import Codec
 from server.store.stored import compartment_hashes, stored_keys
 
 log = logging.getLogger("tellonce")
 
-Index = Callable[[dict[str, Any]], tuple[IndexRows, tuple[str, ...]]]
+UNSURE = 0  # number for rows of which is not known which definitions made them
 
 _STALE = (
     "select r.rid, r.type, r.born, r.d, v.codec, v.body from res r cross join ver v on v.vid=r.vid"
@@ -31,6 +30,12 @@ def number_of(db: apsw.Connection, fingerprint: str) -> int:
     db.execute("insert or ignore into fingerprint (text) values (?)", (fingerprint,))
     number: int = db.execute("select fp from fingerprint where text=?", (fingerprint,)).get
     return number
+
+
+def known(db: apsw.Connection, fingerprint: str) -> int:
+    """Return the number of these definitions in the file, one that nothing has if there is none."""
+    number: int | None = db.execute("select fp from fingerprint where text=?", (fingerprint,)).get
+    return UNSURE - 1 if number is None else number
 
 
 def todo(db: apsw.Connection, fp: int) -> int:

@@ -1,5 +1,6 @@
 """Searches on one reading connection: plan, walk, resume."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,7 +11,7 @@ from server.fhir.errors import TooCostly
 from server.search.clinical import CLINICAL_PARAM
 from server.search.query import Query, SortKey
 from server.search.rows import MIN_TIME, param_hash
-from server.store.port import Page, Scalar
+from server.store.port import Explanation, Page, Scalar, Step
 from server.store.sqlite import pages
 from server.store.sqlite.brief import TooLong
 from server.store.sqlite.codec import Codec
@@ -57,6 +58,19 @@ def search(
     if most is not None and len(found) > most + 1:
         raise TooLong
     return _page(found, len(asked.sort) or 1, asked.limit, codec)
+
+
+def explain(db: apsw.Connection, codec: Codec, counts: Counts, asked: Asked) -> Explanation:
+    """Run the page and return how it was found."""
+    begun = time.perf_counter()
+    planned = plan(asked.query, counts.count)
+    page = search(db, codec, counts, asked)
+    steps = (
+        Step("drive", str(planned.driver.says), planned.size),
+        *[Step("probe", probe.text) for probe in planned.probes],
+        Step("fetch", "bodies", rows=len(page.versions)),
+    )
+    return Explanation(steps, (time.perf_counter() - begun) * 1000)
 
 
 def count(db: apsw.Connection, counts: Counts, query: Query) -> int:

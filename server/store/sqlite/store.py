@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import apsw
 
 from server.access.context import AccessContext
-from server.access.narrow import narrow
+from server.access.narrow import narrow, narrow_sort
 from server.fhir import json as fhir_json
 from server.fhir.errors import StoreUnavailable
 from server.search import sorting
@@ -23,6 +23,8 @@ from server.store.checks import check_distinct
 from server.store.port import (
     CorruptStore,
     Expect,
+    Explanation,
+    Index,
     OutboxRow,
     OutboxWrite,
     Page,
@@ -46,7 +48,6 @@ from server.store.sqlite.connect import (
 from server.store.sqlite.counts import Counts
 from server.store.sqlite.lock import FileLock
 from server.store.sqlite.readers import Reader, Readers
-from server.store.sqlite.reindex import Index
 from server.store.sqlite.tables import Commit, Tables
 from server.store.sqlite.writer import Writer
 
@@ -85,12 +86,13 @@ class SqliteStore:
         self._path = Path(path)
         self._now = now
         self._index = index
+        self._fingerprint = fingerprint
         self._beside = beside
         self._lock = FileLock(self._path)
         self._open_file()
         try:
             with explained(self._path):
-                self._open_connections(fingerprint, readers)
+                self._open_connections(readers)
         except BaseException:
             self._lock.release()
             raise
@@ -144,7 +146,7 @@ class SqliteStore:
         deadline_s: float = 10.0,
     ) -> Page:
         """See :meth:`server.store.port.Store.search`."""
-        asked = search.Asked(narrow(query, access), tuple(sort), limit, after)
+        asked = search.Asked(narrow(query, access), narrow_sort(sort, access), limit, after)
 
         def work(reader: Reader) -> Page:
             most = ROWS if reader is self._point else None
@@ -152,6 +154,23 @@ class SqliteStore:
 
         brief = not any(pages.reads_body(key) for key in sort)
         return await self._look(work, deadline_s, brief=brief)
+
+    async def explain(
+        self,
+        access: AccessContext,
+        query: Query,
+        *,
+        sort: Sequence[SortKey] = (),
+        limit: int,
+        deadline_s: float = 10.0,
+    ) -> Explanation:
+        """See :meth:`server.store.port.Store.explain`."""
+        asked = search.Asked(narrow(query, access), narrow_sort(sort, access), limit, None)
+
+        def work(reader: Reader) -> Explanation:
+            return search.explain(reader.db, reader.codec, reader.counts, asked)
+
+        return await self._readers.run(work, deadline_s)
 
     async def count(self, access: AccessContext, query: Query, *, deadline_s: float = 10.0) -> int:
         """See :meth:`server.store.port.Store.count`."""
@@ -221,6 +240,12 @@ class SqliteStore:
         """See :meth:`server.store.port.RecordStore.expire_records`."""
         return await self._writer.run(lambda tables: records.expire(tables.db, now))
 
+    def use_index(self, index: Index, fingerprint: str) -> None:
+        """See :meth:`server.store.port.Store.use_index`."""
+        self._index, self._fingerprint = index, fingerprint
+        self._tables.use(fingerprint)
+        self._reindexed_upto, self._stale = 0, None
+
     async def reindex(self, *, batch: int = 500) -> int:
         """See :meth:`server.store.port.Store.reindex`."""
         if self._stale is None:
@@ -282,14 +307,12 @@ class SqliteStore:
         if self._beside:
             self._lock.release()
 
-    def _open_connections(self, fingerprint: str, readers: int) -> None:
+    def _open_connections(self, readers: int) -> None:
         db = connect(self._path)
-        fp = reindex.number_of(db, fingerprint)
-        tables = Tables(db, _codec(db), now=self._now, fp=fp)
-        self._fp = fp
+        self._tables = Tables(db, _codec(db), now=self._now, fingerprint=self._fingerprint)
         self._point = self._open_reader()
         self._readers = Readers(self._open_reader, readers)
-        self._writer = Writer(db, tables, checkpoints=not self._beside)
+        self._writer = Writer(db, self._tables, checkpoints=not self._beside)
 
     def _open_reader(self) -> Reader:
         db = connect(self._path, cache_kib=READER_CACHE_KIB, readonly=True)
@@ -324,7 +347,9 @@ class SqliteStore:
     def _verify(self) -> list[str]:
         reader = self._open_reader()
         try:
-            return verify.verify(reader.db, reader.codec, self._index, self._fp)
+            return verify.verify(
+                reader.db, reader.codec, self._index, reindex.known(reader.db, self._fingerprint)
+            )
         finally:
             reader.db.close()
 

@@ -1,5 +1,6 @@
 """One commit applied to the file.  Runs in the writer thread, inside its transaction."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,7 @@ from server.store.port import (
     Version,
     Write,
 )
-from server.store.sqlite import pages, records, rows
+from server.store.sqlite import pages, records, reindex, rows
 from server.store.sqlite.codec import FIRST_DICTIONARY, RAW, TRAIN_AT, ZSTD, Codec, train
 from server.store.sqlite.counts import Counts
 from server.store.sqlite.plan import plan
@@ -28,6 +29,7 @@ _FIND = "select rid, number, vid, born, d from res where type=? and id=?"
 _NEW_RES = "insert into res values (?,?,?,?,?,?,?,?,?,?)"
 _NEXT_RES = "update res set number=?, vid=?, at=?, deleted=?, d=?, fp=? where rid=?"
 _NEW_VER = "insert into ver values (?,?,?,?,?,?,?,?,?,?)"
+_PREPARED_S = 30.0  # that a commit may take from making its rows to being applied
 _SAMPLE = "select codec, body from ver where type=? and body is not null order by vid desc limit ?"
 
 
@@ -56,19 +58,41 @@ class Tables:
     """The file's content as the writer changes it; counters are kept in memory.
 
     Args:
-        fp: number of the definitions that make the index rows now.
+        fingerprint: names the definitions that make the index rows now.
     """
 
     def __init__(
-        self, db: apsw.Connection, codec: Codec, *, now: Callable[[], int], fp: int
+        self, db: apsw.Connection, codec: Codec, *, now: Callable[[], int], fingerprint: str
     ) -> None:
         self.db = db
         self.codec = codec
-        self.fp = fp
         self.now = now
+        self._fingerprint = fingerprint
+        self._sure_at = 0.0
+        self._numbered: tuple[str, int] | None = None
         self.untrained: dict[str, int] = {}
         self._counts = Counts(db)
         self.reload()
+
+    def use(self, fingerprint: str) -> None:
+        """Label rows with these definitions from now on; called by another thread."""
+        self._fingerprint = fingerprint
+        self._sure_at = time.monotonic() + _PREPARED_S
+
+    @property
+    def fp(self) -> int:
+        """The number of the definitions that make the index rows now."""
+        named = self._fingerprint
+        if self._numbered is None or self._numbered[0] != named:
+            self._numbered = (named, reindex.number_of(self.db, named))
+        return self._numbered[1]
+
+    @property
+    def _made_by(self) -> int:
+        """What rows that come with a commit are labelled with."""
+        if time.monotonic() < self._sure_at:
+            return reindex.UNSURE  # they may have been made before the definitions changed
+        return self.fp
 
     def reload(self) -> None:
         """Read the counters from the file; needed after a change was undone."""
@@ -76,6 +100,7 @@ class Tables:
         self._vid: int = last[0] if last else 0
         self._at: int = last[1] if last else 0
         self._learnt: list[tuple[str, int]] = []  # dictionaries to use once they are committed
+        self._numbered = None
         self._rid: int = self.db.execute("select max(rid) from res").get or 0
 
     def commit(self, commit: Commit) -> list[Version]:
@@ -172,9 +197,9 @@ class Tables:
         deleted = int(version.body is None)
         now = (version.number, version.seq, version.at, deleted)
         if had is None:
-            self.db.execute(_NEW_RES, (rid, version.type, version.id, *now, born, d, self.fp))
+            self.db.execute(_NEW_RES, (rid, version.type, version.id, *now, born, d, self._made_by))
         else:
-            self.db.execute(_NEXT_RES, (*now, d, self.fp, rid))
+            self.db.execute(_NEXT_RES, (*now, d, self._made_by, rid))
 
 
 def _filed(write: Write, compartments: Sequence[int], born: int) -> rows.Filed | None:

@@ -12,11 +12,11 @@ import apsw
 import zstandard
 
 from server.fhir.errors import FhirError
-from server.store.port import CorruptStore
+from server.store.port import CorruptStore, Index
 from server.store.sqlite import rows
 from server.store.sqlite.codec import Codec
 from server.store.sqlite.pages import COLUMNS
-from server.store.sqlite.reindex import Index, filed
+from server.store.sqlite.reindex import filed
 from server.store.sqlite.versions import checksum, version_of
 
 _RESOURCES = 200  # resources read in one transaction
