@@ -103,6 +103,13 @@ class InvalidJson(FhirError):
     issue = "structure"
 
 
+class InvalidXml(FhirError):
+    """The body is not XML that FHIR allows: syntax, encoding, DOCTYPE, unknown elements, depth."""
+
+    status = 400
+    issue = "structure"
+
+
 class InvalidResource(FhirError):
     """The body is JSON, but not a valid R4 resource (L1); carries all issues at once."""
 
