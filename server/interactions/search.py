@@ -182,7 +182,7 @@ def _with_next(
     if includes is not None:
         state["m"] = [f"{m.type}/{m.id}" for m in matches]
         where = includes
-        state["i"] = [where.round, where.reverse, where.forward, where.part, where.after]
+        state["w"] = [where.round, where.reverse, where.forward, where.part, where.after]
     return replace(found, next=seal(services.cursor_key, state, _context(access, found)))
 
 
@@ -192,8 +192,11 @@ def _opened(services: Services, cursor: str, context: str) -> _Place:
     if "m" not in state:
         return _Place(after, state["t"], first=False)
     held = tuple(_ref(text) for text in state["m"])
-    *where, behind = state["i"]
-    position = Position(*where, tuple(behind) if behind is not None else None)
+    position = START
+    if "w" in state:  # the includes of a cursor of an older server begin anew
+        round_, reverse, forward, part, behind = state["w"]
+        behind = tuple(behind) if behind is not None else None
+        position = Position(round_, reverse, forward, part, behind)
     return _Place(after, state["t"], held, position, first=False)
 
 
