@@ -1,7 +1,7 @@
 """Fail when a generated file is not what its generator makes today.
 
-Definitions can be compared only where ``../shared/data`` lies beside the repo; elsewhere that part
-says so (with ``CI=true`` it fails).
+Definitions and units can be compared only where ``../shared/data`` lies beside the repo; elsewhere
+that part says so (with ``CI=true`` it fails).
 """
 
 import os
@@ -10,16 +10,17 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-DEFINITIONS = ROOT.parent / "shared" / "data" / "r4" / "definitions.tar.xz"
+DATA = ROOT.parent / "shared" / "data"
 
 
 def main() -> int:
     """Return 0 when everything that can be compared is current."""
     failed = 0
-    if DEFINITIONS.exists():
+    if DATA.is_dir():
         failed += _run("scripts/gen_definitions.py", "--check")
+        failed += _run("scripts/gen_ucum.py", "--check")
     else:
-        print("definitions not compared: ../shared/data/r4 is not there", file=sys.stderr)
+        print("definitions and units not compared: no ../shared/data here", file=sys.stderr)
         failed += os.environ.get("CI") == "true"
     failed += _run("scripts/gen_docs.py", "--check")
     return 1 if failed else 0
