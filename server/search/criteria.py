@@ -5,8 +5,10 @@ from collections.abc import Mapping, Sequence
 
 from server.fhir import definitions
 from server.fhir.definitions import SearchParameter
-from server.search import date, number, parameters, quantity, reference, string, token, uri
+from server.search import date, parameters, token
 from server.search.asked import Asked
+from server.search.catalog import R4, Catalog
+from server.search.kinds import PREDICATES
 from server.search.query import IdIs, Not, Predicate
 from server.search.value import refused, split, unescape, unsupported
 
@@ -16,7 +18,7 @@ MODIFIERS: Mapping[str, frozenset[str]] = {
     "date": frozenset(("missing",)),
     "number": frozenset(("missing",)),
     "quantity": frozenset(("missing",)),
-    "reference": frozenset(("missing", "identifier")),  # and the resource types
+    "reference": frozenset(("above", "below", "identifier", "missing")),  # and resource types
     "string": frozenset(("missing", "exact", "contains")),
     "token": frozenset(("missing", "not")),
     "uri": frozenset(("missing",)),
@@ -24,7 +26,6 @@ MODIFIERS: Mapping[str, frozenset[str]] = {
 """What can be asked of each parameter type."""
 
 NOT_YET: Mapping[str, frozenset[str]] = {
-    "reference": frozenset(("above", "below")),
     "token": frozenset(("above", "below", "in", "not-in", "of-type", "text")),
     "uri": frozenset(("above", "below")),
 }
@@ -33,9 +34,11 @@ NOT_YET: Mapping[str, frozenset[str]] = {
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
 
 
-def common_parameter(types: Sequence[str], code: str) -> SearchParameter | None:
+def common_parameter(
+    types: Sequence[str], code: str, *, catalog: Catalog = R4
+) -> SearchParameter | None:
     """Return the parameter if every type has it, as the same parameter type; else ``None``."""
-    found = [parameters.searchable(type_).get(code) for type_ in types]
+    found = [parameters.searchable(type_, catalog).get(code) for type_ in types]
     first = found[0]
     if first is None or any(p is None or p.type != first.type for p in found):
         return None
@@ -48,12 +51,15 @@ def predicate(
     modifier: str | None,
     text: str,
     base_url: str,
+    *,
+    catalog: Catalog = R4,
 ) -> Predicate:
     """Return what ``code[:modifier]=text`` asks of ``types``, all of which have the parameter.
 
     Raises InvalidSearch that names the parameter as it was sent.
     """
-    asked = Asked(types, parameter.code, modifier, tuple(split(text, ",")), base_url)
+    values = tuple(split(text, ","))
+    asked = Asked(types, parameter.code, modifier, values, base_url, catalog)
     _check_modifier(asked, parameter)
     if len(asked.values) > MAX_VALUES:
         raise refused(asked.name, f"{len(asked.values)} values; at most {MAX_VALUES} can be ORed")
@@ -66,16 +72,18 @@ def predicate(
     if asked.param == "_lastUpdated":
         return date.updated(asked)
     if parameter.type == "token":
-        telecom = all(parameters.is_telecom(type_, asked.param) for type_ in types)
+        telecom = all(parameters.is_telecom(type_, asked.param, catalog) for type_ in types)
         return token.predicate(asked, folded=telecom)
-    return _PREDICATES[parameter.type](asked)
+    if parameter.type not in PREDICATES:
+        raise unsupported(asked.name, f"{parameter.type} parameters are not supported yet")
+    return PREDICATES[parameter.type](asked)
 
 
 def _check_modifier(asked: Asked, parameter: SearchParameter) -> None:
     modifier, kind = asked.modifier, parameter.type
     if modifier is None:
         return
-    known = modifier in MODIFIERS[kind]
+    known = modifier in MODIFIERS.get(kind, ())
     if modifier == "missing" and asked.param in parameters.DECIDED_BY_STORE:
         raise refused(asked.name, "every resource has one")
     if kind == "reference" and modifier in definitions.resource_types():
@@ -86,7 +94,7 @@ def _check_modifier(asked: Asked, parameter: SearchParameter) -> None:
     if not known and modifier in NOT_YET.get(kind, ()):
         raise unsupported(asked.name, f"the modifier :{modifier} is not supported yet")
     if not known:
-        allowed = ", ".join(f":{name}" for name in sorted(MODIFIERS[kind]))
+        allowed = ", ".join(f":{name}" for name in sorted(MODIFIERS.get(kind, ())))
         raise refused(asked.name, f"a {kind} parameter has no :{modifier}, only {allowed}")
 
 
@@ -107,13 +115,3 @@ def _ids(asked: Asked) -> Predicate:
         if _ID.fullmatch(id_) is None:
             raise refused(asked.name, f"{id_!r} is not an id")
     return Not(IdIs(ids)) if asked.modifier == "not" else IdIs(ids)
-
-
-_PREDICATES = {
-    "date": date.predicate,
-    "number": number.predicate,
-    "quantity": quantity.predicate,
-    "reference": reference.predicate,
-    "string": string.predicate,
-    "uri": uri.predicate,
-}

@@ -5,13 +5,14 @@ that a resource is walked once, whatever the number of its parameters.
 """
 
 from collections.abc import Callable, Sequence
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any
 
 from server.fhir import definitions
 from server.fhir.fhirpath.branches import Branch, Field, Keep
 from server.fhir.references import split_reference
 from server.search import parameters, reference
+from server.search.catalog import R4, Catalog
 from server.search.clinical import CLINICAL_PARAM
 from server.search.gather import Gathered, Indexer
 from server.search.rows import MIN_TIME, IndexRows, hash64, param_hash
@@ -28,23 +29,65 @@ class _Node:
         self.children: dict[str, _Node] = {}
 
 
-def index_rows(resource: dict[str, Any], base_url: str = "") -> IndexRows:
+def index_rows(resource: dict[str, Any], base_url: str = "", *, catalog: Catalog = R4) -> IndexRows:
     """Return the index rows of a valid resource with an id; never raises for one.
 
     ``base_url``: the server's own; references below it are local.
     """
-    return _rows_of(resource["resourceType"], _gathered(resource, base_url))
+    return _rows_of(resource, _gathered(resource, base_url, catalog))
 
 
-def _gathered(resource: dict[str, Any], base_url: str) -> Gathered:
-    type_ = resource["resourceType"]
-    rows = _walked(_tree(type_), resource, base_url)
-    _enter_own(type_, resource, rows)
+def indexed(
+    resource: dict[str, Any], base_url: str = "", *, catalog: Catalog = R4
+) -> tuple[IndexRows, tuple[str, ...]]:
+    """Return :func:`index_rows` and :func:`compartments`, in one walk."""
+    rows = _gathered(resource, base_url, catalog)
+    return _rows_of(resource, rows), tuple(sorted(rows.compartments))
+
+
+def keys(
+    resource: dict[str, Any], codes: tuple[str, ...], base_url: str = "", *, catalog: Catalog = R4
+) -> frozenset[int]:
+    """Return those of the keys that the parameters ``codes`` give; the type must have them all."""
+    tree = _part(resource["resourceType"], codes, catalog)
+    return frozenset(_walked(tree, resource, base_url).keys)
+
+
+def compartments(
+    resource: dict[str, Any], base_url: str = "", *, catalog: Catalog = R4
+) -> tuple[str, ...]:
+    """Return the compartments a resource is in, such as ``Patient/x``, sorted.
+
+    R4 compartmentdefinition.html: by its references in the parameters that the definition names;
+    a Patient (Device, Encounter, Practitioner, RelatedPerson) is in its own too.
+    """
+    rows = _walked(_compartment_tree(resource["resourceType"], catalog), resource, base_url)
+    _enter_own(resource, rows)
+    return tuple(sorted(rows.compartments))
+
+
+def targets(
+    resource: dict[str, Any], param: str, base_url: str = "", *, catalog: Catalog = R4
+) -> tuple[str, ...]:
+    """Return the local references (``Type/id``) in a reference parameter, without repeats."""
+    texts = [
+        text
+        for branch in parameters.branches(resource["resourceType"], param, catalog)
+        for value in branch.values(resource)
+        if (text := reference.text_of(branch.type, value)) is not None
+    ]
+    found = (split_reference(text, base_url).local for text in texts)
+    return tuple(dict.fromkeys(local for local in found if local is not None))
+
+
+def _gathered(resource: dict[str, Any], base_url: str, catalog: Catalog) -> Gathered:
+    rows = _walked(_tree(resource["resourceType"], catalog), resource, base_url)
+    _enter_own(resource, rows)
     return rows
 
 
-def _rows_of(type_: str, rows: Gathered) -> IndexRows:
-    keys = rows.keys
+def _rows_of(resource: dict[str, Any], rows: Gathered) -> IndexRows:
+    type_, keys = resource["resourceType"], rows.keys
     keys.add(_type_hash(type_))
     keys.update(map(reference.compartment_hash, rows.compartments))
     return IndexRows(
@@ -53,42 +96,11 @@ def _rows_of(type_: str, rows: Gathered) -> IndexRows:
         _distinct(rows.strings),
         _distinct(rows.dates),
         _distinct(rows.numbers),
+        _distinct(rows.texts),
+        _distinct(rows.references),
+        reference.names(resource),
+        _distinct(rows.points),
     )
-
-
-def indexed(resource: dict[str, Any], base_url: str = "") -> tuple[IndexRows, tuple[str, ...]]:
-    """Return :func:`index_rows` and :func:`compartments`, in one walk."""
-    rows = _gathered(resource, base_url)
-    return _rows_of(resource["resourceType"], rows), tuple(sorted(rows.compartments))
-
-
-def keys(resource: dict[str, Any], codes: tuple[str, ...], base_url: str = "") -> frozenset[int]:
-    """Return those of the keys that the parameters ``codes`` give; the type must have them all."""
-    return frozenset(_walked(_part(resource["resourceType"], codes), resource, base_url).keys)
-
-
-def compartments(resource: dict[str, Any], base_url: str = "") -> tuple[str, ...]:
-    """Return the compartments a resource is in, such as ``Patient/x``, sorted.
-
-    R4 compartmentdefinition.html: by its references in the parameters that the definition names;
-    a Patient (Device, Encounter, Practitioner, RelatedPerson) is in its own too.
-    """
-    type_ = resource["resourceType"]
-    rows = _walked(_compartment_tree(type_), resource, base_url)
-    _enter_own(type_, resource, rows)
-    return tuple(sorted(rows.compartments))
-
-
-def targets(resource: dict[str, Any], param: str, base_url: str = "") -> tuple[str, ...]:
-    """Return the local references (``Type/id``) in a reference parameter, without repeats."""
-    texts = [
-        text
-        for branch in parameters.branches(resource["resourceType"], param)
-        for value in branch.values(resource)
-        if (text := reference.text_of(branch.type, value)) is not None
-    ]
-    found = (split_reference(text, base_url).local for text in texts)
-    return tuple(dict.fromkeys(local for local in found if local is not None))
 
 
 def _walked(tree: _Node, resource: dict[str, Any], base_url: str) -> Gathered:
@@ -119,30 +131,32 @@ def _walk_children(children: dict[str, _Node], value: dict[str, Any], rows: Gath
                 _walk(child, item, rows)
 
 
-@cache
-def _tree(type_: str) -> _Node:
-    codes = parameters.searchable(type_).keys() - parameters.DECIDED_BY_STORE
-    return _planted(type_, sorted(codes))
+@lru_cache(maxsize=1024)
+def _tree(type_: str, catalog: Catalog) -> _Node:
+    left_out = parameters.DECIDED_BY_STORE
+    return _planted(type_, sorted(parameters.searchable(type_, catalog).keys() - left_out), catalog)
 
 
-@cache
-def _part(type_: str, codes: tuple[str, ...]) -> _Node:
-    return _planted(type_, codes)
+@lru_cache(maxsize=1024)
+def _part(type_: str, codes: tuple[str, ...], catalog: Catalog) -> _Node:
+    return _planted(type_, codes, catalog)
 
 
-@cache
-def _compartment_tree(type_: str) -> _Node:
+@lru_cache(maxsize=1024)
+def _compartment_tree(type_: str, catalog: Catalog) -> _Node:
     by_definition = (members.get(type_, ()) for members in definitions.compartments().values())
     named = {code for codes in by_definition for code in codes}
-    return _planted(type_, sorted(named & parameters.searchable(type_).keys()))
+    return _planted(type_, sorted(named & parameters.searchable(type_, catalog).keys()), catalog)
 
 
-def _planted(type_: str, codes: Sequence[str]) -> _Node:
+def _planted(type_: str, codes: Sequence[str], catalog: Catalog) -> _Node:
     root = _Node()
     for code in codes:
-        parameter = parameters.searchable(type_)[code]
-        for branch in parameters.branches(type_, code):
-            index = parameters.indexer(type_, parameter, branch)
+        parameter = parameters.searchable(type_, catalog)[code]
+        if parameter.type in ("composite", "special"):
+            continue
+        for branch in parameters.branches(type_, code, catalog):
+            index = parameters.indexer(type_, parameter, branch, type_, catalog)
             _plant(root, branch, index or _presence(type_, code))
     return root
 
@@ -177,7 +191,8 @@ def _presence(type_: str, code: str) -> Indexer:
     return lambda _, rows: rows.keys.add(presence)
 
 
-def _enter_own(type_: str, resource: dict[str, Any], rows: Gathered) -> None:
+def _enter_own(resource: dict[str, Any], rows: Gathered) -> None:
+    type_ = resource["resourceType"]
     if type_ in definitions.compartments() and "id" in resource:
         rows.compartments.add(f"{type_}/{resource['id']}")
 

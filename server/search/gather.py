@@ -15,6 +15,9 @@ class Gathered:
     strings: list[tuple[int, str]] = field(default_factory=list)
     dates: list[tuple[int, int, int]] = field(default_factory=list)
     numbers: list[tuple[int, float, float, int]] = field(default_factory=list)
+    texts: list[tuple[int, str, int]] = field(default_factory=list)
+    references: list[tuple[int, int]] = field(default_factory=list)
+    points: list[tuple[int, float, float]] = field(default_factory=list)
 
 
 Indexer = Callable[[Any, Gathered], None]

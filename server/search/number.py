@@ -13,6 +13,7 @@ from sys import float_info
 from typing import Any
 
 from server.search.asked import Asked, any_of
+from server.search.catalog import R4, Catalog
 from server.search.gather import Gathered, Indexer
 from server.search.query import Comparator, NumberIs, Predicate
 from server.search.rows import hash64, param_hash
@@ -84,7 +85,7 @@ def predicate(asked: Asked) -> Predicate:
     return any_of([NumberIs(t, asked.param, *found) for found in numbers for t in asked.types])
 
 
-def indexer(type_: str, param: str, fhir_type: str) -> Indexer | None:
+def indexer(type_: str, param: str, fhir_type: str, _catalog: Catalog = R4) -> Indexer | None:
     """Return what writes the rows of a value of ``fhir_type``; ``None`` if it holds no number."""
     interval = _INTERVALS.get(fhir_type)
     if interval is None:

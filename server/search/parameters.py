@@ -1,40 +1,61 @@
 """Which parameters a type can be searched by, and where their values are."""
 
-from collections.abc import Callable, Mapping
-from functools import cache
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import lru_cache
 from types import MappingProxyType
 
 from server.fhir import definitions
 from server.fhir.definitions import SearchParameter
 from server.fhir.fhirpath.branches import Branch
 from server.fhir.fhirpath.compile import compile_path
-from server.search import date, number, quantity, reference, string, token, uri
+from server.search import reference, token
+from server.search.catalog import R4, Catalog
 from server.search.gather import Indexer
-
-NOT_INDEXED = frozenset(("composite", "special"))
-"""Parameter types without index rows; nothing can be searched by them yet."""
+from server.search.kinds import INDEXERS
 
 DECIDED_BY_STORE = frozenset(("_id", "_lastUpdated"))
 """Parameters that every store answers from what it keeps of a version anyway."""
 
+OF_WORDS = frozenset(("_text", "_content"))
+"""Parameters over the words of a resource; they have no expression."""
 
-@cache
-def searchable(type_: str) -> Mapping[str, SearchParameter]:
-    """Return by code the parameters of a resource type that a search can use."""
+
+def searchable(type_: str, catalog: Catalog = R4) -> Mapping[str, SearchParameter]:
+    """Return by code the parameters of a resource type that a search can use.
+
+    ``_text`` and ``_content`` are ``special`` here, as they are from R5 on: R4 calls them strings,
+    but nothing that can be asked of a string can be asked of them.
+    """
+    return _searchable(type_, catalog)
+
+
+@lru_cache(maxsize=1024)
+def _searchable(type_: str, catalog: Catalog) -> Mapping[str, SearchParameter]:
     return MappingProxyType(
         {
-            code: parameter
-            for code, parameter in definitions.search_parameters(type_).items()
-            if parameter.expression and parameter.type not in NOT_INDEXED
+            code: replace(parameter, type="special") if code in OF_WORDS else parameter
+            for code, parameter in catalog.parameters(type_).items()
+            if parameter.expression or code in OF_WORDS
         }
     )
 
 
-@cache
-def branches(type_: str, code: str) -> tuple[Branch, ...]:
+def branches(type_: str, code: str, catalog: Catalog = R4) -> tuple[Branch, ...]:
     """Return where the values of a parameter are; an Extension gives way to its values."""
+    return _branches(type_, code, catalog)
+
+
+@lru_cache(maxsize=8192)
+def _branches(type_: str, code: str, catalog: Catalog) -> tuple[Branch, ...]:
+    expression = searchable(type_, catalog)[code].expression
+    return located(expression, type_) if expression else ()
+
+
+def located(expression: str, type_: str) -> tuple[Branch, ...]:
+    """Return where the values of an expression are, asked of a resource or element of ``type_``."""
     found: list[Branch] = []
-    for branch in compile_path(searchable(type_)[code].expression, type_):
+    for branch in compile_path(expression, type_):
         if branch.type == "Extension":
             values = definitions.children("Extension").values()
             found += [branch.child(child) for child in values if child.choice == "value"]
@@ -43,24 +64,34 @@ def branches(type_: str, code: str) -> tuple[Branch, ...]:
     return tuple(found)
 
 
-def indexer(type_: str, parameter: SearchParameter, branch: Branch) -> Indexer | None:
-    """Return what writes the rows of a branch's values, ``None`` if its type holds none."""
-    place = (type_, parameter.code, branch.type)
+def indexer(
+    type_: str, parameter: SearchParameter, branch: Branch, place: str, catalog: Catalog = R4
+) -> Indexer | None:
+    """Return what writes the rows of a branch's values, ``None`` if its type holds none.
+
+    ``place``: the name under which rows stand, ``type_``, or ``#Type`` for contained resources.
+    """
+    named = (place, parameter.code, branch.type)
     match parameter.type:
         case "token":
-            systems = definitions.required_codes(branch.binding) if branch.binding else None
-            return token.indexer(*place, systems)
+            return token.indexer(*named, systems(branch))
         case "reference":
-            return reference.indexer(*place, _compartments(type_, parameter.code))
+            return reference.indexer(*named, _compartments(place, parameter.code))
         case other:
-            return _INDEXERS[other](*place)
+            return INDEXERS[other](*named, catalog)
 
 
-def is_telecom(type_: str, code: str) -> bool:
+def systems(branch: Branch) -> Mapping[str, frozenset[str]] | None:
+    """Return {system: codes} where a branch is bound to codes of its own; else ``None``."""
+    return definitions.required_codes(branch.binding) if branch.binding else None
+
+
+def is_telecom(type_: str, code: str, catalog: Catalog = R4) -> bool:
     """Tell whether all values of a token parameter are ContactPoints."""
-    return all(branch.type == "ContactPoint" for branch in branches(type_, code))
+    return all(branch.type == "ContactPoint" for branch in branches(type_, code, catalog))
 
 
+@lru_cache(maxsize=4096)
 def _compartments(type_: str, code: str) -> frozenset[str]:
     """Return the types whose compartments a resource enters by this parameter."""
     return frozenset(
@@ -68,12 +99,3 @@ def _compartments(type_: str, code: str) -> frozenset[str]:
         for compartment, members in definitions.compartments().items()
         if code in members.get(type_, ())
     )
-
-
-_INDEXERS: dict[str, Callable[[str, str, str], Indexer | None]] = {
-    "string": string.indexer,
-    "date": date.indexer,
-    "number": number.indexer,
-    "quantity": quantity.indexer,
-    "uri": uri.indexer,
-}

@@ -10,6 +10,7 @@ from typing import Any
 
 from server.search import number
 from server.search.asked import Asked, any_of
+from server.search.catalog import R4, Catalog
 from server.search.gather import Gathered, Indexer
 from server.search.number import HIGHEST, LOWEST, Interval
 from server.search.query import NumberIs, Predicate
@@ -45,7 +46,7 @@ def predicate(asked: Asked) -> Predicate:
     return any_of(found)
 
 
-def indexer(type_: str, param: str, fhir_type: str) -> Indexer | None:
+def indexer(type_: str, param: str, fhir_type: str, _catalog: Catalog = R4) -> Indexer | None:
     """Return what writes the rows of a value of ``fhir_type``; ``None`` if it is no quantity."""
     measure = _MEASURES.get(fhir_type)
     if measure is None:

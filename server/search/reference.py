@@ -1,49 +1,73 @@
 """Reference search: ``[parameter]=[id]``, ``[type]/[id]``, ``[url]``.  R4 search.html#reference.
 
 An absolute address below the server's own base is the relative reference.  A reference to a version
-is found without the version too.
+is found without the version too; so is a canonical.
 """
 
 import re
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Literal
 
 from server.fhir import definitions
 from server.fhir.references import Reference, split_reference
 from server.search import token
-from server.search.asked import Asked
+from server.search.asked import Asked, any_of
+from server.search.catalog import Catalog
 from server.search.gather import Gathered, Indexer
-from server.search.query import Predicate
-from server.search.rows import LONGEST_KEPT, compartment_key, hash64, key_hash
-from server.search.uri import canonical_forms
+from server.search.query import CodesOf, Predicate
+from server.search.rows import LONGEST_KEPT, compartment_key, hash64, param_hash
 from server.search.value import refused, unescape
+
+HIERARCHIES: Mapping[str, str] = MappingProxyType(
+    {
+        "CarePlan": "part-of",
+        "Communication": "part-of",
+        "DeviceDefinition": "parent",
+        "Encounter": "part-of",
+        "Location": "partof",
+        "MedicationStatement": "part-of",
+        "Organization": "partof",
+        "Procedure": "part-of",
+        "ResearchStudy": "partof",
+        "Specimen": "parent",
+        "Task": "part-of",
+    }
+)
+"""The types that are parts of others of their type, and the parameter that tells of which."""
 
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
 _TYPES = frozenset(("Reference", "canonical", "uri", "Resource"))
 
 
-def reference_keys(reference: Reference) -> list[str]:
+def reference_keys(text: str, base_url: str = "") -> list[str]:
     """Return the keys under which a stored reference is found, behind ``Type|param|``.
 
-    >>> reference_keys(split_reference("Patient/x/_history/2"))
-    ['r|Patient/x', 'i|x', 'v|Patient/x/_history/2']
+    >>> reference_keys("Patient/x/_history/2")
+    ['r|Patient/x', 'v|Patient/x/_history/2']
+    >>> reference_keys("http://x.test/ValueSet/a|2")
+    ['r|http://x.test/ValueSet/a', 'r|http://x.test/ValueSet/a|2']
     """
-    if reference.local is not None:
-        versioned = f"v|{reference.local}/_history/{reference.version}"
-        found = [f"r|{reference.local}", f"i|{reference.id}"]
-        return [*found, versioned] if reference.version else found
-    return [f"r|{reference.url}"] if reference.url else []
+    reference = split_reference(text, base_url)
+    found = [f"r|{target}" for target in _targets(reference, text)]
+    versioned = _versioned(reference)
+    return [*found, f"v|{versioned}"] if versioned else found
 
 
-def wanted_key(raw: str, type_: str | None, base_url: str, name: str) -> str:
-    """Return the key that one asked value must find; ``type_`` is that of ``:[type]``.
+def wanted_keys(
+    raw: str, type_: str | None, base_url: str, name: str, targets: Sequence[str]
+) -> list[str]:
+    """Return the keys of which one asked value must find one; ``type_`` is that of ``:[type]``.
 
-    >>> wanted_key("x", None, "", "subject"), wanted_key("x", "Patient", "", "subject")
-    ('i|x', 'r|Patient/x')
+    A bare id may be that of any of the parameter's ``targets``.
+
+    >>> wanted_keys("x", None, "", "subject", ("Group", "Patient"))
+    ['r|Group/x', 'r|Patient/x']
     """
     text = unescape(raw)
     if _ID.fullmatch(text):
-        return f"r|{type_}/{text}" if type_ else f"i|{text}"
+        return [f"r|{one}/{text}" for one in ((type_,) if type_ else targets)]
     asked = split_reference(text, base_url)
     if asked.local is not None:
         if asked.type not in definitions.resource_types():
@@ -51,19 +75,54 @@ def wanted_key(raw: str, type_: str | None, base_url: str, name: str) -> str:
         if type_ is not None and asked.type != type_:
             raise refused(name, f"{text!r} is not a {type_}")
         version = f"/_history/{asked.version}" if asked.version else ""
-        return f"v|{asked.local}{version}" if version else f"r|{asked.local}"
+        return [f"v|{asked.local}{version}" if version else f"r|{asked.local}"]
     if asked.url is None or ":" not in asked.url:
         raise refused(name, f"{text!r} is not an id, Type/id or an absolute address")
-    return f"r|{text}" if "|" in text else f"r|{asked.url}"
+    return [f"r|{text}" if "|" in text else f"r|{asked.url}"]
+
+
+def targets_of(type_: str, param: str, catalog: Catalog) -> tuple[str, ...]:
+    """Return the types that a reference parameter may refer to; all where any is allowed."""
+    parameter = catalog.parameters(type_).get(param)
+    found = parameter.target if parameter else ()
+    return found if found and "Resource" not in found else _every_type()
 
 
 def predicate(asked: Asked) -> Predicate:
-    """Return what ``asked`` means; modifiers: none, ``identifier`` and resource types."""
-    if asked.modifier == "identifier":
-        return asked.has_key([f"n|{token.wanted_key(raw, asked.name)}" for raw in asked.values])
-    return asked.has_key(
-        [wanted_key(raw, asked.modifier, asked.base_url, asked.name) for raw in asked.values]
-    )
+    """Return what ``asked`` means; modifiers: none, ``identifier``, types, ``above``, ``below``."""
+    match asked.modifier:
+        case "identifier":
+            return asked.has_key([f"n|{token.wanted_key(raw, asked.name)}" for raw in asked.values])
+        case "above" | "below" as relation:
+            return _in_hierarchy(asked, relation)
+        case type_:
+            return asked.has_keys(
+                (searched, _tails(asked, searched, type_)) for searched in asked.types
+            )
+
+
+def _tails(asked: Asked, searched: str, type_: str | None) -> list[str]:
+    targets = targets_of(searched, asked.param, asked.catalog)
+    found = (wanted_keys(raw, type_, asked.base_url, asked.name, targets) for raw in asked.values)
+    return [key for keys in found for key in keys]
+
+
+def _in_hierarchy(asked: Asked, relation: Literal["above", "below"]) -> Predicate:
+    """Return what ``:above`` and ``:below`` ask: a resource, and what it is (in) a part of."""
+    found: list[Predicate] = []
+    for searched in asked.types:
+        targets = targets_of(searched, asked.param, asked.catalog)
+        parts = [type_ for type_ in targets if type_ in HIERARCHIES]
+        if not parts:
+            raise refused(asked.name, f"{searched}:{asked.param} refers to nothing that has parts")
+        for raw in asked.values:
+            keys = wanted_keys(raw, None, asked.base_url, asked.name, parts)
+            local = [key.removeprefix("r|") for key in keys if key.startswith("r|")]
+            places = [text for text in local if text.partition("/")[0] in parts]
+            if not places:
+                raise refused(asked.name, f"{raw!r} is none of {', '.join(parts)}")
+            found += [CodesOf(searched, asked.param, relation, place) for place in places]
+    return any_of(found)
 
 
 def indexer(
@@ -76,21 +135,31 @@ def indexer(
     if fhir_type not in _TYPES:
         return None
     prefix = f"{type_}|{param}|"
-    presence = hash64(f"{prefix}?")
+    presence, hashed = hash64(f"{prefix}?"), param_hash(type_, param)
 
     def index(value: Any, rows: Gathered) -> None:
         rows.keys.add(presence)
         text = text_of(fhir_type, value)
         if text is not None:
-            hashed = _hashed if len(text) <= LONGEST_KEPT else _hashed.__wrapped__
-            keys, type_, local = hashed(prefix, text, rows.base_url)
-            rows.keys.update(keys)
-            if type_ in compartments and local is not None:
+            named = _named if len(text) <= LONGEST_KEPT else _named.__wrapped__
+            targets, entered, local, version = named(text, rows.base_url)
+            for target in targets:
+                rows.keys.add(hashed ^ target)
+                rows.references.append((hashed, target))
+            if version is not None:
+                rows.keys.add(hash64(f"{prefix}v|{version}"))
+            if entered in compartments and local is not None:
                 rows.compartments.add(local)
         if fhir_type == "Reference" and (identifier := value.get("identifier")) is not None:
             rows.keys.update(_identified(prefix, identifier.get("system"), identifier.get("value")))
 
     return index
+
+
+def tails(fhir_type: str, value: Any, base_url: str) -> list[str]:
+    """Return the keys of one value behind ``Type|param|``, those of its identifier left out."""
+    text = text_of(fhir_type, value)
+    return reference_keys(text, base_url) if text is not None else []
 
 
 def texts(fhir_type: str, value: Any) -> list[str]:
@@ -109,6 +178,14 @@ def text_of(fhir_type: str, value: Any) -> str | None:
     return value if fhir_type in _TYPES and isinstance(value, str) else None
 
 
+def names(resource: dict[str, Any]) -> tuple[int, ...]:
+    """Return hashes of the addresses by which canonical references name a resource."""
+    url, version = resource.get("url"), resource.get("version")
+    if not isinstance(url, str) or "url" not in _canonical_types(resource["resourceType"]):
+        return ()
+    return (hash64(url), hash64(f"{url}|{version}")) if version else (hash64(url),)
+
+
 @lru_cache(maxsize=32768)
 def compartment_hash(reference: str) -> int:
     """Return the hash of the key of a compartment, such as that of ``Patient/x``."""
@@ -116,15 +193,40 @@ def compartment_hash(reference: str) -> int:
 
 
 @lru_cache(maxsize=32768)
-def _hashed(
-    prefix: str, text: str, base_url: str
-) -> tuple[tuple[int, ...], str | None, str | None]:
+def _named(text: str, base_url: str) -> tuple[tuple[int, ...], str | None, str | None, str | None]:
+    """Return what a text names: hashed targets, type and ``Type/id`` if local, a local version."""
     reference = split_reference(text, base_url)
-    keys = reference_keys(reference)
-    if "|" in text:
-        keys += [f"r|{form}" for form in canonical_forms(text)]
-    hashed = tuple(key_hash(prefix + key) for key in dict.fromkeys(keys))
-    return hashed, reference.type, reference.local
+    hashed = tuple(map(hash64, _targets(reference, text)))
+    return hashed, reference.type, reference.local, _versioned(reference)
+
+
+def _versioned(reference: Reference) -> str | None:
+    if reference.local is None or not reference.version:
+        return None
+    return f"{reference.local}/_history/{reference.version}"
+
+
+def _targets(reference: Reference, text: str) -> list[str]:
+    """Return the targets under which a text is found: a canonical with and without its version."""
+    if reference.local is not None:
+        return [reference.local]
+    if not reference.url:
+        return []
+    canonical = "|" in text and reference.version
+    return [reference.url, f"{reference.url}|{reference.version}"] if canonical else [reference.url]
+
+
+@lru_cache(maxsize=4096)
+def _canonical_types(type_: str) -> Mapping[str, Any]:
+    """Return the properties of a type that canonical references can name, else none."""
+    children = definitions.children(type_)
+    named = "url" in children and "version" in children and children["url"].types == ("uri",)
+    return children if named else {}
+
+
+@lru_cache(maxsize=1)
+def _every_type() -> tuple[str, ...]:
+    return tuple(sorted(definitions.resource_types()))
 
 
 def _identified(prefix: str, system: str | None, value: str | None) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from server.search.asked import Asked, any_of
+from server.search.catalog import R4, Catalog
 from server.search.gather import Gathered, Indexer
 from server.search.query import Predicate, StringIs
 from server.search.rows import LONGEST_KEPT, hash64, param_hash
@@ -53,7 +54,7 @@ def predicate(asked: Asked) -> Predicate:
     return any_of([StringIs(type_, asked.param, op, folded) for type_ in asked.types])
 
 
-def indexer(type_: str, param: str, fhir_type: str) -> Indexer | None:
+def indexer(type_: str, param: str, fhir_type: str, _catalog: Catalog = R4) -> Indexer | None:
     """Return what writes the rows of a value of ``fhir_type``; ``None`` if it holds no string."""
     parts = _PARTS.get(fhir_type)
     if parts is None:

@@ -5,6 +5,7 @@ from functools import lru_cache
 from typing import Any
 
 from server.search.asked import Asked
+from server.search.catalog import R4, Catalog
 from server.search.gather import Gathered, Indexer
 from server.search.query import Predicate
 from server.search.rows import LONGEST_KEPT, hash64
@@ -16,7 +17,7 @@ def predicate(asked: Asked) -> Predicate:
     return asked.has_key([f"u|{unescape(raw)}" for raw in asked.values])
 
 
-def indexer(type_: str, param: str, fhir_type: str) -> Indexer | None:
+def indexer(type_: str, param: str, fhir_type: str, _catalog: Catalog = R4) -> Indexer | None:
     """Return what writes the rows of a value of ``fhir_type``; ``None`` if it is no uri."""
     forms = _FORMS.get(fhir_type)
     if forms is None:
