@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mappings.language import Entries, Items, Node, Text
+from mappings.spelling import hint
 from server.fhir.definitions import Child, children, required_codes
 
 Problem = Callable[[Node, str], None]
@@ -33,7 +34,7 @@ def _object(node: Entries, content: str, problem: Problem) -> dict[str, Any]:
     for name, value in node.items():
         child = known.get(name)
         if child is None:
-            problem(value, f"{content} has no element {name!r}")
+            problem(value, f"{content} has no element {name!r}{hint(name, known)}")
         elif isinstance(value, Items):
             made[name] = [constant(one, child, problem) for one in value]
         else:
@@ -54,7 +55,7 @@ def _literal(node: Text, child: Child, problem: Problem) -> Any:
         return int(text) if text.isdecimal() else problem(node, f"{text!r} is no number")
     allowed = allowed_codes(child)
     if allowed is not None and text not in allowed:
-        problem(node, f"{child.path} has no code {text!r}")
+        problem(node, f"{child.path} has no code {text!r}{hint(text, allowed)}")
     return text
 
 

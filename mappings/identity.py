@@ -25,6 +25,7 @@ from mappings.feed import NAMESPACE
 from mappings.language import Entries, Items, Node, Text, texts
 from mappings.paths import Path
 from mappings.source import Scope, tokens
+from mappings.spelling import hint
 from server.fhir.definitions import children, search_parameters
 
 Alternatives = tuple[tuple[tuple[str, str], ...], ...]
@@ -68,7 +69,7 @@ def _alternative(node: Node, type_: str, compiler: Compiler) -> Finder:
         compiler.problem(node, "an identity has 'identifier:', 'search:' or 'key:'")
         return lambda _scope, _values, _number: None
     for key in node.keys() - _KEYS:
-        compiler.problem(node, f"an identity has no key {key!r}")
+        compiler.problem(node, f"an identity has no key {key!r}{hint(key, _KEYS)}")
     test = compiler.condition(node)
     if "identifier" in node:
         finder = _by_identifier(node, compiler)
@@ -193,7 +194,7 @@ def _params(node: Node, type_: str, compiler: Compiler) -> list[str]:
     known = search_parameters(type_)
     for name in found:
         if name not in known:
-            compiler.problem(node, f"{type_} has no search parameter {name!r}")
+            compiler.problem(node, f"{type_} has no search parameter {name!r}{hint(name, known)}")
     return found
 
 

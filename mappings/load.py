@@ -1,7 +1,6 @@
 """Files -> compiled maps.  Every fault of every file is collected before anything is refused."""
 
 from collections.abc import Iterable, Sequence
-from copy import copy
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -13,13 +12,27 @@ from mappings.compile import Compiler
 from mappings.engine import CompiledMap
 from mappings.feed import Feed
 from mappings.language import Entries, Items, Node, Text, Unreadable, plain, read, texts
+from mappings.overlay import Trees, none
 from mappings.resource import precedence, resource_rule
+from mappings.spelling import hint
 from mappings.tables import Table, table_of
 
 BASE = Path(__file__).with_name("base")
 TABLES = Path(terminology.__file__).with_name("maps")
 
-_MAP_KEYS = frozenset(["on", "extends", "feed", "set", "remove", "resources", "precedence", "note"])
+_MAP_KEYS = frozenset(
+    [
+        "on",
+        "part",
+        "extends",
+        "feed",
+        "set",
+        "remove",
+        "resources",
+        "precedence",
+        "note",
+    ]
+)
 _FEED_FLAGS = {"true": True, "false": False, "yes": True, "no": False}
 
 
@@ -64,8 +77,10 @@ def load(dirs: Sequence[Path], problems: list[str]) -> Loaded:
             _feed(source, loaded, problems)
         else:
             problems.append(f"{source.node.place}: this is no map, table or feed")
+    trees = Trees({source.name: source.node for source in maps}, problems)
     for source in maps:
-        _map(source, loaded, problems)
+        _map(source, trees, loaded, problems)
+    problems[:] = dict.fromkeys(problems)  # a part that several maps extend is told of once
     return loaded
 
 
@@ -107,7 +122,9 @@ def _feed(source: Source, loaded: Loaded, problems: list[str]) -> None:
         if key == "note":
             continue
         if name not in hints or key == "name":
-            problems.append(f"{source.node.places[key]}: a feed has no key {key!r}")
+            problems.append(
+                f"{source.node.places[key]}: a feed has no key {key!r}{hint(key, hints)}"
+            )
             continue
         values[name] = _setting(name, hints[name], node, problems)
     if None not in values.values():
@@ -142,18 +159,19 @@ def _setting(name: str, hint: Any, node: Node, problems: list[str]) -> Any:
 # -- maps -----------------------------------------------------------------------------------------
 
 
-def _map(source: Source, loaded: Loaded, problems: list[str]) -> None:
+def _map(source: Source, trees: Trees, loaded: Loaded, problems: list[str]) -> None:
     problems += [
-        f"{source.node.places[key]}: a map has no key {key!r}"
+        f"{source.node.places[key]}: a map has no key {key!r}{hint(key, _MAP_KEYS)}"
         for key in source.node.keys() - _MAP_KEYS
     ]
-    tree = _extended(source, loaded, problems)
+    tree = trees.tree(source.name)
     if tree is None:
         return
     loaded.trees[source.name] = tree
+    if "part" in source.node:
+        return
     # A type that a site removed may still be referred to: such a reference then gives nothing.
-    base = loaded.trees.get(str(source.node.get("extends", "")))
-    known = _made(tree) | (_made(base) if base is not None else set())
+    known = _made(tree).union(*map(_made, trees.bases(source.name)))
     compiled = _compiled(source.name, tree, known, loaded, problems)
     feeds = [str(text) for text in texts(source.node["feed"])] if "feed" in source.node else [""]
     for feed in feeds:
@@ -161,113 +179,11 @@ def _map(source: Source, loaded: Loaded, problems: list[str]) -> None:
             loaded.maps[feed, event] = compiled
 
 
-def _extended(source: Source, loaded: Loaded, problems: list[str]) -> Entries | None:
-    """Return the map with what it extends: ``remove``, then ``set``, then ``resources`` apply."""
-    node = source.node
-    if "extends" not in node:
-        return node
-    base = loaded.trees.get(str(node["extends"]))
-    if base is None:
-        problems.append(f"{node['extends'].place}: there is no map {str(node['extends'])!r} before")
-        return None
-    made: Entries = _copied(base)
-    for key in ("on", "precedence"):
-        if key in node:
-            made[key] = node[key]
-    resources = made.get("resources")
-    assert isinstance(resources, Items)
-    for target in texts(node.get("remove", _none(node))):
-        _remove(resources, target, problems)
-    changes = node.get("set", Entries())
-    for path, rule in changes.items() if isinstance(changes, Entries) else ():
-        _change(resources, path, rule, problems)
-    more = node.get("resources")
-    if isinstance(more, Items):
-        resources += more
-    return made
-
-
-def _find(resources: Items, name: str, place: str, problems: list[str]) -> Entries | None:
-    """Return the rule ``Patient`` or, when a type is made twice, ``RelatedPerson@GT1``."""
-    type_, _, segment = name.partition("@")
-    found = [
-        rule
-        for rule in resources
-        if isinstance(rule, Entries)
-        and rule.get("make") == type_
-        and (not segment or segment in (rule.get("from"), rule.get("each")))
-    ]
-    if len(found) == 1:
-        return found[0]
-    if not found:
-        problems.append(f"{place}: the map makes no {name}")
-    else:
-        problems.append(f"{place}: the map makes {type_} {len(found)} times: say {type_}@SEGMENT")
-    return None
-
-
-def _remove(resources: Items, target: Text, problems: list[str]) -> None:
-    name, _, element = target.partition(".")
-    rule = _find(resources, name, target.place, problems)
-    if rule is None:
-        return
-    if not element:
-        resources.remove(rule)
-        return
-    elements = rule.get("set")
-    if not isinstance(elements, Entries) or element not in elements:
-        problems.append(f"{target.place}: {name} has no element {element!r} to remove")
-        return
-    del elements[element]
-
-
-def _change(resources: Items, path: str, node: Node, problems: list[str]) -> None:
-    """Replace ``Patient.gender``, or a key of the rule itself: ``Patient/update``."""
-    name, sign, element = path.partition("/")
-    if sign:
-        rule = _find(resources, name, node.place, problems)
-        if rule is not None:
-            rule[element] = node
-            rule.places[element] = node.place
-        return
-    name, _, element = path.partition(".")
-    rule = _find(resources, name, node.place, problems)
-    if rule is None:
-        return
-    elements = rule.setdefault("set", Entries())
-    if not element or not isinstance(elements, Entries):
-        problems.append(f"{node.place}: say which element of {name} to set")
-        return
-    for known in [key for key in elements if key == element or key.startswith(f"{element}.")]:
-        del elements[known]
-    elements[element] = node
-    elements.places[element] = node.place
-
-
-def _copied(node: Any) -> Any:
-    """Return a copy down to the elements of each rule; rules themselves are never changed."""
-    if isinstance(node, Entries):
-        made = Entries({key: _copied(value) for key, value in node.items()})
-        made.place, made.places = node.place, copy(node.places)
-        return made
-    if isinstance(node, Items):
-        items = Items(_copied(one) for one in node)
-        items.place = node.place
-        return items
-    return node
-
-
-def _none(node: Entries) -> Items:
-    made = Items()
-    made.place = node.place
-    return made
-
-
 def _compiled(
     name: str, tree: Entries, known: set[str], loaded: Loaded, problems: list[str]
 ) -> CompiledMap:
-    resources = tree.get("resources", _none(tree))
-    rules = resources if isinstance(resources, Items) else _none(tree)
+    resources = tree.get("resources", none(tree))
+    rules = resources if isinstance(resources, Items) else none(tree)
     compiler = Compiler(loaded.tables, problems, known)
     compiled = [rule for one in rules if (rule := resource_rule(one, compiler)) is not None]
     order = precedence(tree.get("precedence"), compiler)

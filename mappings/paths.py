@@ -4,8 +4,9 @@ import re
 from dataclasses import dataclass
 
 from mappings.parse import NULL
-from mappings.segments import NAME, component_type, fields_of, known_segment, type_of
+from mappings.segments import NAME, component_type, fields_of, known_segment, segment_names, type_of
 from mappings.source import Repetition, Scope
+from mappings.spelling import hint
 
 _PATH = re.compile(
     r"(?:(?P<segment>[A-Z][A-Z0-9]{2})(?:-(?P<field>\d+)(?:\[(?P<repeat>\d+)\])?)?)?"
@@ -127,7 +128,7 @@ def path_of(text: str) -> Path:
     numbers = {key: int(value or 0) for key, value in found.groupdict().items() if key != "segment"}
     segment = found["segment"] or ""
     if segment and not known_segment(segment):
-        raise PathError(f"{text!r}: there is no segment {segment}")
+        raise PathError(f"{text!r}: there is no segment {segment}{hint(segment, segment_names())}")
     if segment and not segment.startswith("Z") and numbers["field"] > fields_of(segment):
         raise PathError(f"{text!r}: {segment} has {fields_of(segment)} fields")
     return Path(text, segment, **numbers)

@@ -12,8 +12,9 @@ from mappings.language import Entries, Items, Node, Text, texts
 from mappings.objects import Entry, required_names
 from mappings.paths import Path
 from mappings.plan import QuarantineReason, Update
-from mappings.segments import known_segment
+from mappings.segments import known_segment, segment_names
 from mappings.source import Scope
+from mappings.spelling import hint
 from server.fhir.definitions import children, resource_types
 
 _KEYS = frozenset(
@@ -82,14 +83,18 @@ def resource_rule(node: Node, compiler: Compiler, segment: str = "") -> Resource
         compiler.problem(node, "a resource rule begins with 'make: TYPE'")
         return None
     for key in node.keys() - _KEYS:
-        compiler.problems.append(f"{node.places[key]}: a resource rule has no key {key!r}")
+        near = hint(key, _KEYS)
+        compiler.problems.append(f"{node.places[key]}: a resource rule has no key {key!r}{near}")
     type_ = str(node["make"])
     if type_ not in resource_types():
-        compiler.problem(node["make"], f"R4 has no resource {type_!r}")
+        compiler.problem(
+            node["make"], f"R4 has no resource {type_!r}{hint(type_, resource_types())}"
+        )
         return None
     name = str(node.get("each", node.get("from", segment)))
     if not known_segment(name):
-        compiler.problem(node, f"there is no segment {name!r} to make {type_} from")
+        near = hint(name, segment_names())
+        compiler.problem(node, f"there is no segment {name!r} to make {type_} from{near}")
     compiler.reads.segments.add(name)
     elements = node.get("set", Entries())
     beside = node.get("emit")
@@ -127,7 +132,9 @@ def _snapshot(node: Node | None, type_: str, compiler: Compiler) -> frozenset[st
     for name in texts(node) if node is not None else ():
         found = {key for key, child in known.items() if name in (key, child.choice)}
         if not found:
-            compiler.problem(name, f"snapshot: {type_} has no element {str(name)!r}")
+            compiler.problem(
+                name, f"snapshot: {type_} has no element {str(name)!r}{hint(name, known)}"
+            )
         made |= found
     return frozenset(made)
 

@@ -37,6 +37,11 @@ def known_segment(name: str) -> bool:
     return name.startswith("Z") or name in _table()
 
 
+def segment_names() -> frozenset[str]:
+    """Return the segments of the standard that a map may speak of."""
+    return frozenset(_table())
+
+
 def fields_of(name: str) -> int:
     """Return how many fields the standard gives a segment; 0 for Z segments."""
     return len(_table().get(name, ()))

@@ -71,7 +71,10 @@ def test_a_fault_in_a_rule_is_told_with_its_line(tmp_path: Path, rule: str, told
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("on: [ZZZ^Z01]\nresources: [{make: Patent, from: PID}]", "2: R4 has no resource 'Patent'"),
+        (
+            "on: [ZZZ^Z01]\nresources: [{make: Patent, from: PID}]",
+            "2: R4 has no resource 'Patent'; did you mean 'Patient'?",
+        ),
         (
             "on: [ZZZ^Z01]\nresources: [{make: Patient, from: XYZ}]",
             "2: there is no segment 'XYZ' to make Patient from",
@@ -80,9 +83,12 @@ def test_a_fault_in_a_rule_is_told_with_its_line(tmp_path: Path, rule: str, told
             "on: [ZZZ^Z01]\nresources: [{make: Patient, from: PID, colour: red}]",
             "2: a resource rule has no key 'colour'",
         ),
-        ("on: [ZZZ^Z01]\nresource: []", "2: a map has no key 'resource'"),
+        (
+            "on: [ZZZ^Z01]\nresource: []",
+            "2: a map has no key 'resource'; did you mean 'resources'?",
+        ),
         ("resources: []", "1: on: names the messages of the map, such as ADT^A01"),
-        ("extends: base/ADX", "1: there is no map 'base/ADX' before"),
+        ("extends: base/ADX", "1: there is no map 'base/ADX'; did you mean 'base/ADT'?"),
         (
             "extends: base/ADT\nremove: [Patient.colour]",
             "2: Patient has no element 'colour' to remove",

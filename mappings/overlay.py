@@ -1,0 +1,154 @@
+"""``extends``: a map made of others, with ``remove``, ``set`` and further ``resources`` applied.
+
+A map may be made of several; their rules follow each other.  Files are read in any order.
+"""
+
+from collections.abc import Mapping, Sequence
+from copy import copy
+from typing import Any
+
+from mappings.language import Entries, Items, Node, Text, texts
+from mappings.spelling import hint
+
+
+class Trees:
+    """The maps as written, each with what it extends; resolved when first asked for."""
+
+    def __init__(self, written: Mapping[str, Entries], problems: list[str]) -> None:
+        self.written = written
+        self.problems = problems
+        self.resolved: dict[str, Entries | None] = {}
+
+    def tree(self, name: str) -> Entries | None:
+        """Return a map with what it extends; ``None``, with a problem, when that cannot be."""
+        if name not in self.resolved:
+            self.resolved[name] = None  # while it is being resolved: a circle finds nothing
+            self.resolved[name] = self._tree(name, self.written[name])
+        return self.resolved[name]
+
+    def bases(self, name: str) -> Sequence[Entries]:
+        """Return the maps that a map extends."""
+        found = (self.tree(str(base)) for base in texts(self.written[name].get("extends", Items())))
+        return [tree for tree in found if tree is not None]
+
+    def _tree(self, name: str, node: Entries) -> Entries | None:
+        if "extends" not in node:
+            return node
+        made = Entries()
+        made.place, made.places = node.place, {}
+        resources = none(node)
+        for text in texts(node["extends"]):
+            base = self._base(name, text)
+            if base is None:
+                return None
+            made.update({key: value for key, value in base.items() if key != "part"})
+            made.places.update(base.places)
+            found = base.get("resources")
+            resources += found if isinstance(found, Items) else ()
+        made["resources"] = resources
+        for key in ("on", "precedence", "part"):
+            if key in node:
+                made[key] = node[key]
+                made.places[key] = node.places[key]
+        _apply(resources, node, self.problems)
+        return made
+
+    def _base(self, name: str, text: Text) -> Entries | None:
+        if str(text) == name or str(text) not in self.written:
+            known = self.written.keys() - {name}
+            self.problems.append(f"{text.place}: there is no map {str(text)!r}{hint(text, known)}")
+            return None
+        base = self.tree(str(text))
+        if base is None:
+            self.problems.append(f"{text.place}: {str(text)!r} cannot be extended")
+        return None if base is None else copied(base)
+
+
+def _apply(resources: Items, node: Entries, problems: list[str]) -> None:
+    for target in texts(node.get("remove", none(node))):
+        _remove(resources, target, problems)
+    changes = node.get("set", Entries())
+    for path, rule in changes.items() if isinstance(changes, Entries) else ():
+        _change(resources, path, rule, problems)
+    more = node.get("resources")
+    if isinstance(more, Items):
+        resources += more
+
+
+def _find(resources: Items, name: str, place: str, problems: list[str]) -> Entries | None:
+    """Return the rule ``Patient`` or, when a type is made twice, ``RelatedPerson@GT1``."""
+    type_, _, segment = name.partition("@")
+    found = [
+        rule
+        for rule in resources
+        if isinstance(rule, Entries)
+        and rule.get("make") == type_
+        and (not segment or segment in (rule.get("from"), rule.get("each")))
+    ]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        known = {str(rule.get("make")) for rule in resources if isinstance(rule, Entries)}
+        problems.append(f"{place}: the map makes no {name}{hint(type_, known)}")
+    else:
+        problems.append(f"{place}: the map makes {type_} {len(found)} times: say {type_}@SEGMENT")
+    return None
+
+
+def _remove(resources: Items, target: Text, problems: list[str]) -> None:
+    name, _, element = target.partition(".")
+    rule = _find(resources, name, target.place, problems)
+    if rule is None:
+        return
+    if not element:
+        resources.remove(rule)
+        return
+    elements = rule.get("set")
+    if not isinstance(elements, Entries) or element not in elements:
+        near = hint(element, elements if isinstance(elements, Entries) else ())
+        problems.append(f"{target.place}: {name} has no element {element!r} to remove{near}")
+        return
+    del elements[element]
+
+
+def _change(resources: Items, path: str, node: Node, problems: list[str]) -> None:
+    """Replace ``Patient.gender``, or a key of the rule itself: ``Patient/update``."""
+    name, sign, element = path.partition("/")
+    if sign:
+        rule = _find(resources, name, node.place, problems)
+        if rule is not None:
+            rule[element] = node
+            rule.places[element] = node.place
+        return
+    name, _, element = path.partition(".")
+    rule = _find(resources, name, node.place, problems)
+    if rule is None:
+        return
+    elements = rule.setdefault("set", Entries())
+    if not element or not isinstance(elements, Entries):
+        problems.append(f"{node.place}: say which element of {name} to set")
+        return
+    for known in [key for key in elements if key == element or key.startswith(f"{element}.")]:
+        del elements[known]
+    elements[element] = node
+    elements.places[element] = node.place
+
+
+def copied(node: Any) -> Any:
+    """Return a copy down to the elements of each rule; rules themselves are never changed."""
+    if isinstance(node, Entries):
+        made = Entries({key: copied(value) for key, value in node.items()})
+        made.place, made.places = node.place, copy(node.places)
+        return made
+    if isinstance(node, Items):
+        items = Items(copied(one) for one in node)
+        items.place = node.place
+        return items
+    return node
+
+
+def none(node: Entries) -> Items:
+    """Return an empty list that stands where ``node`` does."""
+    made = Items()
+    made.place = node.place
+    return made
