@@ -20,16 +20,10 @@ MODIFIERS: Mapping[str, frozenset[str]] = {
     "quantity": frozenset(("missing",)),
     "reference": frozenset(("above", "below", "identifier", "missing")),  # and resource types
     "string": frozenset(("missing", "exact", "contains")),
-    "token": frozenset(("missing", "not")),
-    "uri": frozenset(("missing",)),
+    "token": frozenset(("above", "below", "in", "missing", "not", "not-in", "of-type", "text")),
+    "uri": frozenset(("above", "below", "missing")),
 }
 """What can be asked of each parameter type."""
-
-NOT_YET: Mapping[str, frozenset[str]] = {
-    "token": frozenset(("above", "below", "in", "not-in", "of-type", "text")),
-    "uri": frozenset(("above", "below")),
-}
-"""What R4 has besides; refused as not supported."""
 
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
 
@@ -91,11 +85,22 @@ def _check_modifier(asked: Asked, parameter: SearchParameter) -> None:
             targets = ", ".join(sorted(parameter.target)[:10])
             raise refused(asked.name, f"a {modifier} cannot be meant, only {targets}")
         return
-    if not known and modifier in NOT_YET.get(kind, ()):
-        raise unsupported(asked.name, f"the modifier :{modifier} is not supported yet")
     if not known:
         allowed = ", ".join(f":{name}" for name in sorted(MODIFIERS.get(kind, ())))
-        raise refused(asked.name, f"a {kind} parameter has no :{modifier}, only {allowed}")
+        only = f"only {allowed}" if allowed else "nor any other modifier"
+        raise refused(asked.name, f"a {kind} parameter has no :{modifier}, {only}")
+    if asked.param == "_id" and modifier != "not":
+        raise refused(asked.name, f"an id has no :{modifier}, only :not")
+    if modifier == "of-type" and not _holds(asked, "Identifier"):
+        raise refused(asked.name, "only identifiers have a type")
+
+
+def _holds(asked: Asked, fhir_type: str) -> bool:
+    return any(
+        branch.type == fhir_type
+        for type_ in asked.types
+        for branch in parameters.branches(type_, asked.param, asked.catalog)
+    )
 
 
 def _missing(asked: Asked) -> Predicate:

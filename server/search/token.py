@@ -2,17 +2,28 @@
 
 A code, an identifier and a plain string match literally, case included.  Telecom addresses have no
 case that matters: parameters that are all ContactPoint fold both sides.
+
+``:text`` looks at the words that go with a code: CodeableConcept.text, Coding.display and
+Identifier.type.text, folded as strings are.  R4 processes it "as a string", that is, from its
+start; here also from the start of any word in it, as its example ("headache") expects.
 """
 
 from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
-from server.search.asked import Asked
+from server.fhir.references import split_reference
+from server.search import string
+from server.search.asked import Asked, any_of
 from server.search.gather import Gathered, Indexer
-from server.search.query import Not, Predicate
+from server.search.query import CodesOf, Not, Predicate, TextIs
 from server.search.rows import LONGEST_KEPT, hash64
 from server.search.value import refused, split, unescape
+
+LONGEST_TEXT = 1_000  # characters of a display or text that ``:text`` looks at
+
+Codings = list[tuple[str | None, str | None]]
+Displays = Callable[[Any], list[str]]
 
 _PLAIN_TYPES = ("boolean", "code", "id", "string", "uri", "url", "canonical", "oid", "uuid")
 
@@ -48,13 +59,72 @@ def wanted_key(raw: str, name: str) -> str:
 
 
 def predicate(asked: Asked, *, folded: bool = False) -> Predicate:
-    """Return what ``asked`` means; modifiers: none and ``not``.
+    """Return what ``asked`` means; every modifier but ``missing``.
 
     ``folded``: every value of the parameter is a ContactPoint.
     """
-    values = [fold(raw) for raw in asked.values] if folded else asked.values
-    found = asked.has_key([wanted_key(raw, asked.name) for raw in values])
-    return Not(found) if asked.modifier == "not" else found
+    match asked.modifier:
+        case "text":
+            return _by_text(asked)
+        case "of-type":
+            return asked.has_key([_of_type(raw, asked.name) for raw in asked.values])
+        case "in" | "not-in":
+            member = _codes_of(asked, "in", [_value_set(asked, raw) for raw in asked.values])
+            return Not(member) if asked.modifier == "not-in" else member
+        case "above" | "below" as relation:
+            return _codes_of(
+                asked, relation, [_concept_of(raw, asked.name) for raw in asked.values]
+            )
+        case _:
+            values = [fold(raw) for raw in asked.values] if folded else asked.values
+            found = asked.has_key([wanted_key(raw, asked.name) for raw in values])
+            return Not(found) if asked.modifier == "not" else found
+
+
+def _by_text(asked: Asked) -> Predicate:
+    """Return what ``:text`` asks: a text, or a word within it, starts with a value."""
+    folded = tuple(dict.fromkeys(string.fold(unescape(raw)) for raw in asked.values))
+    if "" in folded:
+        raise refused(asked.name, "a value holds no letter or digit to look for")
+    inside, found = tuple(f" {text}" for text in folded), []
+    for type_ in asked.types:
+        param = f"{asked.param}:text"
+        found += [TextIs(type_, param, "starts", folded), TextIs(type_, param, "contains", inside)]
+    return any_of(found)
+
+
+def _of_type(raw: str, name: str) -> str:
+    match [unescape(part) for part in split(raw, "|")]:
+        case [system, code, value] if system and code and value:
+            return f"o|{system}|{code}|{value}"
+        case _:
+            raise refused(name, f"{raw!r} is not system|code|value of a typed identifier")
+
+
+def _value_set(asked: Asked, raw: str) -> str:
+    """Return the address of a value set: canonical, or ``ValueSet/id`` of this server."""
+    text = unescape(raw)
+    reference = split_reference(text, asked.base_url)
+    if reference.type == "ValueSet" and reference.local is not None:
+        return reference.local
+    if reference.url is None or ":" not in reference.url:
+        raise refused(asked.name, f"{text!r} is not the address of a value set, nor ValueSet/id")
+    return text
+
+
+def _concept_of(raw: str, name: str) -> str:
+    match [unescape(part) for part in split(raw, "|")]:
+        case [system, code] if system and code:
+            return f"{system}|{code}"
+        case _:
+            raise refused(name, f"{raw!r} is not system|code, of which others are above and below")
+
+
+def _codes_of(
+    asked: Asked, relation: Literal["in", "above", "below"], values: list[str]
+) -> Predicate:
+    found = [CodesOf(type_, asked.param, relation, v) for type_ in asked.types for v in values]
+    return any_of(found)
 
 
 def fold(text: str) -> str:
@@ -80,7 +150,22 @@ def indexer(
         for system, code in codings(value):
             rows.keys.update(_hashed(prefix, system, code))
 
-    return _with_systems(index, prefix, systems) if systems and fhir_type == "code" else index
+    if systems and fhir_type == "code":
+        return _with_systems(index, prefix, systems)
+    displays = _DISPLAYS.get(fhir_type)
+    return _with_texts(index, prefix, displays) if displays else index
+
+
+def tails(
+    fhir_type: str, value: Any, systems: Mapping[str, Collection[str]] | None = None
+) -> list[str]:
+    """Return the keys of one value behind ``Type|param|``, those of its texts left out."""
+    codings = _CODINGS.get(fhir_type)
+    found = [key for coding in (codings(value) if codings else ()) for key in token_keys(*coding)]
+    if systems and fhir_type == "code":
+        own = [system for system, codes in systems.items() if value in codes]
+        found += [key for system in own for key in token_keys(system, value)]
+    return list(dict.fromkeys(found))
 
 
 def _with_systems(index: Indexer, prefix: str, systems: Mapping[str, Collection[str]]) -> Indexer:
@@ -92,6 +177,38 @@ def _with_systems(index: Indexer, prefix: str, systems: Mapping[str, Collection[
             rows.keys.update(_hashed(prefix, system, value))
 
     return index_bound
+
+
+def _with_texts(index: Indexer, prefix: str, displays: Displays) -> Indexer:
+    typed = displays is _identifier_type
+
+    def index_texts(value: Any, rows: Gathered) -> None:
+        index(value, rows)
+        for text in displays(value):
+            row = (_text_row if len(text) <= LONGEST_KEPT else _text_row.__wrapped__)(prefix, text)
+            if row[1]:
+                rows.texts.append(row)
+                rows.keys.add(row[2])
+        if typed and "type" in value:
+            rows.keys.update(_typed(prefix, value))
+
+    return index_texts
+
+
+@lru_cache(maxsize=16384)
+def _text_row(prefix: str, text: str) -> tuple[int, str, int]:
+    folded = string.fold(text[:LONGEST_TEXT])
+    return hash64(f"{prefix[:-1]}:text"), folded, hash64(f"{prefix}t|{folded}")
+
+
+def _typed(prefix: str, identifier: Any) -> list[int]:
+    """Return the keys of ``:of-type``."""
+    codings = [coding for coding in identifier["type"].get("coding", ()) if coding]
+    return [
+        hash64(f"{prefix}o|{coding['system']}|{coding['code']}|{identifier['value']}")
+        for coding in codings
+        if "system" in coding and "code" in coding and "value" in identifier
+    ]
 
 
 def texts(fhir_type: str, value: Any) -> list[str]:
@@ -109,9 +226,6 @@ def _hashed(prefix: str, system: str | None, code: str | None) -> tuple[int, ...
 @lru_cache(maxsize=32768)
 def _kept(prefix: str, system: str | None, code: str | None) -> tuple[int, ...]:
     return tuple(hash64(prefix + key) for key in token_keys(system, code))
-
-
-Codings = list[tuple[str | None, str | None]]
 
 
 def _coding(value: Any) -> Codings:
@@ -140,4 +254,26 @@ _CODINGS: dict[str, Callable[[Any], Codings]] = {
     "Identifier": _identifier,
     "ContactPoint": _contact,
     **dict.fromkeys(_PLAIN_TYPES, _plain),
+}
+
+
+def _coding_display(value: Any) -> list[str]:
+    return [display] if (display := value.get("display")) else []
+
+
+def _concept_texts(value: Any) -> list[str]:
+    found = [
+        coding["display"] for coding in value.get("coding", ()) if coding and "display" in coding
+    ]
+    return [*found, value["text"]] if "text" in value else found
+
+
+def _identifier_type(value: Any) -> list[str]:
+    return [text] if (text := value.get("type", {}).get("text")) else []
+
+
+_DISPLAYS: dict[str, Displays] = {
+    "Coding": _coding_display,
+    "CodeableConcept": _concept_texts,
+    "Identifier": _identifier_type,
 }

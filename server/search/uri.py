@@ -1,20 +1,74 @@
-"""Uri search: exact.  R4 search.html#uri.  A canonical is found with and without its version."""
+"""Uri search: ``[parameter]=[uri]``, compared as a whole.  R4 search.html#uri.
+
+A canonical is found with and without its version.  ``:below`` and ``:above`` go by the steps of a
+path, and by the dots of a version; they "only apply to URLs, and not URNs such as OIDs", which are
+just compared.
+"""
 
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from server.search.asked import Asked
+from server.search.asked import Asked, any_of
 from server.search.catalog import R4, Catalog
 from server.search.gather import Gathered, Indexer
-from server.search.query import Predicate
-from server.search.rows import LONGEST_KEPT, hash64
-from server.search.value import unescape
+from server.search.query import Predicate, TextIs
+from server.search.rows import LONGEST_KEPT, hash64, param_hash
+from server.search.value import refused, unescape
+
+MAX_STEPS = 100  # of an address that ``:above`` goes up
 
 
 def predicate(asked: Asked) -> Predicate:
-    """Return what ``asked`` means; there is no modifier yet."""
-    return asked.has_key([f"u|{unescape(raw)}" for raw in asked.values])
+    """Return what ``asked`` means; modifiers: none, ``above``, ``below``."""
+    match asked.modifier:
+        case "below":
+            return _below(asked)
+        case "above":
+            found = [f"u|{form}" for raw in asked.values for form in _above(unescape(raw), asked)]
+            return asked.has_key(found)
+        case _:
+            return asked.has_key([f"u|{unescape(raw)}" for raw in asked.values])
+
+
+def _below(asked: Asked) -> Predicate:
+    """Return "one of these, or something below it"; nothing is below a URN."""
+    values = [unescape(raw) for raw in asked.values]
+    itself = asked.has_key([f"u|{value}" for value in values])
+    starts = tuple(dict.fromkeys(_start(value) for value in values if not _is_urn(value)))
+    texts = [TextIs(type_, asked.param, "starts", starts) for type_ in asked.types if starts]
+    return any_of([itself, *texts])
+
+
+def _start(value: str) -> str:
+    """Return how everything below a value starts; versions have parts between dots.
+
+    >>> _start("http://x/a"), _start("http://x/"), _start("http://x/a|1")
+    ('http://x/a/', 'http://x/', 'http://x/a|1.')
+    """
+    end = "." if "|" in value else "/"
+    return value if value.endswith(end) else f"{value}{end}"
+
+
+def _above(value: str, asked: Asked) -> list[str]:
+    """Return all of which the value is one, or below it."""
+    if _is_urn(value):
+        return [value]
+    url, bar, version = value.partition("|")
+    if url.count("/") + version.count(".") > MAX_STEPS:
+        raise refused(asked.name, f"more than {MAX_STEPS} steps")
+    if bar:
+        ends = [at for at, character in enumerate(version) if character == "."]
+        return [value, *(f"{url}|{version[:at]}" for at in ends)]
+    # Neither "http:" nor "http:/" is the address of anything.
+    first = url.index("://") + 3 if "://" in url else 0
+    ends = [at for at, character in enumerate(url) if character == "/" and at >= first]
+    found = [form for at in ends for form in (url[:at], url[: at + 1])]
+    return list(dict.fromkeys((url, *found)))
+
+
+def _is_urn(value: str) -> bool:
+    return value[:4].lower() == "urn:"
 
 
 def indexer(type_: str, param: str, fhir_type: str, _catalog: Catalog = R4) -> Indexer | None:
@@ -23,11 +77,13 @@ def indexer(type_: str, param: str, fhir_type: str, _catalog: Catalog = R4) -> I
     if forms is None:
         return None
     prefix = f"{type_}|{param}|"
-    presence = hash64(f"{prefix}?")
+    presence, hashed, prefix = hash64(f"{prefix}?"), param_hash(type_, param), f"{prefix}u|"
 
     def index(value: Any, rows: Gathered) -> None:
         rows.keys.add(presence)
-        rows.keys.update(_hashed(f"{prefix}u|", fhir_type, value))
+        keys = _hashed(prefix, fhir_type, value)
+        rows.keys.update(keys)
+        rows.texts.append((hashed, value, keys[0]))
 
     return index
 
