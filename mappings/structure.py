@@ -3,37 +3,14 @@
 ``group(message)`` puts every segment into a tree of groups.  Nothing is refused: a segment that the
 structure does not have, or has elsewhere, and every Z segment, stays in the group that is open.
 
-The structures are the union of v2.3 to v2.9: what a version lacks is simply not sent.
-``A|B`` separates elements, ``*`` marks those that repeat, ``NAME(...)`` is a group.
+``mappings.structures`` holds the structures.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from mappings.parse import Message, Segment
-
-_INSURANCE = "INSURANCE*(IN1 IN2 IN3* AUT* RF1*)"
-_PROCEDURE = "PROCEDURE*(PR1 PRT* ROL*)"
-_ADMISSION = (
-    "MSH ARV* SFT* UAC EVN PID PD1 ARV* ROL* NK1* GSP* GSR* GSC* PV1 PV2 ARV* PRT* ROL* DB1*"
-    f" OBSERVATION*(OBX PRT* NTE*) AL1* IAM* DG1* DRG {_PROCEDURE} GT1* {_INSURANCE}"
-    " ACC UB1 UB2 PDA"
-)
-_RESULT = (
-    "MSH ARV* SFT* UAC"
-    " PATIENT_RESULT*("
-    "PATIENT(PID PD1 PRT* ARV* NTE* NK1* PATIENT_OBSERVATION*(OBX PRT*) VISIT(PV1 PV2 PRT*))"
-    " ORDER_OBSERVATION*(ORC NTE* PRT* OBR NTE* PRT* ROL* TIMING*(TQ1 TQ2*) CTD"
-    " OBSERVATION*(OBX PRT* NTE*) FT1* CTI*"
-    " SPECIMEN*(SPM SPECIMEN_OBSERVATION*(OBX PRT*) SAC*)))"
-    " DSC"
-)
-
-# Every ADT here has the same reading: in a flat structure only the groups matter.
-STRUCTURES = {"ADT": _ADMISSION, "ORU": _RESULT}
-
-# What may begin a group, where it is more than the first element: ORC is optional before OBR.
-_OPENERS = {"ORDER_OBSERVATION": ("ORC", "OBR"), "PATIENT_RESULT": ("PID", "ORC", "OBR")}
+from mappings.structures import OPENERS, STRUCTURES
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +23,7 @@ class _Element:
     def opens(self, segment: str) -> bool:
         if not self.parts:
             return self.name == segment
-        openers = _OPENERS.get(self.name)
+        openers = OPENERS.get(self.name)
         return segment in openers if openers else self.parts[0].opens(segment)
 
 
@@ -183,7 +160,7 @@ class _Grouping:
 def group(message: Message) -> Group:
     """Return the message as a tree of groups; unknown messages have one flat group."""
     code = message.type.partition("^")[0]
-    root = _COMPILED.get(code)
+    root = _COMPILED.get(message.type) or _COMPILED.get(code)
     if root is None:
         return Group(code, segments=list(message.segments))
     grouping = _Grouping(root)
