@@ -5,13 +5,15 @@ name that the server does not know is reported, or refused where handling is str
 prefix or modifier that it cannot read is always refused.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from server.fhir import definitions
 from server.fhir.errors import InvalidSearch
-from server.search import criteria, result_parameters
-from server.search.parameters import NOT_INDEXED
+from server.search import chain, criteria, filter_meaning, lists, result_parameters, words
+from server.search.catalog import R4, Catalog
+from server.search.chain import HAS, Asking
+from server.search.containers import containers
 from server.search.query import EVERYTHING, AllOf, Include, Predicate, Query, Reported, Search
 from server.search.value import refused, shown, unsupported
 
@@ -19,14 +21,22 @@ Pairs = Sequence[tuple[str, str]]
 
 MAX_PARAMETERS = 100  # in one request
 MAX_VALUE_LENGTH = 4096  # characters of one value
-MAX_TERMS = 10_000  # values times types, all parameters together: what a store can bind at once
 
 _ABOUT_FORMAT = frozenset(("_format", "_pretty"))
-_ONCE = ("_type", "_sort", "_count", "_total", "_summary", "_elements", "_cursor")
-_INCLUDES = ("_include", "_revinclude")
-_NOT_YET = frozenset(
-    ("_contained", "_containedType", "_content", "_filter", "_has", "_list", "_query", "_text")
+_ONCE = (
+    "_type",
+    "_sort",
+    "_count",
+    "_total",
+    "_summary",
+    "_elements",
+    "_contained",
+    "_containedType",
+    "_explain",
+    "_cursor",
 )
+_INCLUDES = ("_include", "_revinclude")
+_SPECIAL = frozenset((*chain.OF_EVERY_TYPE, "_filter"))
 
 
 @dataclass(slots=True)
@@ -34,9 +44,8 @@ class _Reading:
     """What has been understood so far."""
 
     types: tuple[str, ...]
-    base_url: str
+    asking: Asking
     where: list[Predicate] = field(default_factory=list)
-    terms: int = 0
     includes: list[Include] = field(default_factory=list)
     used: list[tuple[str, str]] = field(default_factory=list)
     reported: list[Reported] = field(default_factory=list)
@@ -50,6 +59,7 @@ def parse_search(
     default_count: int,
     max_count: int,
     strict: bool = False,
+    catalog: Catalog = R4,
 ) -> Search:
     """Return the search that decoded parameters ask for, of one type or of several.
 
@@ -63,7 +73,7 @@ def parse_search(
     named = (types,) if isinstance(types, str) else types
     _check_limits(pairs)
     once = _once(pairs)
-    reading = _Reading(_narrowed(named, once), base_url)
+    reading = _Reading(_narrowed(named, once), Asking(base_url, catalog))
     for name, text in pairs:
         if name in _ONCE and text == "":
             reading.reported.append(Reported(shown(name), "it has no value"))
@@ -112,50 +122,79 @@ def _narrowed(types: tuple[str, ...], once: dict[str, str]) -> tuple[str, ...]:
 
 
 def _read(reading: _Reading, name: str, text: str) -> None:
-    plain, _, modifier = name.partition(":")
-    if plain in _NOT_YET:
-        raise unsupported(plain, "not supported yet")
-    if plain in _INCLUDES:
-        if text:
-            _read_include(reading, name, text)
-        else:
-            reading.reported.append(Reported(shown(name), "it has no value"))
+    plain = name.partition(":")[0]
+    if plain == "_query":
+        raise unsupported(name, "there are no named queries here")
+    known = plain in _SPECIAL or plain in _INCLUDES or plain == HAS
+    if not known and not _is_known(reading, name):
         return
-    code, chained, _ = plain.partition(".")
-    parameter = criteria.common_parameter(reading.types, code)
-    if parameter is None:
-        _report(reading, name, code)
-        return
-    if chained or "." in modifier:
-        raise unsupported(name, "chained parameters are not supported yet")
     if text == "":
         reading.reported.append(Reported(shown(name), "it has no value"))
-        return
-    reading.terms += len(reading.types) * (text.count(",") + 1)
-    if reading.terms > MAX_TERMS:
-        raise refused(name, f"values times types are more than {MAX_TERMS}; ask for fewer")
-    asked = criteria.predicate(
-        reading.types, parameter, modifier if ":" in name else None, text, reading.base_url
+    elif plain in _INCLUDES:
+        _read_include(reading, name, text)
+    else:
+        reading.where.append(_criterion(reading, name, text))
+        reading.used.append((name, text))
+
+
+def _criterion(reading: _Reading, name: str, text: str) -> Predicate:
+    if name.partition(":")[0] == "_filter":
+        if name != "_filter":
+            raise refused(name, "_filter has no modifiers")
+        return filter_meaning.predicate(reading.types, text, reading.asking)
+    hops, code, modifier = chain.split_name(name)
+
+    def leaf(types: tuple[str, ...]) -> Predicate:
+        return _asked(types, code, modifier, text, reading.asking, name)
+
+    if not hops:
+        return leaf(reading.types)
+    return chain.follow(reading.types, hops, code, leaf, reading.asking, name)
+
+
+def _asked(
+    types: tuple[str, ...], code: str, modifier: str | None, text: str, asking: Asking, name: str
+) -> Predicate:
+    """Return what one criterion asks of ``types``, which all have the parameter."""
+    asking.count_terms(name, len(types) * (text.count(",") + 1))
+    if code in chain.OF_EVERY_TYPE and modifier is not None:
+        raise refused(name, f"{code} has no modifiers")
+    match code:
+        case "_list":
+            asking.count_branches(name, text.count(",") + 1)
+            return lists.predicate(name, text, asking.base_url)
+        case "_text":
+            return words.predicate("text", text)
+        case "_content":
+            return words.predicate("content", text)
+    parameter = criteria.common_parameter(types, code, catalog=asking.catalog)
+    if parameter is None:  # whoever calls has looked it up
+        raise refused(name, f"there is no such parameter of {', '.join(types[:5])}")
+    return criteria.predicate(
+        types, parameter, modifier, text, asking.base_url, catalog=asking.catalog
     )
-    reading.where.append(asked)
-    reading.used.append((name, text))
 
 
-def _report(reading: _Reading, name: str, code: str) -> None:
-    """Report a name that is not known; what R4 has but is not indexed is refused instead."""
-    everywhere = [definitions.search_parameters(type_).get(code) for type_ in reading.types]
-    known = everywhere[0] if None not in everywhere else None
-    if known is not None and known.type in NOT_INDEXED:
-        raise unsupported(name, f"{known.type} parameters are not supported yet")
+def _is_known(reading: _Reading, name: str) -> bool:
+    """Tell whether all types have the parameter that a name begins with; report it if not."""
+    code = name.partition(".")[0].partition(":")[0]
+    catalog = reading.asking.catalog
+    if criteria.common_parameter(reading.types, code, catalog=catalog) is not None:
+        return True
+    if all(code in catalog.parameters(type_) for type_ in reading.types):
+        kinds = {catalog.parameters(type_)[code].type for type_ in reading.types}
+        if len(kinds) == 1:
+            raise unsupported(name, "nothing can be searched by this parameter")
     if len(reading.types) == 1:
         why = f"{reading.types[0]} has no such search parameter"
     else:
         why = "not every type searched has such a search parameter"
     reading.reported.append(Reported(shown(name), why))
+    return False
 
 
 def _read_include(reading: _Reading, name: str, text: str) -> None:
-    found = result_parameters.include(reading.types, name, text)
+    found = result_parameters.include(reading.types, name, text, reading.asking.catalog)
     if found in reading.includes:
         return
     reading.includes.append(found)
@@ -182,15 +221,27 @@ def _with_results(
         used=(*reading.used, *((name, once[name]) for name in _ONCE if name in once)),
         reported=tuple(reading.reported),
     )
+    for name, read in _READ.items():
+        if name in once:
+            search = read(search, once[name])
     if "_sort" in once:
-        search = replace(search, sort=result_parameters.sort(reading.types, once["_sort"]))
-    if "_total" in once:
-        search = replace(search, total=result_parameters.total(once["_total"]))
-    if "_summary" in once:
-        search = replace(search, summary=result_parameters.summary(once["_summary"]))
-    if "_elements" in once:
-        search = replace(search, elements=result_parameters.elements(once["_elements"]))
+        keys = result_parameters.sort(reading.types, once["_sort"], reading.asking)
+        search = replace(search, sort=keys)
+    if search.contained != "false":
+        search = replace(search, containers=containers(search.query))
     return search
+
+
+_READ: Mapping[str, Callable[[Search, str], Search]] = {
+    "_total": lambda search, text: replace(search, total=result_parameters.total(text)),
+    "_summary": lambda search, text: replace(search, summary=result_parameters.summary(text)),
+    "_elements": lambda search, text: replace(search, elements=result_parameters.elements(text)),
+    "_contained": lambda search, text: replace(search, contained=result_parameters.contained(text)),
+    "_containedType": lambda search, text: replace(
+        search, contained_as=result_parameters.contained_as(text)
+    ),
+    "_explain": lambda search, text: replace(search, explain=result_parameters.explain(text)),
+}
 
 
 def _unknown(reported: Sequence[Reported]) -> InvalidSearch:

@@ -264,4 +264,9 @@ class Search:
     reported: tuple[Reported, ...] = ()
     contained: Literal["false", "true", "both"] = "false"
     contained_as: Literal["container", "contained"] = "container"
+    containers: Query | None = None
+    """What finds the resources that may contain a match of ``query``; ``None`` unless asked for.
+
+    Each contained resource of what it finds is to be checked against ``query``.
+    """
     explain: bool = False
