@@ -5,20 +5,22 @@ from collections.abc import Mapping, Sequence
 
 from server.fhir import definitions
 from server.fhir.definitions import SearchParameter
-from server.search import date, parameters, token
+from server.search import composite, date, parameters, token, words
 from server.search.asked import Asked
 from server.search.catalog import R4, Catalog
 from server.search.kinds import PREDICATES
 from server.search.query import IdIs, Not, Predicate
-from server.search.value import refused, split, unescape, unsupported
+from server.search.value import refused, split, unescape
 
 MAX_VALUES = 500  # in one OR list
 
 MODIFIERS: Mapping[str, frozenset[str]] = {
+    "composite": frozenset(("missing",)),
     "date": frozenset(("missing",)),
     "number": frozenset(("missing",)),
     "quantity": frozenset(("missing",)),
     "reference": frozenset(("above", "below", "identifier", "missing")),  # and resource types
+    "special": frozenset(("missing",)),
     "string": frozenset(("missing", "exact", "contains")),
     "token": frozenset(("above", "below", "in", "missing", "not", "not-in", "of-type", "text")),
     "uri": frozenset(("above", "below", "missing")),
@@ -59,8 +61,10 @@ def predicate(
         raise refused(asked.name, f"{len(asked.values)} values; at most {MAX_VALUES} can be ORed")
     if "" in asked.values:
         raise refused(asked.name, "a value between commas is empty")
+    if parameter.code in parameters.OF_WORDS:
+        return words.predicate("text" if parameter.code == "_text" else "content", text)
     if modifier == "missing":
-        return _missing(asked)
+        return _missing(asked, parameter)
     if asked.param == "_id":
         return _ids(asked)
     if asked.param == "_lastUpdated":
@@ -68,8 +72,8 @@ def predicate(
     if parameter.type == "token":
         telecom = all(parameters.is_telecom(type_, asked.param, catalog) for type_ in types)
         return token.predicate(asked, folded=telecom)
-    if parameter.type not in PREDICATES:
-        raise unsupported(asked.name, f"{parameter.type} parameters are not supported yet")
+    if parameter.type == "composite":
+        return composite.predicate(asked)
     return PREDICATES[parameter.type](asked)
 
 
@@ -80,6 +84,8 @@ def _check_modifier(asked: Asked, parameter: SearchParameter) -> None:
     known = modifier in MODIFIERS.get(kind, ())
     if modifier == "missing" and asked.param in parameters.DECIDED_BY_STORE:
         raise refused(asked.name, "every resource has one")
+    if asked.param in parameters.OF_WORDS:
+        raise refused(asked.name, f"{asked.param} has no modifier")
     if kind == "reference" and modifier in definitions.resource_types():
         if modifier not in parameter.target:
             targets = ", ".join(sorted(parameter.target)[:10])
@@ -103,8 +109,9 @@ def _holds(asked: Asked, fhir_type: str) -> bool:
     )
 
 
-def _missing(asked: Asked) -> Predicate:
-    present = asked.has_key(["?"])
+def _missing(asked: Asked, parameter: SearchParameter) -> Predicate:
+    is_composite = parameter.type == "composite"
+    present = composite.present(asked) if is_composite else asked.has_key(["?"])
     match asked.values:
         case ("true",):
             return Not(present)

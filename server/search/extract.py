@@ -11,7 +11,7 @@ from typing import Any
 from server.fhir import definitions
 from server.fhir.fhirpath.branches import Branch, Field, Keep
 from server.fhir.references import split_reference
-from server.search import parameters, reference
+from server.search import composite, parameters, reference
 from server.search.catalog import R4, Catalog
 from server.search.clinical import CLINICAL_PARAM
 from server.search.gather import Gathered, Indexer
@@ -149,16 +149,24 @@ def _compartment_tree(type_: str, catalog: Catalog) -> _Node:
     return _planted(type_, sorted(named & parameters.searchable(type_, catalog).keys()), catalog)
 
 
-def _planted(type_: str, codes: Sequence[str], catalog: Catalog) -> _Node:
-    root = _Node()
+def _planted(type_: str, codes: Sequence[str], catalog: Catalog, place: str = "") -> _Node:
+    """Return the tree of some parameters; rows stand under ``place``, else under the type."""
+    root, place = _Node(), place or type_
     for code in codes:
         parameter = parameters.searchable(type_, catalog)[code]
-        if parameter.type in ("composite", "special"):
+        if parameter.type == "composite":
+            _plant_composite(root, type_, code, place, catalog)
             continue
         for branch in parameters.branches(type_, code, catalog):
-            index = parameters.indexer(type_, parameter, branch, type_, catalog)
-            _plant(root, branch, index or _presence(type_, code))
+            index = parameters.indexer(parameter, branch, place, catalog)
+            _plant(root, branch, index or _presence(place, code))
     return root
+
+
+def _plant_composite(root: _Node, type_: str, code: str, place: str, catalog: Catalog) -> None:
+    for form in composite.forms(type_, code, catalog):
+        if form.name == code and form.has_rows:
+            _plant(root, form.element, composite.indexer(code, form, place, catalog))
 
 
 def _plant(node: _Node, branch: Branch, index: Indexer) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from server.search import date, number, quantity, reference, string, token, uri
+from server.search import date, number, quantity, reference, special, string, token, uri
 from server.search.asked import Asked
 from server.search.catalog import Catalog
 from server.search.gather import Indexer
@@ -13,6 +13,7 @@ PREDICATES: Mapping[str, Callable[[Asked], Predicate]] = {
     "number": number.predicate,
     "quantity": quantity.predicate,
     "reference": reference.predicate,
+    "special": special.predicate,
     "string": string.predicate,
     "token": token.predicate,
     "uri": uri.predicate,
@@ -22,6 +23,7 @@ INDEXERS: Mapping[str, Callable[[str, str, str, Catalog], Indexer | None]] = {
     "date": date.indexer,
     "number": number.indexer,
     "quantity": quantity.indexer,
+    "special": special.indexer,
     "string": string.indexer,
     "uri": uri.indexer,
 }

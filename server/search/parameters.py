@@ -65,20 +65,32 @@ def located(expression: str, type_: str) -> tuple[Branch, ...]:
 
 
 def indexer(
-    type_: str, parameter: SearchParameter, branch: Branch, place: str, catalog: Catalog = R4
+    parameter: SearchParameter, branch: Branch, place: str, catalog: Catalog = R4
 ) -> Indexer | None:
     """Return what writes the rows of a branch's values, ``None`` if its type holds none.
 
-    ``place``: the name under which rows stand, ``type_``, or ``#Type`` for contained resources.
+    ``place``: the name under which rows stand, the type, or ``#Type`` for contained resources.
     """
-    named = (place, parameter.code, branch.type)
-    match parameter.type:
+    return indexer_of(parameter.type, parameter.code, branch, place, catalog)
+
+
+def indexer_of(
+    kind: str, code: str, branch: Branch, place: str, catalog: Catalog = R4
+) -> Indexer | None:
+    """Return what writes the rows of a branch's values as a parameter of ``kind``."""
+    named = (place, code, branch.type)
+    match kind:
         case "token":
             return token.indexer(*named, systems(branch))
         case "reference":
-            return reference.indexer(*named, _compartments(place, parameter.code))
+            return reference.indexer(*named, _compartments(place, code))
         case other:
             return INDEXERS[other](*named, catalog)
+
+
+def holds(kind: str, fhir_type: str) -> bool:
+    """Tell whether values of a FHIR type can be compared as a parameter of ``kind``."""
+    return indexer_of(kind, "", Branch(fhir_type, fhir_type), "") is not None
 
 
 def systems(branch: Branch) -> Mapping[str, frozenset[str]] | None:

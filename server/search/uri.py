@@ -28,7 +28,21 @@ def predicate(asked: Asked) -> Predicate:
             found = [f"u|{form}" for raw in asked.values for form in _above(unescape(raw), asked)]
             return asked.has_key(found)
         case _:
-            return asked.has_key([f"u|{unescape(raw)}" for raw in asked.values])
+            return asked.has_key([key for raw in asked.values for key in wanted_keys(raw)])
+
+
+def wanted_keys(raw: str) -> list[str]:
+    """Return the keys of which one asked value must find one.
+
+    >>> wanted_keys("http://x.test/a")
+    ['u|http://x.test/a']
+    """
+    return [f"u|{unescape(raw)}"]
+
+
+def tails(fhir_type: str, value: Any) -> list[str]:
+    """Return the keys of one value behind ``Type|param|``."""
+    return [f"u|{form}" for form in _FORMS[fhir_type](value)] if fhir_type in _FORMS else []
 
 
 def _below(asked: Asked) -> Predicate:

@@ -37,7 +37,7 @@ WEIGHT: dict[str, Any] = {
 
 
 def test_every_key_of_an_observation_is_of_the_alphabet() -> None:
-    code = ["c|29463-7", "s|http://loinc.org|29463-7", "y|http://loinc.org", "?"]
+    code = ["c|29463-7", "s|http://loinc.org|29463-7", "y|http://loinc.org", "t|weight", "?"]
     person = ["r|Patient/p", "v|Patient/p/_history/3", "?"]
     status = "http://hl7.org/fhir/observation-status"
     expected = [
