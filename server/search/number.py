@@ -32,21 +32,36 @@ _IMPRECISE: frozenset[Comparator] = frozenset(("eq", "ne", "ap"))
 def wanted(raw: str, name: str) -> tuple[Comparator, float, float]:
     """Return prefix and interval of one asked number.
 
-    ``ap`` reaches a tenth of the number further on both sides.
-
     >>> wanted("5.4", "probability")
     ('eq', 5.35, 5.45)
     >>> wanted("lt100", "probability")
     ('lt', 100.0, 100.00000000000001)
+    """
+    op, low, high = exactly(raw, name)
+    return op, *interval(low, high)
+
+
+def exactly(raw: str, name: str) -> tuple[Comparator, Decimal, Decimal]:
+    """Return prefix and ends of one asked number, equal ends where it is meant exactly.
+
+    ``ap`` reaches a tenth of the number further on both sides.
+
+    >>> exactly("ap100", "probability")
+    ('ap', Decimal('89.5'), Decimal('110.5'))
     """
     op, text = split_prefix(unescape(raw))
     if _NUMBER.fullmatch(text) is None:
         raise refused(name, f"{text!r} is not a number")
     number = Decimal(text)
     if op not in _IMPRECISE:
-        return op, *point(number)
+        return op, number, number
     margin = half_of_last_digit(text) + (abs(number) / 10 if op == "ap" else 0)
-    return op, _float(number - margin), _float(number + margin)
+    return op, number - margin, number + margin
+
+
+def interval(low: Decimal, high: Decimal) -> Interval:
+    """Return the half-open interval between two ends, that of a point where they are equal."""
+    return point(low) if low == high else (as_float(low), as_float(high))
 
 
 def half_of_last_digit(text: str) -> Decimal:
@@ -68,7 +83,7 @@ def point(number: Decimal | float) -> Interval:
     >>> point(Decimal("5.4"))
     (5.4, 5.400000000000001)
     """
-    lo = _float(number)
+    lo = as_float(number)
     return lo, nextafter(lo, inf)
 
 
@@ -76,7 +91,7 @@ def limits(low: Any, high: Any) -> Interval | None:
     """Return the interval from ``low`` to ``high`` (both in it); ``None`` is an open end."""
     if low is None and high is None:
         return None
-    return LOWEST if low is None else _float(low), HIGHEST if high is None else point(high)[1]
+    return LOWEST if low is None else as_float(low), HIGHEST if high is None else point(high)[1]
 
 
 def predicate(asked: Asked) -> Predicate:
@@ -113,7 +128,7 @@ def _range(value: Any) -> Interval | None:
     return limits(value.get("low", {}).get("value"), value.get("high", {}).get("value"))
 
 
-def _float(number: Decimal | float) -> float:
+def as_float(number: Decimal | float) -> float:
     """Return the nearest float; numbers beyond all floats become the largest one."""
     return min(max(float(number), -_LARGEST), _LARGEST)
 

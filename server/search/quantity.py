@@ -1,49 +1,76 @@
 """Quantity search: ``[parameter]=[prefix][number]|[system]|[code]``.  R4 search.html#quantity.
 
 Numbers mean what they mean in ``number.py``.  A stored value is a point, whatever its digits;
-with a comparator (``<5``) or as a Range it is an interval.  Units are compared as texts.
+with a comparator (``<5``) or as a Range it is an interval.
+
+Where system and code are those of a UCUM unit, both sides are converted to its base units, the
+ends of the asked interval as they are: what 5.4 mg leaves open is left open in g too.  Everything
+else is compared as it is written: ``number||unit``, and codes of other systems.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
 from functools import lru_cache
+from math import inf, nextafter
 from typing import Any
 
+from server.fhir import ucum
 from server.search import number
 from server.search.asked import Asked, any_of
 from server.search.catalog import R4, Catalog
 from server.search.gather import Gathered, Indexer
 from server.search.number import HIGHEST, LOWEST, Interval
-from server.search.query import NumberIs, Predicate
+from server.search.query import Comparator, NumberIs, Predicate
 from server.search.rows import LONGEST_KEPT, hash64, param_hash
 from server.search.value import refused, split, unescape
 
+UCUM = "http://unitsofmeasure.org"
 _CURRENCIES = "urn:iso:std:iso:4217"
+_LARGEST = nextafter(HIGHEST, 0.0)
+_MAX_MAGNITUDE = 400  # powers of ten; beyond it every number is the largest float, or none
+
+Amount = Decimal | int
 
 
-def wanted_unit(parts: list[str], name: str) -> str:
-    """Return the unit asked for, as in :class:`server.search.query.NumberIs`.
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A stored unit: the hashes under which its numbers stand as they are, and converted."""
 
-    >>> wanted_unit(["http://unitsofmeasure.org", "mg"], "q"), wanted_unit(["", "mg"], "q")
-    ('http://unitsofmeasure.org|mg', '|mg')
+    literal: tuple[int, ...]
+    convert: Callable[[Amount], float] | None = None
+    converted: int = 0
+
+
+def wanted(raw: str, name: str) -> tuple[Comparator, float, float, str]:
+    """Return prefix, interval and unit of one asked quantity, converted where that can be.
+
+    >>> wanted("5.4|http://unitsofmeasure.org|mg", "dose")
+    ('eq', 0.00535, 0.00545, 'http://unitsofmeasure.org|g')
+    >>> wanted("lt5.4||mg", "dose")
+    ('lt', 5.4, 5.400000000000001, '|mg')
     """
+    amount, *parts = split(raw, "|")
+    op, low, high = number.exactly(amount, name)
     match [unescape(part) for part in parts]:
         case [] | ["", ""]:
-            return ""
+            return op, *number.interval(low, high), ""
         case [system, code] if code:
-            return f"{system}|{code}"
+            pass
         case _:
             raise refused(name, "a quantity is number, number||unit or number|system|code")
+    known = ucum.canonical(code) if system == UCUM else None
+    if known is None:
+        return op, *number.interval(low, high), f"{system}|{code}"
+    convert = _conversion(known)
+    ends = _point(convert(low)) if low == high else (convert(low), convert(high))
+    return op, *ends, f"{UCUM}|{known.unit}"
 
 
 def predicate(asked: Asked) -> Predicate:
     """Return what ``asked`` means; there is no modifier."""
-    found: list[Predicate] = []
-    for raw in asked.values:
-        amount, *parts = split(raw, "|")
-        unit = wanted_unit(parts, asked.name)
-        op, lo, hi = number.wanted(amount, asked.name)
-        found += [NumberIs(type_, asked.param, op, lo, hi, unit) for type_ in asked.types]
-    return any_of(found)
+    found = [wanted(raw, asked.name) for raw in asked.values]
+    return any_of([NumberIs(type_, asked.param, *one) for one in found for type_ in asked.types])
 
 
 def indexer(type_: str, param: str, fhir_type: str, _catalog: Catalog = R4) -> Indexer | None:
@@ -56,80 +83,125 @@ def indexer(type_: str, param: str, fhir_type: str, _catalog: Catalog = R4) -> I
 
     def index(value: Any, rows: Gathered) -> None:
         rows.keys.add(presence)
-        found, (system, code, unit) = measure(value)
-        if found is not None:
-            lo, hi = found
-            rows.numbers += [(hashed, lo, hi, hash_) for hash_ in _units(system, code, unit)]
+        low, high, comparator, unit = measure(value)
+        if low is None and high is None:
+            return
+        as_written = _interval(low, high, comparator, number.as_float)
+        rows.numbers += [(hashed, *as_written, name) for name in unit.literal]
+        if unit.convert is not None:
+            ends = _interval(low, high, comparator, unit.convert)
+            rows.numbers.append((hashed, *ends, unit.converted))
 
     return index
 
 
 def intervals(fhir_type: str, value: Any) -> list[Interval]:
-    """Return the interval of a value, for sorting; [] if it has none."""
+    """Return the interval of a value as it is written, for sorting; [] if it has none."""
     measure = _MEASURES.get(fhir_type)
-    found = measure(value)[0] if measure else None
-    return [found] if found else []
+    if measure is None:
+        return []
+    low, high, comparator, _ = measure(value)
+    known = low is not None or high is not None
+    return [_interval(low, high, comparator, number.as_float)] if known else []
 
 
 def unit_keys(system: str | None, code: str | None, unit: str | None) -> list[str]:
-    """Return the texts under which one stored unit is found.
+    """Return the texts under which a stored number is found as it is written.
 
-    >>> unit_keys("http://unitsofmeasure.org", "mg", "milligram")
-    ['', 'http://unitsofmeasure.org|mg', '|mg', '|milligram']
+    >>> unit_keys("urn:local", "mg", "milligram")
+    ['', 'urn:local|mg', '|mg', '|milligram']
     """
     found = ["", f"{system}|{code}"] if system and code else [""]
     found += [f"|{text}" for text in (code, unit) if text]
     return list(dict.fromkeys(found))
 
 
-def _units(system: str | None, code: str | None, unit: str | None) -> tuple[int, ...]:
+def _unit(system: str | None, code: str | None, unit: str | None) -> Unit:
     if sum(len(text) for text in (system, code, unit) if text) > LONGEST_KEPT:
         return _kept.__wrapped__(system, code, unit)
     return _kept(system, code, unit)
 
 
 @lru_cache(maxsize=4096)
-def _kept(system: str | None, code: str | None, unit: str | None) -> tuple[int, ...]:
-    return tuple(hash64(text) for text in unit_keys(system, code, unit))
+def _kept(system: str | None, code: str | None, unit: str | None) -> Unit:
+    known = ucum.canonical(code) if system == UCUM and code else None
+    keys = unit_keys(None if known else system, code, unit)
+    literal = tuple(hash64(text) for text in keys)
+    if known is None:
+        return Unit(literal)
+    return Unit(literal, _conversion(known), hash64(f"{UCUM}|{known.unit}"))
 
 
-Unit = tuple[str | None, str | None, str | None]
+def _conversion(known: ucum.Canonical) -> Callable[[Amount], float]:
+    """Return what converts a number exactly, and makes a float of it last."""
+    # One fraction of integers: dividing those is exact, and a tenth of the work of Fraction.
+    below = known.factor.denominator * known.offset.denominator
+    times = known.factor.numerator * known.offset.denominator
+    plus = known.offset.numerator * known.factor.denominator
+
+    def convert(value: Amount) -> float:
+        if isinstance(value, Decimal) and abs(value.adjusted()) > _MAX_MAGNITUDE:
+            # A power of ten that large would take all memory, written out.
+            tiny = not value or value.adjusted() < 0
+            value = 0 if tiny else int(Decimal(10**_MAX_MAGNITUDE).copy_sign(value))
+        top, bottom = value.as_integer_ratio()
+        above = top * times + plus * bottom
+        try:
+            return min(max(above / (bottom * below), -_LARGEST), _LARGEST)
+        except OverflowError:
+            return _LARGEST if above > 0 else -_LARGEST
+
+    return convert
 
 
-def _unit(value: Any) -> Unit:
-    return value.get("system"), value.get("code"), value.get("unit")
+Measure = tuple[Amount | None, Amount | None, str | None, Unit]
+"""Lower and upper end (equal for a point), comparator and unit."""
 
 
-def _quantity(value: Any) -> tuple[Interval | None, Unit]:
-    amount = value.get("value")
-    if amount is None:
-        return None, _unit(value)
-    lo, hi = number.point(amount)
-    match value.get("comparator"):
+def _interval(
+    low: Amount | None,
+    high: Amount | None,
+    comparator: str | None,
+    convert: Callable[[Amount], float],
+) -> Interval:
+    lo = LOWEST if low is None else convert(low)
+    hi = HIGHEST if high is None else nextafter(lo if high is low else convert(high), inf)
+    match comparator:
         case "<":
-            return (LOWEST, lo), _unit(value)
+            return LOWEST, lo
         case "<=":
-            return (LOWEST, hi), _unit(value)
+            return LOWEST, hi
         case ">":
-            return (hi, HIGHEST), _unit(value)
+            return hi, HIGHEST
         case ">=":
-            return (lo, HIGHEST), _unit(value)
+            return lo, HIGHEST
         case _:
-            return (lo, hi), _unit(value)
+            return lo, hi
 
 
-def _range(value: Any) -> tuple[Interval | None, Unit]:
-    low, high = value.get("low", {}), value.get("high", {})
-    return number.limits(low.get("value"), high.get("value")), _unit(low or high)
+def _point(value: float) -> Interval:
+    return value, nextafter(value, inf)
 
 
-def _money(value: Any) -> tuple[Interval | None, Unit]:
+def _quantity(value: Any) -> Measure:
     amount = value.get("value")
-    unit: Unit = (_CURRENCIES, value.get("currency"), None)
-    return (None if amount is None else number.point(amount)), unit
+    unit = _unit(value.get("system"), value.get("code"), value.get("unit"))
+    return amount, amount, value.get("comparator"), unit
 
 
-_MEASURES: dict[str, Callable[[Any], tuple[Interval | None, Unit]]] = {
+def _range(value: Any) -> Measure:
+    low, high = value.get("low", {}), value.get("high", {})
+    named = low or high
+    unit = _unit(named.get("system"), named.get("code"), named.get("unit"))
+    return low.get("value"), high.get("value"), None, unit
+
+
+def _money(value: Any) -> Measure:
+    amount = value.get("value")
+    return amount, amount, None, _unit(_CURRENCIES, value.get("currency"), None)
+
+
+_MEASURES: dict[str, Callable[[Any], Measure]] = {
     **dict.fromkeys(("Age", "Count", "Distance", "Duration", "Quantity"), _quantity),
     "Range": _range,
     "Money": _money,

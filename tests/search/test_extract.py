@@ -62,11 +62,12 @@ def test_rows_of_dates_and_quantities() -> None:
     rows = index_rows(WEIGHT, BASE_URL)
     assert rows.date == NOON
     assert rows.dates == ((param_hash("Observation", "date"), NOON, NOON + 1_000_000),)
-    units = {"", "http://unitsofmeasure.org|kg", "|kg", "|kilo"}
+    as_written = [(70.5, 70.50000000000001, hash64(unit)) for unit in ("", "|kg", "|kilo")]
+    converted = (70500.0, 70500.00000000001, hash64("http://unitsofmeasure.org|g"))
     assert set(rows.numbers) == {
-        (param_hash("Observation", param), 70.5, 70.50000000000001, hash64(unit))
+        (param_hash("Observation", param), *row)
         for param in ("value-quantity", "combo-value-quantity")
-        for unit in units
+        for row in (*as_written, converted)
     }
     assert rows.strings == ()
 
