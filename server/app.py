@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from secrets import token_bytes
-from typing import Any
 
 import uvloop
 
@@ -18,12 +17,11 @@ from mappings.maps import Maps, load_maps
 from server import background, rest
 from server.auth import Authenticator, OpenHouse, has_token, new_token
 from server.feeds import FeedCollector, FeedService, Port, server_context
-from server.fhir import definitions
 from server.fhir.errors import StoreUnavailable
 from server.http import HttpServer
-from server.interactions.services import Policy, Services
-from server.search import extract, rows
-from server.search.rows import IndexRows
+from server.interactions import search_parameters
+from server.interactions.services import Policy, Searchable, Services
+from server.search.catalog import Catalog
 from server.settings import Settings
 from server.store.port import CommitConflict, RecordWrite, Store
 from server.store.sqlite import SqliteStore
@@ -50,18 +48,6 @@ def now_us() -> int:
     return time.time_ns() // 1000
 
 
-def index(base_url: str) -> Callable[[dict[str, Any]], tuple[IndexRows, tuple[str, ...]]]:
-    """Return the function that makes the index rows and compartments of a stored resource."""
-
-    def made(resource: dict[str, Any]) -> tuple[IndexRows, tuple[str, ...]]:
-        return (
-            extract.index_rows(resource, base_url),
-            extract.compartments(resource, base_url),
-        )
-
-    return made
-
-
 def open_store(settings: Settings, base_url: str, *, beside: bool = False) -> SqliteStore:
     """Open the store that the settings name.
 
@@ -72,13 +58,14 @@ def open_store(settings: Settings, base_url: str, *, beside: bool = False) -> Sq
     """
     if settings.store is not None and settings.store.scheme != "sqlite":
         raise StoreUnavailable(f"{settings.store.scheme}: this version has the SQLite store only")
+    plain = Catalog(zone=settings.time_zone)
     file = settings.store_file
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     return SqliteStore(
         file,
         now=now_us,
-        index=index(base_url),
-        fingerprint=f"{definitions.fingerprint()} {rows.VERSION} {base_url}",
+        index=search_parameters.index(base_url, plain),
+        fingerprint=search_parameters.fingerprint(base_url, plain),
         beside=beside,
     )
 
@@ -101,6 +88,19 @@ async def store_beside(settings: Settings) -> AsyncIterator[Store]:
         yield store
     finally:
         await store.close()
+
+
+async def services_of(settings: Settings, store: Store, base_url: str) -> Services:
+    """Return what interactions need, with R4's own search parameters."""
+    return Services(
+        store,
+        base_url,
+        now_us,
+        new_id,
+        await cursor_key(store),
+        _policy(settings),
+        Searchable(Catalog(zone=settings.time_zone)),
+    )
 
 
 def base_url_of(settings: Settings, port: int) -> str:
@@ -166,7 +166,8 @@ async def _serve(
     on_ready: Callable[[Running], None] | None,
     stop: asyncio.Event,
 ) -> None:
-    services = Services(store, base_url, now_us, new_id, await cursor_key(store), _policy(settings))
+    services = await services_of(settings, store, base_url)
+    await search_parameters.load(services)
     feeds = FeedService(services, maps, _ports(settings), keep_days=settings.inbox_days)
     application = _application(settings, services, feeds, stop)
     http_server = HttpServer(application, settings, http)
@@ -174,7 +175,7 @@ async def _serve(
     with _stopped_by_signals(stop):
         try:
             await _listen_for_feeds(feeds, settings)
-            async with background.tasks(store, now_us):
+            async with background.tasks(store, now_us, services):
                 await application.start()
                 await http_server.start()
                 # Not before: a start that fails would use up the token that nobody has seen.

@@ -1,11 +1,14 @@
-"""The server's own chores while it serves: reindexing after an upgrade, expiry of records."""
+"""The server's own chores while it serves: index rows made anew, expiry of records."""
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 from server.fhir.errors import StoreUnavailable
+from server.interactions import search_parameters
+from server.interactions.services import Services
 from server.store.port import Store
 
 log = logging.getLogger("tellonce")
@@ -16,9 +19,18 @@ REINDEX_BATCH = 500
 
 
 @asynccontextmanager
-async def tasks(store: Store, now: Callable[[], int]) -> AsyncIterator[None]:
-    """Run the chores until the block ends."""
-    running = [asyncio.create_task(_reindex(store)), asyncio.create_task(_expire(store, now))]
+async def tasks(
+    store: Store, now: Callable[[], int], services: Services | None = None
+) -> AsyncIterator[None]:
+    """Run the chores until the block ends.
+
+    With ``services`` index rows are made anew whenever search parameters changed, and not only
+    once, after an upgrade.
+    """
+    running = [
+        asyncio.create_task(_keep_indexed(store, services)),
+        asyncio.create_task(_expire(store, now)),
+    ]
     try:
         yield
     finally:
@@ -27,27 +39,52 @@ async def tasks(store: Store, now: Callable[[], int]) -> AsyncIterator[None]:
         await asyncio.gather(*running, return_exceptions=True)
 
 
-async def _reindex(store: Store) -> None:
+async def _keep_indexed(store: Store, services: Services | None) -> None:
+    while True:
+        if services is None:
+            await _retried(partial(_reindex, store))
+            return
+        services.searchable.changed.clear()
+        await _retried(partial(_follow, services))
+        await services.searchable.changed.wait()
+
+
+async def _follow(services: Services) -> None:
+    """Put search parameters in force that could not be before, and make rows for all of them."""
+    searchable = services.searchable
+    while True:
+        if searchable.behind:
+            await search_parameters.refresh(services)
+        catalog = services.catalog
+        await _reindex(services.store, services)
+        if await search_parameters.finished(services, catalog):
+            return
+
+
+async def _reindex(store: Store, services: Services | None = None) -> None:
     """Bring rows made by older definitions up to date, a batch at a time, between requests."""
     told = False
-    while True:
-        try:
-            left = await store.reindex(batch=REINDEX_BATCH)
-        except StoreUnavailable as error:
-            log.warning("reindexing waits: %s", error.diagnostics)
-            await asyncio.sleep(RETRY_S)
-            continue
-        except Exception as error:  # a bug must be seen, not end the chore unheard
-            log.error("reindexing failed: %s", type(error).__name__)
-            await asyncio.sleep(RETRY_S)
-            continue
-        if left == 0:
-            if told:
-                log.info("reindexing is done")
-            return
+    while (left := await store.reindex(batch=REINDEX_BATCH)) > 0:
+        if services is not None:
+            services.searchable.left = left
         told = True
         log.info("reindexing: %d resources to go", left)
         await asyncio.sleep(0)
+    if told:
+        log.info("reindexing is done")
+
+
+async def _retried(chore: Callable[[], Awaitable[None]]) -> None:
+    """Run a chore until it has come to its end."""
+    while True:
+        try:
+            await chore()
+            return
+        except StoreUnavailable as error:
+            log.warning("reindexing waits: %s", error.diagnostics)
+        except Exception as error:  # a bug must be seen, not end the chore unheard
+            log.error("reindexing failed: %s", type(error).__name__)
+        await asyncio.sleep(RETRY_S)
 
 
 async def _expire(store: Store, now: Callable[[], int]) -> None:

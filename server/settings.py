@@ -8,8 +8,16 @@ from ipaddress import ip_address
 from json import JSONDecodeError, loads
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BeforeValidator, Field, HttpUrl, UrlConstraints, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    HttpUrl,
+    UrlConstraints,
+    field_validator,
+    model_validator,
+)
 from pydantic.networks import AnyUrl
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -123,6 +131,11 @@ class Settings(BaseSettings):
     query_deadline_s: float = Field(
         10.0, gt=0, le=300, description="Seconds after which a search ends with `too-costly`."
     )
+    time_zone: str = Field(
+        "UTC",
+        description="Time zone (IANA name) of dates and times that state none, stored and asked. "
+        "After a change the index is made anew while the server runs.",
+    )
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)] = Field(
         (), description="Origins of browser apps that may call the API, or `*`; none by default."
     )
@@ -137,6 +150,16 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="What is logged. No level logs patients' data."
     )
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, zone: str) -> str:
+        """Refuse a name that no date could be read by."""
+        try:
+            ZoneInfo(zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError(f"{zone!r} is not a time zone, as in Europe/Berlin") from None
+        return zone
 
     @model_validator(mode="after")
     def _secure(self) -> Self:

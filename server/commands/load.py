@@ -27,10 +27,10 @@ from server.commands.options import Data, StoreOption, errors, fail, refusals, s
 from server.feeds.header import read_header
 from server.feeds.service import FeedService
 from server.fhir.errors import InvalidRequest, StoreUnavailable
+from server.interactions import search_parameters
 from server.interactions.services import Services
 from server.settings import Settings
 from server.store.sqlite import SqliteStore
-from server.uuid7 import new_id
 
 TOLD_FAILURES = 50
 
@@ -81,8 +81,8 @@ async def _into_store(settings: Settings, found: list[Source], advance: Advance)
     base_url = app.base_url_of(settings, settings.port)
     store = _open(settings, base_url)
     try:
-        key = await app.cursor_key(store)
-        services = Services(store, base_url, app.now_us, new_id, key)
+        services = await app.services_of(settings, store, base_url)
+        await search_parameters.adopt(services)
         async with _feed(settings, services) as receive:
             loader = Loader(StoreTarget(services), marks=store, receive=receive, advance=advance)
             return await loader.load(found)

@@ -7,6 +7,7 @@ import typer
 
 from server import app
 from server.commands.options import Data, StoreOption, fail, refusals, settings_from
+from server.interactions import search_parameters
 
 
 def backup(target: Path, data: Data = None, store: StoreOption = None) -> None:
@@ -32,6 +33,8 @@ def verify(data: Data = None, store: StoreOption = None) -> None:
 
     async def check() -> list[str]:
         async with app.store_beside(settings) as opened:
+            base_url = app.base_url_of(settings, settings.port)
+            await search_parameters.adopt(await app.services_of(settings, opened, base_url))
             return await opened.verify()
 
     with refusals():

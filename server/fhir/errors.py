@@ -257,6 +257,12 @@ class StoreUnavailable(FhirError):
     issue = "no-store"
 
 
+class IndexUnfinished(StoreUnavailable):
+    """The index of a parameter is still being made, and a part of the answer would not do."""
+
+    issue = "incomplete"
+
+
 class DeadlineExceeded(FhirError):
     """A query ran past its deadline; the diagnostics hold what to narrow."""
 

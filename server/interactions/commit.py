@@ -6,8 +6,12 @@ Every write of every interaction goes through :func:`commit`.
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
+import anyio
+
 from server.fhir.errors import Conflict, VersionConflict
+from server.interactions import search_parameters
 from server.interactions.services import Services
+from server.search.catalog import Catalog
 from server.store.port import CommitConflict, Expect, Version, Write
 
 T = TypeVar("T")
@@ -16,10 +20,24 @@ TRIES = 50  # plans; each failed one means that another request succeeded
 
 
 async def commit(
-    services: Services, writes: Sequence[Write], *, expect: Sequence[Expect] = ()
+    services: Services,
+    writes: Sequence[Write],
+    *,
+    expect: Sequence[Expect] = (),
+    made_by: Catalog | None = None,
 ) -> list[Version]:
-    """Write all or nothing; see :meth:`server.store.port.Store.commit`."""
-    return await services.store.commit(writes, expect=expect)
+    """Write all or nothing; see :meth:`server.store.port.Store.commit`.
+
+    ``made_by``: the catalog that made the rows of the writes, for who awaits anything between
+    making and committing them; it must still be in force.
+    """
+    if made_by is not None and made_by is not services.catalog:
+        raise CommitConflict("the search parameters changed")
+    versions = await services.store.commit(writes, expect=expect)
+    if any(write.type == search_parameters.TYPE for write in writes):
+        with anyio.CancelScope(shield=True):
+            await search_parameters.follow(services)
+    return versions
 
 
 async def replanned(attempt: Callable[[], Awaitable[T]], *, versions: bool = False) -> T:

@@ -20,8 +20,9 @@ from server.fhir.errors import (
     TooCostly,
     VersionConflict,
 )
-from server.interactions import rights, write
+from server.interactions import rights, unfinished, write
 from server.interactions.commit import commit, replanned
+from server.interactions.expand import asks
 from server.interactions.services import Services
 from server.interactions.write import Resource, Written
 from server.search.parse import parse_search
@@ -54,17 +55,28 @@ def condition(
     Raises:
         InvalidRequest: there is no criterion at all; it would match everything.
         InvalidSearch: a criterion that this server does not know.
+        IndexUnfinished: a criterion does not find everything yet.
     """
     rights.demand(access, "search", type_)
     try:
         search = parse_search(
-            type_, pairs, base_url=services.base_url, default_count=2, max_count=2, strict=True
+            type_,
+            pairs,
+            base_url=services.base_url,
+            default_count=2,
+            max_count=2,
+            strict=True,
+            catalog=services.catalog,
         )
     except InvalidSearch as error:
         raise InvalidSearch(f"{where}: {error.diagnostics}", expression=(where,)) from error
     criteria = sorted((n, v) for n, v in search.used if n not in ("_count", "_total", "_sort"))
     if not criteria:
         raise InvalidRequest(f"{where}: a condition needs a search parameter", expression=(where,))
+    if asks(search):
+        told = f"{where}: a condition cannot ask by value sets or hierarchies; name the codes"
+        raise InvalidSearch(told, expression=(where,))
+    unfinished.demand_finished(services, search)
     claim = f"{type_}?" + "&".join(f"{name}={value}" for name, value in criteria)
     return Condition(type_, narrow(search.query, access), claim)
 

@@ -124,7 +124,9 @@ class _Expansion:
 
     async def of_search(self, search: Search) -> Search:
         sort = tuple([await self._sort_key(key) for key in search.sort])
-        return replace(search, query=await self.of_query(search.query), sort=sort)
+        query, inside = await self.of_query(search.query), search.containers
+        containers = await self.of_query(inside) if inside is not None else None
+        return replace(search, query=query, sort=sort, containers=containers)
 
     async def of_query(self, query: Query) -> Query:
         return Query(query.types, await self._predicate(query.where))
@@ -224,9 +226,14 @@ class _Expansion:
         return [
             target
             for version in there.values()
-            for target in extract.targets(_resource(version), code, self._services.base_url)
+            for target in self._targets(version, code)
             if target.startswith(prefix)
         ]
+
+    def _targets(self, version: Version, code: str) -> tuple[str, ...]:
+        services = self._services
+        resource = _resource(version)
+        return extract.targets(resource, code, services.base_url, catalog=services.catalog)
 
 
 def _resource(version: Version) -> dict[str, Any]:

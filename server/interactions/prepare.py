@@ -4,6 +4,7 @@ from typing import Any
 
 from server.fhir import json as fhir_json
 from server.search import extract
+from server.search.catalog import R4, Catalog
 from server.store.port import Body, Method, Write
 
 _DECIDED_BY_SERVER = ("versionId", "lastUpdated")
@@ -16,9 +17,10 @@ def to_write(
     method: Method,
     if_version: int | None = None,
     must_be_new: bool = False,
+    catalog: Catalog = R4,
 ) -> Write:
     """Return the write that stores ``resource`` (valid, with ``resourceType`` and ``id``)."""
-    rows, compartments = extract.indexed(resource, base_url)
+    rows, compartments = extract.indexed(resource, base_url, catalog=catalog)
     return Write(
         resource["resourceType"],
         resource["id"],

@@ -63,15 +63,19 @@ class Links:
                 continue
             named = behind and version.type in _definitions()
             resource = fhir_json.glance(version.body or b"{}") if ahead or named else {}
-            self._add_targets(services, ahead, version.type, resource)
+            if ahead:
+                self.add_targets(services, ahead, resource)
             if behind:
                 self.sources[version.type, version.id] = canonical_names(resource)
 
-    def _add_targets(
-        self, services: Services, ahead: Iterable[Include], type_: str, resource: dict[str, Any]
+    def add_targets(
+        self, services: Services, ahead: Iterable[Include], resource: dict[str, Any]
     ) -> None:
+        """Add what a resource refers to by some ``_include``, all of which speak of its type."""
         for include in ahead:
-            for _, param, targets in parameters(services.catalog, include, type_):
+            for _, param, targets in parameters(
+                services.catalog, include, resource["resourceType"]
+            ):
                 wanted = targets if include.target is None else frozenset((include.target,))
                 for text in _local(services, resource, param):
                     type_there, _, id_ = text.partition("/")
@@ -179,7 +183,7 @@ def _may_be_referred_to(catalog: Catalog, reverse: tuple[Include, ...], type_: s
 
 
 def _local(services: Services, resource: dict[str, Any], param: str) -> tuple[str, ...]:
-    return extract.targets(resource, param, services.base_url)
+    return extract.targets(resource, param, services.base_url, catalog=services.catalog)
 
 
 def _canonicals(catalog: Catalog, resource: dict[str, Any], param: str) -> list[str]:
@@ -194,7 +198,7 @@ def _canonicals(catalog: Catalog, resource: dict[str, Any], param: str) -> list[
 
 @lru_cache(maxsize=2_000)
 def _canonical_branches(catalog: Catalog, type_: str, param: str) -> tuple[Any, ...]:
-    found = search_parameters.branches(type_, param)
+    found = search_parameters.branches(type_, param, catalog)
     return tuple(branch for branch in found if branch.type in _CANONICAL)
 
 

@@ -73,4 +73,4 @@ async def live(services: Services, type_: str, id_: str) -> Version | None:
 
 def _keys(services: Services, current: Version) -> frozenset[int]:
     stored: dict[str, Any] = fhir_json.loads(current.body or b"{}")
-    return extract.index_rows(stored, services.base_url).keys
+    return extract.index_rows(stored, services.base_url, catalog=services.catalog).keys

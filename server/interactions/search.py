@@ -4,24 +4,26 @@ A page holds matches and their includes.  When the includes of its matches do no
 pages bring the rest of them before the next matches.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from hashlib import blake2b
-from typing import Any
 
 from server.access.context import AccessContext
 from server.fhir import definitions
-from server.fhir.errors import Forbidden, InvalidSearch
-from server.interactions import rights
-from server.interactions.cursor import seal, unseal
+from server.fhir.errors import Forbidden, InvalidSearch, Issue
+from server.interactions import contained, rights, unfinished
+from server.interactions.contained import Containers, Inside, Spot
+from server.interactions.expand import expand
+from server.interactions.explained import explained
 from server.interactions.includes import START, Included, Position, included
 from server.interactions.links import CURSOR
+from server.interactions.place import FIRST, Place, opened, refs, sealed
 from server.interactions.services import Services
 from server.search.parse import parse_search
-from server.search.query import AllOf, HasKey, Search
+from server.search.query import AllOf, HasKey, Query, Search
 from server.search.rows import compartment_key
-from server.store.port import Scalar, Version
+from server.store.port import Explanation, Version
 
 Pairs = Sequence[tuple[str, str]]
 
@@ -38,30 +40,21 @@ class Found:
     """One page of a search.
 
     ``path`` is the address below the base URL; ``total`` is exact, or ``None`` when it was not
-    counted; ``cursor`` is that of this page, ``next`` that of the next one.
+    counted; ``cursor`` is that of this page, ``next`` that of the next one.  ``inside`` are the
+    matches in other resources, ``plan`` how the matches were found, when that was asked for, and
+    ``warnings`` what may be missing.
     """
 
     path: str
     search: Search
-    matches: tuple[Version, ...]
+    matches: tuple[Version, ...] = ()
     included: tuple[Version, ...] = ()
+    inside: tuple[Inside, ...] = ()
     total: int | None = None
     cursor: str | None = None
     next: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """What a cursor holds.  ``held``: matches of an earlier page whose includes go on."""
-
-    after: tuple[Scalar, ...] | None = None
-    total: int | None = None
-    held: tuple[tuple[str, str], ...] = ()
-    includes: Position = START
-    first: bool = True
-
-
-_FIRST = _Place()
+    plan: Explanation | None = None
+    warnings: tuple[Issue, ...] = ()
 
 
 async def search(
@@ -81,18 +74,19 @@ async def search(
     Raises:
         InvalidSearch: a parameter or the page cursor cannot be read.
         Forbidden: the caller may not search any of the types.
+        IndexUnfinished: ``strict``, and a parameter does not find everything yet.
         DeadlineExceeded: it would take too long.
     """
     cursor, asked = _take_cursor(pairs)
     wanted = parsed(services, access, type_, asked, compartment=compartment, strict=strict)
+    if strict:
+        unfinished.demand_finished(services, wanted)
+    if wanted.contained != "false":
+        contained.demand_plain(wanted)
     path = "/".join(part for part in (compartment, type_ or ("*" if compartment else "")) if part)
-    found = Found(path, wanted, (), cursor=cursor)
-    place = _opened(services, cursor, _context(access, found)) if cursor is not None else _FIRST
-    if wanted.summary == "count" or wanted.count == 0:
-        return replace(found, total=await _count(services, access, wanted), next=None)
-    if place.held:
-        return await _rest_of_includes(services, access, found, place)
-    return await _page(services, access, found, place, limit=wanted.count)
+    found = Found(path, wanted, cursor=cursor, warnings=unfinished.issues(services, wanted))
+    walk = _Walk(services, access, found, await expand(services, access, wanted), compartment)
+    return await walk.page(walk.place(cursor))
 
 
 def parsed(
@@ -104,7 +98,10 @@ def parsed(
     compartment: str | None = None,
     strict: bool = False,
 ) -> Search:
-    """Return the search that the parameters ask for, within the compartment; errors as above."""
+    """Return the search that the parameters ask for, within the compartment; errors as above.
+
+    It is to be expanded (:mod:`.expand`) before a store sees it.
+    """
     policy = services.policy
     length = sum(len(name) + len(text) for name, text in pairs)
     wanted = (parse_search if length > LONGEST_REMEMBERED else _remembered)(
@@ -114,94 +111,139 @@ def parsed(
         default_count=policy.default_page,
         max_count=policy.max_page,
         strict=strict,
+        catalog=services.catalog,
     )
     if not any(access.covering(searched, "search") for searched in wanted.query.types):
         if type_ is not None:
             rights.demand(access, "search", type_)
         raise Forbidden("this token does not allow search of any of these types")
-    if compartment is not None:
-        member = HasKey((compartment_key(compartment),))
-        query = replace(wanted.query, where=AllOf((member, wanted.query.where)))
-        wanted = replace(wanted, query=query)
-    return wanted
+    return wanted if compartment is None else _within(wanted, compartment)
 
 
-async def _page(
-    services: Services,
-    access: AccessContext,
-    found: Found,
-    place: _Place,
-    *,
-    limit: int,
-) -> Found:
-    wanted, policy = found.search, services.policy
-    page = await services.store.search(
-        access,
-        wanted.query,
-        sort=wanted.sort,
-        limit=limit,
-        after=place.after,
-        deadline_s=policy.deadline_s,
-    )
-    total = place.total
-    if place.first and page.after is None:
-        total = len(page.versions)
-    elif total is None and wanted.total in ("accurate", "estimate"):
-        total = await _count(services, access, wanted)
-    more = Included((), None)
-    if wanted.includes and page.versions:
-        more = await included(services, access, wanted.includes, page.versions, START)
-        if more.next is not None and limit > MAX_MATCHES_IN_CURSOR:
-            return await _page(services, access, found, place, limit=MAX_MATCHES_IN_CURSOR)
-    there = replace(found, matches=page.versions, included=more.versions, total=total)
-    return _with_next(services, access, there, page.after, page.versions, more.next)
+def _within(wanted: Search, compartment: str) -> Search:
+    member = HasKey((compartment_key(compartment),))
+
+    def limited(query: Query) -> Query:
+        return replace(query, where=AllOf((member, query.where)))
+
+    around = limited(wanted.containers) if wanted.containers is not None else None
+    return replace(wanted, query=limited(wanted.query), containers=around)
 
 
-async def _rest_of_includes(
-    services: Services, access: AccessContext, found: Found, place: _Place
-) -> Found:
-    """Go on with the includes of matches that were shown, as far as they are still there."""
-    live = await services.store.read_many(access, place.held)
-    matches = tuple(live[ref] for ref in place.held if ref in live)
-    more = await included(services, access, found.search.includes, matches, place.includes)
-    there = replace(found, included=more.versions, total=place.total)
-    return _with_next(services, access, there, place.after, matches, more.next)
+@dataclass(frozen=True, slots=True)
+class _Walk:
+    """One search by one caller.  ``wanted`` is ``found.search``, its codes named."""
 
+    services: Services
+    access: AccessContext
+    found: Found
+    wanted: Search
+    compartment: str | None
 
-def _with_next(
-    services: Services,
-    access: AccessContext,
-    found: Found,
-    after: tuple[Scalar, ...] | None,
-    matches: Sequence[Version],
-    includes: Position | None,
-) -> Found:
-    if includes is None and after is None:
-        return found
-    state: dict[str, Any] = {"a": after, "t": found.total}
-    if includes is not None:
-        state["m"] = [f"{m.type}/{m.id}" for m in matches]
-        where = includes
-        state["w"] = [where.round, where.reverse, where.forward, where.part, where.after]
-    return replace(found, next=seal(services.cursor_key, state, _context(access, found)))
+    def place(self, cursor: str | None) -> Place:
+        """Return where a cursor of this walk goes on."""
+        if cursor is None:
+            return FIRST
+        return opened(self.services.cursor_key, self._context(), cursor)
 
+    async def page(self, place: Place) -> Found:
+        found = self.found
+        if self.wanted.explain:
+            found = replace(found, plan=await explained(self.services, self.access, self.wanted))
+        if self.wanted.summary == "count" or self.wanted.count == 0:
+            return replace(found, total=await self._count())
+        if self.wanted.contained == "true" or place.inside is not None:
+            return await self._inside(found, place, place.inside or Spot())
+        if place.held:
+            return await self._rest_of_includes(found, place)
+        return await self._matches(found, place, limit=self.wanted.count)
 
-def _opened(services: Services, cursor: str, context: str) -> _Place:
-    state: Mapping[str, Any] = unseal(services.cursor_key, cursor, context)
-    after = tuple(state["a"]) if state["a"] is not None else None
-    if "m" not in state:
-        return _Place(after, state["t"], first=False)
-    held = tuple(_ref(text) for text in state["m"])
-    position = START
-    if "w" in state:  # the includes of a cursor of an older server begin anew
-        round_, reverse, forward, part, behind = state["w"]
-        behind = tuple(behind) if behind is not None else None
-        position = Position(round_, reverse, forward, part, behind)
-    return _Place(after, state["t"], held, position, first=False)
+    async def _matches(self, found: Found, place: Place, *, limit: int) -> Found:
+        wanted = self.wanted
+        page = await self.services.store.search(
+            self.access,
+            wanted.query,
+            sort=wanted.sort,
+            limit=limit,
+            after=place.after,
+            deadline_s=self.services.policy.deadline_s,
+        )
+        found = replace(found, matches=page.versions)
+        if wanted.contained == "both" and page.after is None:
+            return await self._inside(found, place, Spot())
+        total = await self._total(place, len(page.versions), complete=page.after is None)
+        more = Included((), None)
+        if wanted.includes and page.versions:
+            more = await included(self.services, self.access, wanted.includes, page.versions, START)
+            if more.next is not None and limit > MAX_MATCHES_IN_CURSOR:
+                return await self._matches(found, place, limit=MAX_MATCHES_IN_CURSOR)
+        found = replace(found, included=more.versions, total=total)
+        return self._going_on(found, Place(page.after, total), page.versions, more.next)
 
+    async def _rest_of_includes(self, found: Found, place: Place) -> Found:
+        """Go on with the includes of matches that were shown, as far as they are still there."""
+        live = await self.services.store.read_many(self.access, place.held)
+        matches = tuple(live[ref] for ref in place.held if ref in live)
+        more = await included(
+            self.services, self.access, self.wanted.includes, matches, place.includes
+        )
+        found = replace(found, included=more.versions, total=place.total)
+        return self._going_on(found, Place(place.after, place.total), matches, more.next)
 
-async def _count(services: Services, access: AccessContext, wanted: Search) -> int:
-    return await services.store.count(access, wanted.query, deadline_s=services.policy.deadline_s)
+    async def _inside(self, found: Found, place: Place, spot: Spot) -> Found:
+        """Fill the page with what is inside other resources."""
+        room = self.wanted.count - len(found.matches)
+        part = await self._containers().page(spot, room)
+        shown = len(found.matches) + len(part.found)
+        total = await self._total(place, shown, complete=part.next is None)
+        found = replace(found, inside=part.found, total=total)
+        if part.next is None:
+            return found
+        return self._with_next(found, Place(total=total, inside=part.next))
+
+    def _going_on(
+        self, found: Found, place: Place, matches: Sequence[Version], includes: Position | None
+    ) -> Found:
+        if includes is not None:
+            return self._with_next(found, replace(place, held=refs(matches), includes=includes))
+        return found if place.after is None else self._with_next(found, place)
+
+    def _with_next(self, found: Found, place: Place) -> Found:
+        return replace(found, next=sealed(self.services.cursor_key, self._context(), place))
+
+    async def _total(self, place: Place, shown: int, *, complete: bool) -> int | None:
+        if place.first and complete:
+            return shown
+        if place.total is None and self.wanted.total in ("accurate", "estimate"):
+            return await self._count()
+        return place.total
+
+    async def _count(self) -> int:
+        deadline_s = self.services.policy.deadline_s
+        total = 0
+        if self.wanted.contained != "true":
+            total = await self.services.store.count(
+                self.access, self.wanted.query, deadline_s=deadline_s
+            )
+        if self.wanted.contained != "false":
+            total += await self._containers().count()
+        return total
+
+    def _containers(self) -> Containers:
+        asked = self.wanted.query
+        if self.compartment is not None:  # the container is in it, whatever it contains
+            assert isinstance(asked.where, AllOf)
+            asked = replace(asked, where=asked.where.of[1])
+        return Containers(self.services, self.access, self.wanted, asked)
+
+    def _context(self) -> str:
+        """Return what a cursor of the search is bound to: its caller and its question."""
+        wanted = self.found.search
+        asked = repr((self.found.path, wanted.query, wanted.sort, wanted.includes))
+        if wanted.contained != "false":
+            asked += wanted.contained + wanted.contained_as
+        digest = blake2b(asked.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+        return f"{self.access.identity}\n{digest}"
 
 
 @cache
@@ -224,16 +266,3 @@ def _take_cursor(pairs: Pairs) -> tuple[str | None, Pairs]:
     if len(values) > 1:
         raise InvalidSearch(f"{CURSOR} was given {len(values)} times", expression=(CURSOR,))
     return values[0], [pair for pair in pairs if pair[0] != CURSOR]
-
-
-def _context(access: AccessContext, found: Found) -> str:
-    """Return what a cursor of the search is bound to: its caller and its question."""
-    wanted = found.search
-    asked = repr((found.path, wanted.query, wanted.sort, wanted.includes))
-    digest = blake2b(asked.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
-    return f"{access.identity}\n{digest}"
-
-
-def _ref(text: str) -> tuple[str, str]:
-    type_, _, id_ = text.partition("/")
-    return type_, id_

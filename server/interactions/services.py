@@ -3,6 +3,7 @@
 Clock, id maker and secrets are values, so that a test that fixes them compares whole answers.
 """
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
@@ -31,12 +32,17 @@ class Searchable:
     The only part of :class:`Services` that changes: ``interactions.search_parameters`` puts another
     catalog here when a SearchParameter is stored.  ``unfinished``: canonical URLs of parameters
     whose index is being made (``None``: all of them, after an upgrade); ``left``: how many
-    resources are still to be indexed, ``None`` while that is not known.
+    resources are still to be indexed, ``None`` while that is not known; ``behind``: what is stored
+    was changed and is not in force yet; ``changed`` wakes who makes rows anew; ``lock`` is held
+    while the catalog is replaced.
     """
 
     catalog: Catalog = R4
     unfinished: frozenset[str] | None = frozenset()
     left: int | None = None
+    behind: bool = False
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 @dataclass(frozen=True, slots=True)

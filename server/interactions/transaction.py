@@ -30,6 +30,7 @@ from server.interactions.rewrite import rewritten
 from server.interactions.services import Services
 from server.interactions.write import Written
 from server.search import extract
+from server.search.catalog import R4, Catalog
 from server.search.match import matches
 from server.store.port import Expect, Version, Write
 
@@ -67,7 +68,9 @@ async def transaction(
     conditions = raw is None or _may_have_conditions(raw)
 
     async def attempt() -> dict[int, Written]:
-        plan = _Plan(services, access, writes, may_have_conditions=conditions)
+        plan = _Plan(
+            services, access, writes, may_have_conditions=conditions, catalog=services.catalog
+        )
         await plan.identify()
         await plan.refer()
         await plan.prepare()
@@ -133,6 +136,7 @@ class _Plan:
     merged: dict[str, dict[str, str]] = field(default_factory=dict)
     may_have_conditions: bool = True
     binaries: bool = False
+    catalog: Catalog = R4
 
     async def identify(self) -> None:
         """Find out which resource each entry is about, and whether two are about the same."""
@@ -267,7 +271,7 @@ class _Plan:
             if step.ref[0] != wanted.type:
                 continue
             resource = {**entry.resource, "id": step.ref[1]}
-            rows = extract.index_rows(resource, base_url)
+            rows = extract.index_rows(resource, base_url, catalog=self.services.catalog)
             if matches(wanted.query, resource, rows, updated=now):
                 found.add(step.ref)
         return found
@@ -329,7 +333,10 @@ class _Plan:
     async def commit(self) -> dict[int, Written]:
         """Commit once; nothing was written before, nothing can fail behind it."""
         versions = await commit(
-            self.services, [made for _, made in self.writes], expect=tuple(self.expect.values())
+            self.services,
+            [made for _, made in self.writes],
+            expect=tuple(self.expect.values()),
+            made_by=self.catalog,
         )
         stored = dict(zip((index for index, _ in self.writes), versions, strict=True))
         by_ref = {(version.type, version.id): version for version in versions}

@@ -20,7 +20,7 @@ from server.fhir.errors import (
     NotFound,
     VersionConflict,
 )
-from server.interactions import rights
+from server.interactions import rights, search_parameter_check
 from server.interactions.commit import commit, replanned
 from server.interactions.prepare import to_write
 from server.interactions.services import Services
@@ -179,8 +179,13 @@ def demand_id(resource: Resource, id_: str) -> None:
 
 def plan_create(services: Services, access: AccessContext, resource: Resource, id_: str) -> Write:
     """Return the write that stores ``resource`` as the first version of ``id_``."""
+    _demand_usable(services, resource)
     write = to_write(
-        _with_id(resource, id_), base_url=services.base_url, method="POST", must_be_new=True
+        _with_id(resource, id_),
+        base_url=services.base_url,
+        method="POST",
+        must_be_new=True,
+        catalog=services.catalog,
     )
     rights.demand_write(access, "create", write)
     return write
@@ -215,12 +220,14 @@ def plan_update(
         demand_version(current, if_match)
         if limited and if_match is None:
             if_match = current.number  # what was checked is what is replaced
+    _demand_usable(services, resource)
     write = to_write(
         resource,
         base_url=services.base_url,
         method=method,
         if_version=if_match,
         must_be_new=must_be_new,
+        catalog=services.catalog,
     )
     rights.demand_write(access, "update", write)
     return write
@@ -271,6 +278,12 @@ def demand_version(current: Version, if_match: int | None) -> None:
         raise VersionConflict(
             f"{current.type}/{current.id} is at version {current.number}, not {if_match}"
         )
+
+
+def _demand_usable(services: Services, resource: Resource) -> None:
+    """Raise ``InvalidResource`` for a SearchParameter that could not be searched by."""
+    if resource["resourceType"] == "SearchParameter":
+        search_parameter_check.check(resource, services.catalog)
 
 
 def _with_id(resource: Resource, id_: str) -> Resource:

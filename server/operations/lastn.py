@@ -9,6 +9,8 @@ from typing import Any
 
 from server.fhir import json as fhir_json
 from server.fhir.errors import InvalidParameter
+from server.interactions import unfinished
+from server.interactions.expand import expand
 from server.interactions.links import page_url
 from server.interactions.search import parsed
 from server.interactions.searchset import bundle, entry
@@ -33,7 +35,9 @@ async def run(call: Call) -> bytes:
     if most < 1:
         raise InvalidParameter("max is at least 1", expression=("max",))
     services = call.services
-    wanted = parsed(services, call.access, "Observation", call.pairs, strict=True)
+    asked = parsed(services, call.access, "Observation", call.pairs, strict=True)
+    unfinished.demand_finished(services, asked)
+    wanted = await expand(services, call.access, asked)
     kinds: list[_Kind] = []
     after: tuple[Scalar, ...] | None = None
     looked_at = 0

@@ -11,10 +11,10 @@ import httpx
 from server import rest
 from server.access.context import AccessContext, Permit
 from server.fhir.errors import LoginRequired
+from server.interactions import search_parameters
 from server.interactions.services import Policy, Services
 from server.rest import Application, Limits
-from server.search import extract
-from server.search.rows import IndexRows
+from server.search.catalog import R4
 from server.store.memory import MemoryStore
 from server.store.port import Store
 from server.store.sqlite import SqliteStore
@@ -34,14 +34,14 @@ class Clock:
         return self.at
 
 
-def index(resource: dict[str, Any]) -> tuple[IndexRows, tuple[str, ...]]:
-    return extract.index_rows(resource, BASE), extract.compartments(resource, BASE)
+index = search_parameters.index(BASE, R4)
 
+NAME = search_parameters.fingerprint(BASE, R4)
 
 STORES: dict[str, Callable[[Path, Clock], Store]] = {
-    "memory": lambda folder, clock: MemoryStore(now=clock, index=index),
+    "memory": lambda folder, clock: MemoryStore(now=clock, index=index, fingerprint=NAME),
     "sqlite": lambda folder, clock: SqliteStore(
-        folder / "record.db", now=clock, index=index, fingerprint="1"
+        folder / "record.db", now=clock, index=index, fingerprint=NAME
     ),
 }
 
