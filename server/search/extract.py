@@ -11,7 +11,7 @@ from typing import Any
 from server.fhir import definitions
 from server.fhir.fhirpath.branches import Branch, Field, Keep
 from server.fhir.references import split_reference
-from server.search import composite, parameters, reference
+from server.search import composite, parameters, readable, reference
 from server.search.catalog import R4, Catalog
 from server.search.clinical import CLINICAL_PARAM
 from server.search.gather import Gathered, Indexer
@@ -82,6 +82,9 @@ def targets(
 
 def _gathered(resource: dict[str, Any], base_url: str, catalog: Catalog) -> Gathered:
     rows = _walked(_tree(resource["resourceType"], catalog), resource, base_url)
+    for inside in resource.get("contained", ()):
+        _walk(_contained_tree(inside["resourceType"], catalog), inside, rows)
+        rows.keys.add(_type_hash(f"#{inside['resourceType']}"))
     _enter_own(resource, rows)
     return rows
 
@@ -100,6 +103,8 @@ def _rows_of(resource: dict[str, Any], rows: Gathered) -> IndexRows:
         _distinct(rows.references),
         reference.names(resource),
         _distinct(rows.points),
+        readable.narrative(resource),
+        readable.content(resource),
     )
 
 
@@ -135,6 +140,12 @@ def _walk_children(children: dict[str, _Node], value: dict[str, Any], rows: Gath
 def _tree(type_: str, catalog: Catalog) -> _Node:
     left_out = parameters.DECIDED_BY_STORE
     return _planted(type_, sorted(parameters.searchable(type_, catalog).keys() - left_out), catalog)
+
+
+@lru_cache(maxsize=1024)
+def _contained_tree(type_: str, catalog: Catalog) -> _Node:
+    codes = sorted(parameters.searchable(type_, catalog).keys() - parameters.DECIDED_BY_STORE)
+    return _planted(type_, codes, catalog, f"#{type_}")
 
 
 @lru_cache(maxsize=1024)

@@ -19,6 +19,8 @@ Of = Literal["text", "content"]
 Phrase = tuple[str, ...]
 
 _TERM = re.compile(r'"([^"]*)"|([^\s"]+)')
+_APOSTROPHES = str.maketrans("", "", "'`")  # as string.fold takes them out
+_BETWEEN_ASCII_WORDS = re.compile(r"[^0-9a-z]+")
 _BETWEEN_WORDS = re.compile(r"[\W_]+")
 
 
@@ -28,6 +30,8 @@ def fold(text: str) -> str:
     >>> fold("Herz-Infarkt (li.), SpO₂ > 90 %")
     'herz infarkt li spo2 90'
     """
+    if text.isascii():
+        return _BETWEEN_ASCII_WORDS.sub(" ", text.lower().translate(_APOSTROPHES)).strip()
     return _BETWEEN_WORDS.sub(" ", string.fold(text)).strip()
 
 
