@@ -7,10 +7,9 @@ targets, contained resources, narrative.  Invariants are level L2.
 
 from typing import Any
 
-from server.fhir import definitions
+from server.fhir import definitions, xhtml
 from server.fhir.errors import Issue
 from server.fhir.json import MAX_DEPTH
-from server.validation import xhtml
 from server.validation.limits import MAX_ISSUES
 from server.validation.primitives import PREDICATES, fault, json_name
 from server.validation.report import EnoughError, Place, Report

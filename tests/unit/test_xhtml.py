@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from server.validation.xhtml import faults
+from server.fhir.xhtml import faults
 
 DIV = '<div xmlns="http://www.w3.org/1999/xhtml">{}</div>'
 

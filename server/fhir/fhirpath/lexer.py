@@ -5,6 +5,8 @@ from typing import Literal, NamedTuple
 
 from server.fhir.fhirpath.errors import FhirPathError
 
+MAX_LENGTH = 65_536  # characters of an expression; the longest of R4 has 1,386
+
 Kind = Literal["id", "string", "number", "date", "variable", "op", "end"]
 
 
@@ -17,14 +19,16 @@ class Token(NamedTuple):
 
 
 _TOKEN = re.compile(
-    r"""(?:\s+|//[^\n]*|/\*.*?\*/)*
+    r"""(?:\s++|//[^\n]*+|/\*.*?\*/)*+
     (?:(?P<id>[A-Za-z_][A-Za-z0-9_]*)
     |(?P<op>!=|!~|<=|>=|[.,()\[\]{}|=<>~&+*/-])
     |'(?P<string>(?:[^'\\]|\\.)*)'
     |`(?P<quoted>(?:[^`\\]|\\.)*)`
     |(?P<number>\d+(?:\.\d+)?)
-    |@(?P<date>T?\d[\d:T.-]*(?:Z|[+-]\d\d:\d\d)?)
-    |(?P<variable>\$(?:this|index|total)|%[A-Za-z_][A-Za-z0-9_-]*|%`[^`]+`|%'[^']+')
+    |@(?P<date>\d{4}(?:-\d\d(?:-\d\d)?)?(?:T(?:\d\d(?::\d\d(?::\d\d(?:\.\d+)?)?)?
+        (?:Z|[+-]\d\d:\d\d)?)?)?|T\d\d(?::\d\d(?::\d\d(?:\.\d+)?)?)?)
+    |(?P<variable>\$(?:this|index|total)\b|%(?:vs|ext)-[A-Za-z0-9.-]*[A-Za-z0-9]
+        |%[A-Za-z_][A-Za-z0-9_]*|%`[^`]+`|%'[^']+'|%"[^"]+")
     |(?P<end>\Z))""",
     re.VERBOSE | re.DOTALL | re.ASCII,
 )
@@ -40,10 +44,12 @@ def tokens(expression: str) -> list[Token]:
     """
     found: list[Token] = []
     at = 0
+    if len(expression) > MAX_LENGTH:
+        raise FhirPathError(f"longer than {MAX_LENGTH:,} characters")
     while True:
         match = _TOKEN.match(expression, at)
         if match is None:
-            raise FhirPathError(f"cannot read {expression[at : at + 20]!r} at {at}")
+            raise FhirPathError(f"cannot read {expression[at : at + 20]!r}", at)
         token = _token(match)
         found.append(token)
         at = match.end()
@@ -59,7 +65,7 @@ def _token(match: re.Match[str]) -> Token:
         return Token("id", _unescaped(text), at)
     if kind == "string":
         return Token("string", _unescaped(text), at)
-    if kind == "variable" and text[1] in "`'":
+    if kind == "variable" and text[1] in "`'\"":
         return Token("variable", f"%{text[2:-1]}", at)
     return Token(kind, text, at)  # type: ignore[arg-type]  # the groups left are named as kinds
 

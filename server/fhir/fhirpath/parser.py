@@ -18,7 +18,11 @@ from server.fhir.fhirpath.ast import (
 from server.fhir.fhirpath.errors import FhirPathError
 from server.fhir.fhirpath.lexer import Token, tokens
 
-MAX_DEPTH = 64  # expressions inside expressions; deeper ones would exhaust Python's stack
+# Deeper ones would exhaust Python's stack, when they are read and when they are evaluated.
+MAX_DEPTH = 64  # expressions inside expressions
+MAX_HEIGHT = 128  # steps of a path and operators in a row, those inside of them included
+MAX_DIGITS = 64  # of a number
+MAX_INTEGER = 2**31  # one more than the largest, because of what a minus may stand before
 
 _BINDS = {
     **dict.fromkeys(("*", "/", "div", "mod"), 9),
@@ -58,32 +62,45 @@ class _Parser:
         self._tokens = tokens(expression)
         self._next = 1
         self._depth = 0
+        self._height = 0  # of the node made last
         self.token: Token = self._tokens[0]
 
     def unexpected(self) -> FhirPathError:
         shown = repr(self.token.text) if self.token.kind != "end" else "the end"
-        return FhirPathError(f"did not expect {shown} at {self.token.at}")
+        return FhirPathError(f"did not expect {shown}", self.token.at)
+
+    def _raised(self, height: int) -> None:
+        """Note the height of the node about to be made."""
+        if height > MAX_HEIGHT:
+            raise FhirPathError(f"more than {MAX_HEIGHT} steps in a row", self.token.at)
+        self._height = height
 
     def expression(self, binds: int) -> Node:
         self._depth += 1
         if self._depth > MAX_DEPTH:
-            raise FhirPathError(f"nested deeper than {MAX_DEPTH}")
+            raise FhirPathError(f"nested deeper than {MAX_DEPTH}", self.token.at)
         node = self._prefixed()
         while self.token.kind in ("op", "id"):
             power = _BINDS.get(self.token.text)
             if power is None or power < binds:
                 break
-            operator = self._take().text
+            _, operator, at = self._take()
+            height = self._height
             if operator in ("is", "as"):
-                node = TypeOp(operator, node, self._type_name())
+                node = TypeOp(operator, node, self._type_name(), at)
             else:
-                node = Binary(operator, node, self.expression(power + 1))
+                node = Binary(operator, node, self.expression(power + 1), at)
+                height = max(height, self._height)
+            self._raised(height + 1)
         self._depth -= 1
         return node
 
     def _prefixed(self) -> Node:
         if self.token.kind == "op" and self.token.text in ("+", "-"):
-            return Unary(self._take().text, self.expression(_UNARY_BINDS))
+            _, operator, at = self._take()
+            node = self.expression(_UNARY_BINDS)
+            self._raised(self._height + 1)
+            return Unary(operator, node, at)
         return self._path(self._term())
 
     def _path(self, node: Node) -> Node:
@@ -92,19 +109,21 @@ class _Parser:
                 self._take()
                 node = self._invocation(node)
             elif self.token.text == "[":
-                self._take()
-                node = Indexer(node, self.expression(0))
+                height, at = self._height, self._take().at
+                node = Indexer(node, self.expression(0), at)
+                self._raised(max(height, self._height) + 1)
                 self._expect("]")
             else:
                 break
         return node
 
     def _term(self) -> Node:
-        kind, text, _ = self.token
+        self._height = 0
+        kind, text, at = self.token
         if kind == "id":
             if text in ("true", "false"):
                 self._take()
-                return Literal("boolean", text == "true")
+                return Literal("boolean", text == "true", at)
             return self._invocation(None)
         if kind == "op" and text in ("(", "{"):
             self._take()
@@ -117,44 +136,57 @@ class _Parser:
         return self._constant()
 
     def _constant(self) -> Node:
-        kind, text, _ = self.token
+        kind, text, at = self.token
         if kind == "string":
             self._take()
-            return Literal("string", text)
+            return Literal("string", text, at)
         if kind == "number":
             self._take()
-            return self._number(text)
+            return self._number(text, at)
         if kind == "date":
             self._take()
-            return _date(text)
+            return _date(text, at)
         if kind == "variable":
             self._take()
-            return Variable(text)
+            return Variable(text, at)
         raise self.unexpected()
 
-    def _number(self, text: str) -> Node:
+    def _number(self, text: str, at: int) -> Node:
+        if len(text) > MAX_DIGITS:
+            raise FhirPathError(f"a number of more than {MAX_DIGITS} characters", at)
         if self.token.kind == "string":
-            return Quantity(Decimal(text), self._take().text, calendar=False)
+            return Quantity(Decimal(text), self._take().text, False, at)
         if self.token.kind == "id" and self.token.text in _CALENDAR:
-            return Quantity(Decimal(text), self._take().text, calendar=True)
-        return Literal("decimal", Decimal(text)) if "." in text else Literal("integer", int(text))
+            return Quantity(Decimal(text), self._take().text, True, at)
+        if "." in text:
+            return Literal("decimal", Decimal(text), at)
+        if (number := int(text)) > MAX_INTEGER:
+            raise FhirPathError(f"{text} is beyond 2147483647; write {text}.0", at)
+        return Literal("integer", number, at)
 
     def _invocation(self, of: Node | None) -> Node:
-        if self.token.kind == "variable" and of is not None:
-            return Variable(self._take().text)
+        if self.token.kind == "variable" and of is not None and self.token.text[0] == "$":
+            _, name, at = self._take()
+            return of if name == "$this" else Variable(name, at)
         if self.token.kind != "id":
             raise self.unexpected()
-        name = self._take().text
+        _, name, at = self._take()
         if not self._at("("):
-            return Member(of, name)
+            self._raised(self._height + 1)
+            return Member(of, name, at)
         self._take()
         args: list[Node] = []
+        height = self._height
         while not self._at(")"):
             args.append(self.expression(0))
+            height = max(height, self._height)
             if not self._at(")"):
                 self._expect(",")
+                if self._at(")"):
+                    raise self.unexpected()
         self._take()
-        return Call(of, name, tuple(args))
+        self._raised(height + 1)
+        return Call(of, name, tuple(args), at)
 
     def _type_name(self) -> str:
         if self.token.kind != "id":
@@ -162,6 +194,8 @@ class _Parser:
         name = self._take().text
         while self._at("."):
             self._take()
+            if self.token.kind != "id":
+                raise self.unexpected()
             name = f"{name}.{self._take().text}"
         return name
 
@@ -181,7 +215,7 @@ class _Parser:
         return taken
 
 
-def _date(text: str) -> Literal:
+def _date(text: str, at: int) -> Literal:
     if text.startswith("T"):
-        return Literal("time", text[1:])
-    return Literal("dateTime" if "T" in text else "date", text)
+        return Literal("time", text[1:], at)
+    return Literal("dateTime" if "T" in text else "date", text, at)
