@@ -1,0 +1,25 @@
+"""One record for the whole run of a worker, in every store of the contract suite."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.contract.conftest import STORES
+from tests.contract.made import Clock
+from tests.matrix.record import Record, all_resources
+
+
+@pytest.fixture(scope="session")
+async def record(
+    shared_data: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[Record]:
+    clock = Clock()
+    folder = tmp_path_factory.mktemp("matrix")
+    stores = {name: make(folder, clock) for name, make in STORES.items()}
+    made = Record(stores)
+    await made.fill(all_resources(shared_data), clock)
+    yield made
+    for store in stores.values():
+        await store.close()
