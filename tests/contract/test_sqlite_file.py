@@ -147,7 +147,7 @@ async def test_verify_finds_a_flipped_byte_of_a_body(file: Path) -> None:
         ("delete from str where rid=1", None),
         ("insert into str values (2, 5, 'x')", "Patient/b: is deleted and still has index rows"),
         ("insert into tok values (5, 5, 5)", "index: "),
-        ("insert into num values (99, 1, 1, 1, 1)", "index: 1 rows of num belong to no live"),
+        ("insert into num values (99, 1, 1, 1)", "index: 1 rows of num belong to no live"),
         ("update res set d=d+1 where id='a'", "Patient/a: "),
     ],
 )

@@ -10,29 +10,61 @@ from server.search.query import (
     NumberIs,
     Predicate,
     Query,
+    ReferredBy,
+    Refers,
     StringIs,
+    TextIs,
 )
 from server.search.rows import key_hash
-from server.store.sqlite.plan import Count, Driver, Plan, plan
+from server.store.sqlite.drive import Driver
+from server.store.sqlite.plan import Plan, plan
+from server.store.sqlite.sql import TRUE, Sql
 
 CODE = HasKey(("Observation|code|c|8867-4",))
 PATIENT = HasKey(("Observation|subject|r|Patient/a",))
 
 
-def counting(sizes: dict[str, int], rows: int = 10**6) -> Count:
-    """Return a count of the lists named in ``sizes``; other lists and ranges have ``rows``."""
-    known = {key_hash(key): size for key, size in sizes.items()}
+class Counting:
+    """Lists named in ``sizes`` are as long as that, other lists and ranges have ``rows``."""
 
-    def count(driver: Driver, limit: int) -> tuple[int, tuple[int, ...]]:
+    def __init__(self, sizes: dict[str, int], rows: int = 10**6) -> None:
+        self.known = {key_hash(key): size for key, size in sizes.items()}
+        self.rows = rows
+        self.counted: list[Driver] = []
+
+    def count(self, driver: Driver, limit: int, bound: Sql = TRUE) -> tuple[int, tuple[int, ...]]:
+        self.counted.append(driver)
         if not driver.keys:
-            return min(rows, limit), ()
-        found = {key: known.get(key, rows) for key in driver.keys}
+            return min(self.rows, limit), ()
+        found = {key: self.known.get(key, self.rows) for key in driver.keys}
         return min(sum(found.values()), limit), tuple(k for k, size in found.items() if size)
 
-    return count
+    def bags(self, key: int) -> tuple[int, ...]:
+        return ()
+
+    def texts(self, asked: TextIs, limit: int) -> tuple[int, ...] | None:
+        return (1, 2)
+
+    def referring(self, asked: Refers, limit: int) -> tuple[int, ...] | None:
+        return (3,) if self.reached <= limit else None
+
+    def referred(self, asked: ReferredBy, limit: int) -> tuple[int, ...] | None:
+        return (4,) if self.reached <= limit else None
+
+    def earliest(self, asked: DateIs) -> int | None:
+        return asked.lo
+
+    def any_open(self, type_: str, param: str) -> bool:
+        return False
+
+    reached = 10
 
 
-def planned(where: Predicate, count: Count) -> Plan:
+def counting(sizes: dict[str, int], rows: int = 10**6) -> Counting:
+    return Counting(sizes, rows)
+
+
+def planned(where: Predicate, count: Counting) -> Plan:
     return plan(Query(("Observation",), where), count)
 
 
@@ -104,12 +136,44 @@ def test_alternatives_that_each_have_a_compartment_are_driven_by_the_compartment
 
 
 def test_ids_drive_before_anything_is_counted_twice() -> None:
-    counted: list[Driver] = []
-
-    def count(driver: Driver, _limit: int) -> tuple[int, tuple[int, ...]]:
-        counted.append(driver)
-        return 1, driver.keys
+    count = counting({}, rows=1)
 
     planned(AllOf((CODE, IdIs(("x",)))), count)
 
-    assert len(counted) == 1
+    assert len(count.counted) == 1
+
+
+CHAIN = Refers("Observation", "subject", Query(("Patient",), HasKey(("Patient|name|x|A",))))
+
+
+def test_a_chain_that_reaches_little_drives_as_a_list_of_keys() -> None:
+    made = planned(CHAIN, counting({}))
+
+    assert made.keys == (3,)
+    assert made.probes == ()
+
+
+def test_a_chain_that_reaches_much_is_asked_of_each_row() -> None:
+    count = counting({})
+    count.reached = 10**6
+
+    made = planned(CHAIN, count)
+
+    assert made.keys == (key_hash("Observation"),)
+    assert made.members == (CHAIN,)
+
+
+def test_a_chain_beside_a_short_list_is_asked_of_each_row() -> None:
+    made = planned(AllOf((CHAIN, PATIENT)), counting({PATIENT.keys[0]: 20}))
+
+    assert made.keys == (key_hash(PATIENT.keys[0]),)
+    assert made.members == (CHAIN,)
+
+
+def test_a_clinical_date_bounds_the_walk_of_any_list() -> None:
+    date = DateIs("Observation", "date", "lt", 5, 6)
+
+    made = planned(AllOf((PATIENT, date)), counting({PATIENT.keys[0]: 2000}))
+
+    assert made.bound == Sql("f.d<?", (5,))
+    assert made.members == (date,)

@@ -1,211 +1,249 @@
-"""Query -> SQL.  Pure: :class:`Sql` is text and values, nothing is executed here.
+"""Query -> SQL.  Pure: nothing is executed here.
 
-A predicate becomes a condition on a row ``f`` that has ``f.rid`` and ``f.d``; which rows ``f``
-runs over is the business of :mod:`server.store.sqlite.plan`.  Interval comparisons are those of
-:mod:`server.search.compare`; ``tests/properties`` holds both against each other.
+A predicate becomes a condition on a row that has ``rid`` and ``d``: ``f``, and ``f1``, ``f2`` ...
+behind each hop of a chain.  Which rows ``f`` runs over is the business of
+:mod:`server.store.sqlite.plan`.
 """
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+
+import apsw
 
 from server.search.query import (
     AllOf,
     AnyOf,
-    Comparator,
     DateIs,
     HasKey,
     IdIs,
+    Near,
     Not,
     NumberIs,
     Predicate,
+    Query,
+    ReferredBy,
+    Refers,
     StringIs,
+    TextIs,
     UpdatedIs,
+    Words,
 )
 from server.search.rows import hash64, key_hash, param_hash
-from server.store.port import Scalar
-from server.store.stored import MILLISECOND
+from server.store.sqlite.intervals import compare, updated
+from server.store.sqlite.near import within
+from server.store.sqlite.sql import Sql, all_of, any_of, exists, is_in, marks, numbers
+from server.store.sqlite.texts import phrases, text_is
 
-_MAX_CHAIN = (
-    50  # terms of one OR or AND; SQLite parses long chains as deep trees, 1,000 deep at most
-)
+MAX_PROBED = 50  # keys looked for one by one in each row; of more, the row's own are looked up
 
 
 @dataclass(frozen=True, slots=True)
-class Sql:
-    """A piece of SQL and the values of its ``?``, in order."""
+class Lists:
+    """``of``, which holds for exactly the resources in these posting lists."""
 
-    text: str
-    values: tuple[Scalar, ...] = ()
-
-    def __add__(self, other: "Sql") -> "Sql":
-        return Sql(self.text + other.text, self.values + other.values)
+    hashes: tuple[int, ...]
+    of: Predicate
 
 
-TRUE = Sql("1")
-FALSE = Sql("0")
+@dataclass(frozen=True, slots=True)
+class Rids:
+    """``of``, which holds for exactly these resources."""
+
+    rids: tuple[int, ...]
+    of: Predicate
 
 
-def join(parts: Iterable[Sql], between: str, start: str = "", end: str = "") -> Sql:
-    """Return the parts with ``between`` between them.
+@dataclass(frozen=True, slots=True)
+class Every:
+    """A conjunction in which some members are settled."""
 
-    >>> join([Sql("a=?", (1,)), Sql("b=?", (2,))], " and ", "(", ")")
-    Sql(text='(a=? and b=?)', values=(1, 2))
-    """
-    kept = list(parts)
-    text = start + between.join(part.text for part in kept) + end
-    return Sql(text, tuple(value for part in kept for value in part.values))
+    of: tuple["Member", ...]
 
 
-def marks(values: Sequence[object]) -> str:
-    """Return as many ``?`` as there are values.
+@dataclass(frozen=True, slots=True)
+class Some:
+    """A disjunction in which some members are settled."""
 
-    >>> marks("abc")
-    '?,?,?'
-    """
-    return ",".join("?" * len(values))
+    of: tuple["Member", ...]
 
 
-def condition(predicate: Predicate) -> Sql:
-    """Return the condition under which row ``f`` satisfies the predicate.
+Member = Predicate | Lists | Rids | Every | Some
+"""A part of a query as it is asked, or settled: what it finds is known already."""
 
-    >>> condition(Not(HasKey(("Patient|gender|?",)))).text
+
+def condition(member: Member, depth: int = 0, *, thorough: bool = False) -> Sql:
+    """Return the condition under which the row of this depth satisfies the member.
+
+    ``thorough``: it is asked of so many rows that all matches are better found beforehand.
+
+    >>> condition(Not(HasKey(("Patient|gender|c|male",)))).text
     'not exists(select 1 from tok t where t.h in (?) and t.d=f.d and t.rid=f.rid)'
     >>> condition(AnyOf(()))
     Sql(text='0', values=())
     >>> print(condition(DateIs("Patient", "birthdate", "lt", 5, 6)).text)
-    exists(select 1 from dat x where x.rid=f.rid and x.p=? and x.lo<?)
+    exists(select 1 from dat x where x.rid=f.rid and x.p=(select n from sym where h=?) and x.lo<?)
     """
-    match predicate:
+    row = f"f{depth}" if depth else "f"
+    match member:
         case HasKey(keys):
-            table = f"tok t where t.h in ({marks(keys)}) and t.d=f.d and t.rid=f.rid"
-            return _exists(Sql(table, hashes(keys)))
-        case StringIs(type_, param):
-            table = "str s where s.rid=f.rid and s.p=? and "
-            return _exists(Sql(table, (param_hash(type_, param),)) + string_is(predicate))
-        case DateIs(type_, param, op, lo, hi):
-            table = "dat x where x.rid=f.rid and x.p=? and "
-            return _exists(Sql(table, (param_hash(type_, param),)) + compare("x", op, lo, hi))
-        case NumberIs(type_, param, op, lo, hi, unit):
-            table = "num x where x.rid=f.rid and x.p=? and x.u=? and "
-            place = (param_hash(type_, param), hash64(unit))
-            return _exists(Sql(table, place) + compare("x", op, lo, hi))
-        case IdIs(ids):
-            return _exists(Sql(f"res r where r.rid=f.rid and r.id in ({marks(ids)})", ids))
-        case UpdatedIs(op, lo, hi):
-            return _exists(Sql("res r where r.rid=f.rid and ") + updated("r", op, lo, hi))
-        case AllOf(of):
-            return all_of([condition(one) for one in of])
-        case AnyOf(of):
-            return any_of([condition(one) for one in of])
+            return _has_key(keys, row)
+        case Lists(hashes, of):
+            if len(hashes) > MAX_PROBED and isinstance(of, Refers):
+                return condition(of, depth)
+            return _posted(hashes, row) if len(hashes) <= MAX_PROBED else _among_own(hashes, row)
+        case Rids(rids):
+            return Sql(f"{row}.rid in (select value from carray(?))", (numbers(rids),))
+        case AllOf() | Every():
+            return all_of([condition(one, depth, thorough=thorough) for one in member.of])
+        case AnyOf() | Some():
+            return any_of([condition(one, depth, thorough=thorough) for one in member.of])
         case Not(of):
-            inner = condition(of)
+            inner = condition(of, depth, thorough=thorough)
             return Sql(f"not {inner.text}", inner.values)
+        case Refers(type_, code, to):
+            return _refers(param_hash(type_, code), to, depth)
+        case ReferredBy(by, code):
+            return _referred_by(param_hash(by.types[0], code), by, depth)
+        case Words():
+            return _words(member, row, thorough=thorough)
         case _:
-            raise TypeError(f"{type(predicate).__name__} cannot be asked of this store")
+            return _has_row(member, row)
 
 
-def all_of(parts: Sequence[Sql]) -> Sql:
-    """Return the conjunction; true when there are no parts."""
-    return _tree(parts, " and ") if parts else TRUE
-
-
-def any_of(parts: Sequence[Sql]) -> Sql:
-    """Return the disjunction; false when there are no parts."""
-    return _tree(parts, " or ") if parts else FALSE
-
-
-def hashes(keys: Sequence[str]) -> tuple[int, ...]:
+def hashes(keys: tuple[str, ...]) -> tuple[int, ...]:
     """Return the stored hashes of key texts."""
-    return tuple(key_hash(key) for key in keys)
+    return tuple(map(key_hash, keys))
 
 
-def compare(row: str, op: Comparator, lo: float, hi: float) -> Sql:
-    """Return how the half-open interval ``row.lo..row.hi`` compares to ``lo..hi``.
+def says_present(key: str) -> bool:
+    """Tell whether a key text is one of presence; most of those stand in bags.
 
-    R4 search.html#prefix: ``eq`` is "contained in", ``gt``/``lt`` look above/below the value,
-    ``sa``/``eb`` are wholly behind/before it, ``ap`` overlaps.
-
-    >>> compare("x", "eq", 5, 6)
-    Sql(text='(x.lo>=? and x.hi<=?)', values=(5, 6))
+    >>> says_present("Patient|gender|?"), says_present("Patient|gender|c|?")
+    (True, False)
     """
-    text, values = _COMPARE[op]
-    return Sql(text.replace("~", row), tuple({"lo": lo, "hi": hi}[name] for name in values))
+    return key.endswith("|?") and key.count("|") == 2
 
 
-_COMPARE: dict[Comparator, tuple[str, tuple[str, ...]]] = {
-    "eq": ("(~.lo>=? and ~.hi<=?)", ("lo", "hi")),
-    "ne": ("(~.lo<? or ~.hi>?)", ("lo", "hi")),
-    "gt": ("~.hi>?", ("hi",)),
-    "lt": ("~.lo<?", ("lo",)),
-    "ge": ("(~.hi>? or (~.lo>=? and ~.hi<=?))", ("hi", "lo", "hi")),
-    "le": ("(~.lo<? or (~.lo>=? and ~.hi<=?))", ("lo", "lo", "hi")),
-    "sa": ("~.lo>=?", ("hi",)),
-    "eb": ("~.hi<=?", ("lo",)),
-    "ap": ("(~.lo<? and ~.hi>?)", ("hi", "lo")),
-}
+def place(type_: str, code: str) -> Sql:
+    """Return what a column ``p`` equals in the rows of a parameter.
 
-
-def updated(row: str, op: Comparator, lo: int, hi: int) -> Sql:
-    """Return how ``row.at``, an interval of one millisecond, compares; ranges of ``at`` alone.
-
-    >>> updated("r", "gt", 5_000, 6_000)
-    Sql(text='r.at>?', values=(5000,))
+    >>> place("Patient", "name").text
+    '=(select n from sym where h=?)'
     """
-    text, values = _UPDATED[op]
-    end = {"lo": lo, "hi": hi, "lo-": lo - MILLISECOND, "hi-": hi - MILLISECOND}
-    return Sql(text.replace("~", row), tuple(end[name] for name in values))
+    return Sql("=(select n from sym where h=?)", (param_hash(type_, code),))
 
 
-_UPDATED: dict[Comparator, tuple[str, tuple[str, ...]]] = {
-    "eq": ("(~.at>=? and ~.at<=?)", ("lo", "hi-")),
-    "ne": ("(~.at<? or ~.at>?)", ("lo", "hi-")),
-    "gt": ("~.at>?", ("hi-",)),
-    "lt": ("~.at<?", ("lo",)),
-    "ge": ("(~.at>? or (~.at>=? and ~.at<=?))", ("hi-", "lo", "hi-")),
-    "le": ("(~.at<? or (~.at>=? and ~.at<=?))", ("lo", "lo", "hi-")),
-    "sa": ("~.at>=?", ("hi",)),
-    "eb": ("~.at<=?", ("lo-",)),
-    "ap": ("(~.at<? and ~.at>?)", ("hi", "lo-")),
-}
+def text_place(asked: TextIs) -> Sql:
+    """Return the condition on rows of ``text``, behind ``w.p``."""
+    return place(asked.type, asked.param) + Sql(" and ") + text_is("w.v", asked.op, asked.values)
 
 
-def string_is(predicate: StringIs) -> Sql:
-    """Return the condition on ``s.v``: ranges for ``starts``, so that the index is used."""
-    if predicate.op == "contains":
-        return any_of([Sql("instr(s.v,?)>0", (value,)) for value in predicate.values])
-    return any_of([starts_with("s.v", value) for value in predicate.values])
+def _has_row(member: Predicate, row: str) -> Sql:
+    match member:
+        case StringIs(type_, code, op, values):
+            table = Sql(f"str s where s.rid={row}.rid and s.p") + place(type_, code)
+            return exists(table + Sql(" and ") + text_is("s.v", op, values))
+        case DateIs(type_, code, op, lo, hi):
+            table = Sql(f"dat x where x.rid={row}.rid and x.p") + place(type_, code)
+            return exists(table + Sql(" and ") + compare("x", op, lo, hi))
+        case NumberIs(type_, code, op, low, high, unit):
+            bag = (param_hash(type_, code) ^ hash64(unit),)
+            table = Sql(
+                f"num x cross join member m on m.h=? and m.n=x.s where x.rid={row}.rid and ", bag
+            )
+            return exists(table + compare("x", op, low, high))
+        case TextIs():
+            found = f"{row}.rid in (select t.rid from text w cross join tok t on t.h=w.h where w.p"
+            return Sql(found) + text_place(member) + Sql(")")
+        case Near(type_, code):
+            table = Sql(f"point g where g.rid={row}.rid and g.p") + place(type_, code)
+            return exists(table + Sql(" and ") + within(member))
+        case IdIs(ids):
+            return exists(Sql(f"res r where r.rid={row}.rid and ") + is_in("r.id", ids))
+        case UpdatedIs(op, lo, hi):
+            return exists(Sql(f"res r where r.rid={row}.rid and ") + updated("r", op, lo, hi))
+        case _:
+            raise TypeError(f"{type(member).__name__} cannot be asked of a store")
 
 
-def starts_with(column: str, prefix: str) -> Sql:
-    """Return the range of texts that start with ``prefix``, in code point order.
+def _has_key(keys: tuple[str, ...], row: str) -> Sql:
+    if len(keys) > MAX_PROBED:
+        return _one_of_many(keys, row)
+    present = [key_hash(key) for key in keys if says_present(key)]
+    found = _posted(hashes(keys), row)
+    if not present:
+        return found
+    # Beside the bag the key itself, for rows made before there were bags.
+    bag = f"res r cross join member m on m.h in ({marks(present)}) and m.n=r.shape"
+    return any_of([exists(Sql(f"{bag} where r.rid={row}.rid", tuple(present))), found])
 
-    >>> starts_with("v", "ab")
-    Sql(text='(v>=? and v<?)', values=('ab', 'ac'))
+
+def _posted(wanted: tuple[int, ...], row: str) -> Sql:
+    table = f"tok t where t.h in ({marks(wanted)}) and t.d={row}.d and t.rid={row}.rid"
+    return exists(Sql(table, wanted))
+
+
+@lru_cache(maxsize=8)
+def _one_of_many(keys: tuple[str, ...], row: str) -> Sql:
+    """Return the condition for a list that is better searched for the row's keys than vice versa.
+
+    References are not among the keys that a row keeps, and compartments may not be.
     """
-    end = _behind(prefix)
-    if end is None:
-        return Sql(f"{column}>=?", (prefix,))
-    return Sql(f"({column}>=? and {column}<?)", (prefix, end))
+    by_param: dict[int, list[int]] = {}
+    others: list[str] = []
+    for key in keys:
+        start, found, target = key.partition("|r|")
+        if found and start.count("|") == 1:
+            by_param.setdefault(hash64(start), []).append(hash64(target))
+        if key.startswith("compartment|") or "|" not in key or says_present(key):
+            others.append(key)
+    parts = [_among_own(hashes(keys), row)]
+    parts += [
+        exists(
+            Sql("edge e cross join member m on m.h=? and m.n=e.s", (of,))
+            + Sql(f" where e.rid={row}.rid and ")
+            + is_in("e.dst", targets)
+        )
+        for of, targets in by_param.items()
+    ]
+    parts += [
+        _has_key(tuple(others[at : at + MAX_PROBED]), row)
+        for at in range(0, len(others), MAX_PROBED)
+    ]
+    return any_of(parts)
 
 
-def _behind(prefix: str) -> str | None:
-    """Return the first text behind all that start with ``prefix``; ``None``: there is none."""
-    kept = prefix.rstrip("\U0010ffff")
-    if not kept:
-        return None
-    following = ord(kept[-1]) + 1
-    # Surrogates are no characters and have no UTF-8 form.
-    return kept[:-1] + chr(0xE000 if 0xD800 <= following <= 0xDFFF else following)
+def _among_own(wanted: tuple[int, ...], row: str) -> Sql:
+    keys = apsw.pyobject(frozenset(wanted))
+    return exists(Sql(f"res r where r.rid={row}.rid and has_any(r.keys,?)", (keys,)))
 
 
-def _exists(rows: Sql) -> Sql:
-    return Sql(f"exists(select 1 from {rows.text})", rows.values)
+def _refers(of: int, to: Query, depth: int) -> Sql:
+    """Return: a reference of the row names a live resource that satisfies ``to``."""
+    row, target = f"f{depth}" if depth else "f", f"f{depth + 1}"
+    hop = (
+        f"edge e cross join member m on m.h=? and m.n=e.s cross join name n on n.h=e.dst"
+        f" cross join res {target} on {target}.rid=n.rid where e.rid={row}.rid"
+        f" and {target}.deleted=0 and {target}.type in ({marks(to.types)}) and "
+    )
+    return exists(Sql(hop, (of, *to.types)) + condition(to.where, depth + 1))
 
 
-def _tree(parts: Sequence[Sql], between: str) -> Sql:
-    if len(parts) == 1:
-        return parts[0]
-    if len(parts) <= _MAX_CHAIN:
-        return join(parts, between, "(", ")")
-    groups = [parts[at : at + _MAX_CHAIN] for at in range(0, len(parts), _MAX_CHAIN)]
-    return _tree([_tree(group, between) for group in groups], between)
+def _referred_by(of: int, by: Query, depth: int) -> Sql:
+    """Return: the row's names are in reference keys of live resources that satisfy ``by``."""
+    row, source = f"f{depth}" if depth else "f", f"f{depth + 1}"
+    hop = (
+        f"(select name_of(r.type,r.id) as h from res r where r.rid={row}.rid"
+        f" union all select h from alias where rid={row}.rid) n"
+        f" cross join tok {source} on {source}.h=(n.h|?)-(n.h&?) where "
+    )
+    return exists(Sql(hop, (of, of)) + condition(by.where, depth + 1))
+
+
+def _words(asked: Words, row: str, *, thorough: bool) -> Sql:
+    if not asked.asked:
+        return Sql("1")
+    text = (phrases(asked),)
+    if thorough:
+        return Sql(f"{row}.rid in (select rowid from words where words match ?)", text)
+    return exists(Sql(f"words where words match ? and rowid={row}.rid", text))

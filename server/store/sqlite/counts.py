@@ -1,55 +1,151 @@
-"""How many rows a driver has: bounded counts, remembered for a while where they are large.
+"""What planning asks the file: how many rows a driver has, and what little things are.
 
-A remembered count can be old.  That costs speed, never correctness: every list that is not known
-to have rows is counted in the search's own transaction.
+Counts are bounded, and remembered for a while where they are large.  A remembered count can be
+old.  That costs speed, never correctness: every list that is not known to have rows is counted in
+the search's own transaction.
 """
 
 import time
+from collections.abc import Sequence
+from typing import Any
 
 import apsw
 
-from server.store.sqlite.plan import FEW, MOST, Driver
+from server.search.query import DateIs, Query, ReferredBy, Refers, TextIs
+from server.search.rows import MIN_TIME, param_hash
+from server.store.sqlite import pages
+from server.store.sqlite.compile import place, text_place
+from server.store.sqlite.drive import Driver
+from server.store.sqlite.plan import FEW, MANY, MOST, plan
+from server.store.sqlite.sql import TRUE, Sql, numbers
 
 _REMEMBER_S = 60.0
 _MAX_REMEMBERED = 50_000
+_MAX_LONG = 200  # intervals longer than a day that are looked at for the earliest start
+_WALKED_PER_REACHED = 4  # rows that are looked at for each that a chain may reach
 
 
 class Counts:
-    """Counts for one connection; not for two threads at once."""
+    """Counts for one connection; not for two threads at once.
 
-    def __init__(self, db: apsw.Connection) -> None:
+    ``remember=False`` is for the writer: its rows change under it.
+    """
+
+    def __init__(self, db: apsw.Connection, *, remember: bool = True) -> None:
         self._db = db
+        self._remember = remember
         self._large: dict[int, tuple[int, int, float]] = {}
 
-    def count(self, driver: Driver, limit: int) -> tuple[int, tuple[int, ...]]:
-        """Return the rows of a driver, at most ``limit``, and its lists that are not empty."""
+    def count(self, driver: Driver, limit: int, bound: Sql = TRUE) -> tuple[int, tuple[int, ...]]:
+        """See :meth:`server.store.sqlite.drive.Look.count`."""
         if driver.rows is not None:
-            text = f"select count(*) from ({driver.rows.text} limit ?)"
-            return self._db.execute(text, (*driver.rows.values, limit)).get, ()
+            found = Sql("select count(*) from (") + driver.rows + Sql(" limit ?)", (limit,))
+            return self._one(found), ()
+        if len(driver.keys) > pages.MAX_MERGED:
+            return self._many(driver.keys, limit, bound)
         total, keys = 0, []
         for key in driver.keys:
             # Beyond the limit only emptiness counts, so that every list with rows is walked.
-            size = self._list(key, limit if total < limit else 1)
+            size = self._list(key, limit if total < limit else 1, bound)
             if size:
                 keys.append(key)
             total += size
         return min(total, limit), tuple(keys)
 
-    def count_now(self, driver: Driver, limit: int) -> tuple[int, tuple[int, ...]]:
-        """Count without remembering, for the writer: its rows change under it."""
-        self._large.clear()
-        return self.count(driver, limit)
+    def bags(self, key: int) -> tuple[int, ...]:
+        """See :meth:`server.store.sqlite.drive.Look.bags`."""
+        text = "select b.h from member m cross join bag b on b.n=m.n where m.h=?"
+        return tuple(h for (h,) in self._db.execute(text, (key,)))
 
-    def _list(self, key: int, limit: int) -> int:
+    def texts(self, asked: TextIs, limit: int) -> tuple[int, ...] | None:
+        """See :meth:`server.store.sqlite.drive.Look.texts`."""
+        found = Sql("select distinct w.h from text w where w.p") + text_place(asked)
+        return self._up_to(found, limit)
+
+    def referring(self, asked: Refers, limit: int) -> tuple[int, ...] | None:
+        """See :meth:`server.store.sqlite.drive.Look.referring`."""
+        rids = self._reached(asked.to, limit)
+        if rids is None:
+            return None
+        of, wanted = param_hash(asked.type, asked.param), numbers(rids)
+        names = (
+            "select name_of(r.type,r.id) from carray(?) c cross join res r on r.rid=c.value"
+            " union select a.h from carray(?) c cross join alias a on a.rid=c.value"
+        )
+        return tuple(of ^ h for (h,) in self._db.execute(names, (wanted, wanted)))
+
+    def referred(self, asked: ReferredBy, limit: int) -> tuple[int, ...] | None:
+        """See :meth:`server.store.sqlite.drive.Look.referred`."""
+        rids = self._reached(asked.by, limit)
+        if rids is None:
+            return None
+        of = param_hash(asked.by.types[0], asked.param)
+        named = (
+            "select distinct n.rid from carray(?) c cross join edge e on e.rid=c.value"
+            " cross join member m on m.h=? and m.n=e.s cross join name n on n.h=e.dst"
+        )
+        return tuple(rid for (rid,) in self._db.execute(named, (numbers(rids), of)))
+
+    def earliest(self, asked: DateIs) -> int | None:
+        """See :meth:`server.store.sqlite.drive.Look.earliest`."""
+        long = Sql("select x.lo from dat x where x.p") + place(asked.type, asked.param)
+        # The literal, not a value, so that the index over long intervals alone is used.
+        long = long + Sql(" and x.hi-x.lo>86400000000 and x.hi>? limit ?", (asked.lo, _MAX_LONG))
+        starts = [lo for (lo,) in self._db.execute(long.text, long.values)]
+        return None if len(starts) == _MAX_LONG else min(starts, default=asked.lo)
+
+    def any_open(self, type_: str, param: str) -> bool:
+        """See :meth:`server.store.sqlite.drive.Look.any_open`."""
+        found = Sql("select exists(select 1 from dat x where x.p") + place(type_, param)
+        return bool(self._one(found + Sql(" and x.lo=?)", (MIN_TIME,))))
+
+    def _reached(self, query: Query, limit: int) -> tuple[int, ...] | None:
+        """Return the rids that match, at most ``limit`` and found soon, else ``None``."""
+        planned = plan(query, self)
+        if not planned.size:
+            return ()
+        most = _WALKED_PER_REACHED * limit + 1
+        size = planned.size
+        if MANY <= size < most:
+            size, _ = self.count(planned.driver, most, planned.bound)
+        if size >= most or (not planned.members and size > limit):
+            return None
+        return self._up_to(pages.rids(planned, limit + 1), limit)
+
+    def _up_to(self, found: Sql, limit: int) -> tuple[int, ...] | None:
+        text = f"select * from ({found.text}) limit ?"
+        values = [value for (value,) in self._db.execute(text, (*found.values, limit + 1))]
+        return None if len(values) > limit else tuple(values)
+
+    def _list(self, key: int, limit: int, bound: Sql) -> int:
+        if bound != TRUE:
+            found = Sql("select count(*) from (select 1 from tok f where f.h=? and ", (key,))
+            bounded: int = self._one(found + bound + Sql(" limit ?)", (limit,)))
+            return bounded
+        size: int
         size, counted_to, until = self._large.get(key, (0, 0, 0.0))
         if limit <= max(counted_to, size) and until > time.monotonic():
             return min(size, limit)
         text = "select count(*) from (select 1 from tok where h=? limit ?)"
-        size = int(self._db.execute(text, (key, limit)).get)
-        if size > FEW:
+        size = self._one(Sql(text, (key, limit)))
+        if size > FEW and self._remember:
             if len(self._large) >= _MAX_REMEMBERED:
                 self._large.clear()
             exact = size < limit
             counted_to = MOST if exact else limit
             self._large[key] = (size, counted_to, time.monotonic() + _REMEMBER_S)
         return size
+
+    def _many(self, keys: Sequence[int], limit: int, bound: Sql) -> tuple[int, tuple[int, ...]]:
+        """Count the rows of thousands of lists, and leave out those that have none."""
+        each = Sql("select c.value from carray(?) c where exists(", (numbers(keys),))
+        each = each + Sql("select 1 from tok f where f.h=c.value and ") + bound + Sql(")")
+        full = tuple(key for (key,) in self._db.execute(each.text, each.values))
+        rows = Sql(
+            "select count(*) from (select 1 from carray(?) c cross join tok f", (numbers(full),)
+        )
+        size = self._one(rows + Sql(" on f.h=c.value where ") + bound + Sql(" limit ?)", (limit,)))
+        return size, full
+
+    def _one(self, sql: Sql) -> Any:
+        return self._db.execute(sql.text, sql.values).get

@@ -11,15 +11,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from server.search.query import SortKey
-from server.search.rows import hash64, param_hash
+from server.search.rows import param_hash
 from server.store.port import Scalar
-from server.store.sqlite.compile import Sql, all_of, any_of, join, marks
 from server.store.sqlite.plan import MAX_PARTS, Plan
+from server.store.sqlite.sorts import INDEXED, param_is, sort_value
+from server.store.sqlite.sql import TRUE, Sql, all_of, any_of, exists, is_in, join, numbers
 
 COLUMNS = "r.type, r.id, v.number, v.vid, v.at, v.method, v.compartments, v.codec, v.body"
 _FETCH = " k cross join res r on r.rid=k.rid cross join ver v on v.vid=r.vid"
 
 MAX_VALUES = 30_000  # of one statement; SQLite binds 32,766 at most
+MAX_MERGED = 50  # lists that are merged by walking each; of more, those with the best heads are
 
 Cursor = tuple[Scalar, ...]
 
@@ -47,10 +49,10 @@ BY_DATE = Order(("f.d", "f.rid"), descending=True)
 
 
 def in_posting_order(
-    plan: Plan, order: Order, conditions: Sequence[Sql], after: Sql | None, limit: int
+    plan: Plan, order: Order, probes: Sequence[Sql], after: Sql | None, limit: int
 ) -> Sql:
     """Return the page of a walk over posting lists: values are ``f.d``."""
-    wanted = all_of([*plan.probes, *conditions, *([after] if after else [])])
+    wanted = all_of([plan.bound, *([after] if after else []), *probes])
     end = Sql(f" where {wanted.text}{order.by} limit ?", (*wanted.values, limit))
     if plan.broad and 1 < len(plan.keys) <= min(MAX_PARTS, MAX_VALUES // (len(end.values) + 1)):
         # Each list is walked in order up to a page; the pages are merged.
@@ -60,31 +62,77 @@ def in_posting_order(
             for key in plan.keys
         ]
         merged = join(parts, " union ", "select d, rid from (", f") f{order.by} limit ?")
-        return _fetched(Sql(merged.text, (*merged.values, limit)), ("d",))
-    return _fetched(Sql("select f.d, f.rid from ") + source(plan) + _and(end), ("d",))
+        return fetched(Sql(merged.text, (*merged.values, limit)), ("d",))
+    return fetched(Sql("select f.d, f.rid from ") + source(plan) + _and(end), ("d",))
 
 
-def by_update(plan: Plan, descending: bool, after: Cursor | None, limit: int) -> Sql:
-    """Return the page of a walk over all live resources by ``meta.lastUpdated``."""
+def heads(plan: Plan, order: Order, probes: Sequence[Sql], after: Sql | None, limit: int) -> Sql:
+    """Return the statement that lists the posting lists whose first rows come first.
+
+    The first ``limit`` rows of many lists are in the ``limit`` lists with the best first rows.
+    """
+    wanted = all_of([plan.bound, *([after] if after else []), *probes])
+    way, sign = ("desc", ">=") if order.descending else ("asc", "<=")
+    first = Sql("(select f.d from tok f where f.h=c.value and ") + wanted
+    first = first + Sql(f"{order.by} limit 1) as d from carray(?) c", (numbers(plan.keys),))
+    begin = Sql("with k as materialized (select c.value as h, ") + first + Sql(")")
+    last = f"select d from k where d is not null order by d {way} limit 1 offset ?"
+    end = f" select h from k where d is not null and d{sign}coalesce(({last}),d)"
+    return begin + Sql(end, (max(limit - 1, 0),))
+
+
+def by_update(plan: Plan, descending: bool, after: Cursor | None, limit: int, walked: int) -> Sql:
+    """Return the page of a walk over the newest ``walked`` resources by ``meta.lastUpdated``."""
     order = Order(("f.at", "f.rid"), descending)
-    conditions = [*plan.probes, *([order.behind(after)] if after else [])]
+    begin = all_of([Sql("f.deleted=0"), *([order.behind(after)] if after else [])])
+    rows = Sql("select f.at as v, f.rid, f.d from res f where ") + begin
+    return _walked(plan, rows + Sql(f"{order.by} limit ?", (walked,)), descending, limit)
+
+
+def by_index(
+    plan: Plan, key: SortKey, types: tuple[str, ...], after: Cursor | None, limit: int, walked: int
+) -> Sql:
+    """Return the page of a walk along the index of a date or a text, for rows that have a value.
+
+    Of several values of a resource the one that it is sorted by counts.
+    """
+    table, column = INDEXED[key.kind]
+    order = Order((f"x.{column}", "x.rid"), key.descending)
+    sign = ">" if key.descending else "<"
+    params = param_is([param_hash(type_, key.param) for type_ in types])
+    place = order.behind(after) if after else TRUE
+    better = f"y.rid=x.rid and y.p=x.p and y.{column}{sign}x.{column}"
+    best = Sql(f"not exists(select 1 from {table} y where {better})")
+    rows = Sql(f"select distinct x.{column} as v, x.rid, r.d from {table} x")
+    rows = rows + Sql(" cross join res r on r.rid=x.rid where x.p") + params
+    rows = rows + Sql(" and ") + all_of([place, best]) + Sql(f"{order.by} limit ?", (walked,))
+    return _walked(plan, rows, key.descending, limit)
+
+
+def _walked(plan: Plan, rows: Sql, descending: bool, limit: int) -> Sql:
+    way = "desc" if descending else "asc"
+    held = all_of([*_driven(plan), *plan.probes])
+    page = Sql("select f.v, f.rid from (") + rows + Sql(") f where ") + held
+    return fetched(page + Sql(f" order by f.v {way}, f.rid {way} limit ?", (limit,)), ("v",))
+
+
+def _driven(plan: Plan) -> list[Sql]:
+    """Return the driver as a condition, for walks along something else."""
     if plan.driver.keys:
-        keys = plan.driver.keys
-        held = (
-            f"exists(select 1 from tok t where t.h in ({marks(keys)}) and t.d=f.d and t.rid=f.rid)"
-        )
-        conditions.append(Sql(held, keys))
-    elif plan.driver.rows is not None:
-        conditions.append(Sql("f.rid in (") + plan.driver.rows + Sql(")"))
-    wanted = all_of([Sql("f.deleted=0"), *conditions])
-    text = f"select f.at, f.rid from res f where {wanted.text}{order.by} limit ?"
-    return _fetched(Sql(text, (*wanted.values, limit)), ("at",))
+        held = Sql("tok t where ") + is_in("t.h", plan.keys) + Sql(" and t.d=f.d and t.rid=f.rid")
+        return [exists(held)]
+    assert plan.driver.rows is not None
+    return [Sql("f.rid in (") + plan.driver.rows + Sql(")")]
 
 
 def sorted_page(
     plan: Plan, types: tuple[str, ...], sort: Sequence[SortKey], after: Cursor | None, limit: int
 ) -> Sql:
-    """Return the page in any other order: all matches are sorted by values looked up for each."""
+    """Return the page in any other order: values are looked up for every match.
+
+    Only the page is kept while they come: ``limit -1`` makes a routine of the inner rows, which
+    looks each value up once, and an ORDER BY with a LIMIT remembers no more than that.
+    """
     values = [sort_value(key, types) for key in sort]
     names = tuple(f"s{place}" for place in range(len(values)))
     columns = join(
@@ -94,18 +142,17 @@ def sorted_page(
         ],
         ", ",
     )
-    found = Sql("with k as materialized (select f.rid as rid, ") + columns + Sql(" from ")
-    found = found + source(plan) + _and(Sql(" where ") + all_of(plan.probes)) + Sql(")")
+    found = Sql("(select f.rid as rid, ") + columns + Sql(" from ") + source(plan)
+    found = found + _and(Sql(" where ") + all_of([plan.bound, *plan.thorough])) + Sql(" limit -1)")
     order = ", ".join(
         f"k.{name} {'desc' if key.descending else 'asc'} nulls last"
         for name, key in zip(names, sort, strict=True)
     )
     tie = f"k.rid {'desc' if sort[-1].descending else 'asc'}"
     listed = ", ".join(f"k.{name}" for name in names)
-    where = Sql(" where ") + behind(names, sort, after) if after else Sql("")
-    chosen = Sql(f" select {listed}, k.rid from k") + where
-    end = Sql(f" order by {order}, {tie} limit ?", (limit,))
-    return _fetched(found + chosen + end, names)
+    where = Sql(" k where ") + behind(names, sort, after) if after else Sql(" k")
+    chosen = Sql(f"select {listed}, k.rid from ") + found + where
+    return fetched(chosen + Sql(f" order by {order}, {tie} limit ?", (limit,)), names)
 
 
 def behind(names: Sequence[str], sort: Sequence[SortKey], after: Cursor) -> Sql:
@@ -130,16 +177,20 @@ def behind(names: Sequence[str], sort: Sequence[SortKey], after: Cursor) -> Sql:
 
 def count(plan: Plan) -> Sql:
     """Return the statement that counts the matches."""
-    if not plan.probes and len(plan.keys) == 1:
+    if not plan.members and len(plan.keys) == 1 and plan.bound == TRUE:
         return Sql("select count(*) from tok where h=?", plan.keys)
-    return Sql("select count(*) from ") + source(plan) + _and(Sql(" where ") + all_of(plan.probes))
+    return Sql("select count(*) from ") + _matches(plan)
+
+
+def rids(plan: Plan, limit: int) -> Sql:
+    """Return the statement that lists rids of matches."""
+    return Sql("select f.rid from ") + _matches(plan) + Sql(" limit ?", (limit,))
 
 
 def ids(plan: Plan, limit: int) -> Sql:
     """Return the statement that lists logical ids of matches."""
-    found = Sql("select f.rid from ") + source(plan) + _and(Sql(" where ") + all_of(plan.probes))
-    inner = Sql("select r.id from (") + found
-    return inner + Sql(" limit ?) k cross join res r on r.rid=k.rid", (limit,))
+    inner = Sql("select r.id from (") + rids(plan, limit)
+    return inner + Sql(") k cross join res r on r.rid=k.rid")
 
 
 def source(plan: Plan) -> Sql:
@@ -147,47 +198,22 @@ def source(plan: Plan) -> Sql:
     if len(plan.keys) == 1:
         return Sql("tok f where f.h=?", plan.keys)
     if plan.driver.keys:
-        lists = f"(select distinct d, rid from tok where h in ({marks(plan.keys)})) f where 1"
-        return Sql(lists, plan.keys)
+        lists = Sql("(select distinct d, rid from tok where ") + is_in("h", plan.keys)
+        return lists + Sql(") f where 1")
     assert plan.driver.rows is not None
     return Sql("res f where f.rid in (") + plan.driver.rows + Sql(")")
 
 
-def reads_body(key: SortKey) -> bool:
-    """Tell whether sorting by the key reads the body of every match: it has no ordered rows."""
-    return key.kind in ("token", "reference", "uri")
+def fetched(page: Sql, names: tuple[str, ...]) -> Sql:
+    """Return the statement that fetches what :data:`COLUMNS` names for the rows of a page."""
+    listed = ", ".join(f"k.{name}" for name in names)
+    return Sql(f"select {listed}, k.rid, {COLUMNS} from (") + page + Sql(f"){_FETCH}")
 
 
-def sort_value(key: SortKey, types: tuple[str, ...]) -> Sql:
-    """Return the expression over ``f`` that is :func:`server.search.sorting.sort_value`."""
-    pick = "max" if key.descending else "min"
-    params = tuple(param_hash(type_, key.param) for type_ in types)
-    match key.kind:
-        case "id":
-            return Sql("(select r.id from res r where r.rid=f.rid)")
-        case "updated":
-            return Sql("(select r.at from res r where r.rid=f.rid)")
-        case "string":
-            table = f"str s where s.rid=f.rid and s.p in ({marks(params)})"
-            return Sql(f"(select {pick}(s.v) from {table})", params)
-        case "date":
-            table = f"dat x where x.rid=f.rid and x.p in ({marks(params)})"
-            return Sql(f"(select {pick}(x.lo) from {table})", params)
-        case "number" | "quantity":
-            table = f"num x where x.rid=f.rid and x.p in ({marks(params)}) and x.u=?"
-            return Sql(f"(select {pick}(x.lo) from {table})", (*params, hash64("")))
-        case _:
-            # Codes and references are kept as hashes, which have no order: read the body.
-            named = (key.param, key.kind, int(key.descending))
-            latest = "res r cross join ver v on v.vid=r.vid where r.rid=f.rid"
-            return Sql(f"(select sort_value(v.codec,v.body,v.at,?,?,?) from {latest})", named)
+def _matches(plan: Plan) -> Sql:
+    return source(plan) + _and(Sql(" where ") + all_of([plan.bound, *plan.thorough]))
 
 
 def _and(end: Sql) -> Sql:
     """Return ``end``, a WHERE, as the rest of the WHERE that :func:`source` began."""
     return Sql(end.text.replace(" where ", " and ", 1), end.values)
-
-
-def _fetched(page: Sql, names: tuple[str, ...]) -> Sql:
-    listed = ", ".join(f"k.{name}" for name in names)
-    return Sql(f"select {listed}, k.rid, {COLUMNS} from (") + page + Sql(f"){_FETCH}")

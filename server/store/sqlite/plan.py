@@ -1,74 +1,87 @@
-"""Which rows a search begins with.  Pure, but for the counts it asks for.
+"""Which rows a search begins with.  Pure, but for what it asks the file.
 
 A search is a conjunction.  One of its members drives: its rows are walked, the others are probed
 row by row by primary key.  The best driver is the most selective one.  When all are broad, a
 posting list is best, because it is walked in the order of the answer and left when the page is
-full.  Measured: this choice, not Python, decides what a search costs.
+full.  What a chain reaches becomes a list of keys when it is little; else each row is asked.
+Measured: these choices, not Python, decide what a search costs.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from math import isqrt
 
+from server.search.clinical import CLINICAL_PARAM
 from server.search.query import (
     NOTHING,
     AllOf,
     AnyOf,
-    Comparator,
     DateIs,
     HasKey,
-    IdIs,
     NumberIs,
     Predicate,
     Query,
+    ReferredBy,
+    Refers,
     StringIs,
-    UpdatedIs,
+    TextIs,
 )
-from server.search.rows import hash64, param_hash
-from server.store.sqlite.compile import (
-    Sql,
-    any_of,
-    condition,
-    hashes,
-    marks,
-    starts_with,
-    updated,
-)
+from server.store.sqlite.compile import Every, Lists, Member, Rids, Some, condition, hashes
+from server.store.sqlite.drive import Driver, Look, drivers
+from server.store.sqlite.intervals import DAY
+from server.store.sqlite.sql import TRUE, Sql, all_of, join
 
 FEW = 64  # rows that are walked and sorted in less time than it takes to look for a better driver
 MANY = 1000  # rows that are not counted further; walking and sorting them costs a millisecond
 MOST = 50_000  # how far lists are counted when all are longer than MANY
 MAX_PARTS = 400  # selects of one compound; SQLite allows 500
-
-
-@dataclass(frozen=True, slots=True)
-class Driver:
-    """Rows to begin with.
-
-    ``keys``: posting lists; else ``rows`` selects rids.  ``says``: the member that needs no
-    probe any more because every row satisfies it, ``None`` if the rows are more than its own.
-    """
-
-    keys: tuple[int, ...] = ()
-    rows: Sql | None = None
-    says: Predicate | None = None
+MAX_TEXTS = 10_000  # texts whose keys are taken out of the dictionary
+MAX_REACHED = 5_000  # resources behind a chain that are looked up beforehand
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Walk ``driver``, keep the rows for which ``probes`` holds.
+    """Walk ``driver``, keep the rows for which ``members`` hold.
 
     ``size``: rows of the driver, as far as they were counted.  ``keys``: its lists with rows.
+    ``bound``: condition on ``f.d``, true for every match.  ``others``: rows of what else could
+    have driven, in the order of ``members``, ``None`` where they were not counted.
     """
 
     driver: Driver
     keys: tuple[int, ...]
-    probes: tuple[Sql, ...]
+    members: tuple[Member, ...]
     size: int
+    bound: Sql = TRUE
+    others: tuple[int | None, ...] = ()
+    counted: bool = False
+    """Count the rows that reach each probe, and the end, with ``seen``."""
 
     @property
     def broad(self) -> bool:
         """True when walking all rows of the driver would cost more than probing for a page."""
         return self.size >= MANY
+
+    @property
+    def probes(self) -> tuple[Sql, ...]:
+        """The conditions that each row is asked."""
+        return self._conditions(thorough=False)
+
+    @property
+    def thorough(self) -> tuple[Sql, ...]:
+        """The conditions when all rows of the driver are asked."""
+        return self._conditions(thorough=self.broad)
+
+    def _conditions(self, *, thorough: bool) -> tuple[Sql, ...]:
+        made = tuple(condition(member, thorough=thorough) for member in self.members)
+        if not self.counted:
+            return made
+        # CASE keeps the order, which AND does not.
+        steps = [
+            Sql(f" when seen({n})=0 or not ({one.text}) then 0", one.values)
+            for n, one in enumerate(made)
+        ]
+        return (join(steps, "", "case", f" else seen({len(made)}) end"),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,28 +95,23 @@ class _Counted:
         return self.size, len(self.keys) if self.driver.keys else MAX_PARTS
 
 
-Count = Callable[[Driver, int], tuple[int, tuple[int, ...]]]
-"""Counts a driver's rows up to a limit; returns the posting lists that are not empty as well."""
-
-
-def plan(query: Query, count: Count) -> Plan:
+def plan(query: Query, look: Look) -> Plan:
     """Return how to walk the matches of ``query``."""
     members = conjuncts(query)
-    counted: list[_Counted] = []
-    for driver in drivers(members, query.types):
-        counted.append(_Counted(*count(driver, MANY), driver))
-        if counted[-1].size <= FEW:
-            break
-    lists = [one for one in counted if one.driver.keys]
-    if len(lists) > 1 and all(one.size >= MANY for one in counted):
-        # All are broad.  Look once more, for a walk of the longest could be the whole record.
-        counted = [_Counted(*count(one.driver, MOST), one.driver) for one in lists]
+    bound = _bound(members, query.types, look)
+    members = [_with_texts(member, look) for member in members]
+    counted = _count(drivers(members, query.types, look), look, bound)
+    if min(one.size for one in counted) > FEW and any(_has_chain(m) for m in members):
+        members = [_reached(member, min(c.size for c in counted), look) for member in members]
+        counted = _count(drivers(members, query.types, look), look, bound)
     best = min(counted, key=_Counted.rank)
-    probes = tuple(condition(m) for m in members if m is not best.driver.says)
-    return Plan(best.driver, best.keys, probes, best.size)
+    sizes = {id(one.driver.of): one.size for one in counted}
+    left = tuple(m for m in members if m is not best.driver.of or not best.driver.exact)
+    others = tuple(sizes.get(id(member)) for member in left)
+    return Plan(best.driver, best.keys, left, best.size, bound, others)
 
 
-def conjuncts(query: Query) -> list[Predicate]:
+def conjuncts(query: Query) -> list[Member]:
     """Return predicates that together say what the query says, the types included.
 
     >>> conjuncts(Query(("Patient",), AllOf((HasKey(("Patient|active|c|true",)), AllOf(())))))
@@ -111,19 +119,23 @@ def conjuncts(query: Query) -> list[Predicate]:
     >>> conjuncts(Query(("Patient",)))
     [HasKey(keys=('Patient',))]
     """
-    members = list(_flat(query.where))
+    members: list[Member] = list(_flat(query.where))
     if any(_implies(member, query.types) for member in members):
         return members
     return [*members, HasKey(query.types)]
 
 
-def drivers(members: Sequence[Predicate], types: tuple[str, ...]) -> list[Driver]:
-    """Return what could drive, the likely best first."""
-    found = [driver for m in members if (driver := _driver(m, types)) is not None]
-    found.sort(key=_likelihood)
-    if not any(driver.keys for driver in found):
-        found.append(Driver(keys=hashes(types)))
-    return found
+def _count(found: list[Driver], look: Look, bound: Sql) -> list[_Counted]:
+    counted: list[_Counted] = []
+    for driver in found:
+        counted.append(_Counted(*look.count(driver, MANY, bound), driver))
+        if counted[-1].size <= FEW:
+            return counted
+    lists = [one for one in counted if one.driver.keys]
+    if len(lists) > 1 and all(one.size >= MANY for one in counted):
+        # All are broad.  Look once more, for a walk of the longest could be the whole record.
+        return [_Counted(*look.count(one.driver, MOST, bound), one.driver) for one in lists]
+    return counted
 
 
 def _flat(predicate: Predicate) -> Iterator[Predicate]:
@@ -142,82 +154,93 @@ def _flat(predicate: Predicate) -> Iterator[Predicate]:
         yield predicate
 
 
-def _implies(member: Predicate, types: tuple[str, ...]) -> bool:
+def _implies(member: Member, types: tuple[str, ...]) -> bool:
     """Tell whether only resources of the types can satisfy the member."""
     match member:
         case HasKey(keys):
             return all(key.partition("|")[0] in types for key in keys)
         case StringIs(type=type_) | DateIs(type=type_) | NumberIs(type=type_):
             return type_ in types
+        case TextIs(type=type_) | Refers(type=type_):
+            return type_ in types
         case _:
             return member == NOTHING
 
 
-def _driver(member: Predicate, types: tuple[str, ...]) -> Driver | None:
+def _bound(members: list[Member], types: tuple[str, ...], look: Look) -> Sql:
+    """Return what a condition on the clinical date says of ``d``, which is its start.
+
+    Nothing where a start may be open: then ``d`` is another time.
+    """
+    if len(types) != 1:
+        return TRUE
+    param = CLINICAL_PARAM.get(types[0])
+    dates = [m for m in members if isinstance(m, DateIs) and (m.type, m.param) == (types[0], param)]
+    if not dates or param is None or look.any_open(types[0], param):
+        return TRUE
+    return all_of([Sql(f"f.d{sign}?", (at,)) for date in dates for sign, at in _ends(date, look)])
+
+
+def _ends(date: DateIs, look: Look) -> Iterator[tuple[str, int]]:
+    below = {"eq": date.hi, "lt": date.lo, "le": date.hi, "eb": date.lo, "ap": date.hi}
+    if date.op in below:
+        yield "<", below[date.op]
+    if date.op == "eq":
+        yield ">=", date.lo
+    elif date.op == "sa":
+        yield ">=", date.hi
+    elif date.op in ("gt", "ge", "ap"):
+        earliest = look.earliest(date)
+        if earliest is not None:
+            yield ">=", min(earliest, date.lo - DAY)
+
+
+def _with_texts(member: Member, look: Look) -> Member:
+    """Return the member with texts as the keys of the texts that there are."""
     match member:
-        case HasKey(keys):
-            return Driver(keys=hashes(keys), says=member)
+        case TextIs():
+            keys = look.texts(member, MAX_TEXTS)
+            return member if keys is None else Lists(keys, member)
+        case AllOf(of):
+            return Every(tuple(_with_texts(one, look) for one in of))
         case AnyOf(of) if of:
-            return _cover(of)
-        case StringIs(type_, param, "starts", values):
-            within = any_of([starts_with("v", value) for value in values])
-            table = Sql("select rid from str where p=? and ", (param_hash(type_, param),))
-            return Driver(rows=table + within, says=member)
-        case DateIs():
-            return _date(member)
-        case NumberIs(type_, param):
-            return Driver(keys=(hash64(f"{type_}|{param}|?"),))
-        case IdIs(ids):
-            places = f"r.type in ({marks(types)}) and r.id in ({marks(ids)}) and r.deleted=0"
-            return Driver(
-                rows=Sql(f"select r.rid from res r where {places}", types + ids), says=member
-            )
-        case UpdatedIs(op, lo, hi) if op != "ne":
-            live = Sql("select r.rid from res r where r.deleted=0 and ")
-            return Driver(rows=live + updated("r", op, lo, hi), says=member)
+            return Some(tuple(_with_texts(one, look) for one in of))
         case _:
-            return None
+            return member
 
 
-def _date(member: DateIs) -> Driver:
-    """Return a range of interval ends; an interval is never empty, so ``hi`` is behind ``lo``."""
-    ranges: dict[Comparator, tuple[str, tuple[int, ...]]] = {
-        "eq": ("x.hi>? and x.hi<=? and x.lo>=?", (member.lo, member.hi, member.lo)),
-        "gt": ("x.hi>?", (member.hi,)),
-        "ge": ("x.hi>?", (member.lo,)),  # a little wide
-        "sa": ("x.hi>? and x.lo>=?", (member.hi, member.hi)),
-        "eb": ("x.hi<=?", (member.lo,)),
-        "ap": ("x.hi>? and x.lo<?", (member.lo, member.hi)),
-    }
-    if member.op not in ranges:
-        # Starts have no index of their own: walk the resources that have the parameter at all.
-        return Driver(keys=(hash64(f"{member.type}|{member.param}|?"),))
-    text, values = ranges[member.op]
-    place = (param_hash(member.type, member.param),)
-    rows = Sql(f"select x.rid from dat x where x.p=? and {text}", place + values)
-    return Driver(rows=rows, says=None if member.op == "ge" else member)
+def _has_chain(member: Member) -> bool:
+    match member:
+        case Refers() | ReferredBy():
+            return True
+        case AllOf(of) | AnyOf(of) | Every(of) | Some(of):
+            return any(_has_chain(one) for one in of)
+        case _:
+            return False
 
 
-def _cover(of: tuple[Predicate, ...]) -> Driver | None:
-    """Return the posting lists that hold every match of an alternative, if each has some."""
-    keys: dict[int, None] = {}
-    for one in of:
-        wanted = [m for m in _flat(one) if isinstance(m, HasKey)]
-        if not wanted:
-            return None
-        # A compartment is the narrowest thing that access limits consist of.
-        chosen = next((m for m in wanted if m.keys[0].startswith("compartment|")), wanted[0])
-        keys.update(dict.fromkeys(hashes(chosen.keys)))
-    return Driver(keys=tuple(keys))
+def _reached(member: Member, size: int, look: Look) -> Member:
+    """Return the member with chains as what they reach, where that is little.
+
+    Asking each row costs as many looks as rows are walked for a page, that is the fewer the more
+    the chain reaches; looking beforehand costs the more.
+    """
+    match member:
+        case Refers(to=to):
+            keys = look.referring(member, _worth(to.types, size, look))
+            return member if keys is None else Lists(keys, member)
+        case ReferredBy(by=by):
+            rids = look.referred(member, _worth(by.types, size, look))
+            return member if rids is None else Rids(rids, member)
+        case AllOf(of) | Every(of):
+            return Every(tuple(_reached(one, size, look) for one in of))
+        case AnyOf(of) | Some(of) if of:
+            return Some(tuple(_reached(one, size, look) for one in of))
+        case _:
+            return member
 
 
-def _likelihood(driver: Driver) -> int:
-    """Rank what is usually narrow first: most searches then count one list only."""
-    says = driver.says
-    if isinstance(says, IdIs):
-        return 0
-    if isinstance(says, HasKey):
-        if any(key.startswith("compartment|") or "|r|" in key for key in says.keys):
-            return 1
-        return 5 if "|" not in says.keys[0] else 2
-    return 3 if says is not None else 4
+def _worth(types: tuple[str, ...], size: int, look: Look) -> int:
+    """Return how many resources behind a chain are worth looking up beforehand."""
+    total, _ = look.count(Driver(keys=hashes(types)), MOST)
+    return min(max(isqrt(12 * total), FEW), size, MAX_REACHED)

@@ -59,10 +59,11 @@ class Readers:
         self._queue.put(job)
         try:
             return await job.future  # type: ignore[no-any-return]
-        except apsw.InterruptError:
+        except apsw.InterruptError as error:
+            plan = "".join(f"; {note}" for note in getattr(error, "__notes__", ()))
             raise DeadlineExceeded(
                 f"the search ran longer than {deadline_s:g} s; narrow it by a patient, a code"
-                " or a date"
+                f" or a date{plan}"
             ) from None
         except apsw.Error as error:
             raise unavailable(error) from error

@@ -5,24 +5,41 @@ of the writer, so commits go on between batches, and a killed reindex goes on wh
 """
 
 import logging
-from typing import Any
+from typing import Any, Protocol
 
 import apsw
 
 from server.fhir import json as fhir_json
 from server.store.port import Index
 from server.store.sqlite import rows
+from server.store.sqlite.bags import Bags
 from server.store.sqlite.codec import Codec
-from server.store.stored import compartment_hashes, stored_keys
+from server.store.stored import compartment_hashes
 
 log = logging.getLogger("tellonce")
 
 UNSURE = 0  # number for rows of which is not known which definitions made them
 
 _STALE = (
-    "select r.rid, r.type, r.born, r.d, v.codec, v.body from res r cross join ver v on v.vid=r.vid"
-    " where r.rid>? and r.fp<>? and r.deleted=0 order by r.rid limit ?"
+    f"select r.rid, r.born, v.codec, v.body, {rows.KEPT}"
+    " from res r cross join ver v on v.vid=r.vid where r.rid>? and r.fp<>?"
+    " and r.deleted=0 order by r.rid limit ?"
 )
+
+_FILED = "update res set fp=?, d=?, shape=?, words=?, postings=?, keys=? where rid=?"
+
+
+class Tables(Protocol):
+    """What of the writer's state a batch needs; see :class:`server.store.sqlite.tables.Tables`."""
+
+    db: apsw.Connection
+    codec: Codec
+    bags: Bags
+    words: bool
+
+    @property
+    def fp(self) -> int:
+        """The number of the definitions that make the index rows now."""
 
 
 def number_of(db: apsw.Connection, fingerprint: str) -> int:
@@ -44,9 +61,7 @@ def todo(db: apsw.Connection, fp: int) -> int:
     return total
 
 
-def batch(
-    db: apsw.Connection, codec: Codec, index: Index, fp: int, after: int, limit: int
-) -> tuple[int, int]:
+def batch(tables: Tables, index: Index, after: int, limit: int) -> tuple[int, int]:
     """Make rows anew for at most ``limit`` resources with ``rid > after``.
 
     What cannot be read or indexed keeps its rows, and is tried again at the next start.
@@ -54,21 +69,28 @@ def batch(
     Returns:
         How many were looked at, and the last ``rid``.
     """
+    db, bags, fp = tables.db, tables.bags, tables.fp
     stale: list[tuple[Any, ...]] = db.execute(_STALE, (after, fp, limit)).fetchall()
-    for rid, type_, born, d, how, kept in stale:
+    for rid, born, how, body, *row in stale:
+        kept = rows.Kept(*row)
         try:
-            new = filed(index, codec.decode(how, kept), type_, born)
+            resource = tables.codec.decode(how, body)
+            new = filed(index, resource, kept.type, born, bags, words=tables.words)
         except apsw.Error:
             raise
         except Exception as error:  # one resource must not keep all others from being found
-            log.error("a %s cannot be indexed anew: %s", type_, type(error).__name__)
+            log.error("a %s cannot be indexed anew: %s", kept.type, type(error).__name__)
             continue
-        rows.change(db, rid, rows.read(db, rid, d), new)
-        db.execute("update res set fp=?, d=? where rid=?", (fp, new.d, rid))
+        rows.change(db, bags, rid, rows.read(db, bags, rid, kept), new)
+        keys = rows.remembered(new, kept.type, rows.unpack(kept.compartments), bags)
+        db.execute(_FILED, (fp, new.d, new.shape, new.words, len(new.keys), keys, rid))
     return len(stale), stale[-1][0] if stale else after
 
 
-def filed(index: Index, body: bytes, type_: str, born: int) -> rows.Filed:
+def filed(
+    index: Index, body: bytes, type_: str, born: int, bags: Bags, *, words: bool
+) -> rows.Filed:
     """Return what a stored body is to be filed under by the definitions of ``index``."""
     made, compartments = index(fhir_json.loads(body))
-    return rows.filed(made, stored_keys(type_, made, compartment_hashes(compartments)), born)
+    hashes = compartment_hashes(compartments)
+    return rows.filed(made, type_, hashes, born, bags, words=words)

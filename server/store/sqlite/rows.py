@@ -1,49 +1,109 @@
 """The index rows of resources in the file: written whole, changed by difference, read back.
 
 A resource's postings carry its clinical date ``d``; when that moves, all of them move.  Otherwise
-an update touches only the rows that differ: ``keys`` remembers what a resource is filed under.
+an update touches only the rows that differ: ``res.keys`` remembers what a resource is filed under.
+Keys that follow from other rows (type, compartments, references, presence) are not kept there.
 """
 
 import struct
-from array import array
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+from zlib import crc32
 
 import apsw
 
-from server.search.rows import IndexRows
+from server.search.catalog import R4
+from server.search.rows import IndexRows, hash64
+from server.store.sqlite.bags import Bags, content_hash
+from server.store.sqlite.sql import numbers
+from server.store.stored import stored_keys, type_key
 
-_UNPOST = "delete from tok where h=? and d=? and rid=?"
 # One statement for all keys: each call of SQLite lets the other threads run, and waits for its turn
 # again.  OR FAIL, because undoing one statement alone copies every page; the writer undoes the job.
 _POST = "insert or fail into tok select value,?,? from carray(?)"
+_UNPOST = "delete from tok where h in (select value from carray(?)) and d=? and rid=?"
+_FORGET_TEXTS = (
+    "delete from text where h in (select value from carray(?))"
+    " and not exists(select 1 from tok where tok.h=text.h)"
+)
+_COMPARTMENTS, _REFERENCES = 1, 2  # flags of res.keys: these keys follow from other rows
 
 
 @dataclass(frozen=True, slots=True)
 class Filed:
-    """Everything a resource is filed under."""
+    """Everything a resource is filed under, as it stands in the tables.
+
+    ``keys``: posting hashes, that of the bag ``shape`` for all keys of presence.  ``strings`` (p,
+    v), ``dates`` (p, lo, hi), ``points`` (p, lat, lon): p numbers a parameter.  ``numbers`` (bag,
+    lo, hi), ``edges`` (bag, dst).  ``aliases``: names beside Type/id.  ``words``: their checksum.
+    ``texts`` and ``spoken`` are only there when they were made, not when they were read.
+    """
 
     d: int
-    keys: frozenset[int]
-    strings: frozenset[tuple[int, str]]
-    dates: frozenset[tuple[int, int, int]]
-    numbers: frozenset[tuple[int, float, float, int]]
+    keys: frozenset[int] = frozenset()
+    shape: int = 0
+    strings: frozenset[tuple[int, str]] = frozenset()
+    dates: frozenset[tuple[int, int, int]] = frozenset()
+    numbers: frozenset[tuple[int, float, float]] = frozenset()
+    edges: frozenset[tuple[int, int]] = frozenset()
+    aliases: frozenset[int] = frozenset()
+    points: frozenset[tuple[int, float, float]] = frozenset()
+    words: int = 0
+    texts: tuple[tuple[int, str, int], ...] = field(default=(), compare=False)
+    spoken: tuple[str, str] = field(default=("", ""), compare=False)
 
 
-def filed(rows: IndexRows, keys: frozenset[int], born: int) -> Filed:
-    """Return what a resource first stored at ``born`` is to be filed under."""
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The part of a resource's own row that tells what it is filed under."""
+
+    type: str
+    d: int
+    shape: int
+    words: int
+    keys: bytes
+    compartments: bytes  # of the latest version
+
+
+KEPT = "r.type, r.d, r.shape, r.words, r.keys, v.compartments"
+
+
+def filed(
+    made: IndexRows,
+    type_: str,
+    compartments: Collection[int],
+    born: int,
+    bags: Bags,
+    *,
+    words: bool = True,
+) -> Filed:
+    """Return what a resource first stored at ``born`` is to be filed under.
+
+    ``words``: whether its words are indexed as well.
+    """
+    keys = stored_keys(type_, made, frozenset(compartments))
+    present = keys & presences(type_)
+    shape = 0
+    if present:
+        shape = bags.bag(present)
+        keys = (keys - present) | {content_hash(present)}
+    number = bags.number
     return Filed(
-        born if rows.date is None else rows.date,
+        born if made.date is None else made.date,
         keys,
-        frozenset(rows.strings),
-        frozenset(rows.dates),
-        frozenset(rows.numbers),
+        shape,
+        frozenset((number(p), v) for p, v in made.strings),
+        frozenset((number(p), lo, hi) for p, lo, hi in made.dates),
+        _bagged(bags, (((lo, hi), p ^ u) for p, lo, hi, u in made.numbers)),
+        _bagged(bags, (((dst,), p) for p, dst in made.references)),
+        frozenset(made.names),
+        frozenset((number(p), lat, lon) for p, lat, lon in made.points),
+        _checksum(made) if words else 0,
+        tuple((number(p), v, h) for p, v, h in made.texts),
+        (made.narrative, made.content),
     )
-
-
-def empty(d: int) -> Filed:
-    """Return what a resource is filed under that has no rows."""
-    return Filed(d, frozenset(), frozenset(), frozenset(), frozenset())
 
 
 def pack(hashes: Collection[int]) -> bytes:
@@ -60,34 +120,121 @@ def unpack(packed: bytes) -> tuple[int, ...]:
     return struct.unpack(f"<{len(packed) // 8}q", packed)
 
 
-def change(db: apsw.Connection, rid: int, old: Filed, new: Filed) -> None:
+def remembered(new: Filed, type_: str, compartments: Collection[int], bags: Bags) -> bytes:
+    """Return ``res.keys`` of a resource of which ``compartments`` are kept with its version."""
+    if not new.keys:
+        return b"\0\0\0"
+    rest = set(new.keys)
+    flags = 0
+    for flag, derived in (
+        (_COMPARTMENTS, set(compartments)),
+        (_REFERENCES, _references(new.edges, bags)),
+    ):
+        if derived <= new.keys:
+            flags |= flag
+            rest -= derived
+    rest.discard(type_key(type_))
+    if new.shape:
+        rest.discard(content_hash(bags.members(new.shape)))
+    return bags.pack(flags, rest)
+
+
+def read(db: apsw.Connection, bags: Bags, rid: int, kept: Kept) -> Filed:
+    """Return what the resource is filed under, as remembered in ``res`` and in its own rows."""
+    edges = frozenset(db.execute("select s, dst from edge where rid=?", (rid,)))
+    return Filed(
+        kept.d,
+        _keys(kept, edges, bags),
+        kept.shape,
+        frozenset(db.execute("select p, v from str where rid=?", (rid,))),
+        frozenset(db.execute("select p, lo, hi from dat where rid=?", (rid,))),
+        frozenset(db.execute("select s, lo, hi from num where rid=?", (rid,))),
+        edges,
+        frozenset(h for (h,) in db.execute("select h from alias where rid=?", (rid,))),
+        frozenset(db.execute("select p, lat, lon from point where rid=?", (rid,))),
+        kept.words,
+    )
+
+
+def change(db: apsw.Connection, bags: Bags, rid: int, old: Filed, new: Filed) -> None:
     """Turn the rows of ``rid`` from ``old`` to ``new``, touching only what differs."""
     moved = old.d != new.d
     gone_keys = old.keys if moved else old.keys - new.keys
     made_keys = new.keys if moved else new.keys - old.keys
     if gone_keys:
-        _many(db, _UNPOST, [(h, old.d, rid) for h in gone_keys])
+        db.execute(_UNPOST, (numbers(gone_keys), old.d, rid))
     if made_keys:
-        db.execute(_POST, (new.d, rid, apsw.carray(array("q", sorted(made_keys)))))
+        db.execute(_POST, (new.d, rid, numbers(made_keys)))
     _change(db, "str", ("p", "v"), rid, old.strings, new.strings)
     _change(db, "dat", ("p", "lo", "hi"), rid, old.dates, new.dates)
-    _change(db, "num", ("p", "lo", "hi", "u"), rid, old.numbers, new.numbers)
-    if not new.keys:
-        db.execute("delete from keys where rid=?", (rid,))
-    elif old.keys != new.keys:
-        db.execute("insert or replace into keys values (?,?)", (rid, pack(new.keys)))
+    _change(db, "num", ("s", "lo", "hi"), rid, old.numbers, new.numbers)
+    _change(db, "edge", ("s", "dst"), rid, old.edges, new.edges)
+    _change(db, "point", ("p", "lat", "lon"), rid, old.points, new.points)
+    if old.aliases != new.aliases:
+        was, now = frozenset((h,) for h in old.aliases), frozenset((h,) for h in new.aliases)
+        _change(db, "alias", ("h",), rid, was, now)
+        _change(db, "name", ("h",), rid, was, now)
+    if old.words != new.words:
+        _say(db, rid, old, new)
+    _keep_texts(db, bags, old, new)
 
 
-def read(db: apsw.Connection, rid: int, d: int) -> Filed:
-    """Return what the resource is filed under, as remembered in ``keys`` and in its own rows."""
-    packed = db.execute("select hashes from keys where rid=?", (rid,)).get
-    return Filed(
-        d,
-        frozenset(unpack(packed or b"")),
-        frozenset(db.execute("select p, v from str where rid=?", (rid,))),
-        frozenset(db.execute("select p, lo, hi from dat where rid=?", (rid,))),
-        frozenset(db.execute("select p, lo, hi, u from num where rid=?", (rid,))),
-    )
+@cache
+def presences(type_: str) -> frozenset[int]:
+    """Return the keys that say that a parameter of the type has a value."""
+    return frozenset(hash64(f"{type_}|{code}|?") for code in R4.parameters(type_))
+
+
+def _keys(kept: Kept, edges: frozenset[tuple[int, int]], bags: Bags) -> frozenset[int]:
+    flags, listed = bags.unpack(kept.keys)
+    keys = set(listed)
+    if flags & _COMPARTMENTS:
+        keys.update(unpack(kept.compartments))
+    if flags & _REFERENCES:
+        keys |= _references(edges, bags)
+    if kept.shape:
+        keys.add(content_hash(bags.members(kept.shape)))
+    if keys:
+        keys.add(type_key(kept.type))
+    return frozenset(keys)
+
+
+def _references(edges: Iterable[tuple[int, int]], bags: Bags) -> set[int]:
+    return {param ^ dst for bag, dst in edges for param in bags.members(bag)}
+
+
+def _bagged(bags: Bags, members: Iterable[tuple[tuple[Any, ...], int]]) -> frozenset[Any]:
+    """Return a row for each different value: its bag of members, and the value."""
+    by_value: dict[tuple[Any, ...], set[int]] = {}
+    for value, member in members:
+        by_value.setdefault(value, set()).add(member)
+    return frozenset((bags.bag(found), *value) for value, found in by_value.items())
+
+
+def _checksum(made: IndexRows) -> int:
+    if not made.narrative and not made.content:
+        return 0
+    spoken = f"{made.narrative}\0{made.content}".encode("utf-8", "surrogatepass")
+    return crc32(spoken) or 1
+
+
+def _say(db: apsw.Connection, rid: int, old: Filed, new: Filed) -> None:
+    if old.words:
+        db.execute("delete from words where rowid=?", (rid,))
+    if new.words:
+        text = "insert into words (rowid, narrative, content) values (?,?,?)"
+        db.execute(text, (rid, *new.spoken))
+
+
+def _keep_texts(db: apsw.Connection, bags: Bags, old: Filed, new: Filed) -> None:
+    for row in new.texts:
+        if row not in bags.texts:
+            db.execute("insert or ignore into text values (?,?,?)", row)
+            bags.remember_text(row)
+    if gone := old.keys - new.keys:
+        db.execute(_FORGET_TEXTS, (numbers(gone),))
+        if db.changes():
+            bags.texts.clear()
 
 
 def _change(
@@ -103,10 +250,6 @@ def _change(
     same = " and ".join([f"{column}=?" for column in columns])
     names, marks = ",".join(columns), ",?" * len(columns)
     if gone := [(rid, *row) for row in old - new]:
-        _many(db, f"delete from {table} where rid=? and {same}", gone)
+        db.executemany(f"delete from {table} where rid=? and {same}", gone)
     if made := [(rid, *row) for row in new - old]:
-        _many(db, f"insert into {table} (rid,{names}) values (?{marks})", made)
-
-
-def _many(db: apsw.Connection, sql: str, rows: Iterable[tuple[object, ...]]) -> None:
-    db.executemany(sql, rows)
+        db.executemany(f"insert into {table} (rid,{names}) values (?{marks})", made)

@@ -1,6 +1,7 @@
-"""Searches on one reading connection: plan, walk, resume."""
+"""Searches on one reading connection: plan, walk, resume, explain."""
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,14 +13,17 @@ from server.search.clinical import CLINICAL_PARAM
 from server.search.query import Query, SortKey
 from server.search.rows import MIN_TIME, param_hash
 from server.store.port import Explanation, Page, Scalar, Step
-from server.store.sqlite import pages
+from server.store.sqlite import describe, pages
 from server.store.sqlite.brief import TooLong
 from server.store.sqlite.codec import Codec
-from server.store.sqlite.compile import Sql
 from server.store.sqlite.counts import Counts
-from server.store.sqlite.pages import BY_DATE, MAX_VALUES, Cursor, Order
+from server.store.sqlite.pages import BY_DATE, MAX_MERGED, MAX_VALUES, Cursor, Order
 from server.store.sqlite.plan import Plan, plan
+from server.store.sqlite.sorts import INDEXED
+from server.store.sqlite.sql import TRUE, Sql
 from server.store.sqlite.versions import version_of
+
+WALKED = 20_000  # rows that are walked in the order of the answer before all matches are sorted
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,98 +36,161 @@ class Asked:
     after: Cursor | None
 
 
+Row = tuple[Any, ...]
+
+
 def search(
     db: apsw.Connection, codec: Codec, counts: Counts, asked: Asked, *, most: int | None = None
 ) -> Page:
     """Return one page; see :meth:`server.store.port.Store.search`.
 
     Raises :class:`TooLong` when ``most`` is given and more are found: unpacking them takes long.
+    An ``InterruptError`` has the plan as a note.
     """
-    planned = plan(asked.query, counts.count)
+    planned = plan(asked.query, counts)
     if not planned.size or asked.limit <= 0:
         return Page((), None)
-    param = _clinical(asked)
-    # One row more than asked for tells whether there is another page.
-    wanted = replace(asked, limit=asked.limit + 1)
-    if not asked.sort:
-        found = _by_date(db, planned, wanted)
-    elif param is not None and planned.broad:
-        found = _by_clinical_date(db, planned, wanted, param)
-    elif planned.broad and len(asked.sort) == 1 and asked.sort[0].kind == "updated":
-        descending = asked.sort[0].descending
-        found = _rows(db, pages.by_update(planned, descending, asked.after, wanted.limit))
-    else:
-        types = asked.query.types
-        found = _rows(db, pages.sorted_page(planned, types, asked.sort, asked.after, wanted.limit))
+    try:
+        found, _ = _found(db, counts, planned, asked)
+    except apsw.InterruptError as error:
+        error.add_note(describe.told(planned))
+        raise
     if most is not None and len(found) > most + 1:
         raise TooLong
     return _page(found, len(asked.sort) or 1, asked.limit, codec)
 
 
-def explain(db: apsw.Connection, codec: Codec, counts: Counts, asked: Asked) -> Explanation:
-    """Run the page and return how it was found."""
-    begun = time.perf_counter()
-    planned = plan(asked.query, counts.count)
-    page = search(db, codec, counts, asked)
-    steps = (
-        Step("drive", str(planned.driver.says), planned.size),
-        *[Step("probe", probe.text) for probe in planned.probes],
-        Step("fetch", "bodies", rows=len(page.versions)),
-    )
-    return Explanation(steps, (time.perf_counter() - begun) * 1000)
-
-
 def count(db: apsw.Connection, counts: Counts, query: Query) -> int:
     """Return how many resources match."""
-    planned = plan(query, counts.count)
+    planned = plan(query, counts)
     if not planned.size:
         return 0
-    sql = pages.count(planned)
-    total: int = _rows(db, sql)[0][0]
+    try:
+        total: int = _rows(db, pages.count(planned))[0][0]
+    except apsw.InterruptError as error:
+        error.add_note(describe.told(planned))
+        raise
     return total
 
 
-def _by_date(db: apsw.Connection, planned: Plan, asked: Asked) -> list[tuple[Any, ...]]:
+def explain(db: apsw.Connection, codec: Codec, counts: Counts, asked: Asked) -> Explanation:
+    """Run the first page, counting the rows that each step lets through."""
+    begun = time.perf_counter()
+    planned = plan(asked.query, counts)
+    seen: Counter[int] = Counter()
+
+    def see(*steps: Any) -> int:
+        seen.update(steps)
+        return 1
+
+    db.create_scalar_function("seen", see, 1)
+    found: list[Row] = []
+    how = "nothing to sort"
+    if planned.size and asked.limit > 0:
+        found, how = _found(db, counts, replace(planned, counted=True), asked)
+    page = _page(found, len(asked.sort) or 1, asked.limit, codec)
+    steps = [Step("drive", describe.driver(planned.driver), planned.size, seen[0])]
+    for place, member in enumerate(planned.members):
+        guess = planned.others[place]
+        steps.append(Step("probe", describe.said(member), guess, seen[place + 1]))
+    steps.append(Step("sort", f"by {describe.order(asked.sort)}: {how}", None, len(found)))
+    steps.append(Step("fetch", "bodies of the page", asked.limit, len(page.versions)))
+    return Explanation(tuple(steps), (time.perf_counter() - begun) * 1000)
+
+
+def _found(
+    db: apsw.Connection, counts: Counts, planned: Plan, asked: Asked
+) -> tuple[list[Row], str]:
+    """Return the rows of a page and one more, which tells of another page, and how it was done."""
+    wanted = replace(asked, limit=asked.limit + 1)
+    param = _clinical(asked)
+    if not asked.sort:
+        return _by_date(db, planned, wanted), "as the lists are kept"
+    if param is not None and planned.broad:
+        return _by_clinical_date(db, planned, wanted, param), "as the lists are kept"
+    walk = _walk(counts, planned, wanted)
+    if walk is not None:
+        found = _rows(db, walk)
+        if len(found) == wanted.limit:
+            return found, "along the index of the order"
+    sorted_ = pages.sorted_page(planned, asked.query.types, asked.sort, asked.after, wanted.limit)
+    return _rows(db, sorted_), "of every match"
+
+
+def _walk(counts: Counts, planned: Plan, asked: Asked) -> Sql | None:
+    """Return a walk along an index of the order, where its page is likely found soon."""
+    if not planned.broad or len(asked.sort) != 1:
+        return None
+    (key,) = asked.sort
+    if key.through or (asked.after is not None and asked.after[0] is None):
+        return None
+    if key.kind == "updated":
+        return pages.by_update(planned, key.descending, asked.after, asked.limit, WALKED)
+    if key.kind in INDEXED and len(asked.query.types) == 1:
+        types = asked.query.types
+        return pages.by_index(planned, key, types, asked.after, asked.limit, WALKED)
+    return None
+
+
+def _by_date(db: apsw.Connection, planned: Plan, asked: Asked) -> list[Row]:
     after = BY_DATE.behind(asked.after) if asked.after is not None else None
-    return _rows(db, pages.in_posting_order(planned, BY_DATE, (), after, asked.limit))
+    return _in_posting_order(db, planned, BY_DATE, [], after, asked.limit)
 
 
-def _by_clinical_date(
-    db: apsw.Connection, planned: Plan, asked: Asked, param: int
-) -> list[tuple[Any, ...]]:
+def _in_posting_order(
+    db: apsw.Connection,
+    planned: Plan,
+    order: Order,
+    conditions: list[Sql],
+    after: Sql | None,
+    limit: int,
+) -> list[Row]:
+    probes = [*planned.probes, *conditions]
+    if planned.broad and len(planned.keys) > MAX_MERGED:
+        heads = pages.heads(planned, order, probes, after, limit)
+        planned = replace(planned, keys=tuple(key for (key,) in _rows(db, heads)))
+        if not planned.keys:
+            return []
+    return _rows(db, pages.in_posting_order(planned, order, probes, after, limit))
+
+
+def _by_clinical_date(db: apsw.Connection, planned: Plan, asked: Asked, param: int) -> list[Row]:
     """Walk the postings, whose date is the sort value, then those whose date is not known.
 
     A resource without the value, or with a period open at its start, stands in the postings at
     the time of its first storing, so ``rid`` puts these in order.
     """
-    descending = asked.sort[0].descending
-    order = Order(("f.d", "f.rid"), descending)
-    found: list[tuple[Any, ...]] = []
-    for value, condition in _phases(db, param, descending, asked.after):
+    order = Order(("f.d", "f.rid"), asked.sort[0].descending)
+    found: list[Row] = []
+    for value, condition in _phases(db, planned, param, asked):
         after = None
         if asked.after is not None and _phase_of(asked.after) == value:
             rid = asked.after[1]
             place = asked.after if value == "known" else (_born(db, rid), rid)
             after = order.behind(place)
-        sql = pages.in_posting_order(planned, order, (condition,), after, asked.limit - len(found))
+        left = asked.limit - len(found)
+        rows = _in_posting_order(db, planned, order, [condition], after, left)
         fixed = {"open": MIN_TIME, "missing": None}
-        rows = _rows(db, sql)
         found += rows if value == "known" else [(fixed[value], *row[1:]) for row in rows]
         if len(found) >= asked.limit:
             break
     return found
 
 
-def _phases(
-    db: apsw.Connection, param: int, descending: bool, after: Cursor | None
-) -> list[tuple[str, Sql]]:
+def _phases(db: apsw.Connection, planned: Plan, param: int, asked: Asked) -> list[tuple[str, Sql]]:
     """Return the groups of the order, from the one that ``after`` is in."""
-    here = "exists(select 1 from dat x where x.rid=f.rid and x.p=?"
+    descending, after = asked.sort[0].descending, asked.after
+    place = "=(select n from sym where h=?)"
+    here = f"exists(select 1 from dat x where x.rid=f.rid and x.p{place}"
     known = ("known", Sql(f"{here} and x.lo=f.d)", (param,)))
+    if planned.bound != TRUE:
+        # The date is asked for and no start is open, so none is missing either.
+        return [known]
     open_start = ("open", Sql(f"{here} and x.lo=?)", (param, MIN_TIME)))
     missing = ("missing", Sql(f"not {here})", (param,)))
-    # The literal, not a value, so that the index over open starts alone is used.
-    any_open = db.execute(f"select exists(select 1 from dat where p=? and lo={MIN_TIME})", (param,))
+    any_open = db.execute(
+        f"select exists(select 1 from dat where p{place} and lo=?)", (param, MIN_TIME)
+    )
     middle = [open_start] if any_open.get else []
     phases = [known, *middle, missing] if descending else [*middle, known, missing]
     if after is None:
@@ -148,18 +215,18 @@ def _clinical(asked: Asked) -> int | None:
     if len(asked.sort) != 1 or len(asked.query.types) != 1:
         return None
     (key,), (type_,) = asked.sort, asked.query.types
-    if key.kind != "date" or CLINICAL_PARAM.get(type_) != key.param:
+    if key.kind != "date" or key.through or CLINICAL_PARAM.get(type_) != key.param:
         return None
     return param_hash(type_, key.param)
 
 
-def _rows(db: apsw.Connection, sql: Sql) -> list[tuple[Any, ...]]:
+def _rows(db: apsw.Connection, sql: Sql) -> list[Row]:
     if len(sql.values) > MAX_VALUES:
         raise TooCostly(f"the search holds {len(sql.values)} values; at most {MAX_VALUES}")
     return db.execute(sql.text, sql.values).fetchall()
 
 
-def _page(found: Sequence[tuple[Any, ...]], width: int, limit: int, codec: Codec) -> Page:
+def _page(found: Sequence[Row], width: int, limit: int, codec: Codec) -> Page:
     versions = tuple(version_of(row[width + 1 :], codec) for row in found[:limit])
     more = len(found) > limit
     return Page(versions, tuple(found[limit - 1][: width + 1]) if more else None)

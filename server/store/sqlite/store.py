@@ -34,7 +34,17 @@ from server.store.port import (
     Version,
     Write,
 )
-from server.store.sqlite import backup, pages, records, reindex, search, verify, versions
+from server.store.sqlite import (
+    backup,
+    functions,
+    records,
+    reindex,
+    search,
+    sorts,
+    verify,
+    versions,
+)
+from server.store.sqlite.bags import Bags
 from server.store.sqlite.brief import ROWS, SHORTEST_S, TooLong, briefly
 from server.store.sqlite.codec import Codec
 from server.store.sqlite.connect import (
@@ -67,6 +77,7 @@ class SqliteStore:
         fingerprint: equal as long as ``index`` makes the same rows of the same resource.
         beside: next to the server that has the file: reads, records and backups only.
         readers: threads that search.
+        words: keep the words of resources for ``_text`` and ``_content``, a tenth of the file.
 
     Raises:
         CorruptStore, NewerSchema: the file cannot be used; the text says why and what to do.
@@ -82,11 +93,13 @@ class SqliteStore:
         fingerprint: str,
         beside: bool = False,
         readers: int = 2,
+        words: bool = True,
     ) -> None:
         self._path = Path(path)
         self._now = now
         self._index = index
-        self._fingerprint = fingerprint
+        self._words = words
+        self._fingerprint = self._named(fingerprint)
         self._beside = beside
         self._lock = FileLock(self._path)
         self._open_file()
@@ -152,7 +165,7 @@ class SqliteStore:
             most = ROWS if reader is self._point else None
             return search.search(reader.db, reader.codec, reader.counts, asked, most=most)
 
-        brief = not any(pages.reads_body(key) for key in sort)
+        brief = not any(sorts.reads_body(key) for key in sort)
         return await self._look(work, deadline_s, brief=brief)
 
     async def explain(
@@ -242,8 +255,8 @@ class SqliteStore:
 
     def use_index(self, index: Index, fingerprint: str) -> None:
         """See :meth:`server.store.port.Store.use_index`."""
-        self._index, self._fingerprint = index, fingerprint
-        self._tables.use(fingerprint)
+        self._index, self._fingerprint = index, self._named(fingerprint)
+        self._tables.use(self._fingerprint)
         self._reindexed_upto, self._stale = 0, None
 
     async def reindex(self, *, batch: int = 500) -> int:
@@ -255,7 +268,7 @@ class SqliteStore:
             size = min(_REINDEX_AT_ONCE, batch - done)
             made, self._reindexed_upto = await self._writer.run(
                 lambda tables, size=size: reindex.batch(  # type: ignore[misc]
-                    tables.db, tables.codec, self._index, tables.fp, self._reindexed_upto, size
+                    tables, self._index, self._reindexed_upto, size
                 )
             )
             done += made
@@ -309,10 +322,15 @@ class SqliteStore:
 
     def _open_connections(self, readers: int) -> None:
         db = connect(self._path)
-        self._tables = Tables(db, _codec(db), now=self._now, fingerprint=self._fingerprint)
+        self._tables = Tables(
+            db, _codec(db), now=self._now, fingerprint=self._fingerprint, words=self._words
+        )
         self._point = self._open_reader()
         self._readers = Readers(self._open_reader, readers)
         self._writer = Writer(db, self._tables, checkpoints=not self._beside)
+
+    def _named(self, fingerprint: str) -> str:
+        return fingerprint if self._words else f"{fingerprint} without words"
 
     def _open_reader(self) -> Reader:
         db = connect(self._path, cache_kib=READER_CACHE_KIB, readonly=True)
@@ -324,6 +342,8 @@ class SqliteStore:
             return sorting.sort_value(resource, SortKey(param, kind, bool(descending)), at)
 
         db.create_scalar_function("sort_value", sort_value, 6, deterministic=True)
+        functions.register(db)
+        functions.register_keys(db, Bags(db))
         return Reader(db, codec, Counts(db))
 
     async def _look(self, work: Callable[[Reader], T], deadline_s: float, *, brief: bool) -> T:
@@ -347,9 +367,8 @@ class SqliteStore:
     def _verify(self) -> list[str]:
         reader = self._open_reader()
         try:
-            return verify.verify(
-                reader.db, reader.codec, self._index, reindex.known(reader.db, self._fingerprint)
-            )
+            fp = reindex.known(reader.db, self._fingerprint)
+            return verify.verify(reader.db, reader.codec, self._index, fp, words=self._words)
         finally:
             reader.db.close()
 

@@ -18,16 +18,25 @@ from server.store.port import (
     Version,
     Write,
 )
-from server.store.sqlite import pages, records, reindex, rows
+from server.store.sqlite import functions, pages, records, reindex, rows
+from server.store.sqlite.bags import Bags
 from server.store.sqlite.codec import FIRST_DICTIONARY, RAW, TRAIN_AT, ZSTD, Codec, train
 from server.store.sqlite.counts import Counts
+from server.store.sqlite.functions import name_of
 from server.store.sqlite.plan import plan
 from server.store.sqlite.versions import checksum
-from server.store.stored import compartment_hashes, next_at, splice, stored_keys
+from server.store.stored import compartment_hashes, next_at, splice
 
-_FIND = "select rid, number, vid, born, d from res where type=? and id=?"
-_NEW_RES = "insert into res values (?,?,?,?,?,?,?,?,?,?)"
-_NEXT_RES = "update res set number=?, vid=?, at=?, deleted=?, d=?, fp=? where rid=?"
+_FIND = (
+    f"select r.rid, r.number, r.born, {rows.KEPT} from name n"
+    " cross join res r on r.rid=n.rid and r.type=? and r.id=? cross join ver v on v.vid=r.vid"
+    " where n.h=?"
+)
+_NEW_RES = "insert into res values (?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+_NEXT_RES = (
+    "update res set number=?, vid=?, at=?, deleted=?, d=?, fp=?, shape=?, words=?, postings=?,"
+    " keys=? where rid=?"
+)
 _NEW_VER = "insert into ver values (?,?,?,?,?,?,?,?,?,?)"
 _PREPARED_S = 30.0  # that a commit may take from making its rows to being applied
 _SAMPLE = "select codec, body from ver where type=? and body is not null order by vid desc limit ?"
@@ -49,9 +58,8 @@ class _Had:
 
     rid: int
     number: int
-    vid: int
     born: int
-    d: int
+    kept: rows.Kept
 
 
 class Tables:
@@ -59,10 +67,17 @@ class Tables:
 
     Args:
         fingerprint: names the definitions that make the index rows now.
+        words: whether the words of resources are indexed.
     """
 
     def __init__(
-        self, db: apsw.Connection, codec: Codec, *, now: Callable[[], int], fingerprint: str
+        self,
+        db: apsw.Connection,
+        codec: Codec,
+        *,
+        now: Callable[[], int],
+        fingerprint: str,
+        words: bool = True,
     ) -> None:
         self.db = db
         self.codec = codec
@@ -71,7 +86,11 @@ class Tables:
         self._sure_at = 0.0
         self._numbered: tuple[str, int] | None = None
         self.untrained: dict[str, int] = {}
-        self._counts = Counts(db)
+        self.words = words
+        self.bags = Bags(db, writes=True)
+        self._counts = Counts(db, remember=False)
+        functions.register(db)
+        functions.register_keys(db, self.bags)
         self.reload()
 
     def use(self, fingerprint: str) -> None:
@@ -101,6 +120,7 @@ class Tables:
         self._at: int = last[1] if last else 0
         self._learnt: list[tuple[str, int]] = []  # dictionaries to use once they are committed
         self._numbered = None
+        self.bags.forget()
         self._rid: int = self.db.execute("select max(rid) from res").get or 0
 
     def commit(self, commit: Commit) -> list[Version]:
@@ -144,15 +164,19 @@ class Tables:
             raise CommitConflict(f"{len(found)} match instead of {len(expected.ids)}")
 
     def _ids(self, query: Query, limit: int) -> set[str]:
-        planned = plan(query, self._counts.count_now)
+        planned = plan(query, self._counts)
         if not planned.size:
             return set()
         sql = pages.ids(planned, limit)
         return {row[0] for row in self.db.execute(sql.text, sql.values)}
 
     def _had(self, write: Write) -> _Had | None:
-        row = self.db.execute(_FIND, (write.type, write.id)).fetchone()
-        had = _Had(*row) if row is not None else None
+        place = (write.type, write.id, name_of(write.type, write.id))
+        row: tuple[Any, ...] | None = self.db.execute(_FIND, place).fetchone()
+        had = None
+        if row is not None:
+            rid, latest, born, *kept = row
+            had = _Had(rid, latest, born, rows.Kept(*kept))
         check_version(write, had.number if had is not None else 0)
         return had
 
@@ -164,23 +188,21 @@ class Tables:
         if had is None:
             self._rid += 1
         rid = had.rid if had is not None else self._rid
-        compartments = self._compartments(write, had)
-        self._insert(version, rid, compartments)
+        compartments = _compartments(write, had)
+        self._insert(version, rid, rows.pack(compartments))
         born = had.born if had is not None else at
-        was = rows.read(self.db, rid, had.d) if had is not None else rows.empty(at)
-        new = _filed(write, rows.unpack(compartments), born) or rows.empty(was.d)
-        self._point(version, rid, had, new.d, born)
-        rows.change(self.db, rid, was, new)
+        was = rows.read(self.db, self.bags, rid, had.kept) if had is not None else rows.Filed(at)
+        new = self._filed(write, compartments, born) or rows.Filed(was.d)
+        self._point(version, rid, had, new, compartments)
+        rows.change(self.db, self.bags, rid, was, new)
         return version
 
-    def _compartments(self, write: Write, had: _Had | None) -> bytes:
-        if write.body is not None:
-            return rows.pack(compartment_hashes(write.compartments))
-        if had is None:
-            return b""
-        kept = self.db.execute("select compartments from ver where vid=?", (had.vid,)).get
-        assert isinstance(kept, bytes)
-        return kept
+    def _filed(self, write: Write, compartments: Sequence[int], born: int) -> rows.Filed | None:
+        if write.body is None:
+            return None
+        made: IndexRows | None = write.rows
+        assert made is not None, "a write with a body has index rows"
+        return rows.filed(made, write.type, compartments, born, self.bags, words=self.words)
 
     def _insert(self, version: Version, rid: int, compartments: bytes) -> None:
         how, kept = RAW, None
@@ -192,19 +214,28 @@ class Tables:
         digest = checksum(version, compartments)
         self.db.execute(_NEW_VER, (*row, compartments, digest, how, kept))
 
-    def _point(self, version: Version, rid: int, had: _Had | None, d: int, born: int) -> None:
+    def _point(
+        self,
+        version: Version,
+        rid: int,
+        had: _Had | None,
+        new: rows.Filed,
+        compartments: Sequence[int],
+    ) -> None:
         """Make the resource's own row say that ``version`` is the latest."""
         deleted = int(version.body is None)
         now = (version.number, version.seq, version.at, deleted)
+        keys = rows.remembered(new, version.type, compartments, self.bags)
+        row = (new.d, self._made_by, new.shape, new.words, len(new.keys), keys)
         if had is None:
-            self.db.execute(_NEW_RES, (rid, version.type, version.id, *now, born, d, self._made_by))
+            self.db.execute(_NEW_RES, (rid, version.type, version.id, *now, version.at, *row))
+            name = (name_of(version.type, version.id), rid)
+            self.db.execute("insert into name values (?,?)", name)
         else:
-            self.db.execute(_NEXT_RES, (*now, d, self._made_by, rid))
+            self.db.execute(_NEXT_RES, (*now, *row, rid))
 
 
-def _filed(write: Write, compartments: Sequence[int], born: int) -> rows.Filed | None:
-    if write.body is None:
-        return None
-    made: IndexRows | None = write.rows
-    assert made is not None, "a write with a body has index rows"
-    return rows.filed(made, stored_keys(write.type, made, frozenset(compartments)), born)
+def _compartments(write: Write, had: _Had | None) -> tuple[int, ...]:
+    if write.body is not None:
+        return tuple(compartment_hashes(write.compartments))
+    return rows.unpack(had.kept.compartments) if had is not None else ()

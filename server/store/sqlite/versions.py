@@ -1,5 +1,6 @@
 """Versions in the file: their checksum, and the reads of them."""
 
+from array import array
 from collections.abc import Collection, Iterator
 from hashlib import sha256
 from typing import Any
@@ -10,18 +11,19 @@ from server.access.context import AccessContext, Interaction
 from server.access.narrow import may
 from server.store.port import Version
 from server.store.sqlite.codec import Codec
-from server.store.sqlite.compile import Sql, all_of
+from server.store.sqlite.functions import name_of
 from server.store.sqlite.pages import COLUMNS
 from server.store.sqlite.rows import unpack
+from server.store.sqlite.sql import Sql, all_of
 
-_LATEST = f"select {COLUMNS} from res r cross join ver v on v.vid=r.vid where r.type=? and r.id=?"
+_NAME = "name n cross join res r on r.rid=n.rid and r.type=? and r.id=?"
+_LATEST = f"select {COLUMNS} from {_NAME} cross join ver v on v.vid=r.vid where n.h=?"
 _NAMED = (
-    f"select {COLUMNS} from carray(?) c cross join res r on r.type=? and r.id=c.value"
-    " cross join ver v on v.vid=r.vid where v.body is not null"
+    f"select {COLUMNS} from carray(?) c cross join name n on n.h=c.value"
+    " cross join res r on r.rid=n.rid cross join ver v on v.vid=r.vid where v.body is not null"
 )
 _NUMBERED = (
-    f"select {COLUMNS} from res r cross join ver v on v.rid=r.rid and v.number=?"
-    " where r.type=? and r.id=?"
+    f"select {COLUMNS} from {_NAME} cross join ver v on v.rid=r.rid and v.number=? where n.h=?"
 )
 _BATCH = 200
 
@@ -46,14 +48,15 @@ def latest(
     db: apsw.Connection, codec: Codec, access: AccessContext, type_: str, id_: str
 ) -> Version | None:
     """See :meth:`server.store.port.Store.read`."""
-    return _one(db.execute(_LATEST, (type_, id_)).fetchone(), codec, access)
+    return _one(db.execute(_LATEST, (type_, id_, name_of(type_, id_))).fetchone(), codec, access)
 
 
 def numbered(
     db: apsw.Connection, codec: Codec, access: AccessContext, type_: str, id_: str, number: int
 ) -> Version | None:
     """See :meth:`server.store.port.Store.vread`."""
-    return _one(db.execute(_NUMBERED, (number, type_, id_)).fetchone(), codec, access)
+    place = (type_, id_, number, name_of(type_, id_))
+    return _one(db.execute(_NUMBERED, place).fetchone(), codec, access)
 
 
 def many(
@@ -63,14 +66,12 @@ def many(
     references: Collection[tuple[str, str]],
 ) -> dict[tuple[str, str], Version]:
     """See :meth:`server.store.port.Store.read_many`."""
-    by_type: dict[str, list[str]] = {}
-    for type_, id_ in references:
-        by_type.setdefault(type_, []).append(id_)
-    found: list[Version] = []
-    for type_, ids in by_type.items():
-        rows = db.execute(_NAMED, (apsw.carray(tuple(ids)), type_)).fetchall()
-        found += _seen(rows, codec, access, "read")
-    return {(v.type, v.id): v for v in found}
+    names = array("q", [name_of(type_, id_) for type_, id_ in references])
+    rows = db.execute(_NAMED, (apsw.carray(names),)).fetchall() if names else []
+    wanted = set(references)
+    # An address of a canonical resource may be hashed to the same number.
+    named = [row for row in rows if (row[0], row[1]) in wanted]
+    return {(v.type, v.id): v for v in _seen(named, codec, access, "read")}
 
 
 def history(
@@ -88,7 +89,8 @@ def history(
     below = min((bound for bound in (before, end) if bound is not None), default=None)
     conditions = []
     if id_ is not None:
-        found = db.execute("select rid from res where type=? and id=?", (type_, id_)).get
+        named = (type_, id_, name_of(type_ or "", id_))
+        found = db.execute(f"select r.rid from {_NAME} where n.h=?", named).get
         conditions.append(Sql("v.rid=?", (found,)))
     elif type_ is not None:
         conditions.append(Sql("v.type=?", (type_,)))

@@ -9,6 +9,12 @@ Every table's reason: docs/store.md.
 import apsw
 
 from server.store.port import NewerSchema
+from server.store.sqlite import functions
+
+_PUNCTUATION = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
+# Words are cut and folded before they come here: only the blank between them separates them.
+_QUOTED = _PUNCTUATION.replace("'", "''''")  # twice: in a text in a text
+TOKENIZER = f"'ascii tokenchars ''{_QUOTED}'''"
 
 STEPS: tuple[tuple[str, str], ...] = (
     (
@@ -85,6 +91,99 @@ STEPS: tuple[tuple[str, str], ...] = (
         ) STRICT;
         """,
     ),
+    (
+        "names and references, texts, points and words; short numbers for what many rows hold",
+        """
+        CREATE TABLE sym (
+            n INTEGER PRIMARY KEY, h INTEGER NOT NULL UNIQUE -- parameters, and keys often met
+        ) STRICT;
+        CREATE TABLE bag (
+            n INTEGER PRIMARY KEY, h INTEGER NOT NULL UNIQUE, members BLOB NOT NULL
+        ) STRICT;
+        CREATE TABLE member (
+            h INTEGER NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (h, n)
+        ) STRICT, WITHOUT ROWID;
+        INSERT INTO sym (h)
+            SELECT p FROM str UNION SELECT p FROM dat ORDER BY 1;
+        INSERT INTO bag (h, members) SELECT DISTINCT bag_of((p|u)-(p&u)), x'' FROM num;
+        INSERT INTO member
+            SELECT DISTINCT (p|u)-(p&u), n FROM num CROSS JOIN bag ON h=bag_of((p|u)-(p&u));
+
+        CREATE TABLE res_4 (
+            rid INTEGER PRIMARY KEY,      -- order of first storing
+            type TEXT NOT NULL, id TEXT NOT NULL,
+            number INTEGER NOT NULL,      -- of the latest version
+            vid INTEGER NOT NULL,         -- the latest version
+            at INTEGER NOT NULL,          -- meta.lastUpdated of the latest version
+            deleted INTEGER NOT NULL,
+            born INTEGER NOT NULL,        -- time of first storing
+            d INTEGER NOT NULL,           -- date in every posting of the resource
+            fp INTEGER NOT NULL,          -- definitions that made the index rows; 0 unknown
+            shape INTEGER NOT NULL,       -- bag of the presence keys; 0 none
+            words INTEGER NOT NULL,       -- checksum of what is in words; 0 none
+            postings INTEGER NOT NULL,    -- how many it has
+            keys BLOB NOT NULL            -- of them, those that do not follow from other rows
+        ) STRICT;
+        INSERT INTO res_4
+            SELECT r.rid, r.type, r.id, number, vid, at, deleted, born, d, 0, 0, 0,
+                   coalesce(length(hashes)/8, 0), x'000000' || coalesce(hashes, x'')
+            FROM res r LEFT JOIN keys k ON k.rid=r.rid;
+        DROP TABLE res;
+        DROP TABLE keys;
+        ALTER TABLE res_4 RENAME TO res;
+        CREATE INDEX res_at ON res (at);
+        CREATE TABLE name (               -- hash64 of Type/id and of canonical addresses
+            h INTEGER NOT NULL, rid INTEGER NOT NULL, PRIMARY KEY (h, rid)
+        ) STRICT, WITHOUT ROWID;
+        INSERT INTO name SELECT name_of(type, id), rid FROM res ORDER BY 1;
+        CREATE TABLE alias (              -- the canonical ones by resource
+            rid INTEGER NOT NULL, h INTEGER NOT NULL, PRIMARY KEY (rid, h)
+        ) STRICT, WITHOUT ROWID;
+        CREATE TABLE edge (               -- s: bag of parameters, dst: the name referred to
+            rid INTEGER NOT NULL, s INTEGER NOT NULL, dst INTEGER NOT NULL,
+            PRIMARY KEY (rid, s, dst)
+        ) STRICT, WITHOUT ROWID;
+
+        CREATE TABLE str_4 (
+            rid INTEGER NOT NULL, p INTEGER NOT NULL, v TEXT NOT NULL, PRIMARY KEY (rid, p, v)
+        ) STRICT, WITHOUT ROWID;
+        INSERT INTO str_4 SELECT rid, n, v FROM str CROSS JOIN sym ON h=p;
+        DROP TABLE str;
+        ALTER TABLE str_4 RENAME TO str;
+        CREATE INDEX str_value ON str (p, v);
+        CREATE TABLE dat_4 (
+            rid INTEGER NOT NULL, p INTEGER NOT NULL, lo INTEGER NOT NULL, hi INTEGER NOT NULL,
+            PRIMARY KEY (rid, p, lo, hi)
+        ) STRICT, WITHOUT ROWID;
+        INSERT INTO dat_4 SELECT rid, n, lo, hi FROM dat CROSS JOIN sym ON h=p;
+        DROP TABLE dat;
+        ALTER TABLE dat_4 RENAME TO dat;
+        CREATE INDEX dat_from ON dat (p, lo, rid, hi);
+        CREATE INDEX dat_long ON dat (p, hi) WHERE hi-lo>86400000000; -- a day
+        CREATE TABLE num_4 (              -- s: bag of parameter XOR unit
+            rid INTEGER NOT NULL, s INTEGER NOT NULL, lo REAL NOT NULL, hi REAL NOT NULL,
+            PRIMARY KEY (rid, s, lo, hi)
+        ) STRICT, WITHOUT ROWID;
+        INSERT INTO num_4
+            SELECT rid, n, lo, hi FROM num CROSS JOIN bag ON h=bag_of((p|u)-(p&u));
+        DROP TABLE num;
+        ALTER TABLE num_4 RENAME TO num;
+
+        CREATE TABLE point (
+            rid INTEGER NOT NULL, p INTEGER NOT NULL, lat REAL NOT NULL, lon REAL NOT NULL,
+            PRIMARY KEY (rid, p, lat, lon)
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX point_place ON point (p, lat, lon);
+        CREATE TABLE text (               -- each text once; its key is in tok
+            p INTEGER NOT NULL, v TEXT NOT NULL, h INTEGER NOT NULL, PRIMARY KEY (p, v, h)
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX text_key ON text (h);
+        CREATE VIRTUAL TABLE words USING fts5(
+            narrative, content, content='', contentless_delete=1,
+            tokenize={TOKENIZER}
+        );
+        """,
+    ),
 )
 
 
@@ -95,9 +194,10 @@ def migrate(db: apsw.Connection, *, upto: int = len(STEPS)) -> int:
         NewerSchema: the file has steps that this server does not know.
     """
     have = check_version(db)
+    functions.register(db)
     for number, (_why, sql) in enumerate(STEPS[have:upto], start=have + 1):
         with db:
-            db.execute(sql)
+            db.execute(sql.replace("{TOKENIZER}", TOKENIZER))
             db.execute(f"PRAGMA user_version = {number}")
     return max(0, upto - have)
 

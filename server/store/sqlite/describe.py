@@ -1,0 +1,108 @@
+"""A plan in words: the caller's own words and key texts, nothing that the record holds.  Pure."""
+
+from server.fhir.dates import instant_text
+from server.search.query import (
+    AllOf,
+    AnyOf,
+    DateIs,
+    HasKey,
+    IdIs,
+    Near,
+    Not,
+    NumberIs,
+    Query,
+    ReferredBy,
+    Refers,
+    SortKey,
+    StringIs,
+    TextIs,
+    UpdatedIs,
+    Words,
+)
+from server.search.rows import MAX_TIME
+from server.store.sqlite.compile import Every, Lists, Member, Rids, Some
+from server.store.sqlite.drive import Driver
+from server.store.sqlite.plan import Plan
+
+_LISTED = 3  # of a long list
+
+
+def told(plan: Plan) -> str:
+    """Return driver and probes in one line."""
+    probes = "; ".join(said(member) for member in plan.members)
+    return f"driven by {driver(plan.driver)}" + (f"; probed: {probes}" if probes else "")
+
+
+def driver(chosen: Driver) -> str:
+    """Return what a search begins with."""
+    return "all of the type" if chosen.of is None else said(chosen.of)
+
+
+def order(sort: tuple[SortKey, ...]) -> str:
+    """Return the order of the answer."""
+    return ", ".join(_key(key) for key in sort) or "clinical date, newest first"
+
+
+def said(member: Member) -> str:
+    """Return a member in words.
+
+    >>> said(AnyOf((HasKey(("Patient|gender|c|male",)), Not(IdIs(("a", "b"))))))
+    '(Patient|gender|c|male or not (id a or b))'
+    """
+    match member:
+        case HasKey(keys):
+            return _any(keys)
+        case Lists(hashes, of):
+            return f"{said(of)} [{len(hashes)} keys]"
+        case Rids(rids, of):
+            return f"{said(of)} [{len(rids)} resources]"
+        case AllOf(of) | Every(of):
+            return "(" + (" and ".join(map(said, of)) or "everything") + ")"
+        case AnyOf(of) | Some(of):
+            return "(" + (" or ".join(map(said, of)) or "nothing") + ")"
+        case Not(of):
+            return f"not ({said(of)})"
+        case Refers(type_, param, to):
+            return f"{type_}|{param} -> {_query(to)}"
+        case ReferredBy(by, param):
+            return f"{param} <- {_query(by)}"
+        case _:
+            return _value(member)
+
+
+def _value(member: Member) -> str:
+    match member:
+        case StringIs(type_, param, op, values) | TextIs(type_, param, op, values):
+            return f"{type_}|{param} {op} {_any(values)}"
+        case DateIs(type_, param, op, lo, hi):
+            return f"{type_}|{param} {op} {_span(lo, hi)}"
+        case UpdatedIs(op, lo, hi):
+            return f"_lastUpdated {op} {_span(lo, hi)}"
+        case NumberIs(type_, param, op, low, high, unit):
+            return f"{type_}|{param} {op} {low:g}..{high:g}" + (f" {unit}" if unit else "")
+        case Near(type_, param, latitude, longitude, metres):
+            return f"{type_}|{param} within {metres:g} m of {latitude:g},{longitude:g}"
+        case Words(of, asked):
+            return f"_{of} " + " and ".join(repr(" ".join(phrase)) for phrase in asked)
+        case IdIs(ids):
+            return f"id {_any(ids)}"
+        case _:
+            return type(member).__name__
+
+
+def _query(query: Query) -> str:
+    return f"{'/'.join(query.types[:_LISTED])} {said(query.where)}"
+
+
+def _any(values: tuple[str, ...]) -> str:
+    more = f" or {len(values) - _LISTED} more" if len(values) > _LISTED else ""
+    return " or ".join(values[:_LISTED]) + more
+
+
+def _span(lo: int, hi: int) -> str:
+    return " to ".join(instant_text(at) if 0 <= at < MAX_TIME // 16 else "..." for at in (lo, hi))
+
+
+def _key(key: SortKey) -> str:
+    chain = "".join(f"{hop.param}:{hop.to.types[0]}." for hop in key.through)
+    return f"{'-' if key.descending else ''}{chain}{key.param}"
