@@ -144,8 +144,8 @@ def placed(error: FhirError, entry: Entry, element: str = "") -> FhirError:
     """Return the error with its issues placed inside the Bundle.
 
     Expressions into a resource (``Patient.name``) move below ``element``; all others (a header, a
-    parameter) become the entry itself.  Those of a patch stay, behind the place where the patch is:
-    it lies encoded in a Binary, and no path leads into it.
+    parameter) become the entry itself.  Those of a patch's result stay, behind the place where the
+    patch is, and so do those of a JSON Patch: it lies encoded in a Binary, where no path leads.
     """
     issues = [replace(issue, expression=_moved(issue, entry, element)) for issue in error.issues]
     again = type(error)(error.diagnostics, issues=issues, retry_after_s=error.retry_after_s)
@@ -179,8 +179,11 @@ def _moved(issue: Issue, entry: Entry, element: str) -> tuple[str, ...]:
     if first.startswith("Bundle.entry"):
         return issue.expression
     into_resource = first.partition(".")[0] in definitions.resource_types()
-    if entry.method == "PATCH" and (into_resource or first.startswith("patch")):
-        return (entry.where("resource.data"), *issue.expression)
+    if entry.method == "PATCH" and first.startswith("Parameters."):
+        element = "resource"
+    elif entry.method == "PATCH" and (into_resource or first.startswith("patch")):
+        binary = entry.resource.get("resourceType") == "Binary"
+        return (entry.where("resource.data" if binary else "resource"), *issue.expression)
     if into_resource:
         root = entry.where(element)
         return tuple(_ROOT.sub(root, text, count=1) for text in issue.expression)

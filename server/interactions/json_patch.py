@@ -204,15 +204,16 @@ def _is_number(value: Any) -> bool:
 
 
 def _check_depth(path: Tokens, value: Any) -> None:
-    if len(path) + _depth(value) > MAX_DEPTH:
+    if len(path) + depth(value) > MAX_DEPTH:
         raise _Refused(f"it would nest deeper than {MAX_DEPTH} levels")
 
 
-def _depth(value: Any) -> int:
+def depth(value: Any) -> int:
+    """Return how many objects and arrays are inside each other."""
     if isinstance(value, dict):
-        return 1 + max(map(_depth, value.values()), default=0)
+        return 1 + max(map(depth, value.values()), default=0)
     if isinstance(value, list):
-        return 1 + max(map(_depth, value), default=0)
+        return 1 + max(map(depth, value), default=0)
     return 0
 
 

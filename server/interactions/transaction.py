@@ -6,7 +6,7 @@ delete) is expected again at commit; when it changed meanwhile the whole plan is
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import anyio.lowlevel
@@ -315,8 +315,9 @@ class _Plan:
             there = await self.services.store.read(self.access, there.type, there.id)
         if there is None or there.body is None:
             raise rights.not_found(*(step.ref or (entry.type, "")))
-        operations = self._rewritten(entry, patch_entry.operations(entry))
-        return plan_patch(self.services, self.access, there, operations, if_match=entry.if_match)
+        sent = patch_entry.operations(entry)
+        patch = replace(sent, operations=self._rewritten(entry, sent.operations))
+        return plan_patch(self.services, self.access, there, patch, if_match=entry.if_match)
 
     def _rewritten(self, entry: Entry, value: Any) -> Any:
         """Relative references count from the root of the entry's own full URL."""

@@ -60,6 +60,11 @@ def demand_json(content_type: bytes | None) -> None:
         )
 
 
+def is_json(type_: str) -> bool:
+    """Tell whether a media type is one of those of FHIR JSON."""
+    return type_ in _JSON
+
+
 def is_fhir(type_: str) -> bool:
     """Tell whether a media type is FHIR's own, for Binary, where others are content."""
     return type_ in ("application/fhir+json", "application/fhir+xml", "application/fhir+turtle")

@@ -10,6 +10,7 @@ from server.interactions import bundle as bundles
 from server.interactions import conditional, patch, write
 from server.interactions.entries import Entry
 from server.interactions.links import version_url
+from server.interactions.patch import Patch
 from server.interactions.write import Written
 from server.rest import binary, headers, negotiate, operating
 from server.rest.answer import Answer, Asked, fhir
@@ -153,15 +154,21 @@ async def _resource(context: Context, asked: Asked) -> tuple[Any, bytes | None]:
     return await parse(raw), raw
 
 
-async def _patch(context: Context, asked: Asked) -> Any:
+async def _patch(context: Context, asked: Asked) -> Patch:
+    """Return the patch; its media type says which of the two kinds it is (R4 http.html#patch)."""
     media_type = negotiate.media_type(asked.headers.get(b"content-type"))
-    if media_type != negotiate.JSON_PATCH:
+    if media_type != negotiate.JSON_PATCH and not negotiate.is_json(media_type):
         raise UnsupportedMediaType(
-            f"this server patches with {negotiate.JSON_PATCH}; FHIRPath Patch and XML Patch are "
-            "not read",
+            f"this server patches with {negotiate.JSON_PATCH}, and with application/fhir+json "
+            "(FHIRPath Patch); XML Patch is not read",
             expression=("Content-Type",),
         )
-    return await parse(await _body(context, asked, context.limits.body_bytes))
+    raw = await _body(context, asked, context.limits.body_bytes)
+    sent = await parse(raw)
+    if media_type == negotiate.JSON_PATCH:
+        return Patch("json", sent)
+    await write.accepted("Parameters", sent, raw)
+    return Patch("fhirpath", sent)
 
 
 async def _body(context: Context, asked: Asked, most: int) -> bytes:

@@ -22,6 +22,7 @@ from server.store.sqlite import SqliteStore
 BASE = "http://fhir.test/fhir"
 START = 1_767_323_045_678_000  # 2026-01-02T03:04:05.678Z
 JSON_PATCH = "application/json-patch+json"
+FHIR_JSON = "application/fhir+json"
 
 
 class Clock:
@@ -133,6 +134,20 @@ def observation(subject: str = "Patient/a", id_: str | None = None, **more: Any)
         "subject": {"reference": subject},
         **more,
     }
+
+
+def fhirpath_patch(*operations: Any) -> dict[str, Any]:
+    """Return a patch of (type, path, value and name where the type takes them)."""
+    names = ("type", "path", "value", "name")
+    kinds = ("valueCode", "valueString", None, "valueString")
+    listed = []
+    for operation in operations:
+        part = [
+            {"name": name, **(value if kind is None else {kind: value})}
+            for name, kind, value in zip(names, kinds, operation, strict=False)
+        ]
+        listed.append({"name": "operation", "part": part})
+    return {"resourceType": "Parameters", "parameter": listed}
 
 
 def entry(method: str, url: str, resource: Any = None, **more: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from server.interactions.services import Policy
-from tests.rest.house import JSON_PATCH, bundle, entry, observation, patient
+from tests.rest.house import JSON_PATCH, bundle, entry, fhirpath_patch, observation, patient
 
 
 async def run(client: httpx.AsyncClient, *entries: Any) -> list[Any]:
@@ -96,6 +96,21 @@ async def test_a_patch_that_does_not_apply_names_its_operation(client: httpx.Asy
 
     (issue,) = found["response"]["outcome"]["issue"]
     assert issue["expression"] == ["Bundle.entry[1].resource.data", "patch[1]"]
+
+
+async def test_a_fhirpath_patch_is_an_entry_like_others(client: httpx.AsyncClient) -> None:
+    await client.put("/Patient/a", json=patient("a", active=True))
+    wrong = fhirpath_patch(("replace", "Patient.gender", {"valueCode": "male"}))
+    right = fhirpath_patch(("delete", "Patient.active"))
+
+    found = await run(
+        client, entry("PATCH", "Patient/a", wrong), entry("PATCH", "Patient/a", right)
+    )
+
+    assert statuses(found) == ["422 Unprocessable Entity", "200 OK"]
+    (issue,) = found[0]["response"]["outcome"]["issue"]
+    assert issue["expression"] == ["Bundle.entry[0].resource.parameter[0]"]
+    assert "active" not in (await client.get("/Patient/a")).json()
 
 
 async def test_100_creates_are_all_there(client: httpx.AsyncClient) -> None:

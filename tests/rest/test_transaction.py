@@ -9,7 +9,17 @@ import pytest
 
 from server.access.context import SYSTEM
 from server.interactions.services import Policy
-from tests.rest.house import JSON_PATCH, House, bundle, entry, ids, observation, patient, told
+from tests.rest.house import (
+    JSON_PATCH,
+    House,
+    bundle,
+    entry,
+    fhirpath_patch,
+    ids,
+    observation,
+    patient,
+    told,
+)
 
 U1 = "urn:uuid:6a4d7c0e-0000-4000-8000-000000000001"
 U2 = "urn:uuid:6a4d7c0e-0000-4000-8000-000000000002"
@@ -36,6 +46,42 @@ async def refused(client: httpx.AsyncClient, *entries: Any) -> tuple[int, str, l
 def binary_patch(*operations: Any) -> dict[str, Any]:
     data = b64encode(json.dumps(operations).encode()).decode()
     return {"resourceType": "Binary", "contentType": JSON_PATCH, "data": data}
+
+
+async def test_both_kinds_of_patch_in_one_transaction(client: httpx.AsyncClient) -> None:
+    for id_ in ("a", "b", "c"):
+        await client.put(f"/Patient/{id_}", json=patient(id_, identifier=ONE, active=True))
+    link = {"part": [{"name": "other", "valueReference": {"reference": U1}},
+                     {"name": "type", "valueCode": "seealso"}]}  # fmt: skip
+
+    found = await run(
+        client,
+        entry("POST", "Patient", patient(identifier=TWO), fullUrl=U1),
+        entry("PATCH", "Patient/a", fhirpath_patch(("delete", "Patient.active"))),
+        entry("PATCH", "Patient/b", binary_patch({"op": "remove", "path": "/active"})),
+        entry("PATCH", "Patient/c", fhirpath_patch(("add", "Patient", link, "link"))),
+    )
+
+    assert [e["response"]["status"] for e in found] == ["201 Created", *["200 OK"] * 3]
+    made = found[0]["response"]["location"].split("/")[5]
+    assert "active" not in (await client.get("/Patient/a")).json()
+    assert "active" not in (await client.get("/Patient/b")).json()
+    assert (await client.get("/Patient/c")).json()["link"] == [
+        {"other": {"reference": f"Patient/{made}"}, "type": "seealso"}
+    ]
+
+
+async def test_a_fhirpath_patch_that_does_not_apply_undoes_all(client: httpx.AsyncClient) -> None:
+    await client.put("/Patient/a", json=patient("a", active=True))
+    await client.put("/Patient/b", json=patient("b"))
+
+    assert await refused(
+        client,
+        entry("POST", "Patient", patient()),
+        entry("PATCH", "Patient/a", fhirpath_patch(("delete", "Patient.active"))),
+        entry("PATCH", "Patient/b",
+              fhirpath_patch(("replace", "Patient.active", {"valueBoolean": True}))),
+    ) == (422, "invalid", ["Bundle.entry[2].resource.parameter[0]"])  # fmt: skip
 
 
 async def test_references_are_resolved_in_any_order_of_entries(client: httpx.AsyncClient) -> None:
@@ -308,8 +354,17 @@ URL_1 = ["Bundle.entry[1].request.url"]
          (404, "not-found", ["Bundle.entry[0]"])),
         ([entry("PATCH", "Patient/a", patient("a"))],
          (415, "not-supported", ["Bundle.entry[0].resource.contentType"])),
-        ([entry("PATCH", "Patient/a", {"resourceType": "Parameters"})],
-         (415, "not-supported", ["Bundle.entry[0].resource"])),
+        ([entry("PATCH", "Patient/a", {"resourceType": "Parameters",
+                                       "parameter": [{"valueCode": "x"}]})],
+         (422, "required", ["Bundle.entry[0].resource.parameter[0].name"])),
+        ([entry("PATCH", "Patient/a", fhirpath_patch(("jump", "Patient")))],
+         (400, "invalid", ["Bundle.entry[0].resource.parameter[0]"])),
+        ([entry("PATCH", "Patient/a", fhirpath_patch(
+            ("delete", "Patient.active"), ("replace", "Patient.active", {"valueBoolean": True})))],
+         (422, "invalid", ["Bundle.entry[0].resource.parameter[1]"])),
+        ([entry("PATCH", "Patient/a", fhirpath_patch(
+            ("add", "Patient", {"valueCode": "no-code"}, "gender")))],
+         (422, "code-invalid", ["Bundle.entry[0].resource", "Patient.gender"])),
         ([entry("PATCH", "Patient/a", {"resourceType": "Binary", "contentType": JSON_PATCH,
                                        "data": "???"})],
          (400, "invalid", ["Bundle.entry[0].resource.data"])),
