@@ -209,7 +209,10 @@ def present(asked: Asked) -> Predicate:
 
 
 def _known_forms(asked: Asked, type_: str) -> tuple[Form, ...]:
-    return forms(type_, asked.param, asked.catalog)
+    try:
+        return forms(type_, asked.param, asked.catalog)
+    except FhirPathError as error:
+        raise refused(asked.name, f"it cannot be used: {error}") from None
 
 
 def _met(asked: Asked, type_: str, form: Form, texts: Sequence[str]) -> Predicate:

@@ -10,8 +10,9 @@ from typing import Any
 
 from server.fhir import definitions
 from server.fhir.fhirpath.branches import Branch, Field, Keep
+from server.fhir.fhirpath.errors import FhirPathError
 from server.fhir.references import split_reference
-from server.search import composite, parameters, readable, reference
+from server.search import composite, evaluated, parameters, readable, reference
 from server.search.catalog import R4, Catalog
 from server.search.clinical import CLINICAL_PARAM
 from server.search.gather import Gathered, Indexer
@@ -168,14 +169,24 @@ def _planted(type_: str, codes: Sequence[str], catalog: Catalog, place: str = ""
         if parameter.type == "composite":
             _plant_composite(root, type_, code, place, catalog)
             continue
-        for branch in parameters.branches(type_, code, catalog):
-            index = parameters.indexer(parameter, branch, place, catalog)
+        expression = parameters.expression_of(type_, code, catalog)
+        branches = parameters.branches(type_, code, catalog)
+        indexers = [(one, parameters.indexer(parameter, one, place, catalog)) for one in branches]
+        if expression is not None:
+            by_type = {branch.type: index for branch, index in indexers if index is not None}
+            root.indexers.append(evaluated.indexer(expression, by_type))
+            continue
+        for branch, index in indexers:
             _plant(root, branch, index or _presence(place, code))
     return root
 
 
 def _plant_composite(root: _Node, type_: str, code: str, place: str, catalog: Catalog) -> None:
-    for form in composite.forms(type_, code, catalog):
+    try:
+        forms = composite.forms(type_, code, catalog)
+    except FhirPathError:
+        return  # of a parameter added at run time: whoever asks by it is told
+    for form in forms:
         if form.name == code and form.has_rows:
             _plant(root, form.element, composite.indexer(code, form, place, catalog))
 

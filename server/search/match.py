@@ -6,10 +6,10 @@ What a store answers with SQL or with an index must be what this says, row by ro
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from math import asin, cos, radians, sin, sqrt
 from typing import Any, Literal, Protocol
 
 from server.search.compare import compare
+from server.search.geodesic import metres
 from server.search.query import (
     AllOf,
     AnyOf,
@@ -206,17 +206,10 @@ def _has_text(
 def _is_near(where: Near, rows: IndexRows) -> bool:
     wanted = param_hash(where.type, where.param)
     return any(
-        _metres(where.latitude, where.longitude, latitude, longitude) <= where.metres
+        metres((where.latitude, where.longitude), (latitude, longitude)) <= where.metres
         for hashed, latitude, longitude in rows.points
         if hashed == wanted
     )
-
-
-def _metres(lat: float, lon: float, other_lat: float, other_lon: float) -> float:
-    """Return the distance on a sphere; gives way to the geodesic one."""
-    a, b = radians(lat), radians(other_lat)
-    half = sin((b - a) / 2) ** 2 + cos(a) * cos(b) * sin(radians(other_lon - lon) / 2) ** 2
-    return 2 * 6_371_008.8 * asin(sqrt(min(1.0, half)))
 
 
 def _has_phrase(phrase: Sequence[str], spaced: str) -> bool:

@@ -9,7 +9,9 @@ from server.fhir import definitions
 from server.fhir.definitions import SearchParameter
 from server.fhir.fhirpath.branches import Branch
 from server.fhir.fhirpath.compile import compile_path
-from server.search import reference, token
+from server.fhir.fhirpath.errors import FhirPathError
+from server.fhir.fhirpath.expression import Expression, compile_expression
+from server.search import evaluated, reference, token
 from server.search.catalog import R4, Catalog
 from server.search.gather import Indexer
 from server.search.kinds import INDEXERS
@@ -48,8 +50,32 @@ def branches(type_: str, code: str, catalog: Catalog = R4) -> tuple[Branch, ...]
 
 @lru_cache(maxsize=8192)
 def _branches(type_: str, code: str, catalog: Catalog) -> tuple[Branch, ...]:
-    expression = searchable(type_, catalog)[code].expression
-    return located(expression, type_) if expression else ()
+    parameter = searchable(type_, catalog)[code]
+    if not parameter.expression:
+        return ()
+    expression = expression_of(type_, code, catalog)
+    if expression is None:
+        return located(parameter.expression, type_)
+    held = (name for name in definitions.types() if holds(parameter.type, name))
+    return tuple(evaluated.branch(expression, name) for name in held)
+
+
+@lru_cache(maxsize=8192)
+def expression_of(type_: str, code: str, catalog: Catalog) -> Expression | None:
+    """Return what is to be evaluated where an expression is more than a path; else ``None``.
+
+    Raises :class:`FhirPathError` where it is neither.
+    """
+    parameter = searchable(type_, catalog)[code]
+    if not parameter.expression:
+        return None
+    try:
+        located(parameter.expression, type_)
+    except FhirPathError:
+        if parameter.type == "composite":
+            raise
+        return compile_expression(parameter.expression, type_)
+    return None
 
 
 def located(expression: str, type_: str) -> tuple[Branch, ...]:
