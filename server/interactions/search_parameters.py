@@ -17,7 +17,7 @@ from server.fhir.errors import FhirError, InvalidResource
 from server.interactions.search_parameter_check import check, definition
 from server.interactions.services import Services
 from server.search import extract
-from server.search.catalog import Catalog
+from server.search.catalog import R4, Catalog
 from server.search.query import Query, SortKey
 from server.search.rows import IndexRows
 from server.store.port import Index, RecordWrite
@@ -48,7 +48,7 @@ def fingerprint(base_url: str, catalog: Catalog) -> str:
 async def adopt(services: Services) -> None:
     """Put the stored parameters in force, and make no rows anew."""
     catalog = await _stored(services)
-    if catalog != services.catalog:
+    if catalog != R4:
         _use(services, catalog)
 
 
@@ -128,7 +128,7 @@ async def finished(services: Services, catalog: Catalog) -> bool:
 def _use(services: Services, catalog: Catalog) -> None:
     services.searchable.catalog = catalog
     name = fingerprint(services.base_url, catalog)
-    services.store.use_index(index(services.base_url, catalog), name)
+    services.store.use_index(index(services.base_url, catalog), name, catalog)
 
 
 async def _stored(services: Services) -> Catalog:

@@ -29,13 +29,32 @@ _WORDS = {
     "/{type}/{id}": {
         "GET": "Read",
         "PUT": "Update, or create under this id",
-        "PATCH": "Patch (JSON Patch)",
+        "PATCH": "Patch (JSON Patch, or FHIRPath Patch)",
         "DELETE": "Delete, where the operator allows it",
     },
     "/{type}/{id}/_history": {"GET": "History of a resource"},
     "/{type}/{id}/_history/{vid}": {"GET": "Read a version"},
     "/{type}/{id}/{member}": {"GET": "Search a compartment; * is every type of it"},
     "/{type}/{id}/{member}/_search": {"POST": "Search a compartment, by form"},
+}
+_SEARCHING = {
+    "_id": "Logical ids, with commas between them.",
+    "_lastUpdated": "Time of the last change, with a prefix: ge2026-01-01.",
+    "_filter": "Criteria with and, or, not: (code eq 8867-4 and date gt 2026).",
+    "_has": "Written _has:Type:reference:parameter=value.",
+    "_list": "Id of a List, or $current-problems and the like.",
+    "_text": "Words of the narrative.",
+    "_content": "Words of the whole resource.",
+    "_sort": "Parameters in their order, - before those that descend; chains as well.",
+    "_count": "Matches on a page; 0 asks for the total alone.",
+    "_total": "accurate, estimate or none.",
+    "_summary": "true, text, data, count or false.",
+    "_elements": "Elements to be shown.",
+    "_include": "Type:parameter[:Target], Type:* or *; :iterate goes on from what it found.",
+    "_revinclude": "As _include, for what refers to the matches.",
+    "_contained": "Whether to look inside resources: false, true or both.",
+    "_containedType": "What stands for a match inside: container or contained.",
+    "_explain": "true tells how the search ran; for callers without limits.",
 }
 _BODY_METHODS = ("POST", "PUT", "PATCH")
 
@@ -66,13 +85,18 @@ def _operation(route: str, method: str, summary: str) -> dict[str, Any]:
             "default": {"description": "An OperationOutcome", "content": _CONTENT},
         },
     }
+    if method == "GET" and summary.startswith("Search"):
+        described["parameters"] += [
+            {"name": name, "in": "query", "description": told, "schema": {"type": "string"}}
+            for name, told in _SEARCHING.items()
+        ]
     if method in _BODY_METHODS:
-        type_ = "application/fhir+json"
+        types = ["application/fhir+json"]
         if "_search" in route:
-            type_ = "application/x-www-form-urlencoded"
+            types = ["application/x-www-form-urlencoded"]
         if method == "PATCH":
-            type_ = "application/json-patch+json"
-        described["requestBody"] = {"content": {type_: {"schema": {}}}}
+            types = ["application/json-patch+json", "application/fhir+json"]
+        described["requestBody"] = {"content": {type_: {"schema": {}} for type_ in types}}
     if route in PUBLIC:
         described["security"] = []
     return described

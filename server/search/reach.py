@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from server.search import sorting
+from server.search.catalog import R4, Catalog
 from server.search.match import Candidate, Moment
 from server.search.query import Hop, SortKey
 from server.search.rows import param_hash
@@ -24,14 +25,14 @@ def reached(start: Candidate, hops: Sequence[Hop], moment: Moment) -> Iterable[C
     return at.values()
 
 
-def sort_value(one: Candidate, key: SortKey, moment: Moment) -> Scalar:
+def sort_value(one: Candidate, key: SortKey, moment: Moment, *, catalog: Catalog = R4) -> Scalar:
     """Return the value of a key of ``_sort``, chained or not; ``None`` when there is none.
 
     Of all that a chain reaches, the smallest value ascending, the largest descending.
     """
     last = replace(key, through=())
     found = (
-        sorting.sort_value(other.resource, last, other.updated)
+        sorting.sort_value(other.resource, last, other.updated, catalog=catalog)
         for other in reached(one, key.through, moment)
     )
     values = [value for value in found if value is not None]

@@ -29,6 +29,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from server.access.context import AccessContext
+from server.search.catalog import R4, Catalog
 from server.search.query import Query, SortKey
 from server.search.rows import IndexRows
 
@@ -307,8 +308,10 @@ class Store(RecordStore, Protocol):
     async def trim_outbox(self, upto: int) -> int:
         """Remove outbox rows with ``seq <= upto``; return how many."""
 
-    def use_index(self, index: Index, fingerprint: str) -> None:
+    def use_index(self, index: Index, fingerprint: str, catalog: Catalog = R4) -> None:
         """Make index rows by ``index`` from now on; ``fingerprint`` names what it is made by.
+
+        ``catalog``: the search parameters it knows, for sorting by what has no order in the rows.
 
         What was indexed by another stays found by its old rows until :meth:`reindex` comes to it.
         """

@@ -16,6 +16,7 @@ from server.access.narrow import may, narrow, narrow_sort
 from server.fhir import json as fhir_json
 from server.fhir.errors import StoreUnavailable
 from server.search import reach
+from server.search.catalog import R4, Catalog
 from server.search.match import Candidate, Moment
 from server.search.query import Query, SortKey
 from server.store.checks import check_distinct, check_record, check_version
@@ -67,6 +68,7 @@ class MemoryStore:
         self._chains: dict[tuple[str, str], list[_Kept]] = {}
         self._live = LiveResources()
         self._index = index
+        self._catalog = R4
         self._fingerprint = fingerprint
         self._records: dict[tuple[str, str], Record] = {}
         self._outbox: list[OutboxRow] = []
@@ -243,8 +245,9 @@ class MemoryStore:
             del self._records[place]
         return len(gone)
 
-    def use_index(self, index: Index, fingerprint: str) -> None:
+    def use_index(self, index: Index, fingerprint: str, catalog: Catalog = R4) -> None:
         """See :meth:`server.store.port.Store.use_index`."""
+        self._catalog = catalog
         self._index = index
         self._fingerprint = fingerprint
 
@@ -331,7 +334,8 @@ class MemoryStore:
         moment = Moment(walk)
         found = _matching(narrow(query, access), walk, moment)
         keys = narrow_sort(sort, access)
-        items = in_order([_item(live, keys, moment) for live in found], _directions(sort))
+        made = [_item(live, keys, moment, self._catalog) for live in found]
+        items = in_order(made, _directions(sort))
         return _Answer(walk, found, items)
 
     def _record(self, kind: str, key: str) -> Record | None:
@@ -362,8 +366,9 @@ def _matching(query: Query, walk: Walk, moment: Moment | None = None) -> list[Li
     return [live for live in walk.all() if there.matches(query, live.candidate)]
 
 
-def _item(live: Live, sort: Sequence[SortKey], moment: Moment) -> Item:
-    values = tuple(reach.sort_value(live.candidate, key, moment) for key in sort)
+def _item(live: Live, sort: Sequence[SortKey], moment: Moment, catalog: Catalog) -> Item:
+    one = live.candidate
+    values = tuple(reach.sort_value(one, key, moment, catalog=catalog) for key in sort)
     return Item(live.version, values or (live.date,), live.rid)
 
 

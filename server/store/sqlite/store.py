@@ -18,6 +18,7 @@ from server.access.narrow import narrow, narrow_sort
 from server.fhir import json as fhir_json
 from server.fhir.errors import StoreUnavailable
 from server.search import sorting
+from server.search.catalog import R4, Catalog
 from server.search.query import Query, SortKey
 from server.store.checks import check_distinct
 from server.store.port import (
@@ -98,6 +99,7 @@ class SqliteStore:
         self._path = Path(path)
         self._now = now
         self._index = index
+        self._catalog = R4
         self._words = words
         self._fingerprint = self._named(fingerprint)
         self._beside = beside
@@ -253,8 +255,9 @@ class SqliteStore:
         """See :meth:`server.store.port.RecordStore.expire_records`."""
         return await self._writer.run(lambda tables: records.expire(tables.db, now))
 
-    def use_index(self, index: Index, fingerprint: str) -> None:
+    def use_index(self, index: Index, fingerprint: str, catalog: Catalog = R4) -> None:
         """See :meth:`server.store.port.Store.use_index`."""
+        self._catalog = catalog
         self._index, self._fingerprint = index, self._named(fingerprint)
         self._tables.use(self._fingerprint)
         self._reindexed_upto, self._stale = 0, None
@@ -339,7 +342,8 @@ class SqliteStore:
         def sort_value(*given: Any) -> Scalar:
             how, kept, at, param, kind, descending = given
             resource = fhir_json.loads(codec.decode(how, kept))
-            return sorting.sort_value(resource, SortKey(param, kind, bool(descending)), at)
+            key = SortKey(param, kind, bool(descending))
+            return sorting.sort_value(resource, key, at, catalog=self._catalog)
 
         db.create_scalar_function("sort_value", sort_value, 6, deterministic=True)
         functions.register(db)
