@@ -29,6 +29,20 @@ def questions(parameter: SearchParameter, found: Sequence[Value]) -> list[Asked]
     return list(dict.fromkeys(asked))
 
 
+def sampled(asked: Sequence[Asked], every: int, turn: int) -> list[Asked]:
+    """Return one of ``every`` questions, but at least one of each prefix and modifier.
+
+    ``turn`` says with which to begin, so that types that share a parameter share its questions.
+    """
+    groups: dict[tuple[str | None, str], list[Asked]] = {}
+    for one in asked:
+        prefix = one.raw[:2] if one.raw[:2] in PREFIXES else ""
+        groups.setdefault((one.modifier, prefix), []).append(one)
+    return [
+        one for group in groups.values() for one in group[turn % min(every, len(group)) :: every]
+    ]
+
+
 def escaped(text: str) -> str:
     r"""Return the text as one value.
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from server.interactions.prepare import to_write
 from server.search import match
 from server.search.extract import index_rows
 from server.search.match import Candidate, Moment
-from server.search.query import Query, SortKey
+from server.search.parse import parse_search
+from server.search.query import Query, Search, SortKey
 from server.search.reach import sort_value
 from server.store.port import Store
 from tests.conformance.test_official_examples import FAULTY, members
@@ -45,6 +47,8 @@ class Record:
         self.kept: dict[str, list[Kept]] = {}
         self._named: dict[int, list[Candidate]] = {}
         self._values: dict[tuple[str, str, str], list[naive.Value]] = {}
+        self.asked = 0
+        self.found = 0
 
     async def fill(self, resources: Sequence[dict[str, Any]], clock: Clock) -> None:
         """Store everything, a while between commits."""
@@ -93,6 +97,10 @@ class Record:
             self._values[place] = naive.values(parameter, {**one.resource, "meta": meta})
         return self._values[place]
 
+    def all_values(self, type_: str, parameter: SearchParameter) -> list[naive.Value]:
+        """Return the values that resources of the type have, repeats as well."""
+        return [value for one in self.of_type(type_) for value in self.values(parameter, one)]
+
     def naive(
         self, type_: str, parameter: SearchParameter, modifier: str | None, raw: str
     ) -> set[Place]:
@@ -103,6 +111,31 @@ class Record:
             if naive.finds(parameter, self.values(parameter, one), modifier, raw)
         }
 
+    async def differences(
+        self, type_: str, name: str, raw: str, second: set[Place] | None = None
+    ) -> list[str]:
+        """Return how stores differ from the oracle for ``type_?name=raw``, and it from ``second``.
+
+        Answers are compared in order, and every tenth with its count.
+        """
+        self.asked += 1
+        search = asked(type_, [(name, raw)])
+        expected = self.oracle(search.query)
+        self.found += bool(expected)
+        url = f"{type_}?{name}={raw}"
+        wrong = [
+            f"{url}: {store} found {found}, the oracle {expected}"
+            for store, found in (await self.answers(search.query)).items()
+            if found != expected
+        ]
+        if self.asked % 10 == 0:
+            counts = {n: await s.count(SYSTEM, search.query) for n, s in self.stores.items()}
+            wrong += [f"{url}: {n} counts {c}" for n, c in counts.items() if c != len(expected)]
+        if second is not None and second != set(expected):
+            lacks, extra = sorted(second - set(expected)), sorted(set(expected) - second)
+            wrong.append(f"{url}: not found {lacks}, not to be found {extra}")
+        return wrong
+
     def _keep(self, resource: dict[str, Any], at: int, rid: int) -> None:
         rows = index_rows(resource, BASE_URL)
         one = Candidate(resource, rows, at)
@@ -112,12 +145,19 @@ class Record:
             self._named.setdefault(name, []).append(one)
 
 
+def asked(type_: str, pairs: Sequence[tuple[str, str]]) -> Search:
+    """Return the search as it would be read from a request."""
+    return parse_search(
+        type_, pairs, base_url=BASE_URL, default_count=20, max_count=99, strict=True
+    )
+
+
 def all_resources(shared_data: Path) -> list[dict[str, Any]]:
-    """Return the valid official examples and what the generator makes."""
+    """Return the valid official examples and what the generator makes, types mixed."""
     archive = shared_data / "r4" / "examples-half.tar.xz"
     examples = [fhir_json.loads(raw) for name, raw in members(archive) if name not in FAULTY]
-    made = [r for type_ in sorted(definitions.resource_types()) for r in generated(type_)]
-    return [*examples, *made]
+    made = zip_longest(*(generated(type_) for type_ in sorted(definitions.resource_types())))
+    return [*examples, *(one for row in made for one in row if one is not None)]
 
 
 def _matches(query: Query, one: Candidate, moment: Moment) -> bool:
