@@ -28,7 +28,7 @@ _FORGET_TEXTS = (
     "delete from text where h in (select value from carray(?))"
     " and not exists(select 1 from tok where tok.h=text.h)"
 )
-_COMPARTMENTS, _REFERENCES = 1, 2  # flags of res.keys: these keys follow from other rows
+_COMPARTMENTS, _REFERENCES, _TYPE = 1, 2, 4  # flags of res.keys: these follow from other rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,18 +122,16 @@ def unpack(packed: bytes) -> tuple[int, ...]:
 
 def remembered(new: Filed, type_: str, compartments: Collection[int], bags: Bags) -> bytes:
     """Return ``res.keys`` of a resource of which ``compartments`` are kept with its version."""
-    if not new.keys:
-        return b"\0\0\0"
     rest = set(new.keys)
     flags = 0
     for flag, derived in (
         (_COMPARTMENTS, set(compartments)),
         (_REFERENCES, _references(new.edges, bags)),
+        (_TYPE, {type_key(type_)}),
     ):
         if derived <= new.keys:
             flags |= flag
             rest -= derived
-    rest.discard(type_key(type_))
     if new.shape:
         rest.discard(content_hash(bags.members(new.shape)))
     return bags.pack(flags, rest)
@@ -194,7 +192,7 @@ def _keys(kept: Kept, edges: frozenset[tuple[int, int]], bags: Bags) -> frozense
         keys |= _references(edges, bags)
     if kept.shape:
         keys.add(content_hash(bags.members(kept.shape)))
-    if keys:
+    if flags & _TYPE:
         keys.add(type_key(kept.type))
     return frozenset(keys)
 
