@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: run test check soak bench definitions clean help
+.PHONY: run test check image soak bench definitions clean help
 
 help:            ## what there is
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/'
@@ -21,14 +21,17 @@ check: $(READY)  ## style, types, floors, generated files
 	@$(BIN)/lint-imports
 	@$(BIN)/python scripts/check_generated.py
 
+image: $(READY)  ## what can be run of the Dockerfile without a container engine
+	@$(BIN)/python scripts/dockerfile_steps.py --quick
+
 soak: $(READY)   ## the long checks
 	@$(BIN)/pytest -m soak $(ARGS)
 
 bench: $(READY)  ## CPU per request against a bare ASGI echo; writes docs/performance.md
 	@$(BIN)/python scripts/bench.py $(ARGS)
 
-definitions: $(READY)  ## make server/fhir/data again from ../shared/data/r4
-	@$(BIN)/python scripts/gen_definitions.py
+definitions: $(READY)  ## make server/fhir/data again from ../shared/data
+	@$(BIN)/python scripts/gen_definitions.py && $(BIN)/python scripts/gen_ucum.py
 
 clean:           ## remove what the targets made
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
