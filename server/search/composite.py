@@ -308,11 +308,13 @@ def _rows_of_one(
     indexers: Sequence[tuple[Branch, Indexer]],
 ) -> Indexer:
     def index(element: Any, rows: Gathered) -> None:
-        keys = [tails(element, rows.base_url) for tails in keyed]
+        values = [(index, value) for one, index in indexers for value in one.values(element)]
+        if not values:
+            return
         made = Gathered(rows.base_url)
-        for branch, index_value in indexers:
-            for value in branch.values(element):
-                index_value(value, made)
+        for index_value, value in values:
+            index_value(value, made)
+        keys = [tails(element, rows.base_url) for tails in keyed]
         if not all(keys) or not (made.numbers or made.dates or made.strings):
             return
         rows.keys.add(presence)

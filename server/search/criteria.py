@@ -1,15 +1,16 @@
 """One criterion, ``name[:modifier]=value``, to a predicate.  R4 search.html#modifiers."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from server.fhir import definitions
 from server.fhir.definitions import SearchParameter
 from server.search import composite, date, parameters, token, words
-from server.search.asked import Asked
+from server.search.asked import Asked, any_of
 from server.search.catalog import R4, Catalog
 from server.search.kinds import PREDICATES
-from server.search.query import IdIs, Not, Predicate
+from server.search.query import HasKey, IdIs, Not, Predicate
 from server.search.value import refused, split, unescape
 
 MAX_VALUES = 500  # in one OR list
@@ -63,18 +64,66 @@ def predicate(
         raise refused(asked.name, "a value between commas is empty")
     if parameter.code in parameters.OF_WORDS:
         return words.predicate("text" if parameter.code == "_text" else "content", text)
-    if modifier == "missing":
-        return _missing(asked, parameter)
+    match modifier:
+        case "missing":
+            present = _about(asked, parameter, _present)
+            return Not(present) if _is_true(asked) else present
+        case "not" | "not-in":
+            positive = replace(
+                asked, modifier="in" if modifier == "not-in" else None, label=asked.name
+            )
+            return Not(_about(positive, parameter, _predicate))
+        case _:
+            return _about(asked, parameter, _predicate)
+
+
+Predicting = Callable[[Asked, SearchParameter], Predicate]
+
+
+def _about(asked: Asked, parameter: SearchParameter, predicate_of: Predicting) -> Predicate:
+    """Return the predicate of a positive criterion, on the parameters that have the rows."""
+    shared = {type_: parameters.shared(type_, asked.param, asked.catalog) for type_ in asked.types}
+    if not any(shared.values()):
+        return predicate_of(asked, parameter)
+    return _merged(
+        [
+            predicate_of(replace(asked, types=(type_,), param=code, label=asked.name), parameter)
+            for type_, codes in shared.items()
+            for code in codes or (asked.param,)
+        ]
+    )
+
+
+def _merged(parts: list[Predicate]) -> Predicate:
+    """Return the OR of predicates, as one set of keys where they are nothing else."""
+    if all(isinstance(part, HasKey) for part in parts):
+        keys = (key for part in parts if isinstance(part, HasKey) for key in part.keys)
+        return HasKey(tuple(dict.fromkeys(keys)))
+    return any_of(parts)
+
+
+def _predicate(asked: Asked, parameter: SearchParameter) -> Predicate:
     if asked.param == "_id":
         return _ids(asked)
     if asked.param == "_lastUpdated":
         return date.updated(asked)
     if parameter.type == "token":
-        telecom = all(parameters.is_telecom(type_, asked.param, catalog) for type_ in types)
+        catalog = asked.catalog
+        telecom = all(parameters.is_telecom(type_, asked.param, catalog) for type_ in asked.types)
         return token.predicate(asked, folded=telecom)
     if parameter.type == "composite":
         return composite.predicate(asked)
     return PREDICATES[parameter.type](asked)
+
+
+def _present(asked: Asked, parameter: SearchParameter) -> Predicate:
+    return composite.present(asked) if parameter.type == "composite" else asked.has_key(["?"])
+
+
+def _is_true(asked: Asked) -> bool:
+    if asked.values not in (("true",), ("false",)):
+        raise refused(asked.name, "the value is true or false")
+    return asked.values == ("true",)
 
 
 def _check_modifier(asked: Asked, parameter: SearchParameter) -> None:
@@ -109,21 +158,9 @@ def _holds(asked: Asked, fhir_type: str) -> bool:
     )
 
 
-def _missing(asked: Asked, parameter: SearchParameter) -> Predicate:
-    is_composite = parameter.type == "composite"
-    present = composite.present(asked) if is_composite else asked.has_key(["?"])
-    match asked.values:
-        case ("true",):
-            return Not(present)
-        case ("false",):
-            return present
-        case _:
-            raise refused(asked.name, "the value is true or false")
-
-
 def _ids(asked: Asked) -> Predicate:
     ids = tuple(dict.fromkeys(unescape(raw) for raw in asked.values))
     for id_ in ids:
         if _ID.fullmatch(id_) is None:
             raise refused(asked.name, f"{id_!r} is not an id")
-    return Not(IdIs(ids)) if asked.modifier == "not" else IdIs(ids)
+    return IdIs(ids)

@@ -164,7 +164,8 @@ def _compartment_tree(type_: str, catalog: Catalog) -> _Node:
 def _planted(type_: str, codes: Sequence[str], catalog: Catalog, place: str = "") -> _Node:
     """Return the tree of some parameters; rows stand under ``place``, else under the type."""
     root, place = _Node(), place or type_
-    for code in codes:
+    rows_of = (parameters.shared(type_, code, catalog) or (code,) for code in codes)
+    for code in dict.fromkeys(one for some in rows_of for one in some):
         parameter = parameters.searchable(type_, catalog)[code]
         if parameter.type == "composite":
             _plant_composite(root, type_, code, place, catalog)

@@ -1,6 +1,6 @@
 """Which parameters a type can be searched by, and where their values are."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from types import MappingProxyType
@@ -23,6 +23,16 @@ OF_WORDS = frozenset(("_text", "_content"))
 """Parameters over the words of a resource; they have no expression."""
 
 
+_COMBINED = ("code", "data-absent-reason", "value-concept")
+_NAMED = ("Patient", "Person", "Practitioner", "RelatedPerson")
+
+SHARED: Mapping[tuple[str, str], tuple[str, ...]] = MappingProxyType(
+    {("Observation", f"combo-{code}"): (code, f"component-{code}") for code in _COMBINED}
+    | {(type_, "phonetic"): ("name",) for type_ in _NAMED}
+)
+"""Parameters of R4 that have exactly the values of others, and no rows but theirs."""
+
+
 def searchable(type_: str, catalog: Catalog = R4) -> Mapping[str, SearchParameter]:
     """Return by code the parameters of a resource type that a search can use.
 
@@ -41,6 +51,19 @@ def _searchable(type_: str, catalog: Catalog) -> Mapping[str, SearchParameter]:
             if parameter.expression or code in OF_WORDS
         }
     )
+
+
+def shared(type_: str, code: str, catalog: Catalog = R4) -> tuple[str, ...]:
+    """Return the parameters whose rows a parameter shares; ``()`` if it has rows of its own."""
+    found = SHARED.get((type_, code), ())
+    own = found and catalog.parameters(type_)[code] is definitions.search_parameters(type_)[code]
+    return found if own else ()
+
+
+def in_rows(types: Sequence[str], code: str, catalog: Catalog = R4) -> str:
+    """Return the code under which all types have ordered rows of a parameter, for sorting."""
+    found = {shared(type_, code, catalog) or (code,) for type_ in types}
+    return found.pop()[0] if len(found) == 1 and all(len(some) == 1 for some in found) else code
 
 
 def branches(type_: str, code: str, catalog: Catalog = R4) -> tuple[Branch, ...]:

@@ -6,10 +6,9 @@ addresses of systems and what identifies something: ids, versions, references, i
 """
 
 import re
-from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from html import unescape
-from types import MappingProxyType
 from typing import Any, Final
 
 from server.fhir import definitions
@@ -32,8 +31,17 @@ _WITHIN_WORDS = frozenset(
 TEXT: Final = "text"
 XHTML: Final = "xhtml"
 RESOURCE: Final = "Resource"
-Plan = Mapping[str, str]
-"""What to do with a property: take its text, its markup, or go on with the content named."""
+
+
+@dataclass(slots=True)
+class Plan:
+    """What to do with the properties of an element: take text, or markup, or go on.
+
+    ``has_texts``: whether there can be any but in extensions.
+    """
+
+    parts: dict[str, "str | Plan"] = field(default_factory=dict)
+    has_texts: bool = False
 
 
 def narrative(resource: dict[str, Any]) -> str:
@@ -64,39 +72,64 @@ def _between(found: re.Match[str]) -> str:
 
 def _collect(element: dict[str, Any], plan: Plan, found: list[str], room: int) -> int:
     """Add folded texts to ``found`` while there is room for them; return what room is left."""
+    parts = plan.parts
     for name, value in element.items():
-        to_do = plan.get(name)
+        to_do = parts.get(name)
         if to_do is None:
             continue
         for part in value if type(value) is list else (value,):
             if room <= 0:
                 return 0
             if type(part) is dict:
-                inner = part.get("resourceType", "") if to_do is RESOURCE else to_do
-                room = _collect(part, _plan(inner), found, room)
+                inner = _plan(part.get("resourceType", "")) if to_do is RESOURCE else to_do
+                if isinstance(inner, Plan) and (inner.has_texts or "extension" in part):
+                    room = _collect(part, inner, found, room)
             elif type(part) is str:
                 found.append(_folded(part) if to_do is TEXT else fold(plain(part)))
                 room -= len(part)
     return room
 
 
-@lru_cache(maxsize=4096)
 def _plan(name: str) -> Plan:
-    made: dict[str, str] = {}
+    """Return the plan of a type or backbone element; plans lead to each other in circles."""
+    if name not in _PLANS:
+        fresh: dict[str, Plan] = {}
+        _draft(name, fresh)
+        while any([_find_texts(plan) for plan in fresh.values()]):
+            pass
+        _PLANS.update(fresh)
+    return _PLANS[name]
+
+
+def _draft(name: str, fresh: dict[str, Plan]) -> Plan:
+    """Return a plan, and add it to ``fresh`` with all that it leads to."""
+    if (known := _PLANS.get(name) or fresh.get(name)) is not None:
+        return known
+    plan = fresh[name] = Plan()
     for child in definitions.children(name).values():
         fhir_type = child.types[0] if child.types else ""
-        owner = name if name in definitions.types() else ""
-        if child.name in _FOR_MACHINES or f"{owner}.{child.name}" in _IDENTIFYING:
+        if child.name in _FOR_MACHINES or f"{name}.{child.name}" in _IDENTIFYING:
             continue
-        if fhir_type == "xhtml":
-            made[child.name] = XHTML
-        elif fhir_type in _TEXT_TYPES:
-            made[child.name] = TEXT
-        elif fhir_type == RESOURCE:
-            made[child.name] = RESOURCE
+        if fhir_type in _TEXT_TYPES:
+            plan.parts[child.name] = TEXT
+        elif fhir_type in (XHTML, RESOURCE):
+            plan.parts[child.name] = fhir_type
         elif child.content != "Meta" and not _is_primitive(child.content):
-            made[child.name] = child.content
-    return MappingProxyType(made)
+            plan.parts[child.name] = _draft(child.content, fresh)
+    return plan
+
+
+def _find_texts(plan: Plan) -> bool:
+    """Note whether a plan leads to a text; return whether that is news."""
+    before = plan.has_texts
+    plan.has_texts = any(
+        part.has_texts and name != "extension" if isinstance(part, Plan) else True
+        for name, part in plan.parts.items()
+    )
+    return plan.has_texts is not before
+
+
+_PLANS: dict[str, Plan] = {}
 
 
 def _is_primitive(content: str) -> bool:

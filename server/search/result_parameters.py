@@ -61,6 +61,7 @@ def _sort_key(types: tuple[str, ...], name: str, asking: Asking) -> SortKey:
         raise refused("_sort", f"{_shown(last)} cannot be sorted by {text!r}{hint}")
     match parameter.type:
         case "string" | "date" | "number" | "quantity" | "token" | "reference" | "uri" as kind:
+            code = parameters.in_rows(last, code, asking.catalog)
             return SortKey(code, kind, descending, through)
         case other:
             raise unsupported("_sort", f"sorting by a {other} parameter is not supported")

@@ -16,7 +16,7 @@ from server.fhir.references import split_reference
 from server.search import string
 from server.search.asked import Asked, any_of
 from server.search.gather import Gathered, Indexer
-from server.search.query import CodesOf, Not, Predicate, TextIs
+from server.search.query import CodesOf, Predicate, TextIs
 from server.search.rows import LONGEST_KEPT, hash64
 from server.search.value import refused, split, unescape
 
@@ -59,7 +59,7 @@ def wanted_key(raw: str, name: str) -> str:
 
 
 def predicate(asked: Asked, *, folded: bool = False) -> Predicate:
-    """Return what ``asked`` means; every modifier but ``missing``.
+    """Return what ``asked`` means; every modifier but ``missing`` and those that negate.
 
     ``folded``: every value of the parameter is a ContactPoint.
     """
@@ -68,17 +68,15 @@ def predicate(asked: Asked, *, folded: bool = False) -> Predicate:
             return _by_text(asked)
         case "of-type":
             return asked.has_key([_of_type(raw, asked.name) for raw in asked.values])
-        case "in" | "not-in":
-            member = _codes_of(asked, "in", [_value_set(asked, raw) for raw in asked.values])
-            return Not(member) if asked.modifier == "not-in" else member
+        case "in":
+            return _codes_of(asked, "in", [_value_set(asked, raw) for raw in asked.values])
         case "above" | "below" as relation:
             return _codes_of(
                 asked, relation, [_concept_of(raw, asked.name) for raw in asked.values]
             )
         case _:
             values = [fold(raw) for raw in asked.values] if folded else asked.values
-            found = asked.has_key([wanted_key(raw, asked.name) for raw in values])
-            return Not(found) if asked.modifier == "not" else found
+            return asked.has_key([wanted_key(raw, asked.name) for raw in values])
 
 
 def _by_text(asked: Asked) -> Predicate:

@@ -43,7 +43,6 @@ def test_every_key_of_an_observation_is_of_the_alphabet() -> None:
     expected = [
         "Observation",
         *[f"Observation|code|{tail}" for tail in code],
-        *[f"Observation|combo-code|{tail}" for tail in code],
         *[f"Observation|subject|{tail}" for tail in person],
         *[f"Observation|patient|{tail}" for tail in person],
         *[f"Observation|focus|{tail}" for tail in ("r|Patient/focused", "?")],
@@ -75,7 +74,7 @@ def test_rows_of_dates_and_quantities() -> None:
 def test_rows_of_names() -> None:
     patient = {"resourceType": "Patient", "id": "a", "name": [{"family": "Müller"}]}
     rows = index_rows(patient)
-    named = {param_hash("Patient", param) for param in ("family", "name", "phonetic")}
+    named = {param_hash("Patient", param) for param in ("family", "name")}
     assert set(rows.strings) == {(param, "muller") for param in named}
     assert hash64("Patient|name|x|Müller") in rows.keys
     assert hash64("compartment|Patient/a") in rows.keys
@@ -84,7 +83,7 @@ def test_rows_of_names() -> None:
 def test_a_value_twice_is_one_row() -> None:
     name = {"family": "A", "text": "A"}
     rows = index_rows({"resourceType": "Patient", "id": "a", "name": [name, name]})
-    assert len(rows.strings) == len(set(rows.strings)) == 3
+    assert len(rows.strings) == len(set(rows.strings)) == 2
 
 
 def test_long_values_do_not_stay_in_memory() -> None:
@@ -237,3 +236,43 @@ def test_the_keys_of_some_parameters_are_those_of_the_whole() -> None:
     assert hash64("Observation|code|s|http://loinc.org|29463-7") in some
     assert key_hash("Observation|subject|r|Patient/p") in some
     assert hash64("Observation|status|c|final") not in some
+
+
+def test_a_parameter_without_rows_of_its_own_has_exactly_the_values_of_others() -> None:
+    def places(type_: str, code: str) -> set[tuple[str, tuple[object, ...], str | None]]:
+        kind = parameters.searchable(type_)[code].type
+        found = parameters.branches(type_, code)
+        return {(b.type, b.steps, b.binding) for b in found if parameters.holds(kind, b.type)}
+
+    for (type_, code), others in parameters.SHARED.items():
+        assert places(type_, code) == {place for one in others for place in places(type_, one)}
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("combo-code=http://loinc.org|29463-7", True),
+        ("combo-code=8480-6", True),
+        ("combo-code=x,8480-6", True),
+        ("combo-code=x", False),
+        ("combo-code:not=8480-6", False),
+        ("combo-code:not=x", True),
+        ("combo-code:text=wei", True),
+        ("combo-code:missing=false", True),
+        ("combo-value-concept:missing=true", True),
+        ("combo-data-absent-reason:missing=true", True),
+    ],
+)
+def test_a_parameter_without_rows_of_its_own_is_found_by_those_of_others(
+    finds: Any, query: str, found: bool
+) -> None:
+    part = {"code": {"coding": [{"code": "8480-6"}]}}
+    assert finds(query, {**WEIGHT, "component": [part]}) is found
+
+
+def test_names_that_sound_alike_are_found_and_sorted_as_names(finds: Any) -> None:
+    patient = {"resourceType": "Patient", "id": "a", "name": [{"family": "Müller"}]}
+    assert finds("phonetic=mull", patient)
+    assert not finds("phonetic:exact=muller", patient)
+    assert parameters.in_rows(["Patient", "Person"], "phonetic") == "name"
+    assert parameters.in_rows(["Observation"], "combo-code") == "combo-code"
