@@ -81,11 +81,11 @@ def _collect(element: dict[str, Any], plan: Plan, found: list[str], room: int) -
             if room <= 0:
                 return 0
             if type(part) is dict:
-                inner = _plan(part.get("resourceType", "")) if to_do is RESOURCE else to_do
+                inner = _plan(part.get("resourceType", "")) if to_do == RESOURCE else to_do
                 if isinstance(inner, Plan) and (inner.has_texts or "extension" in part):
                     room = _collect(part, inner, found, room)
             elif type(part) is str:
-                found.append(_folded(part) if to_do is TEXT else fold(plain(part)))
+                found.append(_folded(part) if to_do == TEXT else fold(plain(part)))
                 room -= len(part)
     return room
 
@@ -95,7 +95,7 @@ def _plan(name: str) -> Plan:
     if name not in _PLANS:
         fresh: dict[str, Plan] = {}
         _draft(name, fresh)
-        while any([_find_texts(plan) for plan in fresh.values()]):
+        while any(_find_texts(plan) for plan in fresh.values()):
             pass
         _PLANS.update(fresh)
     return _PLANS[name]
