@@ -141,6 +141,8 @@ class Counts:
         each = Sql("select c.value from carray(?) c where exists(", (numbers(keys),))
         each = each + Sql("select 1 from tok f where f.h=c.value and ") + bound + Sql(")")
         full = tuple(key for (key,) in self._db.execute(each.text, each.values))
+        if not full:
+            return 0, ()
         rows = Sql(
             "select count(*) from (select 1 from carray(?) c cross join tok f", (numbers(full),)
         )

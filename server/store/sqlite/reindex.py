@@ -61,15 +61,15 @@ def todo(db: apsw.Connection, fp: int) -> int:
     return total
 
 
-def batch(tables: Tables, index: Index, after: int, limit: int) -> tuple[int, int]:
-    """Make rows anew for at most ``limit`` resources with ``rid > after``.
+def batch(tables: Tables, fp: int, index: Index, after: int, limit: int) -> tuple[int, int]:
+    """Make rows anew for at most ``limit`` resources with ``rid > after``; ``fp`` labels them.
 
     What cannot be read or indexed keeps its rows, and is tried again at the next start.
 
     Returns:
         How many were looked at, and the last ``rid``.
     """
-    db, bags, fp = tables.db, tables.bags, tables.fp
+    db, bags = tables.db, tables.bags
     stale: list[tuple[Any, ...]] = db.execute(_STALE, (after, fp, limit)).fetchall()
     for rid, born, how, body, *row in stale:
         kept = rows.Kept(*row)

@@ -8,6 +8,7 @@ thread and back.
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -69,6 +70,14 @@ _HISTORY_DEADLINE_S = 10.0
 _REINDEX_AT_ONCE = 25  # resources of one transaction; commits wait for a few milliseconds at most
 
 
+@dataclass(slots=True)
+class _Reindexing:
+    """How far making rows anew has come: resources left (``None``: not counted), the last done."""
+
+    left: int | None = None
+    upto: int = 0
+
+
 class SqliteStore:
     """Keeps everything in the file ``path``, which is made when it is not there.
 
@@ -111,8 +120,7 @@ class SqliteStore:
         except BaseException:
             self._lock.release()
             raise
-        self._reindexed_upto = 0
-        self._stale: int | None = None
+        self._reindexing = _Reindexing()
         self._closed = False
 
     async def commit(
@@ -260,24 +268,26 @@ class SqliteStore:
         self._catalog = catalog
         self._index, self._fingerprint = index, self._named(fingerprint)
         self._tables.use(self._fingerprint)
-        self._reindexed_upto, self._stale = 0, None
+        self._reindexing = _Reindexing()  # a batch that runs now counts for the one before
 
     async def reindex(self, *, batch: int = 500) -> int:
         """See :meth:`server.store.port.Store.reindex`."""
-        if self._stale is None:
-            self._stale = await self._writer.run(lambda tables: reindex.todo(tables.db, tables.fp))
+        at = self._reindexing
+        if at.left is None:
+            at.left = await self._writer.run(lambda tables: reindex.todo(tables.db, tables.fp))
         done = 0
-        while self._stale and done < batch:
+        while at.left and done < batch and at is self._reindexing:
             size = min(_REINDEX_AT_ONCE, batch - done)
-            made, self._reindexed_upto = await self._writer.run(
+            made, at.upto = await self._writer.run(
+                # The label first: rows of an index that comes in between are labelled too old.
                 lambda tables, size=size: reindex.batch(  # type: ignore[misc]
-                    tables, self._index, self._reindexed_upto, size
+                    tables, tables.fp, self._index, at.upto, size
                 )
             )
             done += made
             # Updates make rows anew as well, so an empty batch, not the count, is the end.
-            self._stale = max(self._stale - made, 1) if made == size else 0
-        return self._stale
+            at.left = max(at.left - made, 1) if made == size else 0
+        return at.left if at is self._reindexing else max(at.left, 1)
 
     async def backup(self, target: str) -> None:
         """See :meth:`server.store.port.Store.backup`; a file at ``target`` is replaced."""
