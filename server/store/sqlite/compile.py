@@ -88,9 +88,10 @@ def condition(member: Member, depth: int = 0, *, thorough: bool = False) -> Sql:
         case HasKey(keys):
             return _has_key(keys, row)
         case Lists(hashes, of):
-            if len(hashes) > MAX_PROBED and isinstance(of, Refers):
-                return condition(of, depth)
-            return _posted(hashes, row) if len(hashes) <= MAX_PROBED else _among_own(hashes, row)
+            if len(hashes) <= MAX_PROBED:
+                return _posted(hashes, row)
+            # A row does not keep the keys of its references.
+            return condition(of, depth) if reads_others(of) else _among_own(hashes, row)
         case Rids(rids):
             return Sql(f"{row}.rid in (select value from carray(?))", (numbers(rids),))
         case AllOf() | Every():
@@ -113,6 +114,19 @@ def condition(member: Member, depth: int = 0, *, thorough: bool = False) -> Sql:
 def hashes(keys: tuple[str, ...]) -> tuple[int, ...]:
     """Return the stored hashes of key texts."""
     return tuple(map(key_hash, keys))
+
+
+def reads_others(asked: Predicate) -> bool:
+    """Tell whether other resources decide whether the predicate holds."""
+    match asked:
+        case Refers() | ReferredBy():
+            return True
+        case Not(of):
+            return reads_others(of)
+        case AllOf(of) | AnyOf(of):
+            return any(map(reads_others, of))
+        case _:
+            return False
 
 
 def says_present(key: str) -> bool:

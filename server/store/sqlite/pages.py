@@ -21,7 +21,7 @@ COLUMNS = "r.type, r.id, v.number, v.vid, v.at, v.method, v.compartments, v.code
 _FETCH = " k cross join res r on r.rid=k.rid cross join ver v on v.vid=r.vid"
 
 MAX_VALUES = 30_000  # of one statement; SQLite binds 32,766 at most
-MAX_MERGED = 50  # lists that are merged by walking each; of more, those with the best heads are
+MAX_MERGED = 50  # lists that are counted one by one
 
 Cursor = tuple[Scalar, ...]
 
@@ -67,18 +67,32 @@ def in_posting_order(
 
 
 def heads(plan: Plan, order: Order, probes: Sequence[Sql], after: Sql | None, limit: int) -> Sql:
-    """Return the statement that lists the posting lists whose first rows come first.
+    """Return the statement that lists posting lists, and the dates of their first rows, in order.
 
-    The first ``limit`` rows of many lists are in the ``limit`` lists with the best first rows.
+    The first ``limit`` rows of many lists are in the ``limit`` lists with the best first rows, and
+    none of them comes behind the worst of these.
     """
     wanted = all_of([plan.bound, *([after] if after else []), *probes])
-    way, sign = ("desc", ">=") if order.descending else ("asc", "<=")
     first = Sql("(select f.d from tok f where f.h=c.value and ") + wanted
     first = first + Sql(f"{order.by} limit 1) as d from carray(?) c", (numbers(plan.keys),))
-    begin = Sql("with k as materialized (select c.value as h, ") + first + Sql(")")
-    last = f"select d from k where d is not null order by d {way} limit 1 offset ?"
-    end = f" select h from k where d is not null and d{sign}coalesce(({last}),d)"
-    return begin + Sql(end, (max(limit - 1, 0),))
+    way = "desc" if order.descending else "asc"
+    rows = Sql("select h, d from (select c.value as h, ") + first
+    return rows + Sql(f" limit -1) where d is not null order by d {way}")
+
+
+def near_heads(
+    keys: Sequence[int],
+    worst: int | None,
+    order: Order,
+    conditions: Sequence[Sql],
+    limit: int,
+) -> Sql:
+    """Return the page of the rows of lists that do not come behind the date ``worst``."""
+    sign = ">=" if order.descending else "<="
+    bounded = Sql(f" and f.d{sign}?", (worst,)) if worst is not None else Sql("")
+    rows = Sql("select distinct f.d, f.rid from carray(?) c cross join tok f", (numbers(keys),))
+    rows = rows + Sql(" where f.h=c.value") + bounded + Sql(" and ") + all_of(conditions)
+    return fetched(rows + Sql(f"{order.by} limit ?", (limit,)), ("d",))
 
 
 def by_update(plan: Plan, descending: bool, after: Cursor | None, limit: int, walked: int) -> Sql:

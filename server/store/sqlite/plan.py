@@ -18,6 +18,8 @@ from server.search.query import (
     AnyOf,
     DateIs,
     HasKey,
+    Near,
+    Not,
     NumberIs,
     Predicate,
     Query,
@@ -25,6 +27,7 @@ from server.search.query import (
     Refers,
     StringIs,
     TextIs,
+    Words,
 )
 from server.store.sqlite.compile import Every, Lists, Member, Rids, Some, condition, hashes
 from server.store.sqlite.drive import Driver, Look, drivers
@@ -36,6 +39,7 @@ MANY = 1000  # rows that are not counted further; walking and sorting them costs
 MOST = 50_000  # how far lists are counted when all are longer than MANY
 MAX_PARTS = 400  # selects of one compound; SQLite allows 500
 MAX_TEXTS = 10_000  # texts whose keys are taken out of the dictionary
+MAX_WORDED = 20_000  # resources with words; asking one whether it has them costs as much as 300
 MAX_REACHED = 5_000  # resources behind a chain that are looked up beforehand
 
 
@@ -46,6 +50,7 @@ class Plan:
     ``size``: rows of the driver, as far as they were counted.  ``keys``: its lists with rows.
     ``bound``: condition on ``f.d``, true for every match.  ``others``: rows of what else could
     have driven, in the order of ``members``, ``None`` where they were not counted.
+    ``words_first``: find all that have the words asked for, instead of asking each row.
     """
 
     driver: Driver
@@ -54,6 +59,7 @@ class Plan:
     size: int
     bound: Sql = TRUE
     others: tuple[int | None, ...] = ()
+    words_first: bool = False
     counted: bool = False
     """Count the rows that reach each probe, and the end, with ``seen``."""
 
@@ -65,7 +71,7 @@ class Plan:
     @property
     def probes(self) -> tuple[Sql, ...]:
         """The conditions that each row is asked."""
-        return self._conditions(thorough=False)
+        return self._conditions(thorough=self.words_first)
 
     @property
     def thorough(self) -> tuple[Sql, ...]:
@@ -76,6 +82,8 @@ class Plan:
         made = tuple(condition(member, thorough=thorough) for member in self.members)
         if not self.counted:
             return made
+        if not made:
+            return (Sql("seen(0)"),)
         # CASE keeps the order, which AND does not.
         steps = [
             Sql(f" when seen({n})=0 or not ({one.text}) then 0", one.values)
@@ -108,7 +116,8 @@ def plan(query: Query, look: Look) -> Plan:
     sizes = {id(one.driver.of): one.size for one in counted}
     left = tuple(m for m in members if m is not best.driver.of or not best.driver.exact)
     others = tuple(sizes.get(id(member)) for member in left)
-    return Plan(best.driver, best.keys, left, best.size, bound, others)
+    beforehand = best.size >= MANY and _few_have_words(left, look)
+    return Plan(best.driver, best.keys, left, best.size, bound, others, beforehand)
 
 
 def conjuncts(query: Query) -> list[Member]:
@@ -161,8 +170,10 @@ def _implies(member: Member, types: tuple[str, ...]) -> bool:
             return all(key.partition("|")[0] in types for key in keys)
         case StringIs(type=type_) | DateIs(type=type_) | NumberIs(type=type_):
             return type_ in types
-        case TextIs(type=type_) | Refers(type=type_):
+        case TextIs(type=type_) | Refers(type=type_) | Near(type=type_):
             return type_ in types
+        case AnyOf(of) if of:
+            return all(any(_implies(part, types) for part in _flat(one)) for one in of)
         case _:
             return member == NOTHING
 
@@ -204,9 +215,40 @@ def _with_texts(member: Member, look: Look) -> Member:
         case AllOf(of):
             return Every(tuple(_with_texts(one, look) for one in of))
         case AnyOf(of) if of:
-            return Some(tuple(_with_texts(one, look) for one in of))
+            return _some(member, tuple(_with_texts(one, look) for one in of))
         case _:
             return member
+
+
+def _some(asked: Member, of: tuple[Member, ...]) -> Member:
+    """Return a disjunction; one of posting lists only is posting lists."""
+    if isinstance(asked, AnyOf) and all(isinstance(one, Lists) for one in of):
+        found = (h for one in of if isinstance(one, Lists) for h in one.hashes)
+        return Lists(tuple(dict.fromkeys(found)), asked)
+    return Some(of)
+
+
+def _few_have_words(members: tuple[Member, ...], look: Look) -> bool:
+    """Tell whether all matches of the words are found in less time than a page of rows is asked."""
+    asked = [words for member in members for words in _words(member)]
+    few = (
+        look.count(driver, MAX_WORDED)[0] < MAX_WORDED
+        for words in asked
+        for driver in drivers((words,), (), look)
+        if driver.rows is not None
+    )
+    return bool(asked) and all(few)
+
+
+def _words(member: Member) -> Iterator[Words]:
+    match member:
+        case Words():
+            yield member
+        case Not(of):
+            yield from _words(of)
+        case AllOf(of) | AnyOf(of) | Every(of) | Some(of):
+            for one in of:
+                yield from _words(one)
 
 
 def _has_chain(member: Member) -> bool:
@@ -235,7 +277,7 @@ def _reached(member: Member, size: int, look: Look) -> Member:
         case AllOf(of) | Every(of):
             return Every(tuple(_reached(one, size, look) for one in of))
         case AnyOf(of) | Some(of) if of:
-            return Some(tuple(_reached(one, size, look) for one in of))
+            return _some(member, tuple(_reached(one, size, look) for one in of))
         case _:
             return member
 

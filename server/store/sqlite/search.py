@@ -17,7 +17,7 @@ from server.store.sqlite import describe, pages
 from server.store.sqlite.brief import TooLong
 from server.store.sqlite.codec import Codec
 from server.store.sqlite.counts import Counts
-from server.store.sqlite.pages import BY_DATE, MAX_MERGED, MAX_VALUES, Cursor, Order
+from server.store.sqlite.pages import BY_DATE, MAX_VALUES, Cursor, Order
 from server.store.sqlite.plan import Plan, plan
 from server.store.sqlite.sorts import INDEXED
 from server.store.sqlite.sql import TRUE, Sql
@@ -146,11 +146,14 @@ def _in_posting_order(
     limit: int,
 ) -> list[Row]:
     probes = [*planned.probes, *conditions]
-    if planned.broad and len(planned.keys) > MAX_MERGED:
-        heads = pages.heads(planned, order, probes, after, limit)
-        planned = replace(planned, keys=tuple(key for (key,) in _rows(db, heads)))
-        if not planned.keys:
-            return []
+    if planned.broad and len(planned.keys) > limit:
+        # Of more lists than rows are wanted, most have none of them.
+        heads = _rows(db, pages.heads(planned, order, probes, after, limit))
+        worst = heads[limit - 1][1] if len(heads) >= limit else None
+        sign = 1 if order.descending else -1
+        keys = [key for key, d in heads if worst is None or d * sign >= worst * sign]
+        wanted = [planned.bound, *([after] if after else []), *probes]
+        return _rows(db, pages.near_heads(keys, worst, order, wanted, limit)) if keys else []
     return _rows(db, pages.in_posting_order(planned, order, probes, after, limit))
 
 
