@@ -1,11 +1,6 @@
 """What a store answers is what :mod:`server.search.match` says, sorted, page by page."""
 
-import tempfile
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +9,6 @@ from hypothesis import strategies as st
 
 from server.access.context import SYSTEM
 from server.fhir import dates
-from server.search import match, sorting
 from server.search.parse import parse_search
 from server.search.query import (
     AllOf,
@@ -26,28 +20,12 @@ from server.search.query import (
     SortKey,
     UpdatedIs,
 )
-from server.search.rows import IndexRows
-from server.store.port import Store
 from server.store.sqlite import plan
 from tests.contract.conftest import STORES
-from tests.contract.made import START, Clock, deletion, index, put
+from tests.contract.made import START, Clock
 from tests.properties.clinical import queries, resources, sorts, texts
+from tests.properties.stores import Commits, fill, opened, oracle, walk
 
-SECOND = 1_000_000
-
-
-@dataclass
-class Live:
-    """What the oracle knows of a resource."""
-
-    resource: dict[str, Any]
-    rows: IndexRows
-    updated: int
-    born: int
-    rid: int
-
-
-Commits = list[list[dict[str, Any]]]
 Asked = tuple[Query, tuple[SortKey, ...], int]
 
 commits = st.lists(
@@ -152,74 +130,3 @@ async def check(name: str, made: Commits, removed: set[int], searches: list[Aske
             assert await walk(store, query, sort, limit) == expected
             assert await store.count(SYSTEM, query) == len(expected)
         assert await store.verify() == []
-
-
-@asynccontextmanager
-async def opened(make: Callable[[Path, Clock], Store], clock: Clock) -> AsyncIterator[Store]:
-    with tempfile.TemporaryDirectory() as folder:
-        store = make(Path(folder), clock)
-        try:
-            yield store
-        finally:
-            await store.close()
-
-
-async def fill(
-    store: Store, clock: Clock, made: Commits, removed: set[int]
-) -> dict[tuple[str, str], Live]:
-    """Commit everything, a second apart, and delete what was written in the ``removed`` places."""
-    live: dict[tuple[str, str], Live] = {}
-    first: dict[tuple[str, str], tuple[int, int]] = {}
-    count = 0
-    for commit in made:
-        for resource, version in zip(
-            commit, await store.commit([put(resource) for resource in commit]), strict=True
-        ):
-            place = (version.type, version.id)
-            born, rid = first.setdefault(place, (version.at, version.seq))
-            live[place] = Live(resource, index(resource)[0], version.at, born, rid)
-            count += 1
-            if count in removed:
-                await store.commit([deletion(*place)])
-                del live[place]
-        clock.at += SECOND
-    assert clock.at >= START
-    return live
-
-
-def oracle(
-    live: dict[tuple[str, str], Live], query: Query, sort: tuple[SortKey, ...]
-) -> list[tuple[str, str]]:
-    found = [
-        (place, one)
-        for place, one in live.items()
-        if match.matches(query, one.resource, one.rows, updated=one.updated)
-    ]
-    last = sort[-1].descending if sort else True
-    found.sort(key=lambda item: item[1].rid, reverse=last)
-    if not sort:
-        found.sort(key=lambda item: date_of(item[1]), reverse=True)
-    for key in reversed(sort):
-        values = {place: sorting.sort_value(one.resource, key, one.updated) for place, one in found}
-        have = [item for item in found if values[item[0]] is not None]
-        have.sort(key=lambda item: values[item[0]], reverse=key.descending)
-        found = have + [item for item in found if values[item[0]] is None]
-    return [place for place, _ in found]
-
-
-def date_of(one: Live) -> int:
-    return one.born if one.rows.date is None else one.rows.date
-
-
-async def walk(
-    store: Store, query: Query, sort: tuple[SortKey, ...], limit: int
-) -> list[tuple[str, str]]:
-    seen: list[tuple[str, str]] = []
-    after = None
-    while True:
-        page = await store.search(SYSTEM, query, sort=sort, limit=limit, after=after)
-        seen += [(version.type, version.id) for version in page.versions]
-        assert len(page.versions) <= limit
-        after = page.after
-        if after is None:
-            return seen

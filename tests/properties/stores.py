@@ -1,0 +1,133 @@
+"""Fill a store, ask it page by page, and tell what the oracle would answer."""
+
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from server.access.context import SYSTEM, AccessContext
+from server.access.narrow import may
+from server.search import reach
+from server.search.match import Candidate, Moment, names_of
+from server.search.query import Query, SortKey
+from server.search.rows import IndexRows
+from server.store.port import Store
+from tests.contract.made import START, Clock, deletion, index, put
+
+SECOND = 1_000_000
+
+
+@dataclass
+class Live:
+    """What the oracle knows of a resource."""
+
+    resource: dict[str, Any]
+    rows: IndexRows
+    updated: int
+    born: int
+    rid: int
+
+    @property
+    def candidate(self) -> Candidate:
+        return Candidate(self.resource, self.rows, self.updated)
+
+
+Commits = list[list[dict[str, Any]]]
+Place = tuple[str, str]
+Alive = dict[Place, Live]
+
+
+@asynccontextmanager
+async def opened(make: Callable[[Path, Clock], Store], clock: Clock) -> AsyncIterator[Store]:
+    with tempfile.TemporaryDirectory() as folder:
+        store = make(Path(folder), clock)
+        try:
+            yield store
+        finally:
+            await store.close()
+
+
+async def fill(store: Store, clock: Clock, made: Commits, removed: set[int]) -> Alive:
+    """Commit everything, a second apart, and delete what was written in the ``removed`` places."""
+    live: Alive = {}
+    first: dict[Place, tuple[int, int]] = {}
+    count = 0
+    for commit in made:
+        for resource, version in zip(
+            commit, await store.commit([put(resource) for resource in commit]), strict=True
+        ):
+            place = (version.type, version.id)
+            born, rid = first.setdefault(place, (version.at, version.seq))
+            live[place] = Live(resource, index(resource)[0], version.at, born, rid)
+            count += 1
+            if count in removed:
+                await store.commit([deletion(*place)])
+                del live[place]
+        clock.at += SECOND
+    assert clock.at >= START
+    return live
+
+
+class Seen:
+    """The world as one caller sees it: what may not be seen does not exist."""
+
+    def __init__(self, live: Alive, access: AccessContext) -> None:
+        self.live = {
+            place: one
+            for place, one in live.items()
+            if may(access, "search", place[0], one.rows.keys)
+        }
+
+    def named(self, target: int) -> list[Candidate]:
+        return [
+            one.candidate
+            for one in self.live.values()
+            if target in names_of(one.resource, one.rows)
+        ]
+
+    def of_type(self, type_: str) -> list[Candidate]:
+        return [one.candidate for place, one in self.live.items() if place[0] == type_]
+
+
+def oracle(
+    live: Alive, query: Query, sort: tuple[SortKey, ...], access: AccessContext = SYSTEM
+) -> list[Place]:
+    seen = Seen(live, access)
+    moment = Moment(seen)
+    found = [
+        (place, one) for place, one in seen.live.items() if moment.matches(query, one.candidate)
+    ]
+    last = sort[-1].descending if sort else True
+    found.sort(key=lambda item: item[1].rid, reverse=last)
+    if not sort:
+        found.sort(key=lambda item: date_of(item[1]), reverse=True)
+    for key in reversed(sort):
+        values = {place: reach.sort_value(one.candidate, key, moment) for place, one in found}
+        have = [item for item in found if values[item[0]] is not None]
+        have.sort(key=lambda item: values[item[0]], reverse=key.descending)
+        found = have + [item for item in found if values[item[0]] is None]
+    return [place for place, _ in found]
+
+
+def date_of(one: Live) -> int:
+    return one.born if one.rows.date is None else one.rows.date
+
+
+async def walk(
+    store: Store,
+    query: Query,
+    sort: tuple[SortKey, ...],
+    limit: int,
+    access: AccessContext = SYSTEM,
+) -> list[Place]:
+    seen: list[Place] = []
+    after = None
+    while True:
+        page = await store.search(access, query, sort=sort, limit=limit, after=after)
+        seen += [(version.type, version.id) for version in page.versions]
+        assert len(page.versions) <= limit
+        after = page.after
+        if after is None:
+            return seen
