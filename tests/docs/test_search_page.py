@@ -8,13 +8,15 @@ from urllib.parse import parse_qsl
 
 import pytest
 
+from server.fhir import definitions
 from server.fhir import json as fhir_json
 from server.fhir.dates import instant_text, interval
+from server.search import parameters
 from server.search.criteria import MODIFIERS
 from server.search.extract import index_rows
 from server.search.match import matches
 from server.search.parse import parse_search
-from server.search.rows import IndexRows, hash64
+from server.search.rows import IndexRows, hash64, key_hash
 
 BASE_URL = "http://me.test/fhir"
 PAGE = (Path(__file__).parents[2] / "docs" / "search.md").read_text("utf-8")
@@ -31,8 +33,9 @@ def told(rows: str) -> IndexRows:
         of.setdefault(kind, []).append(text)
     pairs = {kind: [line.split(" = ") for line in lines] for kind, lines in of.items()}
     numbers = [(param, *value.split(" ")) for param, value in pairs.get("number", ())]
+    points = [(param, *value.split(" ")) for param, value in pairs.get("point", ())]
     return IndexRows(
-        frozenset(map(hash64, of["key"])),
+        frozenset(map(key_hash, of["key"])),
         interval(of["place"][0])[0] if "place" in of else None,
         tuple((hash64(param), text) for param, text in pairs.get("string", ())),
         tuple((hash64(param), *between(text)) for param, text in pairs.get("date", ())),
@@ -40,7 +43,19 @@ def told(rows: str) -> IndexRows:
             (hash64(param), float(value), nextafter(float(value), inf), hash64(unit.strip('"')))
             for param, value, unit in numbers
         ),
+        tuple(text_row(param, text) for param, text in pairs.get("text", ())),
+        tuple((hash64(param), hash64(target)) for param, target in pairs.get("reference", ())),
+        tuple(map(hash64, of.get("name", ()))),
+        tuple((hash64(param), float(north), float(east)) for param, north, east in points),
+        *("".join(of.get(words, ())) for words in ("narrative", "content")),
     )
+
+
+def text_row(param: str, text: str) -> tuple[int, str, int]:
+    """Return the row of a text, whose key is among the keys: behind ``t|`` a display, or a uri."""
+    place, _, display = param.partition(":text")
+    is_display = param.endswith(":text") and not display
+    return hash64(param), text, hash64(f"{place}|{'t' if is_display else 'u'}|{text}")
 
 
 def between(text: str) -> tuple[int, int]:
@@ -53,8 +68,9 @@ def between(text: str) -> tuple[int, int]:
 def test_the_rows_are_these_and_no_others(body: str, rows: str, _searches: str) -> None:
     made, page = index_rows(fhir_json.loads(body.encode()), BASE_URL), told(rows)
     assert (made.keys, made.date) == (page.keys, page.date)
-    for column in ("strings", "dates", "numbers"):
+    for column in ("strings", "dates", "numbers", "texts", "references", "names", "points"):
         assert sorted(getattr(made, column)) == sorted(getattr(page, column))
+    assert (made.narrative, made.content) == (page.narrative, page.content)
 
 
 def asked() -> list[tuple[str, str]]:
@@ -74,12 +90,24 @@ def test_the_searches_find_what_they_say(body: str, line: str) -> None:
 
 
 def test_there_is_an_example_of_every_parameter_type() -> None:
-    assert len(EXAMPLES) == len(MODIFIERS) == 7
-    for kind in MODIFIERS:
-        assert f"### {kind}\n" in PAGE
+    sections = set(re.findall(r"^### (\S+)\n(?:(?!^### ).*\n)*?```rows", PAGE, re.MULTILINE))
+    assert sections == {*MODIFIERS, "contained", "words"}
 
 
 @pytest.mark.parametrize("kind", MODIFIERS)
 def test_the_table_of_modifiers_is_that_of_the_server(kind: str) -> None:
-    row = next(line for line in PAGE.splitlines() if line.startswith(f"| {kind} |"))
+    row = next(line for line in PAGE.splitlines() if re.match(rf"\| {kind} (\(.*\) )?\|", line))
     assert set(re.findall(r"`:([a-z-]+)`", row)) == MODIFIERS[kind]
+
+
+def test_every_definition_of_r4_is_searchable_or_named_with_the_reason() -> None:
+    searched = {
+        parameter.url
+        for type_ in definitions.resource_types()
+        for parameter in parameters.searchable(type_).values()
+    }
+    left_out = {p.url for p in definitions.all_search_parameters()} - searched
+    table = PAGE[PAGE.index("Not searched by, because") : PAGE.index("## How values compare")]
+    named = re.findall(r"^\| `([\w-]+)` \|", table, re.MULTILINE)
+    assert {f"http://hl7.org/fhir/SearchParameter/{name}" for name in named} == left_out
+    assert f"{len(searched):,} definitions; the other {len(left_out)} are named" in PAGE
