@@ -45,12 +45,15 @@ def values(parameter: SearchParameter, resource: dict[str, Any]) -> list[Value]:
     for expression in alternatives(parameter.expression):
         if evaluate := _compiled(expression, resource["resourceType"]):
             for node in evaluate(resource):
-                value = _value(node, expression)
+                value = value_of(node, expression)
                 found += _extended(value) if value.type == "Extension" else [value]
-    systems = _systems(parameter, resource["resourceType"])
-    return [
-        Value(v.type, v.data, systems.get(v.data, ())) if v.type == "code" else v for v in found
-    ]
+    return with_systems(found, parameter, resource["resourceType"])
+
+
+def with_systems(found: list[Value], parameter: SearchParameter, type_: str) -> list[Value]:
+    """Return the values, codes of a required binding with their system."""
+    bound = _systems(parameter, type_)
+    return [Value(v.type, v.data, bound.get(v.data, ())) if v.type == "code" else v for v in found]
 
 
 def _resolve(references: list[Any]) -> list[ResourceNode]:
@@ -93,7 +96,8 @@ def _compiled(expression: str, type_: str) -> Callable[[Any], list[Any]] | None:
     return found
 
 
-def _value(node: Any, expression: str) -> Value:
+def value_of(node: Any, expression: str) -> Value:
+    """Return what fhirpathpy found, with the type that it or the expression tells."""
     if not isinstance(node, ResourceNode):
         return Value("boolean", node)
     named = _LAST_TYPE.match(expression)  # fhirpathpy forgets the type behind "as"

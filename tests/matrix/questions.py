@@ -43,6 +43,14 @@ def sampled(asked: Sequence[Asked], every: int, turn: int) -> list[Asked]:
     ]
 
 
+def part(parameter: SearchParameter, found: Sequence[Value]) -> list[str]:
+    """Return values of a part of a composite that one element has, the plainest first."""
+    ordered = parameter.type in ("date", "number", "quantity")
+    asked = [one.raw for one in questions(parameter, found) if one.modifier is None]
+    plain = [raw for raw in asked if "," not in raw and (not ordered or raw[:2] not in PREFIXES)]
+    return [*plain[:3], *([f"{prefix}{plain[0]}" for prefix in PREFIXES] if ordered else [])]
+
+
 def escaped(text: str) -> str:
     r"""Return the text as one value.
 
@@ -76,7 +84,8 @@ def _token(_: SearchParameter, found: Sequence[Value]) -> Iterator[Asked]:
         yield Asked(None, escaped(code.swapcase()))
     yield from (Asked(None, f"{escaped(s)}|") for s in spread([a[0] for a in held if a[0]], 2))
     yield from (Asked(m, ",".join([*plain[:2], NEAR_MISS])) for m in (None, "not"))
-    yield from (Asked(None, f"|{plain[0]}"), Asked("not", NEAR_MISS))
+    yield from (Asked(None, f"|{code}") for code in plain[:1])
+    yield Asked("not", NEAR_MISS)
     for text in spread([text for a in held for text in a[2] if text], 3):
         yield from (Asked("text", escaped(part)) for part in (text[:4].upper(), text, text[2:]))
     for (system, code), value in spread([(t, a[1]) for a in held for t in a[3] if t[0]], 2):

@@ -47,6 +47,8 @@ class Record:
         self.kept: dict[str, list[Kept]] = {}
         self._named: dict[int, list[Candidate]] = {}
         self._values: dict[tuple[str, str, str], list[naive.Value]] = {}
+        self.notes: dict[str, Any] = {}
+        """What the second oracle has worked out of all resources."""
         self.asked = 0
         self.found = 0
 
