@@ -11,22 +11,27 @@ from server.search.query import (
     DateIs,
     HasKey,
     IdIs,
+    Near,
     Not,
     NumberIs,
     Predicate,
     Query,
     SortKey,
     StringIs,
+    TextIs,
     UpdatedIs,
+    Words,
 )
 from server.search.rows import MAX_TIME, MIN_TIME
 from tests.contract.made import START
 
-TYPES = ("Patient", "Observation", "Encounter")
+TYPES = ("Patient", "Observation", "Encounter", "Location")
 IDS = ("a", "b", "c", "d")
 FAMILIES = ("Smith", "Smithson", "Müller", "muller", "Ōe", "o", "\U0010ffff", "Zz Top")
 DAYS = ("2020", "2020-05", "2020-05-17", "2020-05-17T10:00:00Z", "2021-01-01T00:00:00.5+01:00")
 LOINC = "http://loinc.org"
+SAID = ("Body weight", "Weight, body", "bodyweight", "Körper weight 5 kg")
+PLACES = ((52.5, 13.4), (52.5, 13.5), (-52.5, 179.9), (-52.5, -179.9), (89.9, 0.0))
 
 _references = st.sampled_from([{"reference": f"Patient/{id_}"} for id_ in IDS])
 _codes = st.lists(
@@ -34,6 +39,12 @@ _codes = st.lists(
         [{"system": LOINC, "code": "1-8"}, {"code": "1-8"}, {"system": "s", "code": "x"}]
     ),
     max_size=2,
+)
+_narratives = st.sampled_from(SAID).map(
+    lambda said: {
+        "status": "generated",
+        "div": f"<div xmlns='http://www.w3.org/1999/xhtml'><p>{said}</p> seen</div>",
+    }
 )
 _periods = st.fixed_dictionaries(
     {}, optional={"start": st.sampled_from(DAYS), "end": st.sampled_from(DAYS)}
@@ -75,8 +86,11 @@ observations = _resource(
     "Observation",
     {
         "status": st.just("final"),
-        "code": _codes.map(lambda c: {"coding": c}),
+        "code": st.tuples(_codes, st.sampled_from(SAID)).map(
+            lambda drawn: {"coding": drawn[0], "text": drawn[1]}
+        ),
         "subject": _references,
+        "text": _narratives,
     },
     _effective,
     _value,
@@ -89,7 +103,16 @@ encounters = _resource(
         "period": _periods,
     },
 )
-resources = st.one_of(patients, observations, encounters)
+locations = _resource(
+    "Location",
+    {
+        "name": st.sampled_from(SAID),
+        "position": st.sampled_from(PLACES).map(
+            lambda place: {"latitude": Decimal(str(place[0])), "longitude": Decimal(str(place[1]))}
+        ),
+    },
+)
+resources = st.one_of(patients, observations, encounters, locations)
 
 _KEYS = (
     *TYPES,
@@ -101,7 +124,7 @@ _KEYS = (
     f"Observation|code|s|{LOINC}|1-8",
     "Observation|code|s||1-8",
     "Observation|subject|r|Patient/a",
-    "Observation|subject|i|b",
+    "Observation|subject|r|Patient/b",
     "Observation|subject|?",
     "Encounter|status|c|planned",
     "Encounter|subject|r|Patient/a",
@@ -133,6 +156,13 @@ _texts = st.lists(
     unique=True,
 ).map(tuple)
 
+_said = st.lists(
+    st.sampled_from(["body weight", "body", "weight", "y w", "korper", "kg", ""]),
+    min_size=1,
+    max_size=2,
+    unique=True,
+).map(tuple)
+
 _leaves: st.SearchStrategy[Predicate] = st.one_of(
     st.lists(st.sampled_from(_KEYS), min_size=1, max_size=3, unique=True).map(
         lambda keys: HasKey(tuple(keys))
@@ -141,8 +171,31 @@ _leaves: st.SearchStrategy[Predicate] = st.one_of(
         StringIs,
         st.just("Patient"),
         st.sampled_from(["name", "family"]),
-        st.sampled_from(["starts", "contains"]),
+        st.sampled_from(["is", "starts", "contains", "ends"]),
         _texts,
+    ),
+    st.builds(
+        TextIs,
+        st.just("Observation"),
+        st.just("code:text"),
+        st.sampled_from(["is", "starts", "contains", "ends"]),
+        _said,
+    ),
+    st.builds(
+        Words,
+        st.sampled_from(["text", "content"]),
+        st.lists(
+            st.sampled_from(
+                [("body",), ("weight",), ("body", "weight"), ("weig*",), ("body", "w*"), ("b*",)]
+            ),
+            min_size=1,
+            max_size=2,
+        ).map(tuple),
+    ),
+    st.builds(
+        lambda place, metres: Near("Location", "near", *place, metres),
+        st.sampled_from(PLACES),
+        st.sampled_from([0.0, 5_000.0, 14_000.0, 10_000_000.0, 20_100_000.0]),
     ),
     st.builds(
         lambda place, op, span: DateIs(*place, op, *span),
@@ -205,10 +258,24 @@ _WRITTEN = {
         ("value-quantity", "lt10"),
         ("value-quantity", "5.4|u|mg"),
         ("value-quantity", "ge1||mg"),
+        ("code:text", "weight"),
+        ("_text", "body weight*"),
+        ("_content", "weight or körper"),
+        ("_content", '"body weight"'),
+        ("_filter", "date po 2020-05 or code eq 1-8"),
+        ("_filter", "not (date co 2020-05-17T10:00:00Z) and value-quantity lt 10"),
+        ("_filter", "subject ne Patient/a"),
         ("subject:missing", "false"),
         ("_sort", "-date"),
         ("_sort", "date"),
         ("_sort", "-code,date"),
+    ],
+    "Location": [
+        ("near", "52.5|13.4|7|km"),
+        ("near", "-52.5|180|20|km"),
+        ("name:contains", "weight"),
+        ("_filter", "name ew weight"),
+        ("_sort", "-name"),
     ],
     "Encounter": [
         ("status", "planned"),
@@ -249,6 +316,7 @@ _SORTS = {
         ("subject", "reference"),
     ),
     "Encounter": (*_COMMON, ("date", "date"), ("status", "token")),
+    "Location": (*_COMMON, ("name", "string")),
 }
 
 
