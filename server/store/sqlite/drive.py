@@ -23,7 +23,7 @@ from server.search.query import (
     UpdatedIs,
     Words,
 )
-from server.search.rows import hash64
+from server.search.rows import hash64, param_hash
 from server.store.sqlite.compile import (
     Every,
     Lists,
@@ -127,8 +127,8 @@ def _by_value(member: Member, look: Look) -> Driver | None:
             return Driver(keys=lists((f"{type_}|{code}|?",), look), of=member)
         case DateIs():
             return _date(member)
-        case NumberIs(type_, code):
-            return Driver(keys=lists((f"{type_}|{code}|?",), look), of=member)
+        case NumberIs():
+            return _number(member)
         case Near(type_, code):
             rows = Sql("select g.rid from point g where g.p") + place(type_, code)
             return Driver(rows=rows + Sql(" and ") + within(member), of=member, exact=True)
@@ -184,6 +184,37 @@ def _date(member: DateIs) -> Driver:
     if member.op == "ap":
         short, long = (part + Sql(" and x.lo<?", (hi,)) for part in (short, long))
     rows = begin + short + Sql(" union all ") + begin + long
+    return Driver(rows=rows, of=member, exact=member.op != "ge")
+
+
+def _number(member: NumberIs) -> Driver:
+    """Return ranges of the index by low end; what reaches far up from it has an index of its own.
+
+    Of the others the low end is above a bound when the high end is above ``edge``.
+    """
+    lo, hi = member.lo, member.hi
+    bags = "x.s in (select n from member where h=?)"
+    unit = (param_hash(member.type, member.param) ^ hash64(member.unit),)
+    begin = Sql(f"select x.rid from num x where {bags}", unit)
+    from_low: dict[Comparator, tuple[str, tuple[float, ...]]] = {
+        "eq": ("x.lo>=? and x.lo<=? and x.hi<=?", (lo, hi, hi)),
+        "lt": ("x.lo<?", (lo,)),
+        "le": ("x.lo<=?", (hi,)),  # a little wide
+        "sa": ("x.lo>=?", (hi,)),
+        "eb": ("x.lo<=? and x.hi<=?", (lo, lo)),
+    }
+    if member.op in from_low:
+        text, values = from_low[member.op]
+        return Driver(rows=begin + Sql(f" and {text}", values), of=member, exact=member.op != "le")
+    if member.op == "ne":
+        return Driver(rows=begin, of=member)
+    edge = hi if member.op == "gt" else lo
+    bound = min((edge - 1) / 1.1, (edge - 1) / 0.9) - 1e-6 * abs(edge)
+    short = Sql(" and x.lo>=? and x.hi>?", (bound, edge))
+    wide = Sql(" and x.hi>? and x.hi-x.lo>=abs(x.lo)*0.1+1", (edge,))
+    if member.op == "ap":
+        short, wide = (part + Sql(" and x.lo<?", (hi,)) for part in (short, wide))
+    rows = begin + short + Sql(" union all ") + begin + wide
     return Driver(rows=rows, of=member, exact=member.op != "ge")
 
 

@@ -168,6 +168,8 @@ STEPS: tuple[tuple[str, str], ...] = (
             SELECT rid, n, lo, hi FROM num CROSS JOIN bag ON h=bag_of((p|u)-(p&u));
         DROP TABLE num;
         ALTER TABLE num_4 RENAME TO num;
+        CREATE INDEX num_from ON num (s, lo, hi);
+        CREATE INDEX num_wide ON num (s, hi) WHERE hi-lo>=abs(lo)*0.1+1;
 
         CREATE TABLE point (
             rid INTEGER NOT NULL, p INTEGER NOT NULL, lat REAL NOT NULL, lon REAL NOT NULL,
