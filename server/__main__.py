@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from server.commands.demo import demo
+from server.commands.fhirpath import fhirpath
 from server.commands.load import load
 from server.commands.maintain import backup, verify
 from server.commands.serve import serve
@@ -41,6 +42,7 @@ cli.command()(demo)
 cli.command()(load)
 cli.command()(backup)
 cli.command()(verify)
+cli.command()(fhirpath)
 cli.add_typer(inbox_app, name="inbox")
 cli.add_typer(token_app, name="token")
 

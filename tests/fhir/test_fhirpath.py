@@ -111,15 +111,65 @@ def test_an_expression_that_cannot_be_read_is_refused(expression: str) -> None:
         parse(expression)
 
 
-@pytest.mark.parametrize("expression", ["a + b", "a.repeat(b)", "a.where()", "%resource"])
-def test_what_is_not_there_yet_is_refused_before_it_runs(expression: str) -> None:
-    with pytest.raises(FhirPathError, match="not supported"):
+@pytest.mark.parametrize(
+    ("expression", "found"),
+    [
+        ("Observation.value.unit & '/d'", [("string", "mg/d")]),
+        ("Observation.component.count() > 1", [("boolean", True)]),
+        ("Observation.component.code.text.upper()", [("string", "Y")]),
+        ("Observation.value > 4000 'ug'", [("boolean", True)]),
+        ("component.select(value | code.text)", [("string", "x"), ("string", "y")]),
+        ("(1 'mg').select($this)", [("Quantity", {"value": 1, "unit": "mg"})]),
+        ("subject.where(resolve() is Patient).reference.substring(0, 4)", [("string", "http")]),
+        ("component.single().value", []),
+    ],
+)
+def test_custom_parameters_may_use_the_whole_language(
+    expression: str, found: list[tuple[str, Any]]
+) -> None:
+    made = typed(expression, OBSERVATION)
+    quantities = {"value": 1, "unit": "mg", "system": "http://unitsofmeasure.org", "code": "mg"}
+    assert [(t, {**quantities, **v} if t == "Quantity" else v) for t, v in found] == made
+
+
+def test_no_search_parameter_of_r4_needs_the_slow_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(expression: str, *_: Any) -> Any:
+        raise AssertionError(expression)
+
+    monkeypatch.setattr("server.fhir.fhirpath.compile.computed_branches", refuse)
+    for parameter in definitions.all_search_parameters():
+        for base in parameter.base if parameter.expression else ():
+            compile_path(parameter.expression, base)
+
+
+@pytest.mark.parametrize(
+    ("expression", "told"),
+    [
+        ("a.where()", r"where\(\) takes 1 argument, not 0 \(column 3\)"),
+        ("name.nonsense()", r"there is no function nonsense\(\) \(column 6\)"),
+        ("%resource", "the type of the result cannot be told"),
+        ("name as Nope", r"there is no type Nope"),
+    ],
+)
+def test_what_cannot_be_indexed_is_refused_before_it_runs(expression: str, told: str) -> None:
+    with pytest.raises(FhirPathError, match=told):
         compile_path(expression, "Patient")
 
 
 def test_nesting_has_a_limit() -> None:
     with pytest.raises(FhirPathError, match="deeper than 64"):
         parse("(" * 10_000 + "a" + ")" * 10_000)
+
+
+@pytest.mark.parametrize("expression", ["a" + ".a" * 200, "a" + " | a" * 200, "a" + "[0]" * 200])
+def test_so_has_the_length_of_a_chain(expression: str) -> None:
+    with pytest.raises(FhirPathError, match="more than 128 steps in a row"):
+        parse(expression)
+
+
+def test_spaces_and_comments_take_no_more_than_one_pass() -> None:
+    with pytest.raises(FhirPathError, match="cannot read"):
+        parse(" " * 50_000 + "/**/" + "#")
 
 
 @given(st.text(alphabet="ab.()[]'`|=&+-<>{}%$@1T: isand", max_size=40))

@@ -21,13 +21,16 @@ class Field:
 
     def take(self, items: Items) -> Items:
         """Return the items one step on."""
+        key = self.key
         found: Items = []
         for item in items:
-            if type(item) is dict and (value := item.get(self.key)) is not None:
-                if type(value) is list:
+            if type(item) is dict and (value := item.get(key)) is not None:
+                if type(value) is not list:
+                    found.append(value)
+                elif None in value:
                     found += [part for part in value if part is not None]
                 else:
-                    found.append(value)
+                    found += value
         return found
 
 
@@ -96,9 +99,21 @@ class Branch:
 
     def values(self, item: Any) -> Items:
         """Return what the steps yield, started at ``item``."""
-        items: Items = [item]
-        for step in self.steps:
-            items = step.take(items)
-            if not items:
-                break
-        return items
+        steps = self.steps
+        if not steps or type(steps[0]) is not Field:
+            return _taken([item], steps)
+        # Most branches of a resource yield nothing, and that shows at the first property.
+        first = item.get(steps[0].key) if type(item) is dict else None
+        if first is None:
+            return []
+        if type(first) is not list:
+            return _taken([first], steps[1:])
+        return _taken([part for part in first if part is not None], steps[1:])
+
+
+def _taken(items: Items, steps: tuple[Step, ...]) -> Items:
+    for step in steps:
+        items = step.take(items)
+        if not items:
+            break
+    return items

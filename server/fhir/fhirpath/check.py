@@ -10,6 +10,7 @@ from server.fhir import definitions
 from server.fhir.fhirpath import ast
 from server.fhir.fhirpath.closures import type_name
 from server.fhir.fhirpath.errors import FhirPathError
+from server.fhir.fhirpath.items import TYPE_INFO
 from server.fhir.fhirpath.types import named
 
 Type = tuple[str, str]
@@ -18,10 +19,14 @@ Type = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What a collection can hold: ``types``, ``None`` for anything; ``ordered``: has an order."""
+    """What a collection can hold: ``types``, ``None`` for anything.
+
+    ``ordered``: it has an order.  ``many``: by the definitions there may be more than one.
+    """
 
     types: frozenset[Type] | None = None
     ordered: bool = True
+    many: bool = False
 
 
 def _words(text: str) -> frozenset[str]:
@@ -33,6 +38,7 @@ _MANY_ROUNDS = 32  # of repeat(); the definitions go round in fewer
 
 _ON_EACH = frozenset(("where", "select", "all", "exists", "repeat", "aggregate", "trace", "sort"))
 _SAME = _words("""where distinct single first last tail skip take intersect exclude trace sort""")
+_ONE = frozenset(("single", "first", "last", "where"))  # of which there may be just one
 _NEEDS_ORDER = frozenset(("first", "last", "tail", "skip", "take"))
 _UNORDERED = frozenset(("children", "descendants"))
 _BOOLEAN = _words(
@@ -55,6 +61,16 @@ _OTHERS = {
     "now": "DateTime",
     "today": "Date",
     "timeOfDay": "Time",
+}
+_ARITHMETIC = {
+    **dict.fromkeys(("integer", "decimal", "positiveInt", "unsignedInt"), "Integer Decimal"),
+    **dict.fromkeys(("System.Integer", "System.Decimal"), "Integer Decimal"),
+    **dict.fromkeys(("string", "code", "id", "markdown", "System.String"), "String"),
+    **dict.fromkeys(("date", "System.Date"), "Date"),
+    **dict.fromkeys(("dateTime", "instant", "System.DateTime"), "DateTime"),
+    **dict.fromkeys(("time", "System.Time"), "Time"),
+    **dict.fromkeys(("Quantity", "Age", "Count", "Distance", "Duration"), "Quantity"),
+    "System.Quantity": "Quantity",
 }
 _COMPARISONS = frozenset(
     ("=", "!=", "~", "!~", "<", ">", "<=", ">=", "and", "or", "xor", "implies", "in", "contains")
@@ -106,10 +122,10 @@ class _Checker:
                 return self._binary(op, self.known(left, focus), self.known(right, focus))
             case ast.TypeOp(op, of, type_):
                 known = self.known(of, focus)
-                return _system("Boolean") if op == "is" else _narrowed(known, type_, node.at)
+                return self._typed(op, known, type_, node.at)
             case ast.Indexer(of, index):
                 self.known(index, focus)
-                return self._ordered("[]", self.known(of, focus), node.at)
+                return replace(self._ordered("[]", self.known(of, focus), node.at), many=False)
             case ast.Literal(kind, _):
                 return _system(_LITERALS[kind])
             case ast.Variable(name):
@@ -134,20 +150,22 @@ class _Checker:
         known = self.known(of, focus)
         if known.types is None:
             return replace(ANYTHING, ordered=known.ordered)
-        found: set[Type] = set()
-        anything = False
-        for _, content in known.types:
-            if content in ("Resource", "System.TypeInfo"):
-                anything = True
-            for child in definitions.children(content).values():
-                if (child.name == name and child.choice is None) or child.choice == name:
-                    anything = anything or child.content == "Resource"
-                    found.add((child.types[0] if child.types else "BackboneElement", child.content))
-        if anything:
+        found = [
+            child
+            for _, content in known.types
+            for child in definitions.children(content).values()
+            if (child.name == name and child.choice is None) or child.choice == name
+        ]
+        contents = {child.content for child in found} | {content for _, content in known.types}
+        if not contents.isdisjoint(("Resource", TYPE_INFO)):
             return replace(ANYTHING, ordered=known.ordered)
         if not found and known.types and self._strict:
             _refuse_name(known.types, name, node.at)
-        return Known(frozenset(found), known.ordered)
+        types = frozenset(
+            (child.types[0] if child.types else "BackboneElement", child.content) for child in found
+        )
+        many = known.many or any(child.max != 1 for child in found)
+        return Known(types, known.ordered, many)
 
     def _begun(self, node: ast.Member, name: str, focus: Known) -> Known:
         """Return what is left of the focus by the type name that a path begins with."""
@@ -157,7 +175,12 @@ class _Checker:
         left = frozenset(type_ for type_ in focus.types if type_[0] in wanted)
         if not left and focus.types and self._strict:
             raise FhirPathError(f"this is asked of {_listed(focus.types)}, not {name}", node.at)
-        return Known(left, focus.ordered)
+        return Known(left, focus.ordered, focus.many)
+
+    def _typed(self, op: str, of: Known, name: str, at: int) -> Known:
+        if self._strict and of.many and op != "ofType":
+            raise FhirPathError(f"{op} takes a single item; for more there is ofType()", at)
+        return _system("Boolean") if op == "is" else _narrowed(of, name, at)
 
     def _call(
         self,
@@ -169,7 +192,7 @@ class _Checker:
     ) -> Known:
         if name in ("is", "as", "ofType"):
             type_ = type_name(args[0], node.at) if len(args) == 1 else ""
-            return _system("Boolean") if name == "is" else _narrowed(of, type_, node.at)
+            return self._typed(name, of, type_, node.at)
         if name in _NEEDS_ORDER:
             self._ordered(f"{name}()", of, node.at)
         on = of if name in _ON_EACH or name == "iif" else focus
@@ -178,9 +201,9 @@ class _Checker:
 
     def _result(self, node: ast.Call, name: str, of: Known, given: list[Known]) -> Known:
         if name in _SAME:
-            return of
+            return replace(of, many=of.many and name not in _ONE)
         if name == "select":
-            return given[0] if given else ANYTHING
+            return replace(given[0], many=of.many or given[0].many) if given else ANYTHING
         if name == "iif":
             return _either(given[1:])
         if name in ("union", "combine"):
@@ -212,7 +235,18 @@ class _Checker:
             return _system("Boolean")
         if op == "|":
             return _either([left, right])
-        return _system("String") if op == "&" else ANYTHING
+        return _system("String") if op == "&" else _arithmetic(left)
+
+
+def _arithmetic(left: Known) -> Known:
+    """Return what is made of the left operand; an integer may become a decimal."""
+    found: set[Type] = set()
+    for type_, _ in left.types or {("", "")}:
+        made = _ARITHMETIC.get(type_)
+        if made is None:
+            return ANYTHING
+        found |= {(f"System.{name}", f"System.{name}") for name in made.split()}
+    return Known(frozenset(found))
 
 
 def _named_result(name: str) -> Known:
@@ -230,7 +264,7 @@ def _narrowed(of: Known, name: str, at: int) -> Known:
     if of.types is None:
         return Known(frozenset((type_, type_) for type_ in wanted), of.ordered)
     left = frozenset(type_ for type_ in of.types if type_[0] in wanted)
-    return Known(left, of.ordered)
+    return Known(left, of.ordered, of.many)
 
 
 def _either(known: list[Known]) -> Known:
@@ -240,7 +274,7 @@ def _either(known: list[Known]) -> Known:
         if part.types is None:
             return Known(None, ordered)
         types |= part.types
-    return Known(types, ordered)
+    return Known(types, ordered, any(part.many for part in known))
 
 
 def _refuse_name(types: frozenset[Type], name: str, at: int) -> NoReturn:

@@ -93,7 +93,10 @@ def _path(of: ast.Node | None, types: Names | None, name: str) -> Run:
     before = build(of)
 
     def step(focus: Items, env: Environment) -> Items:
-        found = take(before(focus, env))
+        items = before(focus, env)
+        if not items:
+            return items
+        found = take(items)
         env.left -= len(found) + 1
         if env.left < 0:
             env.over()
@@ -165,7 +168,12 @@ def type_name(node: ast.Node, at: int) -> str:
 
 
 def _typed(op: str, before: Run, types: Names, at: int) -> Run:
-    if op == "ofType":
+    """Return the closure of ``is``, ``as`` and ``ofType``.
+
+    ``as`` is for single items (N1, section 6.3.4), but rules of R4 itself, dom-3 among them, ask it
+    of many: it keeps those of the type, as ``ofType`` does.  The strict check refuses it.
+    """
+    if op != "is":
         return lambda focus, env: [item for item in before(focus, env) if item.type in types]
 
     def typed(focus: Items, env: Environment) -> Items:
@@ -173,9 +181,7 @@ def _typed(op: str, before: Run, types: Names, at: int) -> Run:
         if not found:
             return []
         if len(found) > 1:
-            raise FhirPathError(f"{op} takes a single item; for more there is ofType()", at)
-        if op == "as":
-            return found if found[0].type in types else []
+            raise FhirPathError("is takes a single item", at)
         return [TRUE if found[0].type in types else FALSE]
 
     return typed

@@ -1,7 +1,7 @@
 """Syntax tree -> branches, against the R4 definitions: every type is known before any data is seen.
 
-What is here suffices for the R4 search parameters; what is not raises :class:`FhirPathError` when
-it is compiled, never when it runs.
+What is here suffices for the search parameters of R4, and is fast.  Custom ones may use the whole
+language: what is not here goes to :mod:`~server.fhir.fhirpath.computed_branches`.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from typing import Any
 from server.fhir import definitions
 from server.fhir.fhirpath import ast
 from server.fhir.fhirpath.branches import Branch, Compute, Field, Items, Keep, Nth
-from server.fhir.fhirpath.errors import FhirPathError
+from server.fhir.fhirpath.computed_branches import computed_branches
 from server.fhir.fhirpath.parser import parse
 from server.fhir.references import reference_type
 
@@ -36,21 +36,29 @@ def syntax(expression: str) -> ast.Node:
 def compile_path(expression: str, type_: str) -> Branches:
     """Return the branches of ``expression`` asked of a resource or element of ``type_``.
 
-    Branches that no value of the type can take are left out: ``()`` when none is left.
-    Raises :class:`FhirPathError`.
+    Branches that no value of the type can take are left out: ``()`` when none is left.  Their
+    values are JSON values, and taking them never raises.  Raises :class:`FhirPathError`.
 
     >>> [b.type for b in compile_path("Observation.value as Quantity", "Observation")]
     ['Quantity']
     """
-    return _branches(syntax(expression), (Branch(type_, type_),))
+    node = syntax(expression)
+    try:
+        return _branches(node, (Branch(type_, type_),))
+    except _SlowError:
+        return computed_branches(expression, node, type_)
+
+
+class _SlowError(Exception):
+    """This needs the whole language."""
 
 
 def _branches(node: ast.Node | None, focus: Branches) -> Branches:
+    if type(node) is ast.Member:  # nearly all are, and `match` takes its time
+        return _member(node.of, node.name, focus)
     match node:
         case None:
             return focus
-        case ast.Member(of, name):
-            return _member(of, name, focus)
         case ast.Call(of, name, args):
             return _call(name, args, _branches(of, focus))
         case ast.Binary("|", left, right):
@@ -66,7 +74,7 @@ def _branches(node: ast.Node | None, focus: Branches) -> Branches:
         case ast.Variable("$this"):
             return focus
         case _:
-            raise FhirPathError(f"{node} is not supported")
+            raise _SlowError
 
 
 def _constant(value: Any) -> Callable[[Any], Items]:
@@ -75,13 +83,23 @@ def _constant(value: Any) -> Callable[[Any], Items]:
 
 def _member(of: ast.Node | None, name: str, focus: Branches) -> Branches:
     if of is None and name[0].isupper():
-        return tuple(b for b in focus if b.type == name or _is_abstract(name, b.type))
+        return tuple([b for b in focus if b.type == name or _is_abstract(name, b.type)])
+    before = _branches(of, focus)
+    if not before:
+        return ()
     return tuple(
-        branch.child(child)
-        for branch in _branches(of, focus)
-        for child in definitions.children(branch.content).values()
-        if child.name == name or child.choice == name
+        [branch.child(child) for branch in before for child in _children(branch.content, name)]
     )
+
+
+@lru_cache(maxsize=8192)
+def _children(content: str, name: str) -> tuple[definitions.Child, ...]:
+    """Return the properties called ``name``, or those of the choice of that name."""
+    known = definitions.children(content)
+    found = known.get(name)
+    if found is not None:
+        return (found,)
+    return tuple(child for child in known.values() if child.choice == name)
 
 
 def _is_abstract(name: str, type_: str) -> bool:
@@ -94,6 +112,8 @@ def _is_a(type_: str, wanted: str) -> bool:
 
 def _typed(op: str, type_: str, of: Branches) -> Branches:
     wanted = type_.rpartition(".")[2]
+    if wanted not in definitions.types():
+        raise _SlowError
     if op == "as":
         return tuple(b for b in of if _is_a(b.type, wanted))
     if all(b.type == _RESOLVED for b in of):
@@ -126,7 +146,7 @@ def _call(name: str, args: tuple[ast.Node, ...], of: Branches) -> Branches:
             resolved = (b for b in of if b.type == "Reference")
             return tuple(b.to(_RESOLVED, Compute(_target)) for b in resolved)
         case _:
-            raise FhirPathError(f"{name}() with {len(args)} arguments is not supported")
+            raise _SlowError
 
 
 def _type_name(node: ast.Node) -> str:
@@ -134,7 +154,7 @@ def _type_name(node: ast.Node) -> str:
         case ast.Member(None, name) | ast.Member(ast.Member(None, "FHIR" | "System"), name):
             return name
         case _:
-            raise FhirPathError("a type name is wanted")
+            raise _SlowError
 
 
 def _has_url(url: str) -> Callable[[Any], bool]:
@@ -183,11 +203,16 @@ def _truth(values: Items) -> bool | None:
 
 
 def _operator(op: str, left: ast.Node, right: ast.Node, focus: Branches) -> Callable[[Any], Items]:
-    lefts, rights = _branches(left, focus), _branches(right, focus)
     combine = _OPERATORS.get(op)
-    if combine is None:
-        raise FhirPathError(f"the operator {op} is not supported")
+    if combine is None or (op in ("=", "!=") and not _is_plain(right)):
+        raise _SlowError
+    lefts, rights = _branches(left, focus), _branches(right, focus)
     return lambda item: combine(_all(lefts, item), _all(rights, item))
+
+
+def _is_plain(node: ast.Node) -> bool:
+    """Return whether equality with it is that of Python: no date, no number, no quantity."""
+    return isinstance(node, ast.Literal) and node.type in ("string", "boolean")
 
 
 def _equal(left: Items, right: Items) -> Items:

@@ -50,7 +50,7 @@ def unit_of(unit: str) -> str | None:
 def add(value: Temporal, amount: Decimal, unit: str) -> Temporal | None:
     """Return ``value`` later by a duration, of the same precision.
 
-    ``None`` outside of the calendar.  A fraction counts for seconds and milliseconds only.  Times wrap
+    ``None`` outside of the calendar.  A fraction counts for seconds and finer only.  Times wrap
     round midnight.  Raises :class:`FhirPathError` for a unit that is none of the calendar.
     """
     known = unit_of(unit)

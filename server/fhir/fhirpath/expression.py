@@ -18,7 +18,9 @@ from server.fhir.fhirpath.items import Item, Items, root, system
 from server.fhir.fhirpath.parser import parse
 from server.fhir.fhirpath.singleton import truth
 
-CLIENT_STEPS = 200_000  # what an expression of a client may take: about a quarter of a second
+CLIENT_STEPS = 100_000  # what an expression of a client may take: about half a second at worst
+
+_LONGEST_KEPT = 2_048  # characters
 
 Variables = Mapping[str, Any]
 _NONE: Variables = {}
@@ -69,25 +71,37 @@ class Expression:
         except RecursionError:  # of hostile data: expressions have a limit of their own
             raise FhirPathError("the resource is nested too deeply") from None
 
-    def holds(self, resource: Any, **given: Any) -> bool:
-        """Return whether the result is true; empty is not.  ``given``: as for :meth:`evaluate`.
+    def truth(self, resource: Any, **given: Any) -> bool | None:
+        """Return the result as a boolean, ``None`` when it is empty: neither true nor false.
 
-        More than one item raises :class:`FhirPathError`; one that is no boolean is true.
+        ``given``: as for :meth:`evaluate`.  More than one item raises :class:`FhirPathError`; one
+        that is no boolean is true.  A rule of R4 is broken when this is ``False``: ``None`` is what
+        ref-1 says of a reference without a text.
         """
-        return truth(self.evaluate(resource, **given)) is True
+        return truth(self.evaluate(resource, **given))
+
+    def holds(self, resource: Any, **given: Any) -> bool:
+        """Return whether :meth:`truth` is ``True``."""
+        return self.truth(resource, **given) is True
 
 
-@lru_cache(maxsize=4096)
 def compile_expression(
     expression: str, type_: str | None = None, *, strict: bool = False
 ) -> Expression:
     """Return the compiled expression; the same one again when it is asked for again.
 
     ``type_``: what it is asked of, for elements that do not say it themselves, as ``HumanName``.
-    ``strict``: refuse what can never yield anything: elements that the type does not have, wrong
-    types of arguments, an order where there is none; needs ``type_``.
+    ``strict``: refuse what can never yield anything: elements that the type does not have, an
+    order where there is none; needs ``type_``.
     Raises :class:`FhirPathError` with the column.
     """
+    # Long ones are not kept at hand: they would fill the memory.
+    make = _compiled if len(expression) <= _LONGEST_KEPT else _compiled.__wrapped__
+    return make(expression, type_, strict)
+
+
+@lru_cache(maxsize=4096)
+def _compiled(expression: str, type_: str | None, strict: bool) -> Expression:
     node = parse(expression)
     if strict and type_ is not None:
         check(node, type_)

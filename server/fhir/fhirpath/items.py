@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 from server.fhir import definitions
@@ -229,7 +229,7 @@ def _holder(item: Item) -> dict[str, Any] | None:
     return holder if type(holder) is dict else None
 
 
-@cache
+@lru_cache(maxsize=8192)
 def _named(content: str, name: str) -> tuple[_Property, ...]:
     if content == TYPE_INFO and name in ("namespace", "name"):
         return (_Property(name, "System.String", "System.String", False),)

@@ -33,6 +33,7 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL | re.ASCII,
 )
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
+_PLAIN = frozenset(("id", "op", "number", "date", "end"))  # groups that are tokens as they are
 _ESCAPED = {"n": "\n", "r": "\r", "t": "\t", "f": "\f"}
 
 
@@ -50,24 +51,26 @@ def tokens(expression: str) -> list[Token]:
         match = _TOKEN.match(expression, at)
         if match is None:
             raise FhirPathError(f"cannot read {expression[at : at + 20]!r}", at)
-        token = _token(match)
-        found.append(token)
+        kind = match.lastgroup or "end"
+        if kind in _PLAIN:
+            found.append(Token(kind, match[kind], match.start(kind)))  # type: ignore[arg-type]
+        else:
+            found.append(_token(kind, match))
         at = match.end()
-        if token.kind == "end":
+        if kind == "end":
             return found
 
 
-def _token(match: re.Match[str]) -> Token:
-    kind = match.lastgroup
-    at = match.start(kind or 0)
-    text = match[kind or 0]
+def _token(kind: str, match: re.Match[str]) -> Token:
+    at = match.start(kind)
+    text = match[kind]
     if kind == "quoted":
         return Token("id", _unescaped(text), at)
     if kind == "string":
         return Token("string", _unescaped(text), at)
     if kind == "variable" and text[1] in "`'\"":
         return Token("variable", f"%{text[2:-1]}", at)
-    return Token(kind, text, at)  # type: ignore[arg-type]  # the groups left are named as kinds
+    return Token("variable", text, at)
 
 
 def _unescaped(text: str) -> str:

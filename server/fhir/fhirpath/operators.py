@@ -51,8 +51,11 @@ def _ordered(holds: Callable[[int], bool]) -> Operator:
 
 
 def _union(left: Items, right: Items, env: Environment) -> Items:
-    env.spend(len(left) + len(right))
-    return distinct(left + right, env)
+    items = left + right
+    if len(items) < 2:
+        return items
+    env.spend(len(items))
+    return distinct(items, env)
 
 
 def _in(left: Items, right: Items, env: Environment) -> Items:

@@ -15,10 +15,10 @@ from server.fhir.fhirpath.errors import FhirPathError
 
 MAX_PATTERN = 1_000  # characters
 _GROUP = re.compile(r"\$(?:(\d{1,2})|\{(\w{1,64})\})", re.ASCII)
-_MAX_MEMORY = 8 * 1024 * 1024  # bytes, for the automaton of one expression
+_MAX_MEMORY = 1024 * 1024  # bytes, for the automaton of one expression
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=128)
 def _compiled(regex: str) -> Any:
     if len(regex) > MAX_PATTERN:
         raise FhirPathError(f"a regular expression of more than {MAX_PATTERN:,} characters")

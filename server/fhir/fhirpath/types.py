@@ -12,6 +12,7 @@ from server.fhir.fhirpath.errors import FhirPathError
 SYSTEM_TYPES = ("Boolean", "String", "Integer", "Decimal", "Date", "DateTime", "Time", "Quantity")
 
 Names = frozenset[str]
+_NONE: Names = frozenset()
 
 
 @cache
@@ -27,7 +28,6 @@ def supertypes(type_: str) -> tuple[str, ...]:
     return (type_, *(supertypes(found.base) if found.base else ()))
 
 
-@cache
 def named(name: str, at: int | None = None) -> Names:
     """Return the types that a type specifier means, their subtypes included.
 
@@ -40,13 +40,11 @@ def named(name: str, at: int | None = None) -> Names:
     namespace, dot, plain = name.rpartition(".")
     if namespace not in ("", "FHIR", "System"):
         raise FhirPathError(f"there is no namespace {namespace}", at)
-    fhir = _subtypes().get(plain, frozenset())
-    system = frozenset({f"System.{plain}"}) if plain in SYSTEM_TYPES else frozenset()
-    if not fhir and not system and plain != "Any":
+    fhir = _subtypes().get(plain, _NONE)
+    system = frozenset({f"System.{plain}"}) if plain in SYSTEM_TYPES else _NONE
+    if not fhir and not system:
         raise FhirPathError(f"there is no type {name}", at)
-    if not dot:
-        return fhir | system
-    return fhir if namespace == "FHIR" else system
+    return fhir | system if not dot else fhir if namespace == "FHIR" else system
 
 
 @cache
