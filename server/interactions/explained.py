@@ -47,7 +47,7 @@ def _step(step: Step) -> str:
     >>> _step(Step("drive", "Observation|subject|r|Patient/a", 1200, 20))
     'drive: Observation|subject|r|Patient/a; 20 rows, 1200 estimated'
     """
-    rows = [] if step.rows is None else [f"{step.rows} rows"]
+    rows = [] if step.rows is None else [f"{step.rows} row{'s' if step.rows != 1 else ''}"]
     if step.estimated is not None:
         rows.append(f"{step.estimated} estimated")
     return f"{step.does}: {step.what}" + (f"; {', '.join(rows)}" if rows else "")

@@ -11,7 +11,7 @@ from hashlib import blake2b
 
 from server.access.context import AccessContext
 from server.fhir import definitions
-from server.fhir.errors import Forbidden, InvalidSearch, Issue
+from server.fhir.errors import DeadlineExceeded, Forbidden, InvalidSearch, Issue
 from server.interactions import contained, rights, unfinished
 from server.interactions.contained import Containers, Inside, Spot
 from server.interactions.expand import expand
@@ -85,8 +85,17 @@ async def search(
         contained.demand_plain(wanted)
     path = "/".join(part for part in (compartment, type_ or ("*" if compartment else "")) if part)
     found = Found(path, wanted, cursor=cursor, warnings=unfinished.issues(services, wanted))
-    walk = _Walk(services, access, found, await expand(services, access, wanted), compartment)
-    return await walk.page(walk.place(cursor))
+    try:
+        walk = _Walk(services, access, found, await expand(services, access, wanted), compartment)
+        return await walk.page(walk.place(cursor))
+    except DeadlineExceeded as error:
+        if access.unrestricted:
+            raise
+        # The plan in it counts resources that a limited caller may not know of.
+        raise DeadlineExceeded(
+            f"the search ran longer than {services.policy.deadline_s:g} s; "
+            "narrow it by a patient, a code or a date"
+        ) from error
 
 
 def parsed(

@@ -30,7 +30,18 @@ async def test_it_names_what_there_is(statement: dict[str, Any]) -> None:
     assert {"name": "birthdate", "type": "date"}.items() <= next(
         p for p in patient["searchParam"] if p["name"] == "birthdate"
     ).items()
+    assert patient["searchInclude"][:2] == ["*", "Patient:*"]
     assert "Patient:organization" in patient["searchInclude"]
+    assert patient["searchRevInclude"][0] == "*"
+    location = next(r for r in rest["resource"] if r["type"] == "Location")
+    kinds = {p["name"]: p["type"] for p in location["searchParam"]}
+    assert kinds["near"] == kinds["_filter"] == kinds["_has"] == kinds["_list"] == "special"
+    assert "_query" not in kinds
+    observation = next(r for r in rest["resource"] if r["type"] == "Observation")
+    assert {"name": "code-value-quantity", "type": "composite"}.items() <= next(
+        p for p in observation["searchParam"] if p["name"] == "code-value-quantity"
+    ).items()
+    assert "_contained" in rest["documentation"]
     assert "Observation:subject" in patient["searchRevInclude"]
     assert {o["name"] for o in patient["operation"]} == {
         "validate", "meta", "meta-add", "meta-delete", "everything",
@@ -46,14 +57,32 @@ async def test_every_search_parameter_that_it_names_works(
         "date": "2020", "number": "1", "quantity": "1", "token": "a", "string": "a",
         "reference": "Patient/a", "uri": "http://a",
     }  # fmt: skip
+    own = {
+        "_filter": "_id eq a", "_list": "a", "_text": "a", "_content": "a", "near": "1|1|1|km",
+    }  # fmt: skip
     (rest,) = statement["rest"]
+
+    def value(type_: str, parameter: dict[str, Any]) -> str:
+        if parameter["type"] != "composite":
+            return own.get(parameter["name"]) or values[parameter["type"]]
+        parts = definitions.search_parameters(type_)[parameter["name"]].components
+        by_url = {p.url: p for p in definitions.all_search_parameters()}
+        return "$".join(values[by_url[url].type] for url, _ in parts)
+
     wrong = []
     async with house.client() as client:
         for described in rest["resource"]:
-            if described["type"] not in ("Patient", "Observation", "ValueSet", "RiskAssessment"):
+            if described["type"] not in (
+                "Patient", "Observation", "ValueSet", "RiskAssessment", "Location",
+            ):  # fmt: skip
                 continue
             for parameter in described["searchParam"]:
-                address = f"/{described['type']}?{parameter['name']}={values[parameter['type']]}"
+                name = parameter["name"]
+                if name == "_has":
+                    name, asked = "_has:List:item:_id", "a"
+                else:
+                    asked = value(described["type"], parameter)
+                address = f"/{described['type']}?{name}={asked}"
                 strict = {"Prefer": "handling=strict"}
                 answer = await client.get(address, headers=strict)
                 if answer.status_code != 200:

@@ -95,7 +95,9 @@ async def test_what_is_asked_must_hold_of_one_contained_resource(client: httpx.A
 async def test_chains_lead_out_of_the_container(client: httpx.AsyncClient) -> None:
     maker = {"resourceType": "Organization", "id": "maker", "name": "Gray & Sons"}
     made = {"manufacturer": {"reference": "Organization/maker"}}
-    await put(client, maker, order("by-gray", drug("m", "x", **made)), order("other", drug("m", "x")))
+    await put(
+        client, maker, order("by-gray", drug("m", "x", **made)), order("other", drug("m", "x"))
+    )
 
     found = await client.get("/Medication?manufacturer.name=gray&_contained=true")
     none = await client.get("/Medication?manufacturer.name=blue&_contained=true")
@@ -150,9 +152,7 @@ async def test_pages_are_whole_and_show_each_once(
 async def test_a_walk_inside_is_not_disturbed_by_writes(client: httpx.AsyncClient) -> None:
     await put(client, *[order(f"r{n}", drug("m", "x"), drug("n", "x")) for n in range(6)])
     seen: list[str] = []
-    following: str | None = (
-        "/Medication?code=x&_contained=true&_containedType=contained&_count=3"
-    )
+    following: str | None = "/Medication?code=x&_contained=true&_containedType=contained&_count=3"
     step = 0
     while following is not None:
         page = (await client.get(following)).json()

@@ -16,9 +16,7 @@ QUESTIONS = [
 
 async def fill(client: httpx.AsyncClient) -> None:
     sent = [entry("PUT", "Patient/a", patient("a", name=[{"family": "Gray"}]))]
-    sent += [
-        entry("PUT", f"Observation/o{n}", observation("Patient/a", f"o{n}")) for n in range(5)
-    ]
+    sent += [entry("PUT", f"Observation/o{n}", observation("Patient/a", f"o{n}")) for n in range(5)]
     assert (await client.post("", json=bundle("transaction", *sent))).status_code == 200
 
 

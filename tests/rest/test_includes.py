@@ -1,4 +1,4 @@
-"""``_include`` and ``_revinclude``: complete, each once, paged, and only what the caller may see."""
+"""``_include`` and ``_revinclude``: complete, each once, and only what the caller may see."""
 
 from typing import Any
 
@@ -171,9 +171,7 @@ async def test_what_the_caller_may_not_see_is_not_included_at_any_hop(house: Hou
             observation("Patient/b", "of-b"),
         )
     async with house.client("patient-a") as client:
-        found = await included(
-            client, "/Patient?_include:iterate=*&_revinclude:iterate=*&_id=a"
-        )
+        found = await included(client, "/Patient?_include:iterate=*&_revinclude:iterate=*&_id=a")
     assert found == ["Observation/of-a"]
 
 
@@ -191,7 +189,7 @@ async def test_rounds_are_complete_over_the_pages(
     assert sorted(found) == sorted(f"Location/l{n}" for n in range(1, 30))
     assert len(found) == 29
     assert max(len(ids(page, "include")) for page in pages) == at_once
-    assert [page.get("total") for page in pages][0] == 1
+    assert next(page.get("total") for page in pages) == 1
 
 
 async def test_rounds_go_on_while_others_write(

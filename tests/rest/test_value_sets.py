@@ -65,7 +65,9 @@ async def test_it_works_behind_chains_and_in_filters(client: httpx.AsyncClient) 
     await put(client, value_set(compose={"include": [listed("1")]}), patient("a"))
     await put(client, coded("one", "1"))
 
-    assert ids(await client.get(f"/Patient?_has:Observation:subject:code:in={SET}")) == ["Patient/a"]
+    assert ids(await client.get(f"/Patient?_has:Observation:subject:code:in={SET}")) == [
+        "Patient/a"
+    ]
     assert await found(client, f"_filter=code in {SET}") == ["one"]
 
 
