@@ -218,7 +218,7 @@ class _Leaf:
     def _equal(self) -> Predicate:
         if self.parameter.type == "string":
             return self._folded("is")
-        if self.parameter.type != "token":
+        if self.parameter.type != "token" or self.parameter.code in parameters.DECIDED_BY_STORE:
             return self.plain()
         stated = _with_system(self.value, 0)
         system, bar, code = stated.rpartition("|")
