@@ -62,16 +62,6 @@ _OTHERS = {
     "today": "Date",
     "timeOfDay": "Time",
 }
-_ARITHMETIC = {
-    **dict.fromkeys(("integer", "decimal", "positiveInt", "unsignedInt"), "Integer Decimal"),
-    **dict.fromkeys(("System.Integer", "System.Decimal"), "Integer Decimal"),
-    **dict.fromkeys(("string", "code", "id", "markdown", "System.String"), "String"),
-    **dict.fromkeys(("date", "System.Date"), "Date"),
-    **dict.fromkeys(("dateTime", "instant", "System.DateTime"), "DateTime"),
-    **dict.fromkeys(("time", "System.Time"), "Time"),
-    **dict.fromkeys(("Quantity", "Age", "Count", "Distance", "Duration"), "Quantity"),
-    "System.Quantity": "Quantity",
-}
 _COMPARISONS = frozenset(
     ("=", "!=", "~", "!~", "<", ">", "<=", ">=", "and", "or", "xor", "implies", "in", "contains")
 )
@@ -89,11 +79,6 @@ _LITERALS = {
 def check(node: ast.Node, type_: str) -> None:
     """Raise :class:`FhirPathError` for what can never yield anything when asked of ``type_``."""
     _Checker(type_, strict=True).known(node, _of(type_))
-
-
-def types_of(node: ast.Node, type_: str) -> frozenset[Type] | None:
-    """Return the types that the result can be of, ``None`` when that cannot be told."""
-    return _Checker(type_, strict=False).known(node, _of(type_)).types
 
 
 def _of(type_: str) -> Known:
@@ -235,18 +220,7 @@ class _Checker:
             return _system("Boolean")
         if op == "|":
             return _either([left, right])
-        return _system("String") if op == "&" else _arithmetic(left)
-
-
-def _arithmetic(left: Known) -> Known:
-    """Return what is made of the left operand; an integer may become a decimal."""
-    found: set[Type] = set()
-    for type_, _ in left.types or {("", "")}:
-        made = _ARITHMETIC.get(type_)
-        if made is None:
-            return ANYTHING
-        found |= {(f"System.{name}", f"System.{name}") for name in made.split()}
-    return Known(frozenset(found))
+        return _system("String") if op == "&" else ANYTHING
 
 
 def _named_result(name: str) -> Known:

@@ -1,7 +1,8 @@
 """Syntax tree -> branches, against the R4 definitions: every type is known before any data is seen.
 
-What is here suffices for the search parameters of R4, and is fast.  Custom ones may use the whole
-language: what is not here goes to :mod:`~server.fhir.fhirpath.computed_branches`.
+What is here suffices for the search parameters of R4, and is fast.  What is not raises
+:class:`FhirPathError` when it is compiled, never when it runs; the whole language is in
+:mod:`~server.fhir.fhirpath.expression`.
 """
 
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from typing import Any
 from server.fhir import definitions
 from server.fhir.fhirpath import ast
 from server.fhir.fhirpath.branches import Branch, Compute, Field, Items, Keep, Nth
-from server.fhir.fhirpath.computed_branches import computed_branches
+from server.fhir.fhirpath.errors import FhirPathError
 from server.fhir.fhirpath.parser import parse
 from server.fhir.references import reference_type
 
@@ -37,20 +38,43 @@ def compile_path(expression: str, type_: str) -> Branches:
     """Return the branches of ``expression`` asked of a resource or element of ``type_``.
 
     Branches that no value of the type can take are left out: ``()`` when none is left.  Their
-    values are JSON values, and taking them never raises.  Raises :class:`FhirPathError`.
+    values are JSON values, and taking them never raises.
+
+    Raises :class:`FhirPathError` for what is no path, or needs the rules of dates and quantities.
 
     >>> [b.type for b in compile_path("Observation.value as Quantity", "Observation")]
     ['Quantity']
     """
-    node = syntax(expression)
-    try:
-        return _branches(node, (Branch(type_, type_),))
-    except _SlowError:
-        return computed_branches(expression, node, type_)
+    focus = (Branch(type_, type_),)
+    return tuple(
+        [
+            branch
+            for begins, node in _operands(expression)
+            if begins is None or begins == type_ or begins in _ABSTRACT
+            for branch in _branches(node, focus)
+        ]
+    )
 
 
-class _SlowError(Exception):
-    """This needs the whole language."""
+@lru_cache(maxsize=4096)
+def _operands(expression: str) -> tuple[tuple[str | None, ast.Node], ...]:
+    """Return what ``|`` joins, each with the resource type that its path begins with.
+
+    Parameters of many types share one expression, of which each type wants its own part only.
+    """
+    node, last_first = syntax(expression), []
+    while isinstance(node, ast.Binary) and node.op == "|":
+        last_first.append(node.right)
+        node = node.left
+    return tuple((_begins(part), part) for part in (node, *reversed(last_first)))
+
+
+def _begins(node: ast.Node | None) -> str | None:
+    while isinstance(node, ast.Member | ast.Call | ast.Indexer | ast.TypeOp):
+        if isinstance(node, ast.Member) and node.of is None:
+            return node.name if node.name in definitions.resource_types() else None
+        node = node.of
+    return None
 
 
 def _branches(node: ast.Node | None, focus: Branches) -> Branches:
@@ -74,7 +98,7 @@ def _branches(node: ast.Node | None, focus: Branches) -> Branches:
         case ast.Variable("$this"):
             return focus
         case _:
-            raise _SlowError
+            raise FhirPathError("more than a path is not supported here", getattr(node, "at", None))
 
 
 def _constant(value: Any) -> Callable[[Any], Items]:
@@ -113,7 +137,7 @@ def _is_a(type_: str, wanted: str) -> bool:
 def _typed(op: str, type_: str, of: Branches) -> Branches:
     wanted = type_.rpartition(".")[2]
     if wanted not in definitions.types():
-        raise _SlowError
+        raise FhirPathError(f"{type_} is no type that an element has")
     if op == "as":
         return tuple(b for b in of if _is_a(b.type, wanted))
     if all(b.type == _RESOLVED for b in of):
@@ -146,7 +170,7 @@ def _call(name: str, args: tuple[ast.Node, ...], of: Branches) -> Branches:
             resolved = (b for b in of if b.type == "Reference")
             return tuple(b.to(_RESOLVED, Compute(_target)) for b in resolved)
         case _:
-            raise _SlowError
+            raise FhirPathError(f"{name}() with {len(args)} arguments is not supported here")
 
 
 def _type_name(node: ast.Node) -> str:
@@ -154,7 +178,7 @@ def _type_name(node: ast.Node) -> str:
         case ast.Member(None, name) | ast.Member(ast.Member(None, "FHIR" | "System"), name):
             return name
         case _:
-            raise _SlowError
+            raise FhirPathError("a type name is wanted")
 
 
 def _has_url(url: str) -> Callable[[Any], bool]:
@@ -205,7 +229,7 @@ def _truth(values: Items) -> bool | None:
 def _operator(op: str, left: ast.Node, right: ast.Node, focus: Branches) -> Callable[[Any], Items]:
     combine = _OPERATORS.get(op)
     if combine is None or (op in ("=", "!=") and not _is_plain(right)):
-        raise _SlowError
+        raise FhirPathError(f"the operator {op} is not supported here")
     lefts, rights = _branches(left, focus), _branches(right, focus)
     return lambda item: combine(_all(lefts, item), _all(rights, item))
 
