@@ -70,11 +70,18 @@ def translated(v: Repetition, to: str, table: str, component: int = 1) -> dict[s
     return {key: value for key, value in made.items() if value}
 
 
-def translated_concept(v: Repetition, to: str, table: str) -> dict[str, Any] | None:
+def translated_concept(
+    v: Repetition, to: str, table: str, *, bound: bool = False
+) -> dict[str, Any] | None:
     """CWE through a table -> CodeableConcept: the row's code, then what the sender coded itself.
 
-    A code of the v2 table itself is not repeated: the row says the same.
+    A code of the v2 table itself is not repeated: the row says the same.  ``bound``: R4 requires a
+    code of its own, so a code without a row gives nothing.
     """
+    if bound and v.run.lookup(table, " ".join(v.text().split())) is None:
+        if text := " ".join(v.text().split()):
+            v.run.no_row(table, text, to, v.path)
+        return None
     made = CWE(v, to)
     first = translated(v, f"{to}.coding[0]", table)
     if made is None or first is None:

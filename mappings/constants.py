@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mappings.language import Entries, Items, Node, Text
+from mappings.numbers import decimal_of
 from mappings.spelling import hint
 from server.fhir.definitions import Child, children, required_codes
 
@@ -51,6 +52,8 @@ def _literal(node: Text, child: Child, problem: Problem) -> Any:
         if text not in ("true", "false"):
             problem(node, f"{child.name} is true or false")
         return text == "true"
+    if child.content == "decimal":
+        return number if (number := decimal_of(text)) is not None else problem(node, "no number")
     if child.content in ("integer", "positiveInt", "unsignedInt"):
         return int(text) if text.isdecimal() else problem(node, f"{text!r} is no number")
     allowed = allowed_codes(child)

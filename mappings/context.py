@@ -1,7 +1,7 @@
 """What the compilation of one map knows: tables, what is read, where it is, what is wrong."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 
 from mappings.conditions import Condition, ConditionError, condition
@@ -27,6 +27,13 @@ class Reads:
     sources: set[tuple[str, int] | None] = field(default_factory=set)
     targets: dict[tuple[str, int], set[str]] = field(default_factory=dict)
 
+    def add(self, other: "Reads") -> None:
+        """Add what another rule reads."""
+        self.fields |= other.fields
+        self.segments |= other.segments
+        for at, targets in other.targets.items():
+            self.targets.setdefault(at, set()).update(targets)
+
     def path(self, path: Path, target: str = "") -> None:
         """Note that ``path`` is read, for the element ``target``."""
         if path.segment:
@@ -40,7 +47,7 @@ class Reads:
 class Context(ABC):
     """Shared by the rules of one map while they are compiled; faults go to ``problems``."""
 
-    def __init__(self, tables: Mapping[str, Table], problems: list[str], made: set[str]) -> None:
+    def __init__(self, tables: Mapping[str, Table], problems: list[str], made: Set[str]) -> None:
         self.tables = tables
         self.problems = problems
         self.made = made  # resource types that the map makes, for ``ref``

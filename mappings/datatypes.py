@@ -9,8 +9,10 @@ from typing import Any
 
 from mappings.codes import CWE, coded_text, coding, own_code, unit
 from mappings.identifiers import CX, DLN, EI, EIP, HD, plan_identifier, text_identifier
-from mappings.primitives import PRIMITIVES, Convert, decimal, put_period
+from mappings.makes import place_identifier
+from mappings.primitives import PRIMITIVES, Convert, decimal, noted, put_period
 from mappings.source import Repetition
+from mappings.timing import TQ
 
 
 def XPN(v: Repetition, to: str) -> dict[str, Any] | None:  # noqa: N802
@@ -131,7 +133,41 @@ def CQ(v: Repetition, to: str) -> dict[str, Any] | None:  # noqa: N802
     return None if value is None else {"value": value, **unit(v.component(2), to)}
 
 
+def units(v: Repetition, to: str) -> dict[str, Any] | None:
+    """CWE -> Quantity: its unit; the map says its value (``also``)."""
+    return unit(v, to) or None
+
+
+def CP(v: Repetition, to: str) -> dict[str, Any] | None:  # noqa: N802
+    """Composite price -> Money; only with the currency, or without any."""
+    value = decimal(v.component(1), f"{to}.value")
+    if value is None:
+        return None
+    currency = v.text(1, 2)
+    return {"value": value, "currency": currency} if len(currency) == 3 else {"value": value}
+
+
+def shown_name(v: Repetition, to: str) -> str | None:
+    """XPN -> the name as it is read."""
+    return noted(v, to, " ".join(filter(None, map(v.text, (5, 2, 3, 1, 4)))), "name")
+
+
+def coded_words(v: Repetition, to: str) -> str | None:
+    """CWE -> string: the words, else the code."""
+    return noted(v, to, v.text(9) or v.text(2) or v.text(1), "CWE")
+
+
 PAIRS: dict[tuple[str, str], Convert] = {
+    ("XPN", "string"): shown_name,
+    ("CWE", "string"): coded_words,
+    ("CWE", "markdown"): coded_words,
+    ("CWE", "Quantity"): units,
+    ("CQ", "Duration"): CQ,
+    ("NM", "Duration"): NM,
+    ("CP", "Money"): CP,
+    ("MO", "Money"): CP,
+    ("TQ", "Timing"): TQ,
+    ("PL", "Identifier"): place_identifier,
     ("XPN", "HumanName"): XPN,
     ("XAD", "Address"): XAD,
     ("XTN", "ContactPoint"): XTN,
@@ -148,6 +184,7 @@ PAIRS: dict[tuple[str, str], Convert] = {
     ("FT", "CodeableConcept"): coded_text,
     ("ID", "CodeableConcept"): own_code,
     ("IS", "CodeableConcept"): own_code,
+    ("FC", "CodeableConcept"): lambda v, to: CWE(v.component(1), to),
     ("CWE", "Coding"): coding,
     ("ID", "Coding"): coding,
     ("IS", "Coding"): coding,
@@ -167,6 +204,7 @@ NATURAL = {
     "Coding": "CWE",
     "Period": "DR",
     "Quantity": "CQ",
+    "Timing": "TQ",
     "Practitioner": "XCN",
     "Organization": "XON",
     "Location": "PL",

@@ -45,6 +45,7 @@ class CompiledMap:
     precedence: tuple[Path, ...]
     segments: frozenset[str]
     reads: Mapping[str, frozenset[int]]
+    targets: Mapping[tuple[str, int], frozenset[str]]  # field -> elements that it reaches
 
 
 @dataclass(slots=True)
@@ -122,7 +123,8 @@ def _instances(rule: ResourceRule, run: Run) -> Iterator[_Draft]:
 def _instance(rule: ResourceRule, scope: Scope) -> Iterator[_Draft]:
     assert scope.segment is not None
     if rule.when is not None and not rule.when(scope):
-        scope.run.row(rule.type, scope.segment.label, f"not made: when {rule.when_text}")
+        if not rule.quiet:
+            scope.run.row(rule.type, scope.segment.label, f"not made: when {rule.when_text}")
         return
     yield _Draft(scope.run.add(rule.type, scope), rule)
     for inner in rule.emit:
@@ -302,10 +304,20 @@ def _resource(draft: _Draft, map_: CompiledMap, run: Run) -> PlannedResource:
         values=whole,
         identity=identity,
         touched=frozenset(touched),
-        deletes=(rule.snapshot | draft.nulls | rivals) - values.keys() - rule.required_names,
+        deletes=_deletes(rule, draft, rivals, run.event),
         precedence=_precedence(rule.precedence or map_.precedence, scope, run),
         update=rule.update_of(scope),
     )
+
+
+def _deletes(rule: ResourceRule, draft: _Draft, rivals: set[str], event: str) -> frozenset[str]:
+    values = draft.instance.values
+    gone = (rule.snapshot | draft.nulls | rivals) - values.keys() - rule.required_names
+    for path in rule.clear.get(event, ()):
+        name, _, inner = path.partition(".")
+        if (not inner and name not in values) or (inner and inner not in values.get(name, {})):
+            gone |= {path}
+    return gone
 
 
 def _precedence(paths: Iterable[Path], scope: Scope, run: Run) -> int | None:

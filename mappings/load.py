@@ -1,24 +1,20 @@
 """Files -> compiled maps.  Every fault of every file is collected before anything is refused."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import terminology
-from mappings.compile import Compiler
+from mappings.compiled import compiled_map
 from mappings.engine import CompiledMap
 from mappings.feed import Feed
-from mappings.language import Entries, Items, Node, Text, Unreadable, plain, read, texts
-from mappings.overlay import Trees, none
-from mappings.resource import precedence, resource_rule
+from mappings.files import Source, packaged, read_folder
+from mappings.language import Entries, Node, plain, texts
+from mappings.overlay import Trees
 from mappings.spelling import hint
 from mappings.tables import Table, table_of
-
-BASE = Path(__file__).with_name("base")
-TABLES = Path(terminology.__file__).with_name("maps")
 
 _MAP_KEYS = frozenset(
     [
@@ -37,15 +33,6 @@ _FEED_FLAGS = {"true": True, "false": False, "yes": True, "no": False}
 
 
 @dataclass(slots=True)
-class Source:
-    """One file: its name in messages (``base/ADT``), its bytes and its nodes."""
-
-    name: str
-    data: bytes
-    node: Entries
-
-
-@dataclass(slots=True)
 class Loaded:
     """What the files hold.  ``maps``: (feed or ``""``, message type) -> map, the last one wins."""
 
@@ -53,15 +40,15 @@ class Loaded:
     maps: dict[tuple[str, str], CompiledMap] = field(default_factory=dict)
     feeds: dict[str, Feed] = field(default_factory=dict)
     tables: dict[str, Table] = field(default_factory=dict)
-    trees: dict[str, Entries] = field(default_factory=dict)  # the maps as written, overlays applied
+    written: dict[str, Entries] = field(default_factory=dict)
+    trees: dict[str, Entries] = field(default_factory=dict)  # as written, with what they extend
 
 
 def load(dirs: Sequence[Path], problems: list[str]) -> Loaded:
     """Read the packaged tables and maps, then ``dirs``; faults go to ``problems``."""
     sources = [
-        *_read(TABLES, "tables", problems),
-        *_read(BASE, "base", problems),
-        *(one for folder in dirs for one in _read(folder, folder.name, problems)),
+        *packaged(),
+        *(one for folder in dirs for one in read_folder(folder, folder.name, problems)),
     ]
     digest = sha256()
     for source in sources:
@@ -77,28 +64,12 @@ def load(dirs: Sequence[Path], problems: list[str]) -> Loaded:
             _feed(source, loaded, problems)
         else:
             problems.append(f"{source.node.place}: this is no map, table or feed")
-    trees = Trees({source.name: source.node for source in maps}, problems)
+    loaded.written = {source.name: source.node for source in maps}
+    trees = Trees(loaded.written, problems)
     for source in maps:
         _map(source, trees, loaded, problems)
     problems[:] = dict.fromkeys(problems)  # a part that several maps extend is told of once
     return loaded
-
-
-def _read(folder: Path, prefix: str, problems: list[str]) -> Iterable[Source]:
-    if not folder.is_dir():
-        problems.append(f"{prefix}: there is no folder {folder}")
-        return
-    for path in sorted(folder.rglob("*.yaml")):
-        name = f"{prefix}/{path.relative_to(folder).with_suffix('')}"
-        try:
-            node = read(path, f"{name}.yaml")
-        except Unreadable as wrong:
-            problems.append(str(wrong))
-            continue
-        if isinstance(node, Entries):
-            yield Source(name, path.read_bytes(), node)
-        else:
-            problems.append(f"{name}.yaml:1: a file holds keys and values")
 
 
 def _table(source: Source, loaded: Loaded, problems: list[str]) -> None:
@@ -170,52 +141,8 @@ def _map(source: Source, trees: Trees, loaded: Loaded, problems: list[str]) -> N
     loaded.trees[source.name] = tree
     if "part" in source.node:
         return
-    # A type that a site removed may still be referred to: such a reference then gives nothing.
-    known = _made(tree).union(*map(_made, trees.bases(source.name)))
-    compiled = _compiled(source.name, tree, known, loaded, problems)
+    compiled = compiled_map(source.name, tree, trees.made(source.name), loaded.tables, problems)
     feeds = [str(text) for text in texts(source.node["feed"])] if "feed" in source.node else [""]
     for feed in feeds:
         for event in compiled.on:
             loaded.maps[feed, event] = compiled
-
-
-def _compiled(
-    name: str, tree: Entries, known: set[str], loaded: Loaded, problems: list[str]
-) -> CompiledMap:
-    resources = tree.get("resources", none(tree))
-    rules = resources if isinstance(resources, Items) else none(tree)
-    compiler = Compiler(loaded.tables, problems, known)
-    compiled = [rule for one in rules if (rule := resource_rule(one, compiler)) is not None]
-    order = precedence(tree.get("precedence"), compiler)
-    on = tuple(str(text) for text in texts(tree["on"])) if "on" in tree else ()
-    if not on:
-        problems.append(f"{tree.place}: on: names the messages of the map, such as ADT^A01")
-    fields: dict[str, set[int]] = {}
-    for segment, number in compiler.reads.fields:
-        fields.setdefault(segment, set()).add(number)
-    return CompiledMap(
-        name=name,
-        on=on,
-        rules=tuple(compiled),
-        precedence=order,
-        segments=frozenset(compiler.reads.segments),
-        reads={segment: frozenset(numbers) for segment, numbers in fields.items()},
-    )
-
-
-def _made(tree: Entries) -> set[str]:
-    """Return the types that a map makes, those inside ``emit`` and in values included."""
-    found: set[str] = set()
-
-    def walk(node: Node) -> None:
-        if isinstance(node, Entries):
-            if isinstance(make := node.get("make"), Text):
-                found.add(str(make))
-            for value in node.values():
-                walk(value)
-        elif isinstance(node, Items):
-            for value in node:
-                walk(value)
-
-    walk(tree)
-    return found

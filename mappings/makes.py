@@ -72,12 +72,9 @@ def location(v: Repetition) -> Made | None:
 
     The identifier is the whole place, ``HOSPITAL:WARD/ROOM/BED``: bed 1 is in many rooms.
     """
-    ward, room, bed = v.text(1), v.text(2), v.text(3)
-    facility, building, floor = v.text(4), v.text(7), v.text(8)
-    place = f"{ward}/{room}/{bed}".rstrip("/")
+    (ward, room, bed), above, place = _whole(v)
     if not place:
-        return _display(v, v.text(9) or " ".join(filter(None, (facility, building, floor))))
-    above = ":".join(part for part in (facility, building, floor) if part)
+        return _display(v, v.text(9) or above.replace(":", " "))
     system = v.run.authority(v.text(11), v.text(11, 2), v.text(11, 3), "location")
     values = _place(f"{above}:{place}" if above else place, system, v, ward, room, bed)
     if ward and (room or bed):
@@ -86,6 +83,42 @@ def location(v: Repetition) -> Made | None:
     if words := v.text(9):
         values["description"] = words
     return _reference(v, "Location", values, "")
+
+
+def _whole(v: Repetition) -> tuple[tuple[str, str, str], str, str]:
+    """Return ward, room and bed; what is above them; and the three as one text."""
+    parts = v.text(1), v.text(2), v.text(3)
+    above = ":".join(part for part in (v.text(4), v.text(7), v.text(8)) if part)
+    return parts, above, "/".join(parts).rstrip("/")
+
+
+def administered_at(v: Repetition) -> Made | None:
+    """LA2 (to v2.5) -> reference to the bed, room or ward; a facility alone is only shown."""
+    if not (v.text(1) or v.text(2) or v.text(3)):
+        return _display(v, v.text(4) or v.text(4, 2))
+    return location(Repetition(v.run, v.separator.join(v.parts[:4]), v.path, v.separator))
+
+
+def place_identifier(v: Repetition, to: str) -> Made | None:
+    """PL -> Identifier: that of the place, the same by which visits refer to it."""
+    _, above, place = _whole(v)
+    if not place:
+        return None
+    system = v.run.authority(v.text(11), v.text(11, 2), v.text(11, 3), "location")
+    value = f"{above}:{place}" if above else place
+    v.run.row(f"{to}.value", v.path, "PL", value)
+    return {"system": system, "value": value}
+
+
+def device(v: Repetition) -> Made | None:
+    """EI, CWE -> the device, only shown: a number of the sender's inventory is no identity."""
+    return _display(v, v.text(2) or v.text(1))
+
+
+def shown(v: Repetition) -> Made | None:
+    """XPN, ST -> somebody of whom only the name is known."""
+    parts = (5, 2, 3, 1, 4) if len(v.parts) > 1 else (1,)
+    return _display(v, " ".join(filter(None, map(v.text, parts))))
 
 
 def location_by_code(v: Repetition) -> Made | None:
@@ -161,4 +194,12 @@ MAKES: dict[tuple[str, str], Make] = {
     ("PL", "Location"): location,
     ("DLD", "Location"): lambda v: location_by_code(v.component(1)),
     ("CWE", "Location"): location_by_code,
+    ("XON", "Location"): location_by_code,
+    ("LA2", "Location"): administered_at,
+    ("LA1", "Location"): administered_at,
+    ("EI", "Device"): device,
+    ("CWE", "Device"): device,
+    ("XPN", "Practitioner"): shown,
+    ("ST", "Practitioner"): shown,
+    ("CWE", "Practitioner"): location_by_code,
 }

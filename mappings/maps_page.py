@@ -16,11 +16,12 @@ and defaults are explained in [hl7v2.md](hl7v2.md).
 def maps_page() -> str:
     """Return the page; deterministic, ends with a line end."""
     loaded = load([], [])
-    names = [name for name in loaded.trees if name.startswith("base/")]
-    parts = [_HEAD, _overview({name: loaded.trees[name] for name in names})]
-    parts += [_map(name, loaded.trees[name]) for name in names]
-    parts.append(_tables(loaded.tables))
-    return "\n".join(parts)
+    parts = [name for name, tree in loaded.written.items() if "part" in tree]
+    maps = [name for name in loaded.written if name not in parts]
+    made = [_HEAD, _overview({name: loaded.trees[name] for name in maps})]
+    made += [_map(name, loaded.written[name]) for name in [*maps, *parts]]
+    made.append(_tables(loaded.tables))
+    return "\n".join(made)
 
 
 def _overview(trees: dict[str, Entries]) -> str:
@@ -32,7 +33,7 @@ def _overview(trees: dict[str, Entries]) -> str:
 
 
 def _rules(tree: Entries) -> Iterator[Entries]:
-    resources = tree["resources"]
+    resources = tree.get("resources", Items())
     assert isinstance(resources, Items)
     for rule in resources:
         assert isinstance(rule, Entries)
@@ -41,6 +42,15 @@ def _rules(tree: Entries) -> Iterator[Entries]:
 
 def _map(name: str, tree: Entries) -> str:
     lines = [f"## {name}", ""]
+    lines += [f"The rules of {tree['part']}.", ""] if "part" in tree else []
+    if "extends" in tree:
+        named = ", ".join(f"[{one}](#{_anchor(str(one))})" for one in texts(tree["extends"]))
+        lines += [f"Made of {named}.", ""]
+    changes = tree.get("set", Entries())
+    assert isinstance(changes, Entries)
+    lines += [f"- {path}: {_cell(_said(node))}" for path, node in changes.items()]
+    lines += [f"- without {one}" for one in texts(tree.get("remove", Items()))]
+    lines += [""] if len(changes) or "remove" in tree else []
     for rule in _rules(tree):
         lines += _rule(rule)
     return "\n".join(lines)
@@ -49,7 +59,7 @@ def _map(name: str, tree: Entries) -> str:
 def _rule(rule: Entries) -> list[str]:
     segment = rule.get("each", rule.get("from"))
     lines = [f"### {rule['make']} from {'each ' if 'each' in rule else ''}{segment}", ""]
-    told = ("when", "note", "update", "snapshot")
+    told = ("when", "note", "update", "snapshot", "clear")
     lines += [f"- {key}: {_cell(_said(rule[key]))}" for key in told if key in rule]
     identity = rule.get("identity", Items())
     found = identity if isinstance(identity, Items) else [identity]
@@ -83,6 +93,10 @@ def _tables(tables: dict[str, Table]) -> str:
         for name, table in sorted(tables.items())
     ]
     return "\n".join([*lines, ""])
+
+
+def _anchor(name: str) -> str:
+    return name.lower().replace("/", "")
 
 
 def _cell(text: str) -> str:

@@ -20,7 +20,7 @@ from mappings.source import Scope
 from mappings.spelling import hint
 from mappings.tables import Table
 from mappings.values import Values, complete_made, converted, note_deleted
-from server.fhir.definitions import Child
+from server.fhir.definitions import Child, required_codes
 
 
 def path_rule(compiler: Context, node: Node, child: Child) -> Values:
@@ -100,8 +100,12 @@ def _table(compiler: Context, node: Entries, child: Child) -> Values:
     if path is None:
         return lambda _scope, _to: []
     if child.content == "CodeableConcept":
+        bound = child.binding is not None and bool(required_codes(child.binding))
         return converted(
-            path, lambda v, to: translated_concept(v, to, name), compiler.top, many=child.max != 1
+            path,
+            lambda v, to: translated_concept(v, to, name, bound=bound),
+            compiler.top,
+            many=child.max != 1,
         )
     if child.content == "Coding":
         return converted(
@@ -237,8 +241,10 @@ def function(compiler: Context, node: Entries, fills: str) -> Rule:
     if fills not in known.fills:
         compiler.problem(node["fn"], f"rule {name!r} does not make a {fills}")
     for text in known.reads:
-        compiler.reads.path(path_of(text))
-    path = compiler.path(node.get("from", node))
+        compiler.reads.path(path_of(text), f"{compiler.type}.{compiler.top}")
+    path = compiler.path(node["from"]) if "from" in node else None
+    if path is None:
+        compiler.reads.sources.add(None)
     top = compiler.top
 
     def call(scope: Scope, to: str) -> Any:

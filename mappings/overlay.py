@@ -18,6 +18,7 @@ class Trees:
         self.written = written
         self.problems = problems
         self.resolved: dict[str, Entries | None] = {}
+        self._parts: frozenset[str] | None = None
 
     def tree(self, name: str) -> Entries | None:
         """Return a map with what it extends; ``None``, with a problem, when that cannot be."""
@@ -30,6 +31,24 @@ class Trees:
         """Return the maps that a map extends."""
         found = (self.tree(str(base)) for base in texts(self.written[name].get("extends", Items())))
         return [tree for tree in found if tree is not None]
+
+    def made(self, name: str) -> frozenset[str]:
+        """Return the resource types that the references of a map may name.
+
+        A type that a site removed may still be referred to: such a reference then gives nothing.
+        So may one that another part makes: parts are written for several maps.
+        """
+        tree = self.tree(name)
+        own = made_types(tree) if tree is not None else frozenset()
+        if "extends" not in self.written[name]:
+            return own
+        return own.union(self._of_parts(), *map(made_types, self.bases(name)))
+
+    def _of_parts(self) -> frozenset[str]:
+        if self._parts is None:
+            parts = [made_types(node) for node in self.written.values() if "part" in node]
+            self._parts = frozenset().union(*parts)
+        return self._parts
 
     def _tree(self, name: str, node: Entries) -> Entries | None:
         if "extends" not in node:
@@ -152,3 +171,21 @@ def none(node: Entries) -> Items:
     made = Items()
     made.place = node.place
     return made
+
+
+def made_types(tree: Entries) -> frozenset[str]:
+    """Return the types that a map makes, those inside ``emit`` and in values included."""
+    found: set[str] = set()
+
+    def walk(node: Node) -> None:
+        if isinstance(node, Entries):
+            if isinstance(make := node.get("make"), Text):
+                found.add(str(make))
+            for value in node.values():
+                walk(value)
+        elif isinstance(node, Items):
+            for value in node:
+                walk(value)
+
+    walk(tree)
+    return frozenset(found)

@@ -1,5 +1,6 @@
 """A resource rule of a map: ``make`` a resource from a segment, with identity and elements."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -26,6 +27,7 @@ _KEYS = frozenset(
         "identity",
         "update",
         "missing",
+        "clear",
         "same",
         "snapshot",
         "precedence",
@@ -36,6 +38,7 @@ _KEYS = frozenset(
 )
 _DEMOGRAPHIC = frozenset({"Patient", "RelatedPerson", "Coverage", "Account"})
 _LOWER: dict[Update, Update] = {"authoritative": "merge", "merge": "never", "never": "never"}
+_ONLY_VALUED = re.compile(r"\S+ valued(?: or \S+ valued)*")
 Missing = Callable[[Scope], str]
 
 
@@ -57,6 +60,7 @@ class ResourceRule:
     place: str
     when: Condition | None
     when_text: str
+    quiet: bool  # a field that was not sent, of a segment that speaks of something else, is no news
     entries: tuple[Entry, ...]
     required: tuple[tuple[str, ...], ...]
     identity: Finder
@@ -68,6 +72,7 @@ class ResourceRule:
     emit: tuple["ResourceRule", ...]
     required_names: frozenset[str]
     rivals: dict[str, tuple[str, ...]]  # valueString -> the other types of value[x]
+    clear: dict[str, frozenset[str]]  # event -> elements that it takes back, ``period.end``
 
     def update_of(self, scope: Scope) -> Update:
         """Return what to do with an existing one; a feed that does not own demographics yields."""
@@ -108,6 +113,7 @@ def resource_rule(node: Node, compiler: Compiler, segment: str = "") -> Resource
         place=node.place,
         when=compiler.condition(node),
         when_text=str(node.get("when", "")),
+        quiet="from" in node and _ONLY_VALUED.fullmatch(str(node.get("when", ""))) is not None,
         entries=tuple(compiler.resource(elements, type_)),
         required=required_names(type_),
         identity=identity(node.get("identity"), type_, compiler),
@@ -123,6 +129,7 @@ def resource_rule(node: Node, compiler: Compiler, segment: str = "") -> Resource
         ),
         required_names=frozenset(name for names in required_names(type_) for name in names),
         rivals=_rivals(type_),
+        clear=_clear(node.get("clear"), type_, compiler),
     )
 
 
@@ -137,6 +144,23 @@ def _snapshot(node: Node | None, type_: str, compiler: Compiler) -> frozenset[st
             )
         made |= found
     return frozenset(made)
+
+
+def _clear(node: Node | None, type_: str, compiler: Compiler) -> dict[str, frozenset[str]]:
+    """Compile what an event takes back: elements, or properties of one that does not repeat."""
+    if node is None:
+        return {}
+    if not isinstance(node, Entries):
+        compiler.problem(node, "clear: needs elements for each event")
+        return {}
+    for path in (text for value in node.values() for text in texts(value)):
+        name, _, inner = path.partition(".")
+        child = children(type_).get(name)
+        known = child is not None and (not inner or inner in children(child.content))
+        if not known:
+            near = hint(name, children(type_))
+            compiler.problem(path, f"clear: {type_} has no element {str(path)!r}{near}")
+    return {event: frozenset(map(str, texts(value))) for event, value in node.items()}
 
 
 def precedence(node: Node | None, compiler: Compiler) -> tuple[Path, ...]:

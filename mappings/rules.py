@@ -8,8 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from mappings import appointment
+from mappings.document import document_text
 from mappings.observation import attachment, observation_value, reference_range
 from mappings.source import Repetition, Scope
+from mappings.timing import timing
 
 Function = Callable[[Scope, str, list[Repetition]], Any]
 
@@ -49,5 +52,41 @@ RULES: dict[str, Rule] = {
     ),
     "attachment": Rule(
         attachment, ("Attachment",), "the data of an ED, the address of an RP", ("OBX-2", "OBX-3")
+    ),
+    "timing": Rule(
+        timing,
+        ("Timing",),
+        "TQ1: pattern, explicit times, start and end, how often in all",
+        ("TQ1-3", "TQ1-4", "TQ1-7", "TQ1-8", "TQ1-11", "TQ1-14"),
+    ),
+    "appointment_start": Rule(
+        appointment.appointment_start,
+        ("instant",),
+        "the first of SCH-11.4, TQ1-7 and the starts of the resources",
+        appointment.READS,
+    ),
+    "appointment_end": Rule(
+        appointment.appointment_end,
+        ("instant",),
+        "SCH-11.5 or TQ1-8, else the start and the stated duration, else the start",
+        appointment.READS,
+    ),
+    "appointment_minutes": Rule(
+        appointment.appointment_minutes,
+        ("positiveInt",),
+        "the duration in minutes, of SCH-9 or a resource",
+        appointment.READS,
+    ),
+    "procedure_period": Rule(
+        appointment.procedure_period,
+        ("Period",),
+        "PR1-5 and PR1-7, the minutes",
+        ("PR1-5", "PR1-7"),
+    ),
+    "document_text": Rule(
+        document_text,
+        ("Attachment",),
+        "all lines of OBX-5 that are no attachments of their own, as plain text",
+        ("OBX-2", "OBX-5"),
     ),
 }

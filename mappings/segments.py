@@ -8,7 +8,15 @@ import yaml
 
 NAME = re.compile(r"[A-Z][A-Z0-9]{2}")
 _FILE = Path(__file__).with_name("segments.yaml")
-_ALIASES = {"CE": "CWE", "CF": "CWE", "CNE": "CWE", "TS": "DTM", "CM": "ST", "PPN": "XCN"}
+_ALIASES = {
+    "CE": "CWE",
+    "CF": "CWE",
+    "CNE": "CWE",
+    "TS": "DTM",
+    "CM": "ST",
+    "PPN": "XCN",
+    "varies": "",
+}
 
 # Components that are themselves composite; every other one is a single text.
 _COMPONENTS = {

@@ -18,7 +18,8 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufeff\ufffe\uffff]")
 _HL7_TABLE = re.compile(r"HL7\s?0*(\d{1,4})")
 _SHOWN = 200  # characters of a value in an explain row
 _NOTHING: list["Repetition"] = []  # shared; nobody adds to what ``repetitions`` returns
-_OWN_GROUP_ONLY = frozenset({"NTE"})  # a note of somebody else must never be found by looking up
+# a note or a participant of somebody else must never be found by looking up
+_OWN_GROUP_ONLY = frozenset({"NTE", "PRT", "ROL"})
 
 
 class Repetition:
@@ -27,13 +28,13 @@ class Repetition:
     ``path`` is where it stands, ``PID-3[2]``; ``raw`` its text as sent.
     """
 
-    __slots__ = ("_parts", "_separator", "path", "raw", "run")
+    __slots__ = ("_parts", "path", "raw", "run", "separator")
 
     def __init__(self, run: "Run", raw: str, path: str, separator: str) -> None:
         self.run = run
         self.raw = raw
         self.path = path
-        self._separator = separator
+        self.separator = separator
         self._parts: list[str] | None = None
 
     @property
@@ -41,21 +42,21 @@ class Repetition:
         """The raw components."""
         found = self._parts
         if found is None:
-            found = self._parts = self.raw.split(self._separator)
+            found = self._parts = self.raw.split(self.separator)
         return found
 
     def text(self, component: int = 1, sub: int = 1) -> str:
         """Return a component's text; ``""`` when it was not sent or is to be deleted."""
         parts = self._parts
         if parts is None:
-            parts = self._parts = self.raw.split(self._separator)
+            parts = self._parts = self.raw.split(self.separator)
         if component > len(parts):
             return ""
         raw = parts[component - 1]
         if not raw or raw == NULL:
             return ""
         run = self.run
-        if run.sub_separator in raw and self._separator != run.sub_separator:
+        if run.sub_separator in raw and self.separator != run.sub_separator:
             subs = raw.split(run.sub_separator)
             raw = subs[sub - 1] if sub <= len(subs) else ""
         elif sub > 1:

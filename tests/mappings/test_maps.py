@@ -96,7 +96,7 @@ def test_a_fault_in_a_rule_is_told_with_its_line(tmp_path: Path, rule: str, told
         ("extends: base/ADT\nremove: [Goal]", "2: the map makes no Goal"),
         (
             "extends: base/ADT\nset: {RelatedPerson.name: NK1-2}",
-            "2: the map makes RelatedPerson 3 times: say RelatedPerson@SEGMENT",
+            "2: the map makes RelatedPerson 4 times: say RelatedPerson@SEGMENT",
         ),
         (
             "on: [ZZZ^Z01]\nresources: [{make: Patient, from: PID, identity: {search: [size]}}]",

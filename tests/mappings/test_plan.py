@@ -214,9 +214,9 @@ def test_a_visit_that_nothing_names_is_not_made_and_nothing_points_to_it() -> No
 
 
 def test_what_no_rule_reads_is_explained() -> None:
-    made = plan("PID|1||M1|||||||||||||||||||||||US", "ZPI|1|x")
+    made = plan("PID|1||M1||||||||||||||||||||||||V1", "ZPI|1|x")
     assert [(row.source, row.how) for row in made.explain if row.how.startswith("not mapped")] == [
-        ("PID-26", "not mapped"),
+        ("PID-27", "not mapped"),
         ("ZPI", "not mapped: no rule for this segment"),
     ]
 
