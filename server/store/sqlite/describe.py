@@ -38,6 +38,22 @@ def driver(chosen: Driver) -> str:
     return "all of the type" if chosen.of is None else said(chosen.of)
 
 
+def settled(member: Member | None) -> str:
+    """Return a member in words, with how many keys or resources it is known to be.
+
+    For those who may see everything: it tells what the record holds.
+    """
+    match member:
+        case None:
+            return "all of the type"
+        case Lists(hashes):
+            return f"{said(member)}, as {len(hashes)} keys"
+        case Rids(rids):
+            return f"{said(member)}, as {len(rids)} resources"
+        case _:
+            return said(member)
+
+
 def order(sort: tuple[SortKey, ...]) -> str:
     """Return the order of the answer."""
     return ", ".join(_key(key) for key in sort) or "clinical date, newest first"
@@ -52,10 +68,8 @@ def said(member: Member) -> str:
     match member:
         case HasKey(keys):
             return _any(keys)
-        case Lists(hashes, of):
-            return f"{said(of)} [{len(hashes)} keys]"
-        case Rids(rids, of):
-            return f"{said(of)} [{len(rids)} resources]"
+        case Lists(of=asked) | Rids(of=asked):
+            return said(asked)
         case AllOf(of) | Every(of):
             return "(" + (" and ".join(map(said, of)) or "everything") + ")"
         case AnyOf(of) | Some(of):

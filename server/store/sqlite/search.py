@@ -89,10 +89,10 @@ def explain(db: apsw.Connection, codec: Codec, counts: Counts, asked: Asked) -> 
     if planned.size and asked.limit > 0:
         found, how = _found(db, counts, replace(planned, counted=True), asked)
     page = _page(found, len(asked.sort) or 1, asked.limit, codec)
-    steps = [Step("drive", describe.driver(planned.driver), planned.size, seen[0])]
+    steps = [Step("drive", describe.settled(planned.driver.of), planned.size, seen[0])]
     for place, member in enumerate(planned.members):
         guess = planned.others[place]
-        steps.append(Step("probe", describe.said(member), guess, seen[place + 1]))
+        steps.append(Step("probe", describe.settled(member), guess, seen[place + 1]))
     steps.append(Step("sort", f"by {describe.order(asked.sort)}: {how}", None, len(found)))
     steps.append(Step("fetch", "bodies of the page", asked.limit, len(page.versions)))
     return Explanation(tuple(steps), (time.perf_counter() - begun) * 1000)
