@@ -90,9 +90,10 @@ def _system(name: str) -> Known:
 
 
 class _Checker:
-    def __init__(self, root: str, *, strict: bool) -> None:
+    def __init__(self, root: str, *, strict: bool, repeating: bool = False) -> None:
         self._root = root
         self._strict = strict
+        self._repeating = repeating
 
     def known(self, node: ast.Node | None, focus: Known) -> Known:
         """Return what a node yields, asked of ``focus``."""
@@ -202,9 +203,12 @@ class _Checker:
         return _named_result(name)
 
     def _repeated(self, projection: ast.Node, given: list[Known]) -> Known:
+        if self._repeating:  # one inside of another would take rounds times rounds
+            return ANYTHING
+        inner = _Checker(self._root, strict=False, repeating=True)
         known = _either(given)
         for _ in range(_MANY_ROUNDS):
-            grown = _either([known, _Checker(self._root, strict=False).known(projection, known)])
+            grown = _either([known, inner.known(projection, known)])
             if grown == known:
                 return known
             known = grown

@@ -166,9 +166,8 @@ def _alike(left: Any, right: Any, env: Environment, level: int) -> bool:
     if isinstance(left, list) and isinstance(right, list):
         return len(left) == len(right) and _alike_in_any_order(left, right, env, level)
     if isinstance(left, str) and isinstance(right, str):
-        return left.split() == right.split() or (
-            left.casefold().split() == right.casefold().split()
-        )
+        env.spend((len(left) + len(right)) / 100)
+        return left.casefold().split() == right.casefold().split()
     if _is_number(left) and _is_number(right):
         return same_rounded(_number(left), _number(right))
     return type(left) is type(right) and bool(left == right)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from functools import cache, lru_cache
+from math import isfinite
 from typing import Any, NamedTuple
 
 from server.fhir import definitions
@@ -17,6 +18,9 @@ System = bool | int | Decimal | str | Temporal | Quantity
 Path = tuple[str | int, ...]
 
 TYPE_INFO = "System.TypeInfo"  # what type() tells
+
+# JSON may hold numbers so large that fractions of them take seconds; nobody measures such.
+_MAX_EXPONENT = 400
 
 _UCUM = "http://unitsofmeasure.org"
 _TEMPORAL: dict[str, temporal.Kind] = {
@@ -165,9 +169,9 @@ def plain(item: Item) -> System | None:
         return Decimal(value) if item.type == "decimal" else value
     if kind is dict:
         return _quantity(value) if item.type in _QUANTITIES else None
-    if isinstance(value, Decimal):
-        return value
-    return Decimal(repr(value)) if kind is float and value - value == 0 else None
+    if kind is float:
+        return Decimal(repr(value)) if isfinite(value) else None
+    return value if isinstance(value, Decimal) and abs(value.adjusted()) < _MAX_EXPONENT else None
 
 
 def _parsed(kind: temporal.Kind, value: str) -> System:
@@ -183,7 +187,7 @@ def _quantity(value: dict[str, Any]) -> Quantity | None:
     if not isinstance(told, int | float | Decimal):
         return None
     amount = Decimal(repr(told)) if isinstance(told, float) else Decimal(told)
-    if not amount.is_finite():
+    if not amount.is_finite() or abs(amount.adjusted()) > _MAX_EXPONENT:
         return None
     code = value.get("code")
     if value.get("system") == _UCUM and isinstance(code, str):

@@ -16,6 +16,7 @@ Kind = Literal["date", "dateTime", "time"]
 _DATE = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d))?)?", re.ASCII)
 _TIME = re.compile(r"(\d\d)(?::(\d\d)(?::(\d\d(?:\.\d{1,64})?))?)?", re.ASCII)
 _ZONE = re.compile(r"Z|([+-])(\d\d):(\d\d)", re.ASCII)
+_LONGEST = 128  # characters
 _DAY_S = 86_400
 # Offsets that clocks have: a time without one may mean any moment between these.
 _EARLIEST_S = -14 * 3600
@@ -55,6 +56,8 @@ def parse(kind: Kind, text_: str) -> Temporal | None:
     >>> parse("date", "2026-02"), parse("date", "2026-02-30")
     (Temporal(kind='date', fields=(2026, 2), second=None, offset=None), None)
     """
+    if len(text_) > _LONGEST:
+        return None
     if kind == "time":
         found = _TIME.fullmatch(text_)
         return _with_time(kind, (), found, None) if found else None

@@ -19,7 +19,7 @@ Convert = Callable[[System], System | None]
 _INTEGER = re.compile(r"[+-]?\d{1,20}", re.ASCII)
 _DECIMAL = re.compile(r"[+-]?\d{1,64}(?:\.\d{1,64})?", re.ASCII)
 _QUANTITY = re.compile(
-    r"([+-]?\d{1,64}(?:\.\d{1,64})?)\s*(?:'([^']{1,256})'|([a-z]{3,12}))?", re.ASCII
+    r"([+-]?\d{1,64}(?:\.\d{1,64})?)\s{0,16}(?:'([^']{1,256})'|([a-z]{3,12}))?", re.ASCII
 )
 _CALENDAR = re.compile(r"(?:year|month|week|day|hour|minute|second|millisecond)s?")
 _TRUTHS = {
@@ -44,7 +44,7 @@ def _to_boolean(value: System) -> bool | None:
     if isinstance(value, bool):
         return value
     if isinstance(value, str):
-        return _TRUTHS.get(value.lower())
+        return _TRUTHS.get(value.lower()) if len(value) <= len("false") else None
     if isinstance(value, int | Decimal):
         return True if value == 1 else False if value == 0 else None
     return None

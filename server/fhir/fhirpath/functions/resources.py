@@ -63,7 +63,7 @@ def _resolve(env: Environment, items: Items) -> Items:
         reference = _reference(item)
         if reference is None:
             continue
-        env.spend(1)
+        env.spend(1 + len(reference) / 100)
         target = _inside(env, item, reference)
         if target is None and env.resolve is not None and not reference.startswith("#"):
             resource = env.resolve(reference)

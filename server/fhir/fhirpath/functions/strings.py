@@ -15,24 +15,33 @@ from server.fhir.fhirpath.items import Items, boolean, computed
 from server.fhir.fhirpath.operators import check_length
 from server.fhir.fhirpath.singleton import integer, text
 
+_SHORT = 100  # characters, which count as none
 _JSON_ESCAPE = re.compile(
     r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
     r"|\\u(?![dD][89a-fA-F])[0-9a-fA-F]{4}|\\[\"\\/bfnrt]"
 )
 
 
+def _text(env: Environment, items: Items) -> str | None:
+    """Return the only item as a string, and count what it takes to look through it."""
+    found = text(items)
+    if found is not None and len(found) > _SHORT:
+        env.spend(len(found) / 100)
+    return found
+
+
 def _index_of(env: Environment, items: Items, wanted: Items) -> Items:
-    found, part = text(items), text(wanted)
+    found, part = _text(env, items), text(wanted)
     return [] if found is None or part is None else computed(found.find(part))
 
 
 def _last_index_of(env: Environment, items: Items, wanted: Items) -> Items:
-    found, part = text(items), text(wanted)
+    found, part = _text(env, items), text(wanted)
     return [] if found is None or part is None else computed(found.rfind(part))
 
 
 def _substring(env: Environment, items: Items, start: Items, *length: Items) -> Items:
-    found, at = text(items), integer(start)
+    found, at = _text(env, items), integer(start)
     count = integer(length[0]) if length else None
     if found is None or at is None or not 0 <= at < len(found):
         return []
@@ -42,7 +51,7 @@ def _substring(env: Environment, items: Items, start: Items, *length: Items) -> 
 
 def _told(test: Callable[[str, str], bool]) -> Function:
     def run(env: Environment, items: Items, other: Items) -> Items:
-        found, part = text(items), text(other)
+        found, part = _text(env, items), text(other)
         return [] if found is None or part is None else boolean(test(found, part))
 
     return Function(run, 1, 1)
@@ -50,14 +59,14 @@ def _told(test: Callable[[str, str], bool]) -> Function:
 
 def _made(make: Callable[[str], str]) -> Function:
     def run(env: Environment, items: Items) -> Items:
-        found = text(items)
+        found = _text(env, items)
         return [] if found is None else computed(make(found))
 
     return Function(run)
 
 
 def _replace(env: Environment, items: Items, part: Items, by: Items) -> Items:
-    found, old, new = text(items), text(part), text(by)
+    found, old, new = _text(env, items), text(part), text(by)
     if found is None or old is None or new is None:
         return []
     check_length(len(found) + found.count(old) * (len(new) - len(old)), env)
@@ -66,17 +75,16 @@ def _replace(env: Environment, items: Items, part: Items, by: Items) -> Items:
 
 def _matches(*, full: bool) -> Function:
     def run(env: Environment, items: Items, regex: Items) -> Items:
-        found, wanted = text(items), text(regex)
+        found, wanted = _text(env, items), text(regex)
         if found is None or wanted is None:
             return []
-        check_length(len(found), env)
         return boolean(pattern.matches(wanted, found, full=full))
 
     return Function(run, 1, 1)
 
 
 def _replace_matches(env: Environment, items: Items, regex: Items, by: Items) -> Items:
-    found, wanted, new = text(items), text(regex), text(by)
+    found, wanted, new = _text(env, items), text(regex), text(by)
     if found is None or wanted is None or new is None:
         return []
     if not wanted:
@@ -85,18 +93,18 @@ def _replace_matches(env: Environment, items: Items, regex: Items, by: Items) ->
 
 
 def _length(env: Environment, items: Items) -> Items:
-    found = text(items)
+    found = _text(env, items)
     return computed(None if found is None else len(found))
 
 
 def _to_chars(env: Environment, items: Items) -> Items:
-    found = text(items) or ""
+    found = _text(env, items) or ""
     env.spend(len(found))
     return [item for character in found for item in computed(character)]
 
 
 def _split(env: Environment, items: Items, separator: Items) -> Items:
-    found, mark = text(items), text(separator)
+    found, mark = _text(env, items), text(separator)
     if found is None or mark is None:
         return []
     parts = found.split(mark) if mark else list(found)
@@ -115,7 +123,7 @@ def _coded(methods: dict[str, Callable[[str], str]], called: str) -> Function:
     """Return a function whose argument names how."""
 
     def run(env: Environment, items: Items, how: Items) -> Items:
-        found, name = text(items), text(how)
+        found, name = _text(env, items), text(how)
         if found is None or name is None:
             return []
         method = methods.get(name)
