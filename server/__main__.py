@@ -8,7 +8,7 @@ import typer
 from server.commands.demo import demo
 from server.commands.fhirpath import fhirpath
 from server.commands.load import load
-from server.commands.maintain import backup, verify
+from server.commands.maintain import backup, reindex, verify
 from server.commands.serve import serve
 from server.commands.token import token_app
 from server.feeds.cli import inbox_app
@@ -42,6 +42,7 @@ cli.command()(demo)
 cli.command()(load)
 cli.command()(backup)
 cli.command()(verify)
+cli.command()(reindex)
 cli.command()(fhirpath)
 cli.add_typer(inbox_app, name="inbox")
 cli.add_typer(token_app, name="token")

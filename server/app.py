@@ -67,6 +67,7 @@ def open_store(settings: Settings, base_url: str, *, beside: bool = False) -> Sq
         index=search_parameters.index(base_url, plain),
         fingerprint=search_parameters.fingerprint(base_url, plain),
         beside=beside,
+        words=settings.search_words,
     )
 
 
@@ -216,6 +217,7 @@ def _policy(settings: Settings) -> Policy:
         conditional_delete=settings.conditional_delete,
         default_page=settings.page_size,
         deadline_s=settings.query_deadline_s,
+        words=settings.search_words,
     )
 
 

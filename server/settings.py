@@ -131,6 +131,11 @@ class Settings(BaseSettings):
     query_deadline_s: float = Field(
         10.0, gt=0, le=300, description="Seconds after which a search ends with `too-costly`."
     )
+    search_words: bool = Field(
+        True,
+        description="Keep the words of resources for `_text` and `_content`, about a tenth of the "
+        "file. Without them those two are refused.",
+    )
     time_zone: str = Field(
         "UTC",
         description="Time zone (IANA name) of dates and times that state none, stored and asked. "

@@ -1,13 +1,16 @@
-"""``tellonce backup`` and ``tellonce verify``."""
+"""``tellonce backup``, ``tellonce verify`` and ``tellonce reindex``."""
 
 from pathlib import Path
 
 import anyio
 import typer
+from rich.progress import Progress
 
 from server import app
-from server.commands.options import Data, StoreOption, fail, refusals, settings_from
+from server.commands.options import Data, StoreOption, errors, fail, refusals, settings_from
+from server.fhir.errors import StoreUnavailable
 from server.interactions import search_parameters
+from server.settings import Settings
 
 
 def backup(target: Path, data: Data = None, store: StoreOption = None) -> None:
@@ -44,3 +47,33 @@ def verify(data: Data = None, store: StoreOption = None) -> None:
     if faults:
         raise typer.Exit(1)
     typer.echo("sound")
+
+
+def reindex(data: Data = None, store: StoreOption = None) -> None:
+    """Make all index rows current now, which a running server does by itself while it serves.
+
+    For after an upgrade, before the server is started; stopped, it goes on where it was.
+    """
+    settings = settings_from(data=data, store=store)
+    with refusals(), Progress(transient=True, console=errors) as progress:
+        done = anyio.run(_reindexed, settings, progress)
+    typer.echo(f"{done:,} resources indexed anew" if done else "the index is current")
+
+
+async def _reindexed(settings: Settings, progress: Progress) -> int:
+    if not settings.store_file.exists():
+        raise StoreUnavailable(f"{settings.store_file} is not there; name its folder with --data")
+    base_url = app.base_url_of(settings, settings.port)
+    opened = app.open_store(settings, base_url)
+    try:
+        services = await app.services_of(settings, opened, base_url)
+        await search_parameters.load(services)
+        left = todo = services.searchable.left or 0
+        task = progress.add_task("indexing", total=todo)
+        while left > 0:
+            left = await opened.reindex()
+            progress.update(task, completed=todo - left)
+        await search_parameters.finished(services, services.catalog)
+        return todo
+    finally:
+        await opened.close()

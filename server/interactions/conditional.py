@@ -20,7 +20,7 @@ from server.fhir.errors import (
     TooCostly,
     VersionConflict,
 )
-from server.interactions import rights, unfinished, write
+from server.interactions import rights, unfinished, words, write
 from server.interactions.commit import commit, replanned
 from server.interactions.expand import asks
 from server.interactions.services import Services
@@ -76,6 +76,7 @@ def condition(
     if asks(search):
         told = f"{where}: a condition cannot ask by value sets or hierarchies; name the codes"
         raise InvalidSearch(told, expression=(where,))
+    words.demand_kept(services, search)
     unfinished.demand_finished(services, search)
     claim = f"{type_}?" + "&".join(f"{name}={value}" for name, value in criteria)
     return Condition(type_, narrow(search.query, access), claim)

@@ -12,7 +12,7 @@ from hashlib import blake2b
 from server.access.context import AccessContext
 from server.fhir import definitions
 from server.fhir.errors import DeadlineExceeded, Forbidden, InvalidSearch, Issue
-from server.interactions import contained, rights, unfinished
+from server.interactions import contained, rights, unfinished, words
 from server.interactions.contained import Containers, Inside, Spot
 from server.interactions.expand import expand
 from server.interactions.explained import explained
@@ -122,6 +122,7 @@ def parsed(
         strict=strict,
         catalog=services.catalog,
     )
+    words.demand_kept(services, wanted)
     if not any(access.covering(searched, "search") for searched in wanted.query.types):
         if type_ is not None:
             rights.demand(access, "search", type_)

@@ -56,7 +56,7 @@ async def load(services: Services) -> None:
     """Put the stored parameters in force, at the start of the server, before anything is asked."""
     await adopt(services)
     searchable, catalog = services.searchable, services.catalog
-    left = await services.store.reindex(batch=1)
+    left = await services.store.reindex(batch=0)
     known = await _kept(services)
     name = fingerprint(services.base_url, catalog)
     if left == 0 or known.get("done") == name:

@@ -23,6 +23,7 @@ class Policy:
     default_page: int = 20
     max_bundle_entries: int = 5000
     deadline_s: float = 10.0
+    words: bool = True
 
 
 @dataclass(slots=True)

@@ -16,6 +16,7 @@ from server.operations.registry import Operation, Registry
 from server.rest.compression import gzipped
 from server.search.catalog import Catalog
 from server.search.criteria import common_parameter
+from server.search.parameters import OF_WORDS
 
 _TYPE_INTERACTIONS = (
     "read", "vread", "update", "patch", "delete",
@@ -111,9 +112,7 @@ def _statement(
                     for type_ in sorted(definitions.resource_types())
                 ],
                 "interaction": [{"code": code} for code in _SYSTEM_INTERACTIONS],
-                "searchParam": _parameters(
-                    services.catalog, tuple(sorted(definitions.resource_types()))
-                ),
+                "searchParam": _parameters(services, tuple(sorted(definitions.resource_types()))),
                 **_operations(registry.of_system()),
             }
         ],
@@ -130,7 +129,7 @@ def _security(secured: bool, cors: bool) -> dict[str, Any]:
 
 
 def _resource(services: Services, registry: Registry, type_: str) -> dict[str, Any]:
-    parameters = _parameters(services.catalog, (type_,))
+    parameters = _parameters(services, (type_,))
     includes = [f"{type_}:{p['name']}" for p in parameters if p["type"] == "reference"]
     reverse = _reverse(services.catalog).get(type_, ())
     return {
@@ -152,13 +151,15 @@ def _resource(services: Services, registry: Registry, type_: str) -> dict[str, A
     }
 
 
-def _parameters(catalog: Catalog, types: tuple[str, ...]) -> list[dict[str, Any]]:
+def _parameters(services: Services, types: tuple[str, ...]) -> list[dict[str, Any]]:
     """Return the search parameters that work: those that the search itself would take."""
+    catalog = services.catalog
+    left_out = frozenset() if services.policy.words else OF_WORDS
     known = catalog.parameters(types[0])
     named = [
         {"name": code, "definition": parameter.url, "type": parameter.type}
         for code, parameter in sorted(known.items())
-        if common_parameter(types, code, catalog=catalog) is not None
+        if code not in left_out and common_parameter(types, code, catalog=catalog) is not None
     ]
     return named + list(_EVERYWHERE)
 

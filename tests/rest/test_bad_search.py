@@ -178,3 +178,23 @@ async def test_walks_in_every_order_are_whole_while_others_write(
     old = [id_ for id_ in seen if "/o" in id_]
     assert sorted(old) == sorted(f"Observation/o{n}" for n in range(17))
     assert len(seen) == len(set(seen))
+
+
+@pytest.mark.parametrize("policy", [Policy(words=False)])
+@pytest.mark.parametrize(
+    ("address", "at_fault"),
+    [
+        ("/Patient?_text=knee", "_text"),
+        ("/Patient?_content=knee", "_content"),
+        ("/Observation?subject:Patient._content=knee", "_content"),
+        ("/Patient?_has:Observation:subject:_text=knee", "_text"),
+    ],
+)
+async def test_words_that_are_not_kept_are_refused(
+    client: httpx.AsyncClient, address: str, at_fault: str
+) -> None:
+    answer = await client.get(address)
+    assert told(answer) == (400, "not-supported", [at_fault])
+    assert "TELLONCE_SEARCH_WORDS" in answer.json()["issue"][0]["diagnostics"]
+    (rest,) = (await client.get("/metadata")).json()["rest"]
+    assert "_content" not in {p["name"] for p in rest["resource"][0]["searchParam"]}
