@@ -23,8 +23,7 @@ MAX_BRANCHES = 200  # references followed in one request: a hop counts for each 
 MAX_TERMS = 10_000  # values times types, in one request: what a store can bind at once
 
 HAS = "_has"
-OF_EVERY_TYPE = frozenset(("_content", "_list", "_text"))
-"""What can be asked of every resource, and is no parameter that has values."""
+LIST = "_list"  # can be asked of every type, and is no SearchParameter
 
 Leaf = Callable[[tuple[str, ...]], Predicate]
 """Returns what is asked of the last resources, which are of these types; raises InvalidSearch."""
@@ -179,7 +178,7 @@ class _Walk:
     def _last(self, types: tuple[str, ...]) -> list[Query]:
         by_kind: dict[str, list[str]] = {}
         for type_ in types:
-            if self._code in OF_EVERY_TYPE:
+            if self._code == LIST:
                 by_kind.setdefault("", []).append(type_)
             elif (parameter := self._parameter(type_, self._code)) is not None:
                 by_kind.setdefault(parameter.type, []).append(type_)

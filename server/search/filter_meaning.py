@@ -36,7 +36,6 @@ from server.search.query import (
     AllOf,
     AnyOf,
     DateIs,
-    HasKey,
     Not,
     NumberIs,
     Predicate,
@@ -239,16 +238,21 @@ class _Leaf:
         return self._has_value() if wanted == "true" else Not(self._has_value())
 
     def _has_value(self) -> Predicate:
-        return HasKey(tuple(f"{type_}|{self.parameter.code}|?" for type_ in self.types))
+        return self.plain("false", "missing")
 
     def _folded(self, op: Literal["is", "contains", "starts", "ends"]) -> Predicate:
-        code = self.parameter.code
+        places = [(type_, code) for type_ in self.types for code in self._codes(type_)]
         if self.parameter.type == "uri":
-            return any_of([TextIs(t, code, op, (self.value,)) for t in self.types])
+            return any_of([TextIs(*place, op, (self.value,)) for place in places])
         folded = string.fold(self.value)
         if not folded:
             raise refused("_filter", f"{self.value[:20]!r} holds no letter or digit to look for")
-        return any_of([StringIs(t, code, op, (folded,)) for t in self.types])
+        return any_of([StringIs(*place, op, (folded,)) for place in places])
+
+    def _codes(self, type_: str) -> tuple[str, ...]:
+        """Return the parameters whose rows hold the values."""
+        code = self.parameter.code
+        return parameters.shared(type_, code, self.asking.catalog) or (code,)
 
 
 def _overlapping(asked: Predicate) -> Predicate:

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 
 from server.fhir import definitions
 from server.fhir.errors import InvalidSearch
-from server.search import chain, criteria, filter_meaning, lists, result_parameters, words
+from server.search import chain, criteria, filter_meaning, lists, result_parameters
 from server.search.catalog import R4, Catalog
-from server.search.chain import HAS, Asking
+from server.search.chain import HAS, LIST, Asking
 from server.search.containers import containers
 from server.search.query import EVERYTHING, AllOf, Include, Predicate, Query, Reported, Search
 from server.search.value import refused, shown, unsupported
@@ -36,7 +36,7 @@ _ONCE = (
     "_cursor",
 )
 _INCLUDES = ("_include", "_revinclude")
-_SPECIAL = frozenset((*chain.OF_EVERY_TYPE, "_filter"))
+_SPECIAL = frozenset((LIST, "_filter"))
 
 
 @dataclass(slots=True)
@@ -157,16 +157,11 @@ def _asked(
 ) -> Predicate:
     """Return what one criterion asks of ``types``, which all have the parameter."""
     asking.count_terms(name, len(types) * (text.count(",") + 1))
-    if code in chain.OF_EVERY_TYPE and modifier is not None:
-        raise refused(name, f"{code} has no modifiers")
-    match code:
-        case "_list":
-            asking.count_branches(name, text.count(",") + 1)
-            return lists.predicate(name, text, asking.base_url)
-        case "_text":
-            return words.predicate("text", text)
-        case "_content":
-            return words.predicate("content", text)
+    if code == LIST:
+        if modifier is not None:
+            raise refused(name, "_list has no modifiers")
+        asking.count_branches(name, text.count(",") + 1)
+        return lists.predicate(name, text, asking.base_url)
     parameter = criteria.common_parameter(types, code, catalog=asking.catalog)
     if parameter is None:  # whoever calls has looked it up
         raise refused(name, f"there is no such parameter of {', '.join(types[:5])}")

@@ -242,6 +242,12 @@ MG = "http://unitsofmeasure.org|g"
         ("ValueSet", "url co x/", TextIs("ValueSet", "url", "contains", ("x/",))),
         ("Patient", "gender pr true", HasKey(("Patient|gender|?",))),
         ("Patient", "gender pr FALSE", Not(HasKey(("Patient|gender|?",)))),
+        ("Patient", "phonetic ew ter", StringIs("Patient", "name", "ends", ("ter",))),
+        (
+            "Observation",
+            "combo-code pr true",
+            HasKey(("Observation|code|?", "Observation|component-code|?")),
+        ),
         ("Patient", "_id eq a", IdIs(("a",))),
         ("Patient", "_id pr true", EVERYTHING),
         ("Patient", "_lastUpdated pr false", NOTHING),

@@ -15,12 +15,18 @@ from server.search.query import (
     AnyOf,
     DateIs,
     HasKey,
+    Hop,
+    IdIs,
     Include,
     Not,
+    Predicate,
+    Query,
+    ReferredBy,
     Reported,
     Search,
     SortKey,
     StringIs,
+    Words,
 )
 
 Pairs = list[tuple[str, str]]
@@ -126,6 +132,136 @@ def test_result_parameters() -> None:
     assert search.reported == ()
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "include"),
+    [
+        ("_include", "*", Include("*", "*", None, reverse=False)),
+        ("_revinclude", "*", Include("*", "*", None, reverse=True)),
+        ("_include", "Observation:*", Include("Observation", "*", None, reverse=False)),
+        ("_include", "Observation:*:Patient", Include("Observation", "*", "Patient", False)),
+        (
+            "_include:iterate",
+            "Patient:general-practitioner",
+            Include("Patient", "general-practitioner", None, reverse=False, iterate=True),
+        ),
+        (
+            "_include:recurse",
+            "Observation:has-member",
+            Include("Observation", "has-member", None, reverse=False, iterate=True),
+        ),
+        (
+            "_revinclude:iterate",
+            "Encounter:subject",
+            Include("Encounter", "subject", None, reverse=True, iterate=True),
+        ),
+        ("_revinclude", "Provenance:*", Include("Provenance", "*", None, reverse=True)),
+    ],
+)
+def test_includes_of_everything_and_of_what_is_included(
+    name: str, value: str, include: Include
+) -> None:
+    search = parsed("Observation", (name, value), strict=True)
+    assert search.includes == (include,)
+    assert search.used == ((name, value),)
+
+
+def test_a_chained_order() -> None:
+    search = parsed(
+        "Observation", ("_sort", "-subject:Patient.family,patient.organization.name,_id")
+    )
+    patient = Hop("subject", Query(("Patient",)))
+    through = (Hop("patient", Query(("Patient",))), Hop("organization", Query(("Organization",))))
+    assert search.sort == (
+        SortKey("family", "string", descending=True, through=(patient,)),
+        SortKey("name", "string", through=through),
+        SortKey("_id", "id"),
+    )
+
+
+def test_a_chained_order_leads_to_all_types_that_have_the_parameter() -> None:
+    (key,) = parsed("Observation", ("_sort", "subject.name")).sort
+    assert key.through == (Hop("subject", Query(("Patient", "Location"))),)
+    (key,) = parsed("Observation", ("_sort", "-subject._lastUpdated")).sort
+    assert (key.kind, key.through[0].to.types) == (
+        "updated",
+        ("Group", "Device", "Patient", "Location"),
+    )
+
+
+def test_contained_resources_are_asked_for_beside_what_finds_their_containers() -> None:
+    search = parsed(
+        "Medication", ("code", "x"), ("_contained", "both"), ("_containedType", "contained")
+    )
+    assert (search.contained, search.contained_as) == ("both", "contained")
+    assert search.query == parsed("Medication", ("code", "x")).query
+    assert search.containers is not None
+    assert search.containers.where == AllOf(
+        (HasKey(("#Medication",)), HasKey(("#Medication|code|c|x",)))
+    )
+    assert parsed("Medication", ("_contained", "false")).containers is None
+
+
+def test_an_explanation_is_asked_for() -> None:
+    assert parsed("Patient", ("_explain", "true")).explain is True
+    assert parsed("Patient", ("_explain", "false")).explain is False
+    assert parsed("Patient").explain is False
+
+
+USES = "http://terminology.hl7.org/CodeSystem/list-example-use-codes"
+
+
+def test_a_list_is_named_by_id_or_by_what_it_is_for() -> None:
+    search = parsed("Condition", ("_list", "42,List/7,$current-problems"))
+    current = AllOf(
+        (
+            HasKey(("List|status|c|current",)),
+            HasKey(
+                (
+                    "List|code|s|http://loinc.org|11450-4",
+                    "List|code|s|http://loinc.org|46105-3",
+                    f"List|code|s|{USES}|problems",
+                )
+            ),
+        )
+    )
+    assert search.query.where == AllOf(
+        (
+            AnyOf(
+                (
+                    ReferredBy(Query(("List",), current), "item"),
+                    ReferredBy(Query(("List",), IdIs(("42", "7"))), "item"),
+                )
+            ),
+        )
+    )
+
+
+def test_current_drug_allergies_are_a_part_of_the_current_allergies() -> None:
+    (allergies,) = where_of("AllergyIntolerance", "_list", "$current-allergies")
+    (drugs,) = where_of("AllergyIntolerance", "_list", "$current-drug-allergies")
+    category = HasKey(("AllergyIntolerance|category|c|medication",))
+    assert drugs == AllOf((allergies, category))
+
+
+def test_words_of_the_narrative_and_of_the_whole() -> None:
+    assert where_of("Patient", "_text", "chest pain") == (Words("text", (("chest",), ("pain",))),)
+    assert where_of("Patient", "_content", '"chest pain"') == (
+        Words("content", (("chest", "pain"),)),
+    )
+
+
+def test_a_string_has_no_prefixes_so_they_are_letters_of_it() -> None:
+    """R4 search.html#prefix: only numbers, dates and quantities have an order to ask for."""
+    assert where_of("Patient", "name", "gtx") == (StringIs("Patient", "name", "starts", ("gtx",)),)
+    assert where_of("Patient", "gender", "gt5") == (HasKey(("Patient|gender|c|gt5",)),)
+
+
+def where_of(type_: str, name: str, value: str) -> tuple[Predicate, ...]:
+    where = parsed(type_, (name, value)).query.where
+    assert isinstance(where, AllOf)
+    return where.of
+
+
 def test_a_page_that_is_too_long_is_shortened_and_told() -> None:
     search = parsed("Patient", ("_count", "1000"), strict=True)
     assert search.count == 100
@@ -182,6 +318,29 @@ def test_strict_handling_refuses_them_all_at_once() -> None:
         ("_total", "some", "not one of none, estimate, accurate"),
         ("_summary", "yes", "not one of true, text, data, count, false"),
         ("_elements", "a b", "'a b' is not the name of an element"),
+        ("_sort", "link.shoe-size", "cannot be sorted by 'shoe-size'"),
+        ("_sort", "link:Group.name", "'link' of 'link:Group.name' cannot refer to 'Group'"),
+        ("_sort", "name.family", "Patient cannot be sorted through 'name'"),
+        ("_sort", "general-practitioner.", "cannot be sorted by ''"),
+        ("_sort", "link." * 11 + "name", "has more than 10 hops"),
+        ("_sort", "--name", "cannot be sorted by '-name'"),
+        ("_sort", "name," * 8 + "name", "9 keys; at most 8"),
+        ("_explain", "yes", "not one of true, false"),
+        ("_contained", "yes", "not one of false, true, both"),
+        ("_containedType", "both", "not one of container, contained"),
+        ("_list", "$current-shoes", "'$current-shoes' is none of the lists $current-problems,"),
+        ("_list", "Patient/42", "'Patient/42' is not the id of a List"),
+        ("_list", "List/42/_history/1", "is not the id of a List"),
+        ("_list", "42,", "'' is not the id of a List"),
+        ("_list", "1," * 100 + "1", "101 lists; at most 100"),
+        ("_list:not", "42", "_list has no modifiers"),
+        ("_text:exact", "x", "_text has no modifier"),
+        ("_content", "or", "nothing before or"),
+        ("_include:all", "Patient:link", "_include has no :all, only :iterate"),
+        ("_include:", "Patient:link", "_include has no :, only :iterate"),
+        ("_include", "*:link", "'*' is not a resource type"),
+        ("_include", "Patient:*:Group", "Patient:* cannot refer to 'Group'"),
+        ("_revinclude", "Patient:link:Person", "cannot refer to 'Person'"),
         ("_include", "Patient", "is not Type:parameter"),
         ("_include", "Foo:bar", "'Foo' is not a resource type"),
         ("_include", "Patient:name", "has no reference parameter 'name'"),
@@ -234,9 +393,21 @@ def test_what_may_be_given_once_is_refused_twice() -> None:
         parsed("Patient", ("_sort", "name"), ("_sort", "name"))
 
 
-SOME_NAMES = ["given", "gender", "birthdate", "link", "identifier", "_id", "_lastUpdated", "_tag"]
-SOME_NAMES += ["given:exact", "gender:not", "birthdate:missing", "link:Patient", "email", "_sort"]
-SOME_NAMES += [
+SOME_NAMES = [
+    "given",
+    "gender",
+    "birthdate",
+    "link",
+    "identifier",
+    "_id",
+    "_lastUpdated",
+    "_tag",
+    "given:exact",
+    "gender:not",
+    "email",
+    "birthdate:missing",
+    "link:Patient",
+    "_sort",
     "_count",
     "_total",
     "_summary",
@@ -245,21 +416,62 @@ SOME_NAMES += [
     "_cursor",
     "unknown",
     "_has",
+    "_has:Observation:patient:code",
+    "link.name",
+    "link:Patient.link.gender",
+    "general-practitioner.name",
+    "_has:Observation:subject:performer.name",
+    "link._has:Group:member:_id",
+    "link.given:exact",
+    "_include:iterate",
+    "_revinclude",
+    "_list",
+    "_text",
+    "_content",
+    "_filter",
+    "_contained",
+    "_containedType",
+    "_explain",
+    "subject.name",
+    "subject:Patient.birthdate",
+    "focus.code",
+    "code:in",
+    "code:text",
+    "value-quantity",
+    "component-code-value-quantity",
+    "_query",
+    "_type",
 ]
 SOME_VALUES = [
+    "",
     "a",
     "a,b",
+    "x,",
     "s|a",
     "ge2020-01",
     "2020",
     "true",
-    "Patient/x",
-    "x",
     "5",
+    "gt5||mg",
+    "a$b",
+    "Patient/x",
     "-given",
-    "x,",
+    "-subject:Patient.birthdate",
+    "link.name",
+    "none",
+    "text",
+    "both",
+    "contained",
+    r"\,|$",
+    "é",
+    "*",
+    "Patient:*",
+    "Patient:link",
+    "Observation:has-member",
+    "$current-problems,42",
+    'given eq "a" or name co x',
+    "not (name co x) and link[gender eq male].name sw x",
 ]
-SOME_VALUES += ["Patient:link", "none", "text", "\\,|$", "é", ""]
 
 
 @settings(max_examples=300)
