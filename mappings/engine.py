@@ -4,7 +4,7 @@ In order: which resources there will be, so that references can point ahead; the
 identities; one resource where two are the same; what had to be dropped, and references to it.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -33,6 +33,9 @@ _EXTRA = {
     "event_occurred": "EVN-6",
     "event_facility": "EVN-7",
 }
+
+
+Why = Callable[[str, str, int], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +74,17 @@ class _Quarantine(Exception):
 
 
 def plan(
-    map_: CompiledMap, message: Message, feed: Feed, tables: Mapping[str, Table], version: str
+    map_: CompiledMap,
+    message: Message,
+    feed: Feed,
+    tables: Mapping[str, Table],
+    version: str,
+    why: Why = lambda _code, _segment, _field: "",
 ) -> Plan:
-    """Return the plan; one that must not be applied says why in ``quarantine``."""
+    """Return the plan; one that must not be applied says why in ``quarantine``.
+
+    ``why`` gives the reason for which a field (0: a segment) is not mapped, for the explanation.
+    """
     run = Run(message, feed, tables)
     reason: QuarantineReason | None = None
     problem = ""
@@ -81,7 +92,7 @@ def plan(
     drafts: list[_Draft] = []
     try:
         drafts = _drafts(map_, run)
-        _unmapped_fields(map_, run)
+        _unmapped_fields(map_, run, why)
         planned = _planned(map_, run, drafts)
     except _Quarantine as found:
         reason, problem = found.reason, str(found)
@@ -336,15 +347,19 @@ def _lane(drafts: list[_Draft], feed: Feed) -> str:
     return f"feed:{feed.name}"
 
 
-def _unmapped_fields(map_: CompiledMap, run: Run) -> None:
+def _unmapped_fields(map_: CompiledMap, run: Run, why: Why) -> None:
     """Explain what was sent and is read by no rule."""
+    code = run.message.type.partition("^")[0]
     for segment in run.message.segments:
         if segment.name in _SILENT:
             continue
         if segment.name not in map_.segments:
-            run.row("", segment.label, "not mapped: no rule for this segment")
+            reason = why(code, segment.name, 0) or "no rule for this segment"
+            run.row("", segment.label, f"not mapped: {reason}")
             continue
         read = map_.reads.get(segment.name, frozenset())
         for n, raw in enumerate(segment.fields):
             if n and raw and n not in read and raw != NULL and type_of(segment.name, n) != "SI":
-                run.row("", f"{segment.label}-{n}", "not mapped", raw)
+                reason = why(code, segment.name, n)
+                how = f"not mapped: {reason}" if reason else "not mapped"
+                run.row("", f"{segment.label}-{n}", how, raw)

@@ -6,12 +6,13 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mappings.engine import plan
+from mappings.engine import CompiledMap, plan
 from mappings.feed import Feed
 from mappings.load import Loaded, load
 from mappings.parse import Message
 from mappings.plan import Plan
 from mappings.tables import Table
+from mappings.unmapped import Reasons
 
 
 class MapError(ValueError):
@@ -28,6 +29,8 @@ class Maps:
     def __init__(self, loaded: Loaded) -> None:
         self.version = loaded.version
         self._loaded = loaded
+        own = {event: one for (feed, event), one in loaded.maps.items() if not feed}
+        self.reasons = Reasons(own)
 
     @property
     def feeds(self) -> tuple[str, ...]:
@@ -52,14 +55,27 @@ class Maps:
         """Whether a map exists for a message type such as ``ADT^A01``, for any feed."""
         return any(event == message_type for _, event in self._loaded.maps)
 
+    def reads(self, message_type: str, feed: str = "") -> Mapping[str, frozenset[int]]:
+        """Return the fields, by segment, that the map of a message type reads."""
+        found = self._map(message_type, feed)
+        return found.reads if found is not None else {}
+
+    def name(self, message_type: str, feed: str = "") -> str:
+        """Return the name of the map for a message type, ``base/ADT``; ``""``: there is none."""
+        found = self._map(message_type, feed)
+        return found.name if found is not None else ""
+
+    def _map(self, message_type: str, feed: str) -> CompiledMap | None:
+        maps = self._loaded.maps
+        return maps.get((feed, message_type)) or maps.get(("", message_type))
+
     def plan(self, message: Message, feed: Feed) -> Plan:
         """Return what the message asks of the record; never raises for what a message holds."""
-        maps = self._loaded.maps
-        found = maps.get((feed.name, message.type)) or maps.get(("", message.type))
+        found = self._map(message.type, feed.name)
         if found is None:
             return self._refused(message, feed, "unsupported-message", "there is no map for it")
         try:
-            return plan(found, message, feed, self._loaded.tables, self.version)
+            return plan(found, message, feed, self._loaded.tables, self.version, self.reasons.why)
         except Exception as bug:  # a fault of ours costs one message, not the feed
             return self._refused(
                 message, feed, "map-error", f"the map failed: {type(bug).__name__}"

@@ -3,12 +3,19 @@
 import sys
 from pathlib import Path
 
+from mappings.coverage import coverage_page
+from mappings.maps import load_maps
 from mappings.maps_page import maps_page
 from server.operations.page import operations_page
 from server.settings_page import settings_page
 
 DOCS = Path(__file__).parents[1] / "docs"
-PAGES = {"settings.md": settings_page, "hl7v2-maps.md": maps_page, "operations.md": operations_page}
+PAGES = {
+    "settings.md": settings_page,
+    "hl7v2-maps.md": maps_page,
+    "hl7v2-coverage.md": lambda: coverage_page(load_maps()),
+    "operations.md": operations_page,
+}
 
 
 def main() -> int:

@@ -186,7 +186,8 @@ def _table(files: dict[str, list[list[str]]], name: str) -> str:
         if row and row[0] and row[codes[1]]
     }
     number = next(row[systems[0]] for row in rows[head + 1 :] if row and row[0])[-4:]
-    system = max({row[1] for row in targets.values()}, key=[row[1] for row in targets.values()].count)
+    systems_of = [row[1] for row in targets.values()]
+    system = max(sorted(set(systems_of)), key=systems_of.count)
     lines = [
         f"# HL7 table {number}.  HL7 v2-to-FHIR guide 1.0.0, concept map {wanted}.",
         "# Made by scripts/gen_v2_maps.py.",
