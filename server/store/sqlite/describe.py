@@ -113,8 +113,13 @@ def _any(values: tuple[str, ...]) -> str:
     return " or ".join(values[:_LISTED]) + more
 
 
+_FIRST = -62_135_596_800_000_000  # 0001-01-01, in microseconds
+
+
 def _span(lo: int, hi: int) -> str:
-    return " to ".join(instant_text(at) if 0 <= at < MAX_TIME // 16 else "..." for at in (lo, hi))
+    return " to ".join(
+        instant_text(at) if _FIRST <= at < MAX_TIME // 16 else "..." for at in (lo, hi)
+    )
 
 
 def _key(key: SortKey) -> str:
