@@ -1,16 +1,19 @@
 """``explain``: how a page was found, and what a search that took too long is told."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
+import apsw
 import pytest
 
 from server.access.context import SYSTEM
 from server.fhir.errors import DeadlineExceeded
 from server.search.parse import parse_search
-from server.search.query import HasKey, Query
+from server.search.query import AllOf, HasKey, Not, Query, TextIs
 from server.store.port import Explanation, Store
 from server.store.sqlite import SqliteStore
-from tests.contract.made import observation, patient
+from server.store.sqlite import search as search_module
+from tests.contract.made import Clock, index, observation, patient
 
 PATIENTS = 8
 EACH = 30
@@ -130,10 +133,26 @@ async def test_the_plan_of_a_common_search_shows_real_rows(clinic: Store, name: 
     assert steps[-1] == ("fetch", "bodies of the page", expected.fetched)
 
 
-async def test_a_search_that_takes_too_long_is_told_its_plan(clinic: Store) -> None:
-    if not isinstance(clinic, SqliteStore):
-        pytest.skip("there is no plan in memory")
-    query = Query(("Observation",), HasKey(("Observation|code|c|8867-4",)))
+async def test_a_search_that_takes_too_long_is_told_its_plan_in_its_own_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Interrupted as soon as it was planned; the text of a display is not what was asked."""
+    store = SqliteStore(tmp_path / "record.db", now=Clock(), index=index, fingerprint="1")
+    display = {"code": "29463-7", "display": "Body weight of a secret person"}
+    await store.commit([observation("o", category=[{"coding": [display]}])])
+    asked = TextIs("Observation", "category:text", "contains", ("secret",))
+    query = Query(("Observation",), AllOf((Not(asked), HasKey(("Observation|code|c|8867-4",)))))
+    monkeypatch.setattr(search_module, "_found", interrupted)
 
-    with pytest.raises(DeadlineExceeded, match="narrow it by a patient, a code or a date"):
-        await clinic.search(SYSTEM, query, limit=5, deadline_s=0.0)
+    with pytest.raises(DeadlineExceeded) as told:
+        await store.search(SYSTEM, query, limit=5)
+
+    await store.close()
+    assert str(told.value).endswith(
+        "; driven by Observation|code|c|8867-4;"
+        " probed: not (Observation|category:text contains secret)"
+    )
+
+
+def interrupted(*_: object) -> None:
+    raise apsw.InterruptError("the deadline")

@@ -12,10 +12,10 @@ import pytest
 
 from server.access.context import SYSTEM
 from server.fhir.errors import StoreUnavailable
-from server.search.query import AllOf, HasKey, Not, Query
-from server.search.rows import IndexRows, hash64
+from server.search.query import AllOf, DateIs, HasKey, Not, NumberIs, Query, Refers
+from server.search.rows import IndexRows, hash64, param_hash
 from server.store.port import CorruptStore, NewerSchema, OutboxWrite, RecordWrite, Store, Write
-from server.store.sqlite import SqliteStore
+from server.store.sqlite import SqliteStore, functions, rows
 from server.store.sqlite.connect import APPLICATION_ID, PAGE_SIZE_BYTES
 from server.store.sqlite.migrations import STEPS, migrate
 from tests.contract.made import Clock, deletion, ids, index, observation, patient
@@ -206,6 +206,65 @@ async def test_every_older_file_is_brought_up_to_date(file: Path, start: int) ->
 
     async with opened(file) as store:
         assert await store.verify() == []
+
+
+async def test_a_file_of_the_third_schema_keeps_what_it_has_and_is_indexed_anew(
+    file: Path,
+) -> None:
+    """Until its rows are made anew, a resource is found by those that it has."""
+    async with opened(file) as store:
+        made = await store.commit([patient("a", gender="male"), patient("b"), observation("o")])
+        await store.commit([deletion("Patient", "b")])
+    as_third_schema(file)
+
+    async with opened(file) as store:
+        everyone = await store.search(SYSTEM, PATIENTS, limit=9)
+        assert list(everyone.versions) == made[:1]
+        assert await store.read(SYSTEM, "Observation", "o") == made[2]
+        assert (await store.history(SYSTEM, "Patient", "b", limit=9))[0].body is None
+        assert await store.count(SYSTEM, Query(("Patient",), HasKey(("Patient|gender|?",)))) == 1
+        aged = DateIs("Observation", "date", "ge", 0, 1)
+        assert await store.count(SYSTEM, Query(("Observation",), aged)) == 1
+        sized = NumberIs("Observation", "value-quantity", "gt", 5.0, 5.0, "|mg")
+        assert await store.count(SYSTEM, Query(("Observation",), sized)) == 1
+        while await store.reindex():
+            pass
+        of_a = Refers("Observation", "subject", PATIENTS)
+        assert await store.count(SYSTEM, Query(("Observation",), of_a)) == 1
+        assert await store.verify() == []
+
+
+def as_third_schema(file: Path) -> None:
+    """Put the content of a file back into the tables of the schema before names and bags."""
+    db = apsw.Connection(str(file))
+    functions.register(db)
+    old = apsw.Connection(str(file.with_name("old.db")))
+    old.pragma("application_id", APPLICATION_ID)
+    migrate(old, upto=3)
+    old.close()
+    db.execute(f"attach '{file.with_name('old.db')}' as old")
+    place, size = param_hash("Observation", "date"), param_hash("Observation", "value-quantity")
+    db.execute(
+        """
+        insert into old.res
+            select rid, type, id, number, vid, at, deleted, born, d, 1 from main.res;
+        insert into old.ver select * from main.ver;
+        insert into old.dict select * from main.dict;
+        insert into old.tok select * from main.tok;
+        insert into old.fingerprint select * from main.fingerprint
+        """
+    )
+    (rid,) = db.execute("select rid from main.res where id='o'").fetchone()
+    db.execute("insert into old.dat values (?,?,5,6)", (rid, place))
+    for unit in ("", "|mg"):
+        db.execute("insert into old.num values (?,?,?,6.5,7.5)", (rid, size, hash64(unit)))
+    d = db.execute("select d from main.res where id='a'").get
+    db.execute("insert into old.tok values (?,?,1)", (hash64("Patient|gender|?"), d))
+    for (one,) in db.execute("select distinct rid from old.tok").fetchall():
+        keys = [h for (h,) in db.execute("select h from old.tok where rid=?", (one,))]
+        db.execute("insert into old.keys values (?,?)", (one, rows.pack(keys)))
+    db.close()
+    file.with_name("old.db").replace(file)
 
 
 def test_a_file_that_is_not_sqlite_is_refused_and_left_alone(file: Path) -> None:

@@ -89,6 +89,11 @@ class Bags:
             self._members[bag] = found
         return found
 
+    def has_text(self, row: tuple[int, str, int]) -> bool:
+        """Tell whether the file has this row of ``text``."""
+        text = "select exists(select 1 from text where p=? and v=? and h=?)"
+        return bool(self._db.execute(text, row).get)
+
     def remember_text(self, row: tuple[int, str, int]) -> None:
         """Keep in mind that the file has this row of ``text``."""
         if len(self.texts) >= _MAX_KEPT:

@@ -77,9 +77,9 @@ def said(member: Member) -> str:
         case Not(of):
             return f"not ({said(of)})"
         case Refers(type_, param, to):
-            return f"{type_}|{param} -> {_query(to)}"
+            return f"{type_}|{param} -> {query(to)}"
         case ReferredBy(by, param):
-            return f"{param} <- {_query(by)}"
+            return f"{param} <- {query(by)}"
         case _:
             return _value(member)
 
@@ -104,8 +104,9 @@ def _value(member: Member) -> str:
             return type(member).__name__
 
 
-def _query(query: Query) -> str:
-    return f"{'/'.join(query.types[:_LISTED])} {said(query.where)}"
+def query(asked: Query) -> str:
+    """Return types and predicate in words."""
+    return f"{'/'.join(asked.types[:_LISTED])} {said(asked.where)}"
 
 
 def _any(values: tuple[str, ...]) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import isqrt
 
+from server.fhir.errors import TooCostly
 from server.search.clinical import CLINICAL_PARAM
 from server.search.query import (
     NOTHING,
@@ -18,6 +19,7 @@ from server.search.query import (
     AnyOf,
     DateIs,
     HasKey,
+    IdIs,
     Near,
     Not,
     NumberIs,
@@ -38,6 +40,7 @@ FEW = 64  # rows that are walked and sorted in less time than it takes to look f
 MANY = 1000  # rows that are not counted further; walking and sorting them costs a millisecond
 MOST = 50_000  # how far lists are counted when all are longer than MANY
 MAX_PARTS = 400  # selects of one compound; SQLite allows 500
+MAX_KEYS = 100_000  # keys and ids of one search; lists of them are bound as one value each
 MAX_TEXTS = 10_000  # texts whose keys are taken out of the dictionary
 MAX_WORDED = 20_000  # resources with words; asking one whether it has them costs as much as 300
 MAX_REACHED = 5_000  # resources behind a chain that are looked up beforehand
@@ -106,6 +109,8 @@ class _Counted:
 def plan(query: Query, look: Look) -> Plan:
     """Return how to walk the matches of ``query``."""
     members = conjuncts(query)
+    if (size := sum(map(_size, members))) > MAX_KEYS:
+        raise TooCostly(f"the search names {size} keys and ids; at most {MAX_KEYS}")
     bound = _bound(members, query.types, look)
     members = [_with_texts(member, look) for member in members]
     counted = _count(drivers(members, query.types, look), look, bound)
@@ -132,6 +137,24 @@ def conjuncts(query: Query) -> list[Member]:
     if any(_implies(member, query.types) for member in members):
         return members
     return [*members, HasKey(query.types)]
+
+
+def _size(member: Member) -> int:
+    match member:
+        case HasKey(keys):
+            return len(keys)
+        case IdIs(ids):
+            return len(ids)
+        case AllOf(of) | AnyOf(of):
+            return sum(map(_size, of))
+        case Not(of):
+            return _size(of)
+        case Refers(to=to):
+            return _size(to.where)
+        case ReferredBy(by=by):
+            return _size(by.where)
+        case _:
+            return 1
 
 
 def _count(found: list[Driver], look: Look, bound: Sql) -> list[_Counted]:

@@ -2,7 +2,8 @@
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -47,14 +48,12 @@ def search(
     Raises :class:`TooLong` when ``most`` is given and more are found: unpacking them takes long.
     An ``InterruptError`` has the plan as a note.
     """
-    planned = plan(asked.query, counts)
-    if not planned.size or asked.limit <= 0:
-        return Page((), None)
-    try:
+    with _noted(asked.query) as note:
+        planned = plan(asked.query, counts)
+        note.append(describe.told(planned))
+        if not planned.size or asked.limit <= 0:
+            return Page((), None)
         found, _ = _found(db, counts, planned, asked)
-    except apsw.InterruptError as error:
-        error.add_note(describe.told(planned))
-        raise
     if most is not None and len(found) > most + 1:
         raise TooLong
     return _page(found, len(asked.sort) or 1, asked.limit, codec)
@@ -62,15 +61,24 @@ def search(
 
 def count(db: apsw.Connection, counts: Counts, query: Query) -> int:
     """Return how many resources match."""
-    planned = plan(query, counts)
-    if not planned.size:
-        return 0
-    try:
+    with _noted(query) as note:
+        planned = plan(query, counts)
+        note.append(describe.told(planned))
+        if not planned.size:
+            return 0
         total: int = _rows(db, pages.count(planned))[0][0]
-    except apsw.InterruptError as error:
-        error.add_note(describe.told(planned))
-        raise
     return total
+
+
+@contextmanager
+def _noted(query: Query) -> Iterator[list[str]]:
+    """Tell an interrupted search what it was doing, for its caller: the last of the notes."""
+    notes = [f"planning {describe.query(query)}"]
+    try:
+        yield notes
+    except apsw.InterruptError as error:
+        error.add_note(notes[-1])
+        raise
 
 
 def explain(db: apsw.Connection, codec: Codec, counts: Counts, asked: Asked) -> Explanation:

@@ -186,6 +186,9 @@ def _made_anew(
     except FhirError as error:
         yield f"{name}: cannot be indexed ({error.diagnostics})"
         return
+    lost = [row for row in wanted.texts if not made.bags.has_text(row)]
+    if lost:
+        yield f"{name}: {len(lost)} texts are missing"
     for column in fields(wanted):
         if column.compare and getattr(wanted, column.name) != getattr(kept, column.name):
             yield f"{name}: index rows differ from rows made anew ({column.name})"

@@ -126,7 +126,7 @@ STEPS: tuple[tuple[str, str], ...] = (
         ) STRICT;
         INSERT INTO res_4
             SELECT r.rid, r.type, r.id, number, vid, at, deleted, born, d, 0, 0, 0,
-                   coalesce(length(hashes)/8, 0), x'000000' || coalesce(hashes, x'')
+                   coalesce(length(hashes)/8, 0), CAST(x'000000' || coalesce(hashes, x'') AS BLOB)
             FROM res r LEFT JOIN keys k ON k.rid=r.rid;
         DROP TABLE res;
         DROP TABLE keys;
