@@ -185,7 +185,14 @@ async def _commit(
             recorded=services.now(),
             map_version=plan.map_version,
         )
-        writes.append(to_write(made, base_url=services.base_url, method="POST", must_be_new=True))
+        write = to_write(
+            made,
+            base_url=services.base_url,
+            method="POST",
+            must_be_new=True,
+            catalog=services.catalog,
+        )
+        writes.append(write)
     records = [done.write(), explain_write(done, plan), *also]
     for working in (*prepared.changed, *prepared.unchanged):
         records += working.records()
@@ -204,6 +211,7 @@ def _write(services: Services, working: Working) -> Write:
         method="POST" if version is None else "PUT",
         if_version=version.number if version is not None else None,
         must_be_new=version is None,
+        catalog=services.catalog,
     )
     if made.body is not None and f'"reference":"{PLAN}'.encode() in made.body.tail:
         raise RefusedMessage(

@@ -70,12 +70,14 @@ def _by_keys(services: Services, type_: str, pairs: Sequence[tuple[str, str]]) -
     keys: list[Predicate] = []
     ordered = sorted(pairs, key=lambda pair: pair[0] != "identifier")  # the narrowest first
     for name, value in ordered:
-        parameter = criteria.common_parameter((type_,), name)
+        parameter = criteria.common_parameter((type_,), name, catalog=services.catalog)
         if parameter is None or parameter.type not in ("token", "reference"):
             return None
         if not 0 < len(value) <= _MAX_VALUE or not value.isascii():
             return None
-        key = criteria.predicate((type_,), parameter, None, value, services.base_url)
+        key = criteria.predicate(
+            (type_,), parameter, None, value, services.base_url, catalog=services.catalog
+        )
         if not isinstance(key, HasKey):
             return None
         keys.append(key)
@@ -136,5 +138,6 @@ async def _search(services: Services, group: Sequence[Sought]) -> dict[str, dict
 
 
 def _answers(services: Services, one: Sought, version: Version, resource: dict[str, Any]) -> bool:
-    rows = IndexRows(extract.keys(resource, one.codes, services.base_url))
+    keys = extract.keys(resource, one.codes, services.base_url, catalog=services.catalog)
+    rows = IndexRows(keys)
     return matches(one.query, resource, rows, updated=version.at)
