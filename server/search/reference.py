@@ -143,9 +143,10 @@ def indexer(
         if text is not None:
             named = _named if len(text) <= LONGEST_KEPT else _named.__wrapped__
             targets, entered, local, version = named(text, rows.base_url)
-            for target in targets:
-                rows.keys.add(hashed ^ target)
-                rows.references.append((hashed, target))
+            if targets:
+                rows.keys.update(hashed ^ target for target in targets)
+                # A version that is stated counts where the reference is followed.
+                rows.references.append((hashed, targets[-1]))
             if version is not None:
                 rows.keys.add(hash64(f"{prefix}v|{version}"))
             if entered in compartments and local is not None:
@@ -207,7 +208,10 @@ def _versioned(reference: Reference) -> str | None:
 
 
 def _targets(reference: Reference, text: str) -> list[str]:
-    """Return the targets under which a text is found: a canonical with and without its version."""
+    """Return the targets under which a text is found, the exact one last.
+
+    A canonical with a version is found without it too.
+    """
     if reference.local is not None:
         return [reference.local]
     if not reference.url:

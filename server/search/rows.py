@@ -64,7 +64,8 @@ class IndexRows:
     of ``""`` in every row set so that a value is found without a unit too.
     ``texts``: (param hash, text, key hash): texts of which a record has few distinct ones, found by
     part; ``keys`` holds the key hash, so a store need keep each text once.
-    ``references``: (param hash, hash64 of the target), the target as in the ``r`` key.
+    ``references``: (param hash, hash64 of the target), the target as in the ``r`` key; a canonical
+    that states a version stands with it only, as it means no other.
     ``names``: hash64 of the addresses by which canonical references name this resource (``url`` and
     ``url|version``); ``Type/id`` is not among them, every resource has that.
     ``points``: (param hash, latitude, longitude).  ``narrative`` and ``content``: folded words, one

@@ -151,14 +151,11 @@ def test_references_are_kept_as_parameter_and_target() -> None:
     assert index_rows(observation(reference="#x"), ME).references == ()
 
 
-def test_a_canonical_is_kept_with_and_without_its_version() -> None:
-    response = {
-        "resourceType": "QuestionnaireResponse",
-        "id": "a",
-        "questionnaire": "http://x.test/q|2",
-    }
-    targets = {target for _, target in index_rows(response, ME).references}
-    assert targets == {hash64("http://x.test/q"), hash64("http://x.test/q|2")}
+@pytest.mark.parametrize("canonical", ["http://x.test/q|2", "http://x.test/q"])
+def test_a_canonical_is_followed_to_the_version_that_it_states(canonical: str) -> None:
+    response = {"resourceType": "QuestionnaireResponse", "id": "a", "questionnaire": canonical}
+    targets = [target for _, target in index_rows(response, ME).references]
+    assert targets == [hash64(canonical)]
 
 
 @pytest.mark.parametrize(
