@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from server.fhir.errors import IndexUnfinished, Issue
+from server.interactions import referring
 from server.interactions.services import Services
 from server.search.query import (
     AllOf,
@@ -69,14 +70,14 @@ def _codes(services: Services, search: Search) -> list[str]:
     if unfinished is not None and not unfinished:
         return []
     found: dict[str, None] = {}
-    for used in _used(search):
+    for used in _used(services, search):
         known = services.catalog.parameters(used.type).get(used.code)
         if unfinished is None or (known is not None and known.url in unfinished):
             found[used.code] = None
     return list(found)
 
 
-def _used(search: Search) -> Iterator[_Used]:
+def _used(services: Services, search: Search) -> Iterator[_Used]:
     yield from _asked(search.query)
     for key in search.sort:
         types = search.query.types
@@ -87,8 +88,9 @@ def _used(search: Search) -> Iterator[_Used]:
         if key.kind not in ("id", "updated"):
             yield from (_Used(type_, key.param) for type_ in types)
     for include in search.includes:
-        if include.reverse and include.source != "*":
-            yield _Used(include.source, include.param)
+        if include.reverse:
+            for source, param, _ in referring.parameters(services.catalog, include):
+                yield _Used(source, param)
 
 
 def _asked(query: Query) -> Iterator[_Used]:

@@ -201,9 +201,12 @@ async def test_references_strings_and_abstract_bases_work(house: House) -> None:
                 "Patient/a", "o", extension=[{"url": "http://h.test/mark", "valueString": "Red"}]
             ),
         )
+        partial = await client.get("/Practitioner?_revinclude=*")
+        assert [code for code, _ in warnings(partial)] == ["incomplete"]
         async with chores(house):
             await until_indexed(house)
 
+        assert warnings(await client.get("/Practitioner?_revinclude=*")) == []
         assert ids(await client.get("/Observation?marked=red")) == ["Observation/o"]
         assert ids(await client.get("/Patient?friend=Practitioner/d")) == ["Patient/a"]
         assert ids(await client.get("/Patient?friend.name=gray")) == ["Patient/a"]
