@@ -47,12 +47,11 @@ def reference_keys(text: str, base_url: str = "") -> list[str]:
     >>> reference_keys("Patient/x/_history/2")
     ['r|Patient/x', 'v|Patient/x/_history/2']
     >>> reference_keys("http://x.test/ValueSet/a|2")
-    ['r|http://x.test/ValueSet/a', 'r|http://x.test/ValueSet/a|2']
+    ['r|http://x.test/ValueSet/a|2', 'a|http://x.test/ValueSet/a']
     """
     reference = split_reference(text, base_url)
-    found = [f"r|{target}" for target in _targets(reference, text)]
-    versioned = _versioned(reference)
-    return [*found, f"v|{versioned}"] if versioned else found
+    target, found = _target(reference, text), _apart(reference, text)
+    return [f"r|{target}", *found] if target else found
 
 
 def wanted_keys(
@@ -78,7 +77,7 @@ def wanted_keys(
         return [f"v|{asked.local}{version}" if version else f"r|{asked.local}"]
     if asked.url is None or ":" not in asked.url:
         raise refused(name, f"{text!r} is not an id, Type/id or an absolute address")
-    return [f"r|{text}" if "|" in text else f"r|{asked.url}"]
+    return [f"r|{text}"] if "|" in text else [f"r|{asked.url}", f"a|{asked.url}"]
 
 
 def targets_of(type_: str, param: str, catalog: Catalog) -> tuple[str, ...]:
@@ -142,13 +141,12 @@ def indexer(
         text = text_of(fhir_type, value)
         if text is not None:
             named = _named if len(text) <= LONGEST_KEPT else _named.__wrapped__
-            targets, entered, local, version = named(text, rows.base_url)
-            if targets:
-                rows.keys.update(hashed ^ target for target in targets)
-                # A version that is stated counts where the reference is followed.
-                rows.references.append((hashed, targets[-1]))
-            if version is not None:
-                rows.keys.add(hash64(f"{prefix}v|{version}"))
+            target, apart, entered, local = named(text, rows.base_url)
+            if target is not None:
+                rows.keys.add(hashed ^ target)
+                rows.references.append((hashed, target))
+            if apart:
+                rows.keys.update(hash64(prefix + key) for key in apart)
             if entered in compartments and local is not None:
                 rows.compartments.add(local)
         if fhir_type == "Reference" and (identifier := value.get("identifier")) is not None:
@@ -194,30 +192,33 @@ def compartment_hash(reference: str) -> int:
 
 
 @lru_cache(maxsize=32768)
-def _named(text: str, base_url: str) -> tuple[tuple[int, ...], str | None, str | None, str | None]:
-    """Return what a text names: hashed targets, type and ``Type/id`` if local, a local version."""
+def _named(text: str, base_url: str) -> tuple[int | None, list[str], str | None, str | None]:
+    """Return what a text names: hashed target, other keys, type, and ``Type/id`` if local."""
     reference = split_reference(text, base_url)
-    hashed = tuple(map(hash64, _targets(reference, text)))
-    return hashed, reference.type, reference.local, _versioned(reference)
+    target = _target(reference, text)
+    hashed = hash64(target) if target else None
+    return hashed, _apart(reference, text), reference.type, reference.local
 
 
-def _versioned(reference: Reference) -> str | None:
-    if reference.local is None or not reference.version:
-        return None
-    return f"{reference.local}/_history/{reference.version}"
+def _target(reference: Reference, text: str) -> str | None:
+    """Return what exactly is referred to, as the ``r`` key and the name of the other have it."""
+    if reference.local is not None or not reference.url:
+        return reference.local
+    return (
+        f"{reference.url}|{reference.version}" if _is_versioned(reference, text) else reference.url
+    )
 
 
-def _targets(reference: Reference, text: str) -> list[str]:
-    """Return the targets under which a text is found, the exact one last.
-
-    A canonical with a version is found without it too.
-    """
+def _apart(reference: Reference, text: str) -> list[str]:
+    """Return the keys beside it: of a local version, of a canonical asked without its version."""
     if reference.local is not None:
-        return [reference.local]
-    if not reference.url:
-        return []
-    canonical = "|" in text and reference.version
-    return [reference.url, f"{reference.url}|{reference.version}"] if canonical else [reference.url]
+        version = reference.version
+        return [f"v|{reference.local}/_history/{version}"] if version else []
+    return [f"a|{reference.url}"] if reference.url and _is_versioned(reference, text) else []
+
+
+def _is_versioned(reference: Reference, text: str) -> bool:
+    return reference.version is not None and "|" in text
 
 
 @lru_cache(maxsize=4096)

@@ -12,7 +12,9 @@ key text                                    is there when
 ``Observation|code|s|http://loinc.org|8867-4``  token: system and code; ``s||8867-4`` is a code
                                             without system
 ``Observation|code|y|http://loinc.org``     token: any code of the system
-``Observation|subject|r|Patient/x``         reference: local ``Type/id``, or the absolute URL
+``Observation|subject|r|Patient/x``         reference: local ``Type/id``, or the absolute URL; of a
+                                            canonical with the version that it states
+``Procedure|instantiates-canonical|a|http://x``  the same canonical without its version
 ``Observation|subject|v|Patient/x/_history/2``  reference to a version (beside the ``r`` key)
 ``Observation|subject|n|s|system|value``    ``:identifier``: the reference's own identifier, in
                                             the three token forms behind ``n|``
@@ -64,8 +66,8 @@ class IndexRows:
     of ``""`` in every row set so that a value is found without a unit too.
     ``texts``: (param hash, text, key hash): texts of which a record has few distinct ones, found by
     part; ``keys`` holds the key hash, so a store need keep each text once.
-    ``references``: (param hash, hash64 of the target), the target as in the ``r`` key; a canonical
-    that states a version stands with it only, as it means no other.
+    ``references``: (param hash, hash64 of the target), the target as in the ``r`` key: one
+    row for each ``r`` key, and none for others.
     ``names``: hash64 of the addresses by which canonical references name this resource (``url`` and
     ``url|version``); ``Type/id`` is not among them, every resource has that.
     ``points``: (param hash, latitude, longitude).  ``narrative`` and ``content``: folded words, one
