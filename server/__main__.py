@@ -7,11 +7,11 @@ import typer
 
 from server.commands.demo import demo
 from server.commands.fhirpath import fhirpath
+from server.commands.inbox_replay import inbox_app
 from server.commands.load import load
 from server.commands.maintain import backup, reindex, verify
 from server.commands.serve import serve
 from server.commands.token import token_app
-from server.feeds.cli import inbox_app
 
 cli = typer.Typer(
     name="tellonce",

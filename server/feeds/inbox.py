@@ -13,7 +13,7 @@ kind                 key                         value
 ``inbox-seen``       sender and MSH-10 hash,     message id: the same bytes again are this message
                      then the body's hash
 ``inbox-explain``    message id                  what the maps did, compressed JSON
-``inbox-hold``       lane hash                   id of the message that holds its lane
+``inbox-hold``       lane hash                   id of the message that holds the lane
 ``inbox-replay``     message id                  a replay that the running server is asked for
 ===================  ==========================  ================================================
 
@@ -21,6 +21,7 @@ Ids grow within a process, so a list by key is in the order of arrival.  When a 
 all its records get a time to expire; until then, and in quarantine, they have none.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from hashlib import sha256
@@ -34,6 +35,7 @@ from mappings.feed import Feed, Mode
 from mappings.plan import Plan
 from server.feeds.header import Header, read_header
 from server.store.port import CommitConflict, Record, RecordWrite, Store
+from server.uuid7 import uuid7
 
 State = Literal["received", "retrying", "held", "applied", "quarantined", "dismissed"]
 STATES: tuple[State, ...] = (
@@ -51,8 +53,8 @@ EXPLAIN, HOLD, REPLAY = "inbox-explain", "inbox-hold", "inbox-replay"
 class Entry:
     """One message.  Times are microseconds since 1970-01-01T00:00:00Z.
 
-    ``sender`` is ``MSH-3|MSH-4``; ``lane`` a hash (identities stay out of lists); ``reason`` and
-    ``problem`` say why it is in quarantine, ``issues`` name the faults; ``produced`` are the
+    ``sender`` is ``MSH-3|MSH-4``; ``lanes`` are hashes (identities stay out of lists); ``reason``
+    and ``problem`` say why it is in quarantine, ``issues`` name the faults; ``produced`` are the
     versions that it made (``Patient/x/_history/2``); ``ack`` is the application acknowledgement
     that was sent, byte for byte; ``edits`` counts the edited bodies;
     ``reused_id``: another message of this sender had the same MSH-10; ``dismissed``: why somebody
@@ -69,7 +71,7 @@ class Entry:
     size_bytes: int = 0
     mode: Mode = "live"
     state: State = "received"
-    lane: str = ""
+    lanes: tuple[str, ...] = ()
     reason: str = ""
     problem: str = ""
     issues: tuple[str, ...] = ()
@@ -111,6 +113,8 @@ def read_entry(record: Record) -> Entry:
         for name in _STORED
         if name in row
     }
+    if lane := row.get("lane"):  # as written before a message could have several
+        values["lanes"] = (lane,)
     return Entry(**(values | {"ack": row["ack"].encode("latin-1"), "rev": record.rev}))
 
 
@@ -154,8 +158,18 @@ class Inbox:
         self._feeds.add(feed.name)
         return Receipt(replace(entry, rev=1))
 
+    async def resume(self) -> None:
+        """Go on above the ids of earlier runs, also when the clock was set back since."""
+        now = first_id(self._now())
+        for feed in await self.feeds():
+            after = now
+            while page := await self._store.find_records(f"inbox/{feed}", after=after):
+                after = page[-1].key
+            if after != now:
+                self._last = max(self._last, UUID(after).int)
+
     def next_id(self) -> str:
-        """Return a UUIDv7 above every one this process has made before."""
+        """Return a UUIDv7 above every one this process has made before, or resumed behind."""
         self._last = max(UUID(self._new_id()).int, self._last + 1)
         return str(UUID(int=self._last))
 
@@ -206,23 +220,23 @@ class Inbox:
         return orjson.loads(zstandard.decompress(record.value)) if record is not None else None
 
     async def walk(
-        self, *, feed: str | None = None, states: Sequence[State] = STATES
+        self, *, feed: str | None = None, states: Sequence[State] = STATES, after: str = ""
     ) -> AsyncIterator[Entry]:
-        """Yield messages of the states in the order of arrival."""
+        """Yield messages of the states, with ids above ``after``, in the order of arrival."""
         feeds = await self.feeds() if feed is None else [feed]
-        rows = [self._of_state(name, state) for name in feeds for state in states]
+        rows = [self._of_state(name, state, after) for name in feeds for state in states]
         heads = [(await anext(row, None), row) for row in rows]
         while live := [(head, row) for head, row in heads if head is not None]:
             first, row = min(live, key=lambda pair: pair[0].id)
             yield first
             heads = [(h, r) for h, r in live if r is not row] + [(await anext(row, None), row)]
 
-    async def _of_state(self, feed: str, state: State) -> AsyncIterator[Entry]:
-        after = ""
+    async def _of_state(self, feed: str, state: State, after: str) -> AsyncIterator[Entry]:
         while page := await self._store.find_records(f"inbox/{feed}", tag=state, after=after):
             for record in page:
                 yield read_entry(record)
             after = page[-1].key
+            await asyncio.sleep(0)  # a store may answer without a pause; others must get on
 
     async def _sent_before(self, sender_key: str) -> bool:
         found = await self._store.find_records(SEEN, after=sender_key, limit=1)
@@ -258,9 +272,14 @@ def body_writes(entry: Entry, bodies: Mapping[str, bytes]) -> list[RecordWrite]:
     return made
 
 
+def first_id(at: int) -> str:
+    """Return the id below every one that was made at ``at`` (microseconds) or later."""
+    return uuid7(max(0, at) // 1000, bytes(10))
+
+
 def lane_hash(lane: str) -> str:
     """Return the text under which a lane is stored: equal for equal lanes, no identity in it."""
-    return sha256(lane.encode()).hexdigest()[:32] if lane else ""
+    return sha256(lane.encode()).hexdigest()[:32]
 
 
 def _entry(

@@ -1,66 +1,163 @@
 """Lanes: messages of one patient one after the other, of different patients side by side.
 
-A message's lane is a text (:attr:`mappings.plan.Plan.lane`).  Its hash picks one of a fixed number
-of queues, each worked through first in, first out, by one task.  The queues are bounded: ``put``
-waits when one is full, and with it the connection that the message came by (back pressure).
+A lane is a text, the identity of a patient.  A job may need several at once (a merge, a report
+about two patients, a patient with two numbers): it stands in the line of each, and begins when it
+is the first in all of them.  It enters all lines in one step, so no two jobs wait for each other.
+
+Groups (feeds) are bounded and served in turn: ``put`` waits while a group has ``depth`` unfinished
+jobs, and with it the connection that the message came by (back pressure); a group with a long
+backlog takes only its share of the workers from the others.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
 from typing import Generic, TypeVar
-from zlib import crc32
+
+from mappings.plan import Plan
 
 log = logging.getLogger(__name__)
 
 Job = TypeVar("Job")
 
+WORKERS = 32  # jobs at a time; more only wait for the one writer together
+DEPTH = 256  # unfinished jobs of one group
+
+
+@dataclass(slots=True, eq=False)
+class _Ticket(Generic[Job]):
+    """A job in its lines; ``ahead`` counts the lines in which another stands before it."""
+
+    job: Job
+    lanes: tuple[str, ...]
+    group: str
+    ahead: int = 0
+
 
 class Lanes(Generic[Job]):
-    """A fixed number of queues and their tasks; ``work`` does one job."""
+    """Runs jobs in their order; ``work`` does one."""
 
     def __init__(
-        self, work: Callable[[Job], Awaitable[None]], *, lanes: int = 32, depth: int = 32
+        self,
+        work: Callable[[Job], Awaitable[None]],
+        *,
+        workers: int = WORKERS,
+        depth: int = DEPTH,
     ) -> None:
         self._work = work
-        self._queues = [asyncio.Queue[Job](depth) for _ in range(lanes)]
-        self._tasks: list[asyncio.Task[None]] = []
+        self._workers, self._depth = workers, depth
+        self._lines: dict[str, deque[_Ticket[Job]]] = {}
+        self._ready: dict[str, deque[_Ticket[Job]]] = {}  # by group; the first group is next
+        self._free: dict[str, asyncio.Semaphore] = {}
+        self._unfinished: Counter[str] = Counter()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._running = False
+        self.active = 0  # jobs at work
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     def start(self) -> None:
         """Begin to work; jobs put before are done first."""
-        self._tasks = [asyncio.create_task(self._run(queue)) for queue in self._queues]
+        self._running = True
+        self._dispatch()
 
-    async def put(self, lane: str, job: Job) -> None:
-        """Queue a job behind all earlier ones of its lane; waits while the queue is full."""
-        await self._queues[crc32(lane.encode()) % len(self._queues)].put(job)
+    async def put(self, lanes: Iterable[str], job: Job, *, group: str = "") -> None:
+        """Queue a job behind all earlier ones of its lanes; waits while the group is full."""
+        free = self._free.setdefault(group, asyncio.Semaphore(self._depth))
+        await free.acquire()
+        ticket = _Ticket(job, tuple(dict.fromkeys(lanes)), group)
+        self._unfinished[group] += 1
+        self._idle.clear()
+        for lane in ticket.lanes:
+            line = self._lines.setdefault(lane, deque())
+            ticket.ahead += bool(line)
+            line.append(ticket)
+        if not ticket.ahead:
+            self._ready.setdefault(group, deque()).append(ticket)
+            self._dispatch()
 
     @property
     def waiting(self) -> int:
         """How many jobs are queued and not begun."""
-        return sum(queue.qsize() for queue in self._queues)
+        return self._unfinished.total() - self.active
 
     @property
     def busy(self) -> int:
-        """How many lanes have something queued."""
-        return sum(not queue.empty() for queue in self._queues)
+        """How many lanes have something queued or at work."""
+        return len(self._lines)
+
+    def unfinished(self, group: str) -> int:
+        """Return how many jobs of a group are queued or at work."""
+        return self._unfinished[group]
 
     async def drain(self) -> None:
-        """Wait until everything put so far is done."""
-        await asyncio.gather(*(queue.join() for queue in self._queues))
+        """Wait until everything that was put is done."""
+        await self._idle.wait()
 
     async def stop(self) -> None:
         """Stop working; what is queued stays in the inbox and is done at the next start."""
-        for task in self._tasks:
+        self._running = False
+        tasks = list(self._tasks)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks = []
+        await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _run(self, queue: asyncio.Queue[Job]) -> None:
-        while True:
-            job = await queue.get()
-            try:
-                await self._work(job)
-            except Exception as error:  # a bug in one job must not stop its lane for good
-                log.error("a lane's job failed: %s", type(error).__name__)
-            finally:
-                queue.task_done()
+    def _dispatch(self) -> None:
+        """Give free workers to the groups that have something ready, one after the other."""
+        while self._running and self._ready and len(self._tasks) < self._workers:
+            group, ready = next(iter(self._ready.items()))
+            ticket = ready.popleft()
+            del self._ready[group]
+            if ready:
+                self._ready[group] = ready  # behind the other groups
+            self.active += 1
+            task = asyncio.create_task(self._run(ticket))
+            self._tasks.add(task)
+            task.add_done_callback(self._done)
+
+    async def _run(self, ticket: _Ticket[Job]) -> None:
+        try:
+            await self._work(ticket.job)
+        except Exception as error:  # a bug in one job must not stop its lane for good
+            log.error("a lane's job failed: %s", type(error).__name__)
+        finally:
+            self._leave(ticket)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._dispatch()
+
+    def _leave(self, ticket: _Ticket[Job]) -> None:
+        """Take a finished job out of its lines; those behind it step forward."""
+        self.active -= 1
+        for lane in ticket.lanes:
+            line = self._lines[lane]
+            line.popleft()
+            if not line:
+                del self._lines[lane]
+                continue
+            line[0].ahead -= 1
+            if not line[0].ahead:
+                self._ready.setdefault(line[0].group, deque()).append(line[0])
+        self._unfinished[ticket.group] -= 1
+        self._free[ticket.group].release()
+        if not self._unfinished.total():
+            self._idle.set()
+
+
+def lanes_of(plan: Plan | None) -> tuple[str, ...]:
+    """Return the identities of all patients that a message names, the same whatever their order.
+
+    Every number of every patient is a lane of its own: two messages that share one number are in
+    order, whichever others they name, and a merge is in order with those of both patients.
+    Empty when the message names no patient.
+    """
+    if plan is None:
+        return ()
+    found = {plan.lane} if plan.lane and not plan.lane.startswith("feed:") else set()
+    for planned in plan.resources:
+        if planned.type == "Patient":
+            found |= {rule[0][1] for rule in planned.identity.any_of if len(rule) == 1}
+    return tuple(sorted(found))

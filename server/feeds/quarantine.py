@@ -1,31 +1,52 @@
 """What an interface analyst does with the inbox: look, and apply again.  No HTTP, no terminal."""
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mappings.feed import Feed
 from mappings.maps import Maps
 from mappings.plan import Plan
 from server.feeds.apply import prepare
-from server.feeds.inbox import HOLD, RAW, REPLAY, Entry, Inbox, State, body_writes
+from server.feeds.inbox import (
+    HOLD,
+    RAW,
+    REPLAY,
+    STATES,
+    Entry,
+    Inbox,
+    State,
+    body_writes,
+    first_id,
+)
 from server.feeds.refused import RefusedMessage
 from server.feeds.work import plan_message
 from server.interactions.services import Services
-from server.store.port import RecordWrite, Store
+from server.store.port import CommitConflict, Record, RecordWrite, Store
+
+_AT_ONCE = 500  # replays asked for in one commit
+_TRIES = 5
+_EARLIER_US = 1_000_000  # that an id may be older than the time of its message
 
 
 async def reopen(
-    store: Store, inbox: Inbox, entry: Entry, edited: bytes = b"", *, replayed: bool = True
+    store: Store,
+    inbox: Inbox,
+    entry: Entry,
+    edited: bytes = b"",
+    *,
+    replayed: bool = True,
+    asked: Record | None = None,
 ) -> Entry:
     """Make a finished message one that waits to be applied; return it as stored.
 
     ``edited`` bytes are kept beside those received.  What ``replayed`` makes goes nowhere outside.
-    Nothing of it expires any more, until it is applied.
+    Nothing of it expires any more, until it is applied.  ``asked``: the record that asked for it,
+    which goes in the same commit, so that no crash makes it happen twice.
 
     Raises:
-        CommitConflict: its state changed meanwhile.
+        CommitConflict: its state changed meanwhile, or it was asked for anew.
     """
     again = replace(entry, state="received", dismissed="", expires_at=None)
     if replayed:
@@ -36,19 +57,25 @@ async def reopen(
     if edited:
         again = replace(again, edits=entry.edits + 1)
         records.append(RecordWrite(RAW, f"{entry.id}.{again.edits}", edited))
+    if asked is not None:
+        records.append(RecordWrite(REPLAY, asked.key, None, if_rev=asked.rev))
     await store.commit([], records=[again.write(), *records])
     return replace(again, rev=again.rev + 1)
 
 
 async def ask_replay(store: Store, ids: Sequence[str], edited: bytes = b"") -> None:
     """Ask the running server (or the next one to start) to apply messages again."""
-    await store.commit([], records=[RecordWrite(REPLAY, id_, edited) for id_ in ids])
+    for start in range(0, len(ids), _AT_ONCE):
+        asked = [RecordWrite(REPLAY, id_, edited) for id_ in ids[start : start + _AT_ONCE]]
+        await store.commit([], records=asked)
 
 
 async def dismiss(store: Store, inbox: Inbox, entry: Entry, reason: str, now: int) -> Entry:
     """Decide that a message in quarantine shall never be applied; return it as stored.
 
-    It is kept with ``reason``.  A lane that it held goes on: its first message is asked for.
+    It is kept with ``reason``.  Lanes that it held go on: the first message of each is asked for.
+    One that begins to wait in them at this very moment is seen, or waits for nothing: its commit
+    and this one both change the lane's record.
 
     Raises:
         ValueError: it is not in quarantine.
@@ -57,17 +84,31 @@ async def dismiss(store: Store, inbox: Inbox, entry: Entry, reason: str, now: in
     if entry.state != "quarantined":
         raise ValueError(f"message {entry.id} is {entry.state}, not in quarantine")
     gone = replace(entry, state="dismissed", dismissed=reason, updated=now)
-    records = [gone.write()]
-    hold = await store.get_record(HOLD, entry.lane) if entry.lane else None
-    if hold is not None and hold.value.decode() == entry.id:
-        waiting = await select(inbox, feed=entry.feed, states=("held",))
-        first = [one.id for one in waiting if one.lane == entry.lane][:1]
+    for _ in range(_TRIES):
+        try:
+            await store.commit([], records=[gone.write(), *await _let_go(store, inbox, entry)])
+        except CommitConflict:
+            if (await inbox.current(entry)).rev != entry.rev:
+                raise
+        else:
+            return replace(gone, rev=gone.rev + 1)
+    raise CommitConflict(f"the lane of message {entry.id} changes all the time")
+
+
+async def _let_go(store: Store, inbox: Inbox, entry: Entry) -> list[RecordWrite]:
+    """Return what lets the lanes that the message holds go on without it."""
+    found = [await store.get_record(HOLD, lane) for lane in entry.lanes]
+    holds = [one for one in found if one is not None and one.value.decode() == entry.id]
+    waiting = await select(inbox, Filter(feed=entry.feed, states=("held",))) if holds else []
+    records = []
+    for hold in holds:
+        first = next((one.id for one in waiting if hold.key in one.lanes), None)
         # The lane becomes that message's, so that none that comes now overtakes it.
-        following = first[0].encode() if first else None
-        records.append(RecordWrite(HOLD, entry.lane, following, if_rev=hold.rev))
-        records += [RecordWrite(REPLAY, id_, b"") for id_ in first]
-    await store.commit([], records=records)
-    return replace(gone, rev=gone.rev + 1)
+        following = first.encode() if first is not None else None
+        records.append(RecordWrite(HOLD, hold.key, following, if_rev=hold.rev))
+        if first is not None:
+            records.append(RecordWrite(REPLAY, first, b""))
+    return list(dict.fromkeys(records))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +135,48 @@ async def unmapped(inbox: Inbox, *, feed: str | None = None) -> list[UnmappedCod
     return [UnmappedCode(*place, n, last[place]) for place, n in counts.most_common()]
 
 
-async def select(
-    inbox: Inbox, *, feed: str | None = None, states: Sequence[State], reason: str | None = None
-) -> list[Entry]:
-    """Return the messages of the states, oldest first, of one feed and reason if stated."""
-    return [
-        entry
-        async for entry in inbox.walk(feed=feed, states=states)
-        if reason in (None, entry.reason)
-    ]
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which messages are meant; what is ``None`` does not matter.
+
+    ``since`` (inclusive) and ``until`` (exclusive) bound when they were received, in microseconds;
+    ``reason`` why they are or were in quarantine; ``type`` is ``ADT^A01``, or ``ADT`` for all
+    events; ``map_version`` the maps that they were last read with, or the first letters of it.
+    """
+
+    feed: str | None = None
+    states: tuple[State, ...] = STATES
+    reason: str | None = None
+    type: str | None = None
+    since: int | None = None
+    until: int | None = None
+    map_version: str | None = None
+    control_id: str | None = None
+
+    def takes(self, entry: Entry) -> bool:
+        """Tell whether a message of the feed and the states is meant."""
+        return (
+            self.reason in (None, entry.reason)
+            and self.control_id in (None, entry.control_id)
+            and (self.type is None or f"{entry.type}^".startswith(f"{self.type}^"))
+            and (self.since is None or entry.received >= self.since)
+            and (self.until is None or entry.received < self.until)
+            and (self.map_version is None or entry.map_version.startswith(self.map_version))
+        )
+
+
+async def matching(inbox: Inbox, wanted: Filter, *, after: str = "") -> AsyncIterator[Entry]:
+    """Yield the messages that are meant, with ids above ``after``, oldest first."""
+    if wanted.since is not None:
+        after = max(after, first_id(wanted.since - _EARLIER_US))
+    async for entry in inbox.walk(feed=wanted.feed, states=wanted.states, after=after):
+        if wanted.takes(entry):
+            yield entry
+
+
+async def select(inbox: Inbox, wanted: Filter) -> list[Entry]:
+    """Return the messages that are meant, oldest first."""
+    return [entry async for entry in matching(inbox, wanted)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,3 +204,31 @@ async def dry_run(
         return DryRun(plan, refused=found)
     resources = tuple(w.resource for w in prepared.changed if w.resource is not None)
     return DryRun(plan, prepared.produced, resources, prepared.warnings)
+
+
+@dataclass(slots=True)
+class Summary:
+    """What applying many messages would come to, each alone against the record of this moment.
+
+    ``writes`` counts versions by resource type, ``refused`` messages by reason, ``unmapped``
+    messages by code without a row.
+    """
+
+    messages: int = 0
+    applied: int = 0
+    unchanged: int = 0
+    writes: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+    unmapped: Counter[str] = field(default_factory=Counter)
+
+    def add(self, done: DryRun) -> None:
+        """Count one message."""
+        self.messages += 1
+        if done.plan is not None:
+            self.unmapped.update({f"{row.table} {row.code}" for row in done.plan.unmapped})
+        if done.refused is not None:
+            self.refused[done.refused.reason] += 1
+            return
+        self.applied += bool(done.writes)
+        self.unchanged += not done.writes
+        self.writes.update(version.partition("/")[0] for version in done.writes)

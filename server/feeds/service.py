@@ -8,9 +8,10 @@ import asyncio
 import logging
 import ssl
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from time import gmtime, strftime
+from typing import Any
 
 from mappings.feed import Feed
 from mappings.maps import Maps
@@ -18,13 +19,13 @@ from server.feeds import ack
 from server.feeds.ack import Fault
 from server.feeds.header import Header, read_header, split_messages
 from server.feeds.inbox import REPLAY, UNFINISHED, Entry, Inbox
-from server.feeds.lanes import Lanes
+from server.feeds.lanes import WORKERS, Lanes
 from server.feeds.mllp import Answer, Limits, Listener
 from server.feeds.quarantine import reopen
-from server.feeds.work import Job, Worker, plan_message
+from server.feeds.work import Job, Worker, freed, plan_message
 from server.fhir.errors import FhirError, StoreUnavailable
 from server.interactions.services import Services
-from server.store.port import CommitConflict, RecordWrite
+from server.store.port import CommitConflict, Record, RecordWrite
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +83,7 @@ class FeedService:
         maps: Maps,
         ports: Sequence[Port],
         *,
-        lanes: int = 32,
+        workers: int = WORKERS,
         ack_timeout_s: float = ACK_TIMEOUT_S,
         replay_poll_s: float = REPLAY_POLL_S,
         keep_days: int = 0,
@@ -92,7 +93,7 @@ class FeedService:
         self._services, self._maps, self._ports = services, maps, ports
         self._ack_timeout_s, self._replay_poll_s = ack_timeout_s, replay_poll_s
         self._worker = Worker(services, self.inbox, self._stamp, keep_days=keep_days)
-        self._lanes: Lanes[Job] = Lanes(self._work, lanes=lanes)
+        self._lanes: Lanes[Job] = Lanes(self._work, workers=workers)
         self._jobs: dict[str, Job] = {}
         self._counts: dict[str, Counter[str]] = {name: Counter() for name in _COUNTED}
         self._replays: asyncio.Task[None] | None = None
@@ -105,6 +106,7 @@ class FeedService:
             OSError: an address cannot be bound.
             StoreUnavailable: the inbox cannot be read.
         """
+        await self.inbox.resume()
         self._lanes.start()
         async for entry in self.inbox.walk(states=UNFINISHED):
             await self.enqueue(entry)
@@ -190,15 +192,30 @@ class FeedService:
 
         ``edited``: bytes that take the place of those received, which are kept.
         """
-        entry = await self.inbox.get(id_)
-        if entry is None:
+        job = await self.again(id_, edited)
+        if job is None:
             return None
-        if id_ not in self._jobs:
-            held = entry.state == "held"  # it goes on, as it would have by itself
-            entry = await reopen(self._services.store, self.inbox, entry, edited, replayed=not held)
-        job = await self.enqueue(entry)
         await asyncio.shield(job.done)
         return job.entry
+
+    async def again(
+        self, id_: str, edited: bytes = b"", *, asked: Record | None = None
+    ) -> Job | None:
+        """Queue a message once more, behind what it may be doing now; ``None``: there is none.
+
+        ``asked``: the record that asked for it; it is gone when the message is queued.
+        """
+        while (running := self._jobs.get(id_)) is not None:
+            await asyncio.wait({running.done})  # an edit must not be lost to what runs already
+        entry = await self.inbox.get(id_)
+        store = self._services.store
+        if entry is None:
+            if asked is not None:
+                await store.commit([], records=[RecordWrite(REPLAY, asked.key, None)])
+            return None
+        held = entry.state == "held"  # it goes on, as it would have by itself
+        entry = await reopen(store, self.inbox, entry, edited, replayed=not held, asked=asked)
+        return await self.enqueue(entry)
 
     async def enqueue(self, entry: Entry, body: bytes | None = None) -> Job:
         """Plan a stored message and queue it in its lane; waits while that is full."""
@@ -209,7 +226,7 @@ class FeedService:
         job = self._jobs[entry.id] = Job(entry, None, feed, None, None, done)
         try:
             await self._plan(job, body)
-            await self._lanes.put(job.lane, job)
+            await self._lanes.put(job.lanes, job, group=feed.name)
         except BaseException:  # it is not queued: who asks for it again must not wait for it
             self._jobs.pop(entry.id, None)
             done.cancel()
@@ -235,11 +252,15 @@ class FeedService:
                 self._counts[state][job.feed.name] += 1
         finally:
             self._jobs.pop(job.entry.id, None)
-        if state == "applied" and job.frees is not None:
-            freed = replace(job.frees, rev=job.frees.rev + 1)
-            task = asyncio.create_task(self._later(freed))  # its lane is ours: it may be full
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        if state == "applied":
+            for entry in freed(job):
+                # not waited for: the lane that it waits in is ours until we return
+                self._background(self._later(replace(entry, rev=entry.rev + 1)))
+
+    def _background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _later(self, entry: Entry) -> None:
         """Queue a message that waited for another of its lane."""
@@ -311,13 +332,19 @@ class FeedService:
         """Do what ``tellonce inbox replay`` asked for, also before this start."""
         while True:
             try:
-                for asked in await self._services.store.find_records(REPLAY):
-                    await self.replay(asked.key, asked.value)
-                    done = RecordWrite(REPLAY, asked.key, None, if_rev=asked.rev)
-                    await self._services.store.commit([], records=[done])  # unless asked anew
-            except (FhirError, CommitConflict) as error:
+                await self._replay_asked()
+            except (FhirError, CommitConflict) as error:  # a conflict: it was asked anew meanwhile
                 log.warning("replays wait: %s", type(error).__name__)
             await asyncio.sleep(self._replay_poll_s)
+
+    async def _replay_asked(self) -> None:
+        """Queue everything that was asked for; one that is at work now comes with the next look."""
+        after = ""
+        while page := await self._services.store.find_records(REPLAY, after=after):
+            for asked in page:
+                if asked.key not in self._jobs:
+                    await self.again(asked.key, asked.value, asked=asked)
+            after = page[-1].key
 
 
 class _Receiver:

@@ -6,7 +6,7 @@ the reason of a quarantine, not the end of the lane.
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from mappings.feed import Feed
@@ -21,14 +21,16 @@ from server.feeds.inbox import (
     UNFINISHED,
     Entry,
     Inbox,
+    State,
     body_writes,
     explain_write,
     lane_hash,
 )
+from server.feeds.lanes import lanes_of
 from server.feeds.refused import RefusedMessage
 from server.fhir.errors import FhirError, StoreUnavailable
 from server.interactions.services import Services
-from server.store.port import CommitConflict, RecordWrite
+from server.store.port import CommitConflict, Record, RecordWrite
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +46,8 @@ class Job:
     """A message on its way.  ``done`` gets its acknowledgement, made once its state is stored.
 
     ``bodies`` are its bytes, received and edited, by record; they get a time to expire when it is
-    applied.  ``frees``: the held message, reopened, that goes on when this one is applied.
+    applied.  ``held``: the records of the lanes that it holds, from when it was in quarantine;
+    ``frees``: by lane, the message that goes on in it when this one is applied.
     """
 
     entry: Entry
@@ -54,12 +57,27 @@ class Job:
     refused: RefusedMessage | None
     done: asyncio.Future[bytes]
     bodies: Mapping[str, bytes] = field(default_factory=dict)
-    frees: Entry | None = None
+    held: Sequence[Record] = ()
+    frees: Mapping[str, Entry] = field(default_factory=dict)
 
     @property
-    def lane(self) -> str:
-        """The text that keeps messages of one patient in order."""
-        return self.plan.lane if self.plan is not None and self.plan.lane else self.entry.id
+    def lanes(self) -> tuple[str, ...]:
+        """The lanes that it stands in: its patients', else that of its feed, else one of its own.
+
+        What names no patient and cannot be applied has nothing to be in order with.
+        """
+        if found := lanes_of(self.plan):
+            return found
+        if self.plan is not None and self.plan.lane and self.refused is None:
+            return (self.plan.lane,)
+        return (self.entry.id,)
+
+    @property
+    def holds(self) -> tuple[str, ...]:
+        """The lanes, hashed, that it holds when it goes to quarantine: those of its patients."""
+        if self.feed.lane_when_quarantined != "hold":
+            return ()
+        return tuple(lane_hash(lane) for lane in lanes_of(self.plan))
 
 
 def plan_message(maps: Maps, body: bytes, feed: Feed) -> tuple[Plan | None, RefusedMessage | None]:
@@ -127,13 +145,13 @@ class Worker:
         try:
             if job.refused is not None:
                 raise job.refused
-            if await self._held(job):
-                raise RefusedMessage("held", "an earlier message of this lane is in quarantine")
+            if holders := await self._holders(job):
+                return await self._hold(job, holders)
             assert job.plan is not None
             job.frees = await self._next_held(job)
             return await apply(
                 self._services,
-                replace(job.entry, lane=lane_hash(job.lane)),
+                replace(job.entry, lanes=_hashed(job)),
                 job.plan,
                 job.feed,
                 finish=lambda entry: self._finished(job, entry),
@@ -167,70 +185,95 @@ class Worker:
         return False
 
     async def _quarantine(self, job: Job, refused: RefusedMessage) -> Entry:
-        held = refused.reason == "held"
-        entry = replace(
-            job.entry,
-            state="held" if held else "quarantined",
-            reason=refused.reason,
-            problem=refused.problem,
-            issues=refused.issues,
-            lane=lane_hash(job.lane),
-            attempts=job.entry.attempts + 1,
-            map_version=job.plan.map_version if job.plan is not None else "",
-            updated=self._services.now(),
-        )
-        code: ack.Code = "AA" if held else job.feed.ack_quarantined
+        entry = self._ended(job, "quarantined", refused)
+        code: ack.Code = job.feed.ack_quarantined
         if job.header is None:
             code = "AR"  # without MSH nobody could tell what a positive answer is about
         fault = ack.NO_HEADER if job.header is None else ack.fault_of(refused.reason)
         entry = self._stamped(job, entry, code, fault)
-        records = [entry.write()]
+        holds = [RecordWrite(HOLD, lane, entry.id.encode()) for lane in job.holds]
+        return await self._store_end(job, entry, holds)
+
+    async def _hold(self, job: Job, holders: Sequence[Record]) -> Entry:
+        """Let the message wait for those that hold its lanes, as long as they do.
+
+        Their records are written anew, so that whoever lets a lane go on meanwhile is refused.
+        """
+        why = RefusedMessage("held", "an earlier message of this lane is in quarantine")
+        entry = self._stamped(job, self._ended(job, "held", why), "AA")
+        still = [RecordWrite(HOLD, one.key, one.value, if_rev=one.rev) for one in holders]
+        return await self._store_end(job, entry, still)
+
+    def _ended(self, job: Job, state: State, refused: RefusedMessage) -> Entry:
+        return replace(
+            job.entry,
+            state=state,
+            reason=refused.reason,
+            problem=refused.problem,
+            issues=refused.issues,
+            lanes=_hashed(job),
+            attempts=job.entry.attempts + 1,
+            map_version=job.plan.map_version if job.plan is not None else "",
+            updated=self._services.now(),
+        )
+
+    async def _store_end(self, job: Job, entry: Entry, holds: Sequence[RecordWrite]) -> Entry:
+        records = [entry.write(), *holds]
         if job.plan is not None:
             records.append(explain_write(entry, job.plan))
-        if not held and job.plan is not None and job.feed.lane_when_quarantined == "hold":
-            records.append(RecordWrite(HOLD, entry.lane, entry.id.encode()))
         await self._services.store.commit([], records=records)
         return replace(entry, rev=entry.rev + 1)
 
-    async def _held(self, job: Job) -> bool:
-        if job.feed.lane_when_quarantined != "hold":
-            return False
-        holder = await self._services.store.get_record(HOLD, lane_hash(job.lane))
-        return holder is not None and holder.value.decode() != job.entry.id
+    async def _holders(self, job: Job) -> list[Record]:
+        """Return the records of its lanes that other messages hold; note those of its own."""
+        lanes = dict.fromkeys((*job.holds, *job.entry.lanes)) if job.holds else ()
+        found = [await self._services.store.get_record(HOLD, lane) for lane in lanes]
+        known = [one for one in found if one is not None]
+        job.held = [one for one in known if one.value.decode() == job.entry.id]
+        return [one for one in known if one not in job.held and one.key in job.holds]
 
-    async def _next_held(self, job: Job) -> Entry | None:
-        """Return the first message that waits for this one, as one that waits to be applied."""
-        lane = lane_hash(job.lane)
-        if job.feed.lane_when_quarantined != "hold":
-            return None
-        if await self._services.store.get_record(HOLD, lane) is None:
-            return None
+    async def _next_held(self, job: Job) -> dict[str, Entry]:
+        """Return, by lane that this message holds, the first that waits in it."""
+        lanes = {one.key for one in job.held}
+        made: dict[str, Entry] = {}
+        if not lanes:
+            return made
         async for entry in self._inbox.walk(feed=job.feed.name, states=("held",)):
-            if entry.lane == lane and entry.id != job.entry.id:
-                return replace(entry, state="received")
-        return None
+            if entry.id != job.entry.id:
+                made |= dict.fromkeys((lanes - made.keys()).intersection(entry.lanes), entry)
+        return made
 
     def _finished(self, job: Job, entry: Entry) -> Entry:
         ends = entry.updated + self._keep_us if self._keep_us else None
         return replace(self._stamped(job, entry, "AA"), expires_at=ends)
 
     def _also(self, job: Job, entry: Entry) -> list[RecordWrite]:
-        """Let the lane go on when the message that held it is applied, and its bytes expire.
+        """Let the lanes go on when the message that held them is applied, and its bytes expire.
 
-        The lane then is the next held message's, so that none that comes now overtakes it.
+        A lane then is the next held message's, so that none that comes now overtakes it.
         """
         records = body_writes(entry, job.bodies) if self._keep_us else []
-        if job.frees is not None:
-            records += [RecordWrite(HOLD, entry.lane, job.frees.id.encode()), job.frees.write()]
-        elif job.feed.lane_when_quarantined == "hold":
-            records.append(RecordWrite(HOLD, entry.lane, None))
-        return records
+        for held in job.held:
+            following = job.frees.get(held.key)
+            holder = following.id.encode() if following is not None else None
+            records.append(RecordWrite(HOLD, held.key, holder, if_rev=held.rev))
+        return records + [one.write() for one in freed(job)]
 
     def _stamped(
         self, job: Job, entry: Entry, code: ack.Code, fault: ack.Fault | None = None
     ) -> Entry:
         shown = None if code in ack.POSITIVE else fault
         return replace(entry, ack=self._stamp(job.header, code, entry, shown))
+
+
+def freed(job: Job) -> list[Entry]:
+    """Return the messages that go on with this one's commit, each once, waiting to be applied."""
+    distinct = {entry.id: entry for entry in job.frees.values()}
+    return [replace(entry, state="received") for entry in distinct.values()]
+
+
+def _hashed(job: Job) -> tuple[str, ...]:
+    return tuple(lane_hash(lane) for lane in job.lanes)
 
 
 def _where(error: BaseException) -> str:

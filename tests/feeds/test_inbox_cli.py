@@ -8,10 +8,13 @@ import pytest
 from typer.testing import CliRunner
 
 from mappings.maps import load_maps
-from server.feeds.cli import inbox_app
+from server.commands.inbox import beside, short_lines
+from server.commands.inbox_replay import inbox_app
 from server.feeds.header import read_header
+from server.feeds.quarantine import Filter, select
 from server.feeds.service import FeedService
 from server.interactions.services import Services
+from server.settings import Settings
 from server.store.sqlite import SqliteStore
 from server.uuid7 import new_id
 from tests.feeds.conftest import NOW, index
@@ -164,3 +167,65 @@ def test_unmapped_codes_are_counted_by_feed(tmp_path: Path) -> None:
         ["1", "other", "AdministrativeSex", "KK"],
     ]
     assert " adt " not in said("unmapped", "--feed", "other", "--data", tmp_path)
+
+
+def test_the_list_is_readable_on_80_columns(folder: Path) -> None:
+    entries = beside(
+        Settings(data=folder), lambda _, inbox: select(inbox, Filter(states=("quarantined",)))
+    )
+    lines = list(short_lines(entries, 80))
+    assert max(map(len, lines)) <= 80
+    assert lines[0] == f"{entries[0].id}  2026-01-02 03:04:05Z  adt  ADT^A04"
+    assert lines[1].startswith("    quarantined patient-unidentified: ")
+
+
+def test_the_inbox_of_the_store_that_the_environment_names_is_shown(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    monkeypatch.chdir(elsewhere)
+    assert "is not there" in said("list", code=1)
+    monkeypatch.setenv("TELLONCE_STORE", f"sqlite:///{folder / 'record.db'}")
+    assert said("list").splitlines()[-1] == "adt: 1 applied, 2 quarantined"
+    monkeypatch.delenv("TELLONCE_STORE")
+    (elsewhere / ".env").write_text(f"TELLONCE_DATA={folder}\n")
+    assert said("list").splitlines()[-1] == "adt: 1 applied, 2 quarantined"
+
+
+def test_messages_are_chosen_by_time_type_and_maps(folder: Path) -> None:
+    def listed(*more: str) -> int:
+        told = said("list", "--state", "all", "--data", folder, *more).splitlines()
+        return sum(line.startswith("0") for line in told)
+
+    assert listed("--since", "2026-01-02T03:04:05Z") == 3
+    assert listed("--since", "2026-01-03") == 0
+    assert listed("--until", "2026-01-02T03:04:05+00:00") == 0
+    assert listed("--type", "ADT") == 2
+    assert listed("--type", "ADT^A04") == 2
+    assert listed("--type", "AD") == 0
+    assert listed("--map-version", load_maps().version) == 3
+    assert listed("--map-version", "0000") == 0
+    assert "is not a date or time" in said("list", "--since", "noon", "--data", folder, code=1)
+
+
+def test_a_dry_run_of_many_is_a_summary(folder: Path) -> None:
+    told = said("replay", "--all", "--state", "all", "--dry-run", "--data", folder)
+    assert "3 messages: 0 would change the record," in told
+    assert "1 would change nothing, 2 would be refused" in told
+    assert "1 to quarantine: patient-unidentified" in told
+    assert "1 to quarantine: unsupported-message" in told
+
+
+def test_applied_messages_are_replayed_by_maps_and_the_command_can_wait(folder: Path) -> None:
+    version = load_maps().version
+    chosen = ["replay", "--all", "--state", "applied", "--map-version", version[:6]]
+    assert said(*chosen, "--data", folder).startswith("1 messages will be applied again")
+
+    async def wait(service: FeedService) -> None:
+        async with asyncio.timeout(5):
+            told = await asyncio.to_thread(said, *chosen, "--wait", "--data", folder)
+        assert told.endswith("the server has taken up 1 messages\n")
+
+    with_server(folder, wait)
+    (id_,) = ids(folder, "applied")
+    assert "adt (replay)" in said("show", id_, "--data", folder)

@@ -1,4 +1,4 @@
-"""Lanes: order within, side by side between, and pressure."""
+"""Lanes: order within, side by side between, several at once, turns, and pressure."""
 
 import asyncio
 import logging
@@ -8,43 +8,101 @@ import pytest
 from server.feeds.lanes import Lanes
 
 
-async def test_one_lane_keeps_its_order_and_others_overtake() -> None:
-    done: list[str] = []
-    gate = asyncio.Event()
+class Recorder:
+    """Work that notes what it begins, and waits for the gates that are closed."""
 
-    async def work(job: str) -> None:
-        if job == "slow":
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        self.gates: dict[str, asyncio.Event] = {}
+
+    def close(self, *jobs: str) -> None:
+        self.gates |= {job: asyncio.Event() for job in jobs}
+
+    async def __call__(self, job: str) -> None:
+        self.begun.append(job)
+        if (gate := self.gates.get(job)) is not None:
             await gate.wait()
-        done.append(job)
 
-    lanes = Lanes(work, lanes=64)
+
+async def test_one_lane_keeps_its_order_and_others_overtake() -> None:
+    work = Recorder()
+    work.close("slow")
+    lanes = Lanes(work)
     lanes.start()
     for lane, job in [("a", "slow"), ("a", "second"), ("b", "other")]:
-        await lanes.put(lane, job)
+        await lanes.put([lane], job)
     await asyncio.sleep(0.01)
-    assert done == ["other"]
-    assert lanes.waiting == 1
-    gate.set()
+    assert work.begun == ["slow", "other"]
+    assert (lanes.waiting, lanes.busy) == (1, 1)
+    work.gates["slow"].set()
     await lanes.drain()
-    assert done == ["other", "slow", "second"]
+    assert work.begun == ["slow", "other", "second"]
+    assert (lanes.waiting, lanes.busy) == (0, 0)
     await lanes.stop()
 
 
-async def test_a_full_lane_makes_its_sender_wait() -> None:
-    gate = asyncio.Event()
-
-    async def work(_job: int) -> None:
-        await gate.wait()
-
-    lanes = Lanes(work, lanes=1, depth=2)
+async def test_a_job_of_two_lanes_is_behind_what_is_in_either_and_before_what_comes() -> None:
+    work = Recorder()
+    work.close("a1", "b1")
+    lanes = Lanes(work)
     lanes.start()
-    for n in range(3):  # one being worked at, two queued
-        await lanes.put("a", n)
-        await asyncio.sleep(0)
-    with pytest.raises(TimeoutError):
-        await asyncio.wait_for(lanes.put("a", 3), 0.01)
-    gate.set()
+    await lanes.put(["a"], "a1")
+    await lanes.put(["b"], "b1")
+    await lanes.put(["b", "a", "b"], "merge")
+    await lanes.put(["a"], "a2")
+    await lanes.put(["b"], "b2")
+    work.gates["a1"].set()
+    await asyncio.sleep(0.01)
+    assert work.begun == ["a1", "b1"]
+    work.gates["b1"].set()
     await lanes.drain()
+    assert work.begun[2] == "merge"
+    assert sorted(work.begun[3:]) == ["a2", "b2"]
+    await lanes.stop()
+
+
+async def test_merges_in_a_circle_do_not_wait_for_each_other() -> None:
+    work = Recorder()
+    lanes = Lanes(work)
+    for n, pair in enumerate((["a", "b"], ["b", "c"], ["c", "a"], ["a", "b", "c"])):
+        await lanes.put(pair, f"m{n}")
+    lanes.start()
+    async with asyncio.timeout(5):
+        await lanes.drain()
+    assert work.begun == ["m0", "m1", "m2", "m3"]
+    await lanes.stop()
+
+
+async def test_a_full_group_makes_its_sender_wait_and_no_other() -> None:
+    work = Recorder()
+    work.close("1", "2")
+    lanes = Lanes(work, depth=2)
+    lanes.start()
+    await lanes.put(["a"], "1", group="adt")
+    await lanes.put(["b"], "2", group="adt")
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(lanes.put(["c"], "3", group="adt"), 0.01)
+    await lanes.put(["c"], "other", group="lab")
+    assert (lanes.unfinished("adt"), lanes.unfinished("lab")) == (2, 1)
+    for gate in work.gates.values():
+        gate.set()
+    await lanes.drain()
+    await lanes.put(["c"], "3", group="adt")
+    await lanes.drain()
+    assert work.begun == ["1", "2", "other", "3"]
+    await lanes.stop()
+
+
+async def test_groups_take_turns_so_a_backlog_does_not_keep_a_live_feed_waiting() -> None:
+    work = Recorder()
+    lanes = Lanes(work, workers=1)
+    for n in range(50):
+        await lanes.put([f"old{n}"], f"backlog{n}", group="backlog")
+    for n in range(2):
+        await lanes.put([f"new{n}"], f"live{n}", group="live")
+    lanes.start()
+    await lanes.drain()
+    assert work.begun[:4] == ["backlog0", "live0", "backlog1", "live1"]
     await lanes.stop()
 
 
@@ -54,11 +112,11 @@ async def test_a_job_that_fails_does_not_stop_its_lane(caplog: pytest.LogCapture
     async def work(job: int) -> None:
         done.append(1 // job)
 
-    lanes = Lanes(work, lanes=1)
+    lanes = Lanes(work)
     lanes.start()
     with caplog.at_level(logging.ERROR):
         for n in (0, 1):
-            await lanes.put("a", n)
+            await lanes.put(["a"], n)
         await lanes.drain()
     assert done == [1]
     assert "ZeroDivisionError" in caplog.text

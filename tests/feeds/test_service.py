@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from server.feeds.framing import frame
 from server.feeds.header import read_header
 from server.feeds.inbox import Entry, Inbox
 from server.feeds.mllp import Limits
-from server.feeds.quarantine import ask_replay, dismiss, dry_run, select
+from server.feeds.quarantine import Filter, ask_replay, dismiss, dry_run, select
 from server.feeds.service import FeedService, Port
 from server.feeds.work import Job
 from server.fhir.errors import StoreUnavailable
@@ -46,22 +47,26 @@ def message(
     return "\r".join((msh, f"EVN||{at}", pid, "PV1|1|O", "")).encode()
 
 
+@cache
+def shipped() -> Maps:
+    return load_maps()
+
+
 class FeedMaps(Maps):
     """The shipped maps, with the settings of one feed changed."""
 
     def __init__(self, **settings: Any) -> None:
-        self._maps = load_maps()
+        self.adopt(shipped())
         self._settings = settings
-        self.version = self._maps.version
         self.broken = False
 
     def feed(self, name: str) -> Feed:
-        return replace(self._maps.feed(name), **self._settings)
+        return replace(super().feed(name), **self._settings)
 
     def plan(self, message: Message, feed: Feed) -> Plan:
         if self.broken:
             raise ZeroDivisionError("Jane Doe")
-        return self._maps.plan(message, feed)
+        return super().plan(message, feed)
 
 
 class Sender:
@@ -399,7 +404,9 @@ async def test_a_replay_applies_with_the_current_maps(services: Services, resour
     maps.broken = True
     async with running(services, maps) as server:
         await server.send(message("1"))
-        (entry,) = await select(server.service.inbox, states=("quarantined",), reason="map-error")
+        (entry,) = await select(
+            server.service.inbox, Filter(states=("quarantined",), reason="map-error")
+        )
         maps.broken = False
         replayed = await server.service.replay(entry.id)
     assert replayed is not None
@@ -423,25 +430,79 @@ async def test_a_replay_of_edited_bytes_keeps_the_received_ones(services: Servic
 
 
 async def test_a_replay_asked_for_while_an_earlier_one_runs_is_done_as_well(
-    services: Services, monkeypatch: pytest.MonkeyPatch
+    services: Services,
 ) -> None:
     async with running(services) as server:
         await server.send(message("1").replace(b"77^^^HOSP^MR", b""))
         (entry,) = await server.entries()
-        replay = server.service.replay
+        work = server.service._worker.work
 
-        async def mended_meanwhile(id_: str, edited: bytes = b"") -> Entry | None:
-            done = await replay(id_, edited)
-            if not edited:
-                await ask_replay(services.store, [id_], message("1"))
-            return done
+        async def mended_meanwhile(job: Job) -> None:
+            if not job.entry.edits:
+                await ask_replay(services.store, [job.entry.id], message("1"))
+            await work(job)
 
-        monkeypatch.setattr(server.service, "replay", mended_meanwhile)
+        server.service._worker.work = mended_meanwhile  # type: ignore[method-assign] # asks too
         await ask_replay(services.store, [entry.id])
         async with asyncio.timeout(5):
             while entry.state != "applied":
                 await asyncio.sleep(0.01)
                 (entry,) = await server.entries()
+
+
+async def test_an_edit_is_not_lost_when_the_message_is_at_work(failing: Services) -> None:
+    async with running(failing, FeedMaps(ack="inbox")) as server:
+        failing.store.down = bool  # type: ignore[attr-defined]
+        await server.send(message("1"))
+        (entry,) = await server.entries()
+        edited = asyncio.create_task(server.service.replay(entry.id, message("1", name="Roe^J")))
+        await asyncio.sleep(0.02)
+        failing.store.down = lambda _writes: False  # type: ignore[attr-defined]
+        done = await edited
+        assert done is not None
+        assert (done.state, done.edits) == ("applied", 1)
+
+
+async def test_a_replay_is_not_done_twice_when_the_server_ends_right_after_it(
+    services: Services,
+) -> None:
+    async with running(services) as server:
+        await server.send(message("1"))
+        (entry,) = await server.entries()
+    async with running(services) as server:
+        stuck = asyncio.Event()
+
+        async def never(_job: Job) -> None:
+            stuck.set()
+            await asyncio.sleep(60)
+
+        server.service._worker.work = never  # type: ignore[method-assign] # the power goes
+        await ask_replay(services.store, [entry.id])
+        async with asyncio.timeout(5):
+            await stuck.wait()
+        assert await services.store.find_records("inbox-replay") == []
+        assert [one.state for one in await server.entries()] == ["received"]
+    async with running(services) as server:
+        async with asyncio.timeout(5):
+            while (await server.entries())[0].state != "applied":  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        (entry,) = await server.entries()
+    assert (entry.attempts, entry.mode) == (2, "replay")
+
+
+async def test_what_comes_after_the_clock_was_set_back_is_behind_what_came_before(
+    services: Services,
+) -> None:
+    ahead = replace(services, new_id=lambda: "019fffff-0000-7000-8000-000000000001")
+    now = services.now()
+    early = Inbox(services.store, now=lambda: now, new_id=ahead.new_id)
+    await early.receive(Feed(), message("1"), read_header(message("1")))
+
+    later = Inbox(services.store, now=lambda: now, new_id=services.new_id)
+    await later.resume()
+    await later.receive(Feed(), message("2"), read_header(message("2")))
+
+    assert [entry.control_id async for entry in later.walk()] == ["1", "2"]
 
 
 async def test_a_dry_run_writes_nothing(services: Services, resources: Any) -> None:
@@ -547,6 +608,95 @@ async def test_a_lane_goes_on_when_the_message_that_holds_it_is_dismissed(
         entries = await server.entries()
         assert [entry.state for entry in entries] == ["applied", "dismissed", "applied", "applied"]
         assert {entry.mode for entry in entries} == {"live"}
+
+
+async def test_no_message_waits_for_one_that_is_dismissed_at_that_moment(
+    services: Services,
+) -> None:
+    other = message("2", name="Roe^Max", born="19010101", sex="M", at="20260102030100")
+    async with running(services, FeedMaps(lane_when_quarantined="hold")) as server:
+        for body in (message("1"), other):
+            await server.send(body)
+        holder = (await server.entries())[1]
+        hold = server.service._worker._hold
+
+        async def dismissed_meanwhile(job: Job, holders: Any) -> Entry:
+            await dismiss(services.store, server.service.inbox, holder, "not ours", 5)
+            server.service._worker._hold = hold  # type: ignore[method-assign]
+            return await hold(job, holders)
+
+        server.service._worker._hold = dismissed_meanwhile  # type: ignore[method-assign] # race
+        assert await server.send(message("3")) == "MSA|AA|3"
+        assert [one.state for one in await server.entries()] == ["applied", "dismissed", "applied"]
+
+
+async def test_a_message_without_a_patient_holds_no_lane(services: Services) -> None:
+    async with running(services, FeedMaps(lane_when_quarantined="hold")) as server:
+        await server.send(message("1").replace(b"77^^^HOSP^MR", b""))
+        await server.send(message("2").replace(b"77^^^HOSP^MR", b""))
+        await server.send(message("3"))
+        states = [entry.state for entry in await server.entries()]
+        assert states == ["quarantined", "quarantined", "applied"]
+
+
+TWO_PATIENTS = (
+    b"MSH|^~\\&|LAB|HOSP|TELL|MAIN|20260102030000||ORU^R01^ORU_R01|%b|P|2.5.1\r"
+    b"PID|1||77^^^HOSP^MR||Doe^Jane||19700503|F\r"
+    b"OBR|1||F%b|GLU^Glucose^L|||20260102\rOBX|1|NM|GLU^Glucose^L||5|mmol/L|||||F\r"
+    b"PID|2||78^^^HOSP^MR||Roe^Max||19010101|M\r"
+    b"OBR|2||G%b|GLU^Glucose^L|||20260102\rOBX|1|NM|GLU^Glucose^L||6|mmol/L|||||F\r"
+)
+
+
+async def test_a_report_about_two_patients_waits_in_the_lanes_of_both(services: Services) -> None:
+    async with running(services) as server:
+        begun: list[str] = []
+        gate = asyncio.Event()
+        work = server.service._worker.work
+
+        async def gated(job: Job) -> None:
+            begun.append(job.entry.control_id)
+            if job.entry.control_id == "1":
+                await gate.wait()
+            await work(job)
+
+        server.service._worker.work = gated  # type: ignore[method-assign] # only waits
+        sender = await server.connect()
+        sender.write(message("1", mrn="78", name="Roe^Max", born="19010101", sex="M"))
+        sender.write(TWO_PATIENTS % (b"2", b"2", b"2"))
+        sender.write(message("3", mrn="77"))
+        sender.write(message("4", mrn="79"))
+        async with asyncio.timeout(5):
+            while "4" not in begun:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        assert begun == ["1", "4"]
+        gate.set()
+        for number in "1234":
+            assert (await sender.answer())[1] == f"MSA|AA|{number}"
+        assert begun == ["1", "4", "2", "3"]
+
+
+async def test_two_messages_that_share_one_of_their_numbers_are_in_order(
+    services: Services,
+) -> None:
+    async with running(services) as server:
+        await server.send(message("1", mrn="77^^^HOSP^MR~88"))
+        begun: list[str] = []
+        work = server.service._worker.work
+
+        async def slow(job: Job) -> None:
+            begun.append(job.entry.control_id)
+            await asyncio.sleep(0.05)
+            await work(job)
+
+        server.service._worker.work = slow  # type: ignore[method-assign] # only waits
+        sender = await server.connect()
+        sender.write(message("2", mrn="77^^^HOSP^MR~88"))
+        sender.write(message("3", mrn="88"))
+        await asyncio.sleep(0.03)
+        assert begun == ["2"]
+        assert (await sender.answer())[1] == "MSA|AA|2"
+        assert (await sender.answer())[1] == "MSA|AA|3"
 
 
 async def test_a_dismissed_message_that_comes_again_is_acknowledged_and_not_applied(
