@@ -225,6 +225,17 @@ async def test_chains_are_the_same_whichever_side_is_long(store: Store, many: in
     assert await store.count(SYSTEM, Query(("Patient",), deep)) == len(odd)
 
 
+async def test_a_chain_that_reaches_nothing_finds_nothing(store: Store) -> None:
+    await store.commit([named(f"p{n:03}", "Babel") for n in range(100)])
+    await store.commit([observation(f"o{n:03}", f"Patient/p{n:03}") for n in range(100)])
+    nobody = ReferredBy(Query(("Observation",), HasKey(("Observation|code|c|none",))), "subject")
+
+    assert await found(store, "Observation", OF_ABEL) == []
+    assert await found(store, "Patient", nobody) == []
+    assert await found(store, "Patient", AnyOf((nobody, IdIs(("p007",))))) == ["p007"]
+    assert await found(store, "Observation", AnyOf((OF_ABEL, IdIs(("o007",))))) == ["o007"]
+
+
 async def test_canonical_references_are_followed_by_url_and_version(store: Store) -> None:
     form = {"resourceType": "Questionnaire", "status": "active", "url": "http://q.test/1"}
     made = {"resourceType": "QuestionnaireResponse", "status": "completed"}

@@ -113,10 +113,9 @@ def _found(
     wanted = replace(asked, limit=asked.limit + 1)
     param = _clinical(asked)
     if not asked.sort:
-        walked = planned.broad and planned.driver.keys or len(planned.keys) == 1
-        return _by_date(
-            db, planned, wanted
-        ), "as the lists are kept" if walked else "of every match"
+        walked = (planned.broad and planned.driver.keys) or len(planned.keys) == 1
+        how = "as the lists are kept" if walked else "of every match"
+        return _by_date(db, planned, wanted), how
     if param is not None and planned.broad:
         return _by_clinical_date(db, planned, wanted, param), "as the lists are kept"
     walk = _walk(counts, planned, wanted)

@@ -74,7 +74,9 @@ def is_in(column: str, values: Sequence[int] | Sequence[str]) -> Sql:
 
 
 def numbers(values: Collection[int]) -> Any:
-    """Return 64-bit numbers as one value, sorted."""
+    """Return 64-bit numbers as one value, sorted; of none NULL, which ``carray`` takes for that."""
+    if not values:
+        return None
     return apsw.carray(array("q", sorted(values)))
 
 
