@@ -10,6 +10,7 @@ from mappings.language import Entries, Unreadable, read
 
 BASE = Path(__file__).with_name("base")
 TABLES = Path(terminology.__file__).with_name("maps")
+CASES = "cases"  # the folder of a site's tests; what is in it is no map
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,8 @@ def read_folder(folder: Path, prefix: str, problems: list[str]) -> list[Source]:
         problems.append(f"{prefix}: there is no folder {folder}")
         return found
     for path in sorted(folder.rglob("*.yaml")):
+        if CASES in path.relative_to(folder).parts[:-1]:
+            continue
         name = f"{prefix}/{path.relative_to(folder).with_suffix('')}"
         try:
             node = read(path, f"{name}.yaml")

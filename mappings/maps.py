@@ -4,13 +4,15 @@
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from mappings.engine import CompiledMap, plan
 from mappings.feed import Feed
+from mappings.language import Entries
 from mappings.load import Loaded, load
 from mappings.parse import Message
-from mappings.plan import Plan
+from mappings.plan import Plan, QuarantineReason
 from mappings.tables import Table
 from mappings.unmapped import Reasons
 
@@ -23,37 +25,67 @@ class MapError(ValueError):
         self.problems = tuple(problems)
 
 
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """What one load gave; replaced as a whole, so that a message is planned by one set of maps."""
+
+    loaded: Loaded
+    reasons: Reasons
+
+
 class Maps:
     """The compiled maps.  ``version`` is the hash of every file that was read."""
 
     def __init__(self, loaded: Loaded) -> None:
-        self.version = loaded.version
-        self._loaded = loaded
         own = {event: one for (feed, event), one in loaded.maps.items() if not feed}
-        self.reasons = Reasons(own)
+        self._now = _Loaded(loaded, Reasons(own))
+
+    def adopt(self, other: "Maps") -> None:
+        """Be what ``other`` is from now on; a message that is being planned is not disturbed."""
+        self._now = other._now
+
+    @property
+    def version(self) -> str:
+        """The hash of every file that was read."""
+        return self._now.loaded.version
+
+    @property
+    def reasons(self) -> Reasons:
+        """Why fields are not mapped."""
+        return self._now.reasons
 
     @property
     def feeds(self) -> tuple[str, ...]:
         """The names of the feeds that the site described, sorted."""
-        return tuple(sorted(self._loaded.feeds))
+        return tuple(sorted(self._now.loaded.feeds))
 
     @property
     def tables(self) -> Mapping[str, Table]:
         """The code tables by name."""
-        return self._loaded.tables
+        return self._now.loaded.tables
+
+    @property
+    def trees(self) -> Mapping[str, Entries]:
+        """The maps by name as written, with what they extend."""
+        return self._now.loaded.trees
+
+    @property
+    def maps(self) -> Mapping[tuple[str, str], str]:
+        """The name of the map of each (feed, message type); the feed is ``""`` for all."""
+        return {key: one.name for key, one in self._now.loaded.maps.items()}
 
     @property
     def message_types(self) -> tuple[str, ...]:
         """The message types that have a map for every feed, sorted."""
-        return tuple(sorted(event for feed, event in self._loaded.maps if not feed))
+        return tuple(sorted(event for feed, event in self._now.loaded.maps if not feed))
 
     def feed(self, name: str) -> Feed:
         """Return the settings of feed ``name``; one that nobody described has the defaults."""
-        return self._loaded.feeds.get(name) or Feed(name)
+        return self._now.loaded.feeds.get(name) or Feed(name)
 
     def supported(self, message_type: str) -> bool:
         """Whether a map exists for a message type such as ``ADT^A01``, for any feed."""
-        return any(event == message_type for _, event in self._loaded.maps)
+        return any(event == message_type for _, event in self._now.loaded.maps)
 
     def reads(self, message_type: str, feed: str = "") -> Mapping[str, frozenset[int]]:
         """Return the fields, by segment, that the map of a message type reads."""
@@ -66,30 +98,36 @@ class Maps:
         return found.name if found is not None else ""
 
     def _map(self, message_type: str, feed: str) -> CompiledMap | None:
-        maps = self._loaded.maps
+        maps = self._now.loaded.maps
         return maps.get((feed, message_type)) or maps.get(("", message_type))
 
     def plan(self, message: Message, feed: Feed) -> Plan:
         """Return what the message asks of the record; never raises for what a message holds."""
-        found = self._map(message.type, feed.name)
+        now = self._now
+        maps = now.loaded.maps
+        found = maps.get((feed.name, message.type)) or maps.get(("", message.type))
         if found is None:
-            return self._refused(message, feed, "unsupported-message", "there is no map for it")
+            return _refused(message, feed, "unsupported-message", "there is no map for it", now)
         try:
-            return plan(found, message, feed, self._loaded.tables, self.version, self.reasons.why)
-        except Exception as bug:  # a fault of ours costs one message, not the feed
-            return self._refused(
-                message, feed, "map-error", f"the map failed: {type(bug).__name__}"
+            return plan(
+                found, message, feed, now.loaded.tables, now.loaded.version, now.reasons.why
             )
+        except Exception as bug:  # a fault of ours costs one message, not the feed
+            told = f"the map failed: {type(bug).__name__}"
+            return _refused(message, feed, "map-error", told, now)
 
-    def _refused(self, message: Message, feed: Feed, reason: str, problem: str) -> Plan:
-        return Plan(
-            message_type=message.type,
-            resources=(),
-            lane=f"feed:{feed.name}",
-            map_version=self.version,
-            quarantine="map-error" if reason == "map-error" else "unsupported-message",
-            problem=f"{message.type or 'a message without a type'}: {problem}",
-        )
+
+def _refused(
+    message: Message, feed: Feed, reason: QuarantineReason, problem: str, now: _Loaded
+) -> Plan:
+    return Plan(
+        message_type=message.type,
+        resources=(),
+        lane=f"feed:{feed.name}",
+        map_version=now.loaded.version,
+        quarantine=reason,
+        problem=f"{message.type or 'a message without a type'}: {problem}",
+    )
 
 
 def load_maps(dirs: Sequence[Path] = ()) -> Maps:

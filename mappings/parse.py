@@ -301,9 +301,12 @@ def _limit(text: str, lines: int, delimiters: str) -> None:
 def split_messages(data: bytes) -> list[bytes]:
     """Split a batch file (FHS, BHS) or messages one after the other, at each line ``MSH``.
 
-    What is not part of a message (FHS, BHS, BTS, FTS) is left out.  One message gives itself.
+    What is not part of a message (FHS, BHS, BTS, FTS) is left out.  One message gives itself, bytes
+    without any give nothing.
     """
     starts = [found.start() for found in _MESSAGE_START.finditer(data)]
+    if not starts:
+        return []
     ends = [*starts[1:], len(data)]
     return [_BATCH_LINE.sub(b"", data[a:b]) for a, b in zip(starts, ends, strict=True)]
 

@@ -8,6 +8,7 @@ from mappings.engine import CompiledMap
 from mappings.language import Entries, read
 
 _FILE = Path(__file__).with_name("unmapped.yaml")
+_MOST_NAMED = 4  # message codes
 
 
 class Reasons:
@@ -45,6 +46,8 @@ class Reasons:
         if said:
             return said
         others = self._of(segment, field) - {code}
+        if len(others) > _MOST_NAMED:
+            return "other messages read it, this map does not"
         return f"read in {', '.join(sorted(others))} only" if others else ""
 
     def _of(self, segment: str, field: int) -> set[str]:

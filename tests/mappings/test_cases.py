@@ -5,55 +5,17 @@ feed; without one the feed ``test`` has the defaults.
 """
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
+from mappings.cases import outcome
 from mappings.maps import Maps, load_maps
 from mappings.parse import parse
-from mappings.plan import Plan, PlannedResource
+from mappings.plan import Plan
 from server.validation import validate
 
 CASES = sorted((Path(__file__).parent / "cases").iterdir())
-LEFT_OUT = ("UNMAPPED", "INVALID", "DROPPED", "deleted", "not m", "the same")
-
-
-def said(value: Any) -> Any:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, dict):
-        return {name: said(inner) for name, inner in value.items()}
-    return [said(one) for one in value] if isinstance(value, list) else str(value)
-
-
-def planned(resource: PlannedResource) -> dict[str, Any]:
-    values = {name: value for name, value in resource.values.items() if name != "resourceType"}
-    made: dict[str, Any] = {
-        "find": [[f"{k}={v}" for k, v in pairs] for pairs in resource.identity.any_of],
-        "update": resource.update,
-    }
-    if untouched := sorted(values.keys() - resource.touched):
-        made["untouched"] = untouched
-    # the other types of a choice that was sent are deleted too: that is tested in test_plan
-    rivals = ("value", "effective", "collected")
-    if deletes := [name for name in sorted(resource.deletes) if not name.startswith(rivals)]:
-        made["deletes"] = deletes
-    return {**made, "values": said(values)}
-
-
-def outcome(plan: Plan) -> dict[str, Any]:
-    made: dict[str, Any] = {}
-    if plan.quarantine:
-        made |= {"quarantine": plan.quarantine, "problem": plan.problem}
-    made["lane"] = plan.lane
-    made["resources"] = {resource.label: planned(resource) for resource in plan.resources}
-    if plan.warnings:
-        made["warnings"] = list(plan.warnings)
-    rows = [row for row in plan.explain if row.how.startswith(LEFT_OUT)]
-    if rows:
-        made["explain"] = [f"{row.target} <- {row.source}: {row.how}" for row in rows]
-    return made
 
 
 def case_plan(case: Path, tmp_path: Path) -> Plan:

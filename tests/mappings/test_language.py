@@ -195,5 +195,5 @@ def test_an_explanation_names_field_and_rule(tmp_path: Path) -> None:
     rows = [f"{row.target} <- {row.source} {row.how}" for row in made.explain]
     assert "Patient.address[0].city <- PID-11.3 copy" in rows
     assert "Patient.gender <- PID-16 table AdministrativeSex" in rows
-    assert " <- PID-13 not mapped" in rows
-    assert " <- PV1 not mapped: no rule for this segment" in rows
+    assert " <- PID-13 not mapped: other messages read it, this map does not" in rows
+    assert " <- PV1 not mapped: other messages read it, this map does not" in rows

@@ -275,3 +275,7 @@ def test_a_thousand_odd_lines_are_told_of_in_a_hundred() -> None:
     found = parse(message(*["just words"] * 1000)).diagnostics
     assert len(found) == 100
     assert found[-1].text == "1000 lines look wrong"
+
+
+def test_bytes_without_a_message_split_into_nothing() -> None:
+    assert split_messages(b"hello") == []

@@ -216,7 +216,7 @@ def test_a_visit_that_nothing_names_is_not_made_and_nothing_points_to_it() -> No
 def test_what_no_rule_reads_is_explained() -> None:
     made = plan("PID|1||M1||||||||||||||||||||||||V1", "ZPI|1|x")
     assert [(row.source, row.how) for row in made.explain if row.how.startswith("not mapped")] == [
-        ("PID-27", "not mapped"),
+        ("PID-27", "not mapped: veterans status, R4 has no element for it"),
         ("ZPI", "not mapped: no rule for this segment"),
     ]
 
