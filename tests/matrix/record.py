@@ -82,6 +82,10 @@ class Record:
         ]
         return [kept.candidate.place for kept in _in_order(found, sort, moment)]
 
+    def oracle_of(self, type_: str, name: str, raw: str) -> list[Place]:
+        """Return what every store must answer to ``type_?name=raw``."""
+        return self.oracle(asked(type_, [(name, raw)]).query)
+
     async def answers(self, query: Query, sort: Sequence[SortKey] = ()) -> dict[str, list[Place]]:
         """Return what each store answers."""
         found = {}

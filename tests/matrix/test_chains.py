@@ -6,7 +6,7 @@ import pytest
 
 from server.fhir import definitions
 from server.fhir.definitions import SearchParameter
-from tests.matrix import naive, naive_chain
+from tests.matrix import naive_chain
 from tests.matrix.questions import Asked, questions, spread
 from tests.matrix.record import Place, Record
 from tests.matrix.test_matrix import TYPES, applies, asked_parameters
@@ -107,11 +107,30 @@ def by_code(type_: str, code: str) -> SearchParameter:
     return definitions.search_parameters(type_)[code]
 
 
-def test_the_second_oracle_follows_types_ids_and_addresses(record: Record) -> None:
+@pytest.mark.xfail(strict=True, reason="index rows name the bare address beside url|version")
+async def test_a_canonical_with_a_version_names_no_other_version(record: Record) -> None:
+    """R4 references.html#canonical."""
+    refers = by_code("QuestionnaireResponse", "questionnaire")
+    stated = {
+        one.place: {value.data for value in record.values(refers, one)}
+        for one in record.of_type("QuestionnaireResponse")
+    }
+    wanted = {
+        f"{q.resource['url']}|{q.resource['version']}"
+        for q in record.of_type("Questionnaire")
+        if "version" in q.resource and "url" in q.resource
+    }
+    bare = {address.partition("|")[0] for address in wanted}
+    found = record.oracle_of("QuestionnaireResponse", "questionnaire.version:missing", "false")
+    assert set(found) == {p for p, addresses in stated.items() if addresses & (wanted | bare)}
+
+
+async def test_the_second_oracle_follows_types_and_ids(record: Record) -> None:
     subject = by_code("Observation", "subject")
-    for one in record.of_type("Observation"):
-        stated = one.resource.get("subject", {}).get("reference", "")
-        if stated == "Patient/m1":
-            assert naive_chain.named(record, one, subject) == {("Patient", "m1")}
-            break
-    assert naive.KINDS
+    named = [
+        naive_chain.named(record, one, subject)
+        for one in record.of_type("Observation")
+        if one.resource.get("subject", {}).get("reference") == "Patient/m1"
+    ]
+    assert named
+    assert all(places == {("Patient", "m1")} for places in named)
