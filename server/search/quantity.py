@@ -33,7 +33,7 @@ _MAX_MAGNITUDE = 400  # powers of ten; beyond it every number is the largest flo
 Amount = Decimal | int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # compared by identity: they are kept, few
 class Unit:
     """A stored unit: the hashes under which its numbers stand as they are, and converted."""
 
@@ -83,14 +83,7 @@ def indexer(type_: str, param: str, fhir_type: str, _catalog: Catalog = R4) -> I
 
     def index(value: Any, rows: Gathered) -> None:
         rows.keys.add(presence)
-        low, high, comparator, unit = measure(value)
-        if low is None and high is None:
-            return
-        as_written = _interval(low, high, comparator, number.as_float)
-        rows.numbers += [(hashed, *as_written, name) for name in unit.literal]
-        if unit.convert is not None:
-            ends = _interval(low, high, comparator, unit.convert)
-            rows.numbers.append((hashed, *ends, unit.converted))
+        rows.numbers += [(hashed, *row) for row in _rows(*measure(value))]
 
     return index
 
@@ -100,9 +93,7 @@ def intervals(fhir_type: str, value: Any) -> list[Interval]:
     measure = _MEASURES.get(fhir_type)
     if measure is None:
         return []
-    low, high, comparator, _ = measure(value)
-    known = low is not None or high is not None
-    return [_interval(low, high, comparator, number.as_float)] if known else []
+    return [(lo, hi) for lo, hi, _ in _rows(*measure(value))[:1]]
 
 
 def unit_keys(system: str | None, code: str | None, unit: str | None) -> list[str]:
@@ -158,6 +149,23 @@ Measure = tuple[Amount | None, Amount | None, str | None, Unit]
 """Lower and upper end (equal for a point), comparator and unit."""
 
 
+@lru_cache(maxsize=4096)
+def _rows(
+    low: Amount | None, high: Amount | None, comparator: str | None, unit: Unit
+) -> tuple[tuple[float, float, int], ...]:
+    """Return (lo, hi, unit) of each row, that without a unit first; ``()`` without a number.
+
+    Kept, because a value is in the rows of several parameters.
+    """
+    if low is None and high is None:
+        return ()
+    as_written = _interval(low, high, comparator, number.as_float)
+    found = [(*as_written, name) for name in unit.literal]
+    if unit.convert is not None:
+        found.append((*_interval(low, high, comparator, unit.convert), unit.converted))
+    return tuple(found)
+
+
 def _interval(
     low: Amount | None,
     high: Amount | None,
@@ -165,7 +173,7 @@ def _interval(
     convert: Callable[[Amount], float],
 ) -> Interval:
     lo = LOWEST if low is None else convert(low)
-    hi = HIGHEST if high is None else nextafter(lo if high is low else convert(high), inf)
+    hi = HIGHEST if high is None else nextafter(lo if high == low else convert(high), inf)
     match comparator:
         case "<":
             return LOWEST, lo

@@ -47,7 +47,7 @@ class Plan:
 def narrative(resource: dict[str, Any]) -> str:
     """Return the folded words of a resource's narrative, ``""`` if it has none."""
     div = resource.get("text", {}).get("div")
-    return _cut(fold(plain(div))) if isinstance(div, str) else ""
+    return _cut(_markup(div)) if isinstance(div, str) else ""
 
 
 def content(resource: dict[str, Any]) -> str:
@@ -85,7 +85,7 @@ def _collect(element: dict[str, Any], plan: Plan, found: list[str], room: int) -
                 if isinstance(inner, Plan) and (inner.has_texts or "extension" in part):
                     room = _collect(part, inner, found, room)
             elif type(part) is str:
-                found.append(_folded(part) if to_do == TEXT else fold(plain(part)))
+                found.append(_folded(part) if to_do == TEXT else _markup(part))
                 room -= len(part)
     return room
 
@@ -146,6 +146,11 @@ def _folded(text: str) -> str:
 @lru_cache(maxsize=16384)
 def _kept(text: str) -> str:
     return fold(text)
+
+
+@lru_cache(maxsize=2)  # the narrative is part of the content, which is made next
+def _markup(div: str) -> str:
+    return fold(plain(div))
 
 
 def _cut(words: str) -> str:
