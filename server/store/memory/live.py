@@ -43,6 +43,12 @@ class LiveResources:
     def __iter__(self) -> Iterator[Live]:
         return iter(self._all.values())
 
+    def of_types(self, types: Iterable[str]) -> Iterator[Live]:
+        """Return every live resource of these types."""
+        for type_ in dict.fromkeys(types):
+            for place in self._of_type.get(type_, ()):
+                yield self._all[place]
+
     def named(self, target: int) -> list[Candidate]:
         """Return what a reference with that target hash names."""
         return [self._all[place].candidate for place in self._named.get(target, ())]
@@ -88,9 +94,9 @@ class Walk:
         self._end = time.monotonic() + deadline_s
         self.reached = 0
 
-    def all(self) -> Iterator[Live]:
-        """Return every live resource."""
-        for live in self._live:
+    def of_types(self, types: Iterable[str]) -> Iterator[Live]:
+        """Return every live resource of these types."""
+        for live in self._live.of_types(types):
             self._check()
             yield live
 

@@ -363,7 +363,7 @@ class MemoryStore:
 
 def _matching(query: Query, walk: Walk, moment: Moment | None = None) -> list[Live]:
     there = moment or Moment(walk)
-    return [live for live in walk.all() if there.matches(query, live.candidate)]
+    return [live for live in walk.of_types(query.types) if there.matches(query, live.candidate)]
 
 
 def _item(live: Live, sort: Sequence[SortKey], moment: Moment, catalog: Catalog) -> Item:
