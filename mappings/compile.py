@@ -70,19 +70,19 @@ class Compiler(Context):
             self.reads.sources = known
         return Entry(name, rule, fixed, fallback=fallback, needs=needs)
 
-    def _with_needs(
-        self, compile_: Callable[[], Rule]
-    ) -> tuple[Rule, tuple[str, tuple[int, ...]] | None]:
-        """Compile a rule and find the fields of one segment that it lives from."""
+    def _with_needs(self, compile_: Callable[[], Rule]) -> tuple[Rule, tuple[tuple[str, int], ...]]:
+        """Compile a rule and find the fields that it lives from, as bits by segment."""
         outer, self.reads.sources = self.reads.sources, set()
         rule = compile_()
         found = self.reads.sources
         self.reads.sources = outer | found
-        fields = [one for one in found if one is not None]
-        segments = {segment for segment, _ in fields}
-        if None in found or len(segments) != 1:
-            return rule, None
-        return rule, (segments.pop(), tuple(sorted({at for _, at in fields})))
+        if None in found:
+            return rule, ()
+        needs: dict[str, int] = {}
+        for segment, at in (one for one in found if one is not None):
+            whole = at == 0 or needs.get(segment) == 0
+            needs[segment] = 0 if whole else needs.get(segment, 0) | 1 << at
+        return rule, tuple(sorted(needs.items()))
 
     def _choice(self, name: str, node: Node) -> Entry:
         if not (isinstance(node, Entries) and "fn" in node):
@@ -127,7 +127,7 @@ class Compiler(Context):
         def every(scope: Scope, to: str) -> Any:
             made: list[Any] = []
             for item in items:
-                if not item.idle(scope):
+                if not (item.needs and item.idle(scope)):
                     made += item.rule(scope, f"{to}[{len(made)}]")
             return made or None
 
@@ -166,14 +166,19 @@ class Compiler(Context):
                 self.problem(each, f"there is no segment {each}{hint(each, segment_names())}")
             name = str(each)
             self.reads.segments.add(name)
-            self.reads.sources.add(None)
+            sources = self.reads.sources
             rule = self.values(inner_node, child)
+            # whatever stands inside lives from the segment: constants, references and all
+            self.reads.sources = {*sources, (name, 0)}
             return lambda scope, to: gather(rule, scope.each_segment(name), to)
         path = self.path(each)
         if path is None:
             return lambda _scope, _to: []
         outer, self.here = self.here, path.type(self.here)
+        sources = self.reads.sources
         rule = self.values(inner_node, child)
+        if path.segment:
+            self.reads.sources = {*sources, (path.segment, path.field)}
         self.here = outer
         top = self.top
 

@@ -161,7 +161,7 @@ def _fill(draft: _Draft, run: Run) -> None:
     values = draft.instance.values
     label = draft.label
     for entry in rule.entries:
-        if entry.idle(scope):
+        if entry.needs and entry.idle(scope):
             continue
         value = entry.rule(scope, f"{label}.{entry.name}")
         if value is None:
@@ -299,14 +299,15 @@ def _complete(draft: _Draft) -> None:
 
 def _resource(draft: _Draft, map_: CompiledMap, run: Run) -> PlannedResource:
     rule, values = draft.rule, draft.instance.values
-    touched = values.keys() - draft.filled
+    touched = frozenset(values.keys() - draft.filled) if draft.filled else frozenset(values)
     identity = Identity(draft.any_of)
     whole = {"resourceType": draft.instance.type, **values}
     if rule is None:
         return PlannedResource(
-            draft.label, draft.instance.type, whole, identity, frozenset(touched), update="merge"
+            draft.label, draft.instance.type, whole, identity, touched, update="merge"
         )
-    rivals = {other for name in touched & rule.rivals.keys() for other in rule.rivals[name]}
+    choices = rule.rivals
+    rivals = {other for name in touched if name in choices for other in choices[name]}
     scope = draft.instance.scope
     assert scope is not None
     return PlannedResource(
@@ -314,7 +315,7 @@ def _resource(draft: _Draft, map_: CompiledMap, run: Run) -> PlannedResource:
         type=rule.type,
         values=whole,
         identity=identity,
-        touched=frozenset(touched),
+        touched=touched,
         deletes=_deletes(rule, draft, rivals, run.event),
         precedence=_precedence(rule.precedence or map_.precedence, scope, run),
         update=rule.update_of(scope),
@@ -323,7 +324,9 @@ def _resource(draft: _Draft, map_: CompiledMap, run: Run) -> PlannedResource:
 
 def _deletes(rule: ResourceRule, draft: _Draft, rivals: set[str], event: str) -> frozenset[str]:
     values = draft.instance.values
-    gone = (rule.snapshot | draft.nulls | rivals) - values.keys() - rule.required_names
+    gone = frozenset[str]()
+    if rule.snapshot or draft.nulls or rivals:
+        gone = (rule.snapshot | draft.nulls | rivals) - values.keys() - rule.required_names
     for path in rule.clear.get(event, ()):
         name, _, inner = path.partition(".")
         if (not inner and name not in values) or (inner and inner not in values.get(name, {})):

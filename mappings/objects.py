@@ -21,20 +21,21 @@ class Entry:
     constant: bool = False
     merge: bool = False
     fallback: Any = None  # of a required element
-    needs: tuple[str, tuple[int, ...]] | None = None
-    """Segment and fields without any of which the rule gives nothing; ``None``: it must run."""
+    needs: tuple[tuple[str, int], ...] = ()
+    """Segments, and their fields as bits, without any of which the rule gives nothing; no bit: the
+    segment itself.  Empty: the rule must run."""
 
     def idle(self, scope: Scope) -> bool:
         """Whether nothing was sent that the rule could read."""
-        needs = self.needs
-        if needs is None or scope.segment is None or scope.segment.name != needs[0]:
-            return False
-        fields = scope.segment.fields
-        sent = len(fields)
-        for at in needs[1]:  # noqa: SIM110 - runs some hundred times a message, a generator costs
-            if at < sent and fields[at]:
+        own = scope.segment
+        present = scope.run.segments
+        for name, bits in self.needs:
+            if own is not None and name == own.name:
+                if not bits or own.sent & bits:
+                    return False
+            elif name in present:
                 return False
-        return True
+        return bool(self.needs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class ObjectRule:
         made: dict[str, Any] = {}
         sent = False
         for entry in self.entries:
-            if entry.idle(scope):
+            if entry.needs and entry.idle(scope):
                 continue
             value = entry.rule(scope, f"{to}.{entry.name}")
             if value is None:

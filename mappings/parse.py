@@ -76,7 +76,7 @@ class Segment:
     ``start`` is its offset in ``Message.text``.
     """
 
-    __slots__ = ("fields", "label", "line", "name", "start")
+    __slots__ = ("_sent", "fields", "label", "line", "name", "start")
 
     def __init__(self, name: str, fields: list[str], line: int, start: int) -> None:
         self.name = name
@@ -84,6 +84,19 @@ class Segment:
         self.line = line
         self.start = start
         self.label = name
+        self._sent: int | None = None
+
+    @property
+    def sent(self) -> int:
+        """The fields that hold anything, as bits: bit n for field n."""
+        found = self._sent
+        if found is None:
+            found = 0
+            for n, raw in enumerate(self.fields):
+                if raw:
+                    found |= 1 << n
+            self._sent = found
+        return found
 
     def raw(self, field: int) -> str:
         """Return field ``field`` as sent; ``""`` when the segment is shorter."""

@@ -7,7 +7,7 @@ identity value the same text stands for that resource's final ``Type/id``.
 """
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 Update = Literal["authoritative", "merge", "never"]
 QuarantineReason = Literal[
@@ -58,8 +58,7 @@ class PlannedResource:
     update: Update = "authoritative"
 
 
-@dataclass(frozen=True, slots=True)
-class ExplainRow:
+class ExplainRow(NamedTuple):  # some hundred a message: a tuple is the cheapest
     """Where one value came from, or why it did not come.
 
     ``target`` is a FHIRPath (``Patient.name[0].family``), ``source`` a field path (``PID-5.1.1``),

@@ -94,11 +94,18 @@ class Scope:
 
     def repetitions(self, segment: str, field_: int) -> list[Repetition]:
         """Return the repetitions of a field of the nearest segment of that name."""
-        own = self.segment
-        found = own if own is not None and own.name == segment else self.find(segment)
-        if found is None or field_ >= len(found.fields) or not found.fields[field_]:
+        found = self.segment
+        run = self.run
+        if found is None or found.name != segment:
+            if segment not in run.segments:
+                return _NOTHING
+            found = run.nearest(self.group, segment)
+            if found is None:
+                return _NOTHING
+        fields = found.fields
+        if field_ >= len(fields) or not fields[field_]:
             return _NOTHING
-        return self.run.repetitions(found, field_)
+        return run.repetitions(found, field_)
 
     def find(self, name: str) -> Segment | None:
         """Return the scope's own segment if it has that name, else the nearest one."""
@@ -143,6 +150,7 @@ class Run:
         self.event = message.event
         self.root = group(message)
         self.component_separator = message.delimiters[1]
+        self.repetition_separator = message.delimiters[2]
         self.sub_separator = message.delimiters[4]
         self.escape = message.delimiters[3]
         self.facility = message.get("MSH-4")
@@ -179,23 +187,24 @@ class Run:
 
     def repetitions(self, segment: Segment, field_: int) -> list[Repetition]:
         """Return the repetitions of a field that hold anything but blanks."""
-        fields = segment.fields
-        if field_ >= len(fields) or not fields[field_]:
-            return _NOTHING
         key = (id(segment), field_)
         found = self._repetitions.get(key)
-        if found is None:
-            raws = self.message.repeats(segment, field_)
-            path = f"{segment.label}-{field_}"
-            if len(raws) == 1:
-                found = [Repetition(self, raws[0], path, self.component_separator)]
-            else:
-                found = [
-                    Repetition(self, raw, f"{path}[{n}]", self.component_separator)
-                    for n, raw in enumerate(raws, start=1)
-                    if raw
-                ]
-            self._repetitions[key] = found
+        if found is not None:
+            return found
+        fields = segment.fields
+        raw = fields[field_] if field_ < len(fields) else ""
+        if not raw:
+            return _NOTHING
+        path = f"{segment.label}-{field_}"
+        if self.repetition_separator not in raw or (segment.name == "MSH" and field_ <= 2):
+            found = [Repetition(self, raw, path, self.component_separator)]
+        else:
+            found = [
+                Repetition(self, raw, f"{path}[{n}]", self.component_separator)
+                for n, raw in enumerate(raw.split(self.repetition_separator), start=1)
+                if raw
+            ]
+        self._repetitions[key] = found
         return found
 
     def moment(self, text: str) -> int | None:
@@ -234,7 +243,9 @@ class Run:
 
     def row(self, target: str, source: str, how: str, value: str = "") -> None:
         """Note where a value came from."""
-        self.explain.append(ExplainRow(target, source, how, value[:_SHOWN]))
+        if len(value) > _SHOWN:
+            value = value[:_SHOWN]
+        self.explain.append(ExplainRow(target, source, how, value))
 
     def invalid(self, target: str, source: str, what: str, value: str) -> None:
         """Note a value that is not what its type says; it is left out."""
