@@ -31,23 +31,6 @@ def metres(one: Place, other: Place) -> float:
     return found if found is not None else _around(one, other)
 
 
-def at_least(one: Place, other: Place) -> float:
-    """Return a distance that the true one is never below: that of the chord."""
-    return sqrt(sum((a - b) ** 2 for a, b in zip(_xyz(one), _xyz(other), strict=True)))
-
-
-def _xyz(place: Place) -> tuple[float, float, float]:
-    latitude, longitude = map(radians, place)
-    squared = _F * (2 - _F)  # eccentricity
-    normal = _A / sqrt(1 - squared * sin(latitude) ** 2)
-    around = normal * cos(latitude)
-    return (
-        around * cos(longitude),
-        around * sin(longitude),
-        normal * (1 - squared) * sin(latitude),
-    )
-
-
 def _vincenty(one: Place, other: Place) -> float | None:
     """Return the distance in metres, ``None`` where the iteration finds no end."""
     difference = radians((other[1] - one[1] + 180) % 360 - 180)
