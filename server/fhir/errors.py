@@ -254,7 +254,7 @@ class StoreUnavailable(FhirError):
     """The store cannot be reached or cannot write (disk full); nothing was acknowledged."""
 
     status = 503
-    issue = "no-store"
+    issue: ClassVar[IssueType] = "no-store"
 
 
 class IndexUnfinished(StoreUnavailable):
