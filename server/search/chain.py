@@ -22,8 +22,15 @@ MAX_HOPS = 10  # in one name
 MAX_BRANCHES = 200  # references followed in one request: a hop counts for each type it leads from
 MAX_TERMS = 10_000  # values times types, in one request: what a store can bind at once
 
+MAX_COMPARISONS = 2_000  # filters in brackets times types, in one request
+
 HAS = "_has"
 LIST = "_list"  # can be asked of every type, and is no SearchParameter
+
+
+class Lacking(InvalidSearch):
+    """None of the types has the parameter, or leads to one that has."""
+
 
 Leaf = Callable[[tuple[str, ...]], Predicate]
 """Returns what is asked of the last resources, which are of these types; raises InvalidSearch."""
@@ -61,6 +68,14 @@ class Asking:
     catalog: Catalog = R4
     terms: int = 0
     branches: int = 0
+    comparisons: int = 0
+
+    def count_comparison(self, name: str) -> None:
+        """Raise InvalidSearch when filters in brackets are asked of too many types."""
+        self.comparisons += 1
+        if self.comparisons > MAX_COMPARISONS:
+            why = "filters in brackets speak of too many types; name them, as in subject:Patient"
+            raise refused(name, why)
 
     def count_terms(self, name: str, terms: int) -> None:
         """Raise InvalidSearch when the request holds too many values times types."""
@@ -120,9 +135,15 @@ def follow(
     walk = _Walk(asking, code, leaf, name)
     found = walk.found(types, tuple(hops))
     if not found.queries:
-        raise walk.failed or refused(name, walk.why)
+        raise walk.lacking or lacking(name, walk.why)
     asking.count_branches(name, found.branches)
     return any_of([query.where for query in found.queries])
+
+
+def lacking(name: str, why: str) -> Lacking:
+    """Return the error for a parameter that types have not."""
+    named = shown(name)
+    return Lacking(f"{named}: {why}", expression=(named,))
 
 
 def renamed(error: InvalidSearch, name: str) -> InvalidSearch:
@@ -157,7 +178,7 @@ class _Walk:
         self._name = name
         self._kept: dict[tuple[tuple[str, ...], int], _Found] = {}
         self.why = "there is no such parameter"
-        self.failed: InvalidSearch | None = None
+        self.lacking: Lacking | None = None
 
     def found(self, types: tuple[str, ...], hops: tuple[Hop, ...]) -> _Found:
         """Return what is asked of those of ``types`` that the rest can be asked of."""
@@ -184,17 +205,13 @@ class _Walk:
                 by_kind.setdefault(parameter.type, []).append(type_)
         if not by_kind:
             self.why = _lacking(types, self._code)
-        return self._tried([(tuple(group), self._leaf) for group in by_kind.values()])
+        return [Query(tuple(group), self._asked(tuple(group))) for group in by_kind.values()]
 
-    def _tried(self, groups: list[tuple[tuple[str, ...], Leaf]]) -> list[Query]:
-        """Return what is asked of each group; a value that no type of it can have finds none."""
-        found = []
-        for group, leaf in groups:
-            try:
-                found.append(Query(group, leaf(group)))
-            except InvalidSearch as error:
-                self.failed = self.failed or renamed(error, self._name)
-        return found
+    def _asked(self, group: tuple[str, ...]) -> Predicate:
+        try:
+            return self._leaf(group)
+        except InvalidSearch as error:
+            raise renamed(error, self._name) from None
 
     def _has(self, types: tuple[str, ...], hop: Has, rest: tuple[Hop, ...]) -> _Found:
         if hop.type not in definitions.resource_types():
@@ -235,9 +252,14 @@ class _Walk:
             return self.found(targets, rest)
         queries: list[Query] = []
         branches = 0
-        for condition in self._tried([((target,), hop.where) for target in targets]):
-            behind = self.found(condition.types, rest)
-            queries += [Query(q.types, AllOf((condition.where, q.where))) for q in behind.queries]
+        for target in targets:
+            try:
+                condition = hop.where((target,))
+            except Lacking as error:
+                self.lacking = self.lacking or error
+                continue
+            behind = self.found((target,), rest)
+            queries += [Query(q.types, AllOf((condition, q.where))) for q in behind.queries]
             branches += behind.branches
         return _Found(tuple(queries), branches)
 

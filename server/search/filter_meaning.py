@@ -28,7 +28,7 @@ from server.fhir.definitions import SearchParameter
 from server.fhir.errors import InvalidSearch
 from server.search import chain, criteria, parameters, string
 from server.search.asked import any_of
-from server.search.chain import Asking, Via
+from server.search.chain import Asking, Lacking, Via, lacking
 from server.search.filter import Comparison, Joined, Negated, Node, Step, parse_filter
 from server.search.query import (
     EVERYTHING,
@@ -94,14 +94,22 @@ def _meaning(types: tuple[str, ...], node: Node, asking: Asking) -> Predicate:
         case Negated(of):
             return Not(_meaning(types, of, asking))
         case Comparison():
+            asking.count_comparison("_filter")
             try:
                 return _tested(types, node, asking)
             except InvalidSearch as error:
-                if "column " in error.diagnostics:
-                    raise
-                why = error.diagnostics.removeprefix("_filter: ")
-                told = refused if error.issues[0].code == "invalid" else unsupported
-                raise told("_filter", f"column {node.column}: {why}") from None
+                raise _with_column(error, node.column) from None
+
+
+def _with_column(error: InvalidSearch, column: int) -> InvalidSearch:
+    """Return the error with the column of the innermost comparison that it is about."""
+    why = error.diagnostics.removeprefix("_filter: ")
+    if why.startswith("column "):
+        return error
+    if isinstance(error, Lacking):
+        return lacking("_filter", f"column {column}: {why}")
+    told = refused if error.issues[0].code == "invalid" else unsupported
+    return told("_filter", f"column {column}: {why}")
 
 
 def _tested(types: tuple[str, ...], test: Comparison, asking: Asking) -> Predicate:
@@ -113,7 +121,7 @@ def _tested(types: tuple[str, ...], test: Comparison, asking: Asking) -> Predica
         parameter = criteria.common_parameter(group, last.name, catalog=asking.catalog)
         if parameter is None:
             who = f"{group[0]} has no" if len(group) == 1 else "not every type searched has a"
-            raise refused("_filter", f"{who} search parameter {last.name!r}")
+            raise lacking("_filter", f"{who} search parameter {last.name!r}")
         asking.count_terms("_filter", len(group) * 3)
         return _Leaf(group, parameter, asking, test.value).predicate(test.op)
 

@@ -156,12 +156,12 @@ def _asked(
     types: tuple[str, ...], code: str, modifier: str | None, text: str, asking: Asking, name: str
 ) -> Predicate:
     """Return what one criterion asks of ``types``, which all have the parameter."""
-    asking.count_terms(name, len(types) * (text.count(",") + 1))
     if code == LIST:
         if modifier is not None:
             raise refused(name, "_list has no modifiers")
         asking.count_branches(name, text.count(",") + 1)
         return lists.predicate(name, text, asking.base_url)
+    asking.count_terms(name, len(types) * (text.count(",") + 1))
     parameter = criteria.common_parameter(types, code, catalog=asking.catalog)
     if parameter is None:  # whoever calls has looked it up
         raise refused(name, f"there is no such parameter of {', '.join(types[:5])}")

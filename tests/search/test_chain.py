@@ -69,10 +69,14 @@ def test_types_that_mean_another_kind_of_parameter_are_asked_apart() -> None:
     )
 
 
-def test_a_value_that_only_some_kinds_can_read_asks_those() -> None:
+def test_a_value_that_one_of_the_kinds_cannot_read_is_refused() -> None:
     """The start of a GraphDefinition is a token, that of a Slot a date, which ``x`` is not."""
+    with pytest.raises(InvalidSearch, match=r"target\.start: start: 'x' is not a date"):
+        asked("Provenance", "target.start", "x")
     token = Query(("GraphDefinition",), HasKey(("GraphDefinition|start|c|x",)))
-    assert asked("Provenance", "target.start", "x") == Refers("Provenance", "target", token)
+    assert asked("Provenance", "target:GraphDefinition.start", "x") == Refers(
+        "Provenance", "target", token
+    )
 
 
 def test_several_types_have_a_chain_each() -> None:

@@ -286,6 +286,19 @@ def test_brackets_and_what_is_behind_them_speak_of_one_resource() -> None:
     )
 
 
+def test_brackets_speak_of_the_types_that_have_what_they_ask_for() -> None:
+    found = asked("Observation", "subject[birthdate pr true]._id pr true")
+    assert isinstance(found, Refers)
+    assert found.to.types == ("Patient",)
+
+
+@pytest.mark.parametrize("deep", [2, 5, 19])
+def test_brackets_in_brackets_through_references_to_anything_have_a_limit(deep: int) -> None:
+    text = "target" + "[target" * deep + "[_id eq x].subject pr true" + "].subject pr true" * deep
+    with pytest.raises(InvalidSearch, match="_filter: column "):
+        asked("Provenance", text + " and status eq x")
+
+
 def test_not_and_or_of_several_types() -> None:
     keys = tuple(f"{t}|status|c|{c}" for t in ("Encounter", "Observation") for c in ("x", "X"))
     assert asked(("Encounter", "Observation"), "not (status eq x) or status pr true") == AnyOf(
