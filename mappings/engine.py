@@ -329,7 +329,7 @@ def _deletes(rule: ResourceRule, draft: _Draft, rivals: set[str], event: str) ->
         gone = (rule.snapshot | draft.nulls | rivals) - values.keys() - rule.required_names
     for path in rule.clear.get(event, ()):
         name, _, inner = path.partition(".")
-        if (not inner and name not in values) or (inner and inner not in values.get(name, {})):
+        if not inner or inner not in values.get(name, {}):
             gone |= {path}
     return gone
 

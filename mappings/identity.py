@@ -163,8 +163,9 @@ def _part(node: Node, compiler: Compiler) -> Callable[[Scope], str]:
         compiler.problem(node, f"{path.source} changes when a message is sent again")
 
     def text(scope: Scope) -> str:
+        below = scope.run.sub_separator
         return "~".join(
-            "^".join("&".join(v.component(n).parts) for n in range(1, len(v.parts) + 1)).rstrip("^")
+            "^".join([part.replace(below, "&") for part in v.parts]).rstrip("^")
             for v in path.values(scope)
             if v.text() or v.whole()
         )

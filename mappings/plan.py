@@ -42,7 +42,8 @@ class PlannedResource:
 
     ``label`` is unique in the plan (``Patient``, ``Observation[2]``).  ``values`` is the resource
     without ``id`` and ``meta``.  ``touched`` are the top-level elements that the message spoke of;
-    ``deletes`` those that it emptied with ``""``.  ``precedence`` is the time (microseconds UTC)
+    ``deletes`` those that it emptied with ``""``, or that its event takes back: ``period.end`` is a
+    property of one, and a list that is also touched is replaced, where others only grow.  ``precedence`` is the time (microseconds UTC)
     that decides between two messages; ``None`` when the message has none.  ``update``: what to do
     when it exists: ``authoritative`` (this feed's values win), ``merge`` (fill what is empty),
     ``never``.  Values that are not touched are defaults: they count for a new resource only.

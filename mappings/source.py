@@ -50,12 +50,15 @@ class Repetition:
         parts = self._parts
         if parts is None:
             parts = self._parts = self.raw.split(self.separator)
-        if component > len(parts):
+        try:
+            raw = parts[component - 1]
+        except IndexError:
             return ""
-        raw = parts[component - 1]
         if not raw or raw == NULL:
             return ""
         run = self.run
+        if run.plain and sub == 1:
+            return raw.strip()
         if run.sub_separator in raw and self.separator != run.sub_separator:
             subs = raw.split(run.sub_separator)
             raw = subs[sub - 1] if sub <= len(subs) else ""
@@ -153,6 +156,9 @@ class Run:
         self.repetition_separator = message.delimiters[2]
         self.sub_separator = message.delimiters[4]
         self.escape = message.delimiters[3]
+        # nothing to unescape, no sub-components, no control characters: most messages
+        body = "".join(message.text.splitlines()[1:])
+        self.plain = body.isprintable() and not (self.escape in body or self.sub_separator in body)
         self.facility = message.get("MSH-4")
         self.explain: list[ExplainRow] = []
         self.unmapped: list[Unmapped] = []

@@ -79,7 +79,7 @@ def create(id_: str, planned: PlannedResource, feed: str, at: int) -> Merged:
     """Return the new resource that a plan asks for, all of it said by ``feed``."""
     resource = {"resourceType": planned.type, "id": id_, **planned.values}
     touched = {element_of(planned.type, name) for name in planned.touched}
-    words = {element_of(planned.type, name): Said(at, ()) for name in planned.deletes}
+    words = {element_of(planned.type, name): Said(at, ()) for name in _whole(planned)}
     defaults: dict[str, Said] = {}
     for element, part in parts(planned.type, resource).items():
         if element in touched:
@@ -122,12 +122,17 @@ def merge(
     work = _Work(planned, feed, at, edited_at, owned, parts(planned.type, current))
     touched = work.elements(planned.touched)
     said = parts(planned.type, planned.values)
+    deleted = _whole(planned)
+    for path in sorted(planned.deletes - deleted):  # period.end: a discharge is taken back
+        work.take_back(*path.split(".", 1))
     for element, part in said.items():
+        if element in deleted:
+            work.renew(element)
         if element in touched:
             work.say(work.voice, element, part)
         elif element not in work.now:  # a default never overwrites
             work.say(DEFAULTS, element, part)
-    for element in sorted(work.elements(planned.deletes) - said.keys()):
+    for element in sorted(work.elements(deleted) - said.keys()):
         work.say(work.voice, element, {})
     return work.result(current)
 
@@ -150,6 +155,8 @@ class _Work:
         self.voices = {name: dict(voice) for name, voice in owned.items()}
         self.changes: dict[str, Part] = {}
         self.older: list[str] = []
+        self.gone: set[str] = set()  # properties that were taken back with all they held
+        self.renewed: set[str] = set()
 
     def elements(self, names: frozenset[str]) -> frozenset[str]:
         """Return the elements that property names belong to."""
@@ -162,6 +169,26 @@ class _Work:
             self._say_list(voice, element, held, part)
         else:
             self._say_single(voice, element, held, part)
+
+    def take_back(self, element: str, name: str) -> None:
+        """Take a property out of an element, unless somebody spoke of the element later."""
+        held = self.now.get(element, {})
+        inner = held.get(element)
+        if not isinstance(inner, dict) or name not in inner:
+            return
+        words = self._words(element, filled=False)
+        if self.at < max((said.at for said in words.values()), default=self.at):
+            self.older.append(f"{element}.{name}")
+            return
+        left = {key: value for key, value in inner.items() if key != name}
+        part: Part = {element: left} if left else {}
+        self.gone |= held.keys() - part.keys()
+        self.changes[element] = self.now[element] = part
+        self.note(self.voice, element, (_hash(part),) if part else ())
+
+    def renew(self, element: str) -> None:
+        """Let what is said of a list now be all that this feed says of it: numbers change (A47)."""
+        self.renewed.add(element)
 
     def note(self, voice: str, element: str, items: tuple[str, ...]) -> None:
         """Remember the word; one with authority takes over what was filled in."""
@@ -180,7 +207,7 @@ class _Work:
         warnings = tuple(f"{self.type}.{name} kept: the message is older" for name in self.older)
         if not self.changes:
             return Merged(current, self.voices, False, warnings)
-        gone = {name for element in self.changes for name in self.now.get(element, {})}
+        gone = {name for element in self.changes for name in self.now.get(element, {})} | self.gone
         new = {name: value for part in self.changes.values() for name, value in part.items()}
         made = {k: new.get(k, v) for k, v in current.items() if k not in gone or k in new}
         return Merged(made | new, self.voices, True, warnings)
@@ -236,7 +263,9 @@ class _Work:
             if not fill or name == DEFAULTS:
                 own.update(said.items)
         older = self.at < mine.at
-        if element == "identifier" and wanted:
+        if element in self.renewed and not older:
+            pass  # it replaces what this feed said before, even where lists only grow
+        elif element == "identifier" and wanted:
             if fill and any(not said.items for said in heard.values()):
                 return
             foreign = [item for item in present if digest(item) not in own] if fill else []
@@ -263,6 +292,11 @@ class _Work:
         foreign_items = {digest(item) for item in rest} - said_by_others - own
         items = tuple(f"~{h}" if h in foreign_items else h for h in hashes)
         self.note(voice, element, items)
+
+
+def _whole(planned: PlannedResource) -> frozenset[str]:
+    """Return the deleted elements, those left out of which only a property goes."""
+    return frozenset(name for name in planned.deletes if "." not in name)
 
 
 def _voice(planned: PlannedResource, feed: str) -> str:

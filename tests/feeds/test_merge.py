@@ -475,3 +475,52 @@ def test_resending_the_latest_words_of_a_feed_changes_nothing(
     again = merge(done.resource, NEVER, done.owned, latest, feed, 99)
     assert not again.changed
     assert again.resource is done.resource
+
+
+DISCHARGED = {"start": "2026-03-01", "end": "2026-03-05"}
+
+
+def test_a_cancelled_discharge_takes_the_end_back_and_keeps_the_beginning() -> None:
+    done = told(
+        ("adt", 1, says("Encounter", status="in-progress", period={"start": "2026-03-01"})),
+        ("adt", 2, says("Encounter", status="finished", period={"end": "2026-03-05"})),
+        ("adt", 3, says("Encounter", deletes="period.end", status="in-progress")),
+    )
+    assert values(done) == {"status": "in-progress", "period": {"start": "2026-03-01"}}
+
+
+def test_a_cancel_that_comes_late_does_not_take_a_newer_discharge_back() -> None:
+    done = told(
+        ("adt", 1, says("Encounter", status="in-progress", period={"start": "2026-03-01"})),
+        ("adt", 5, says("Encounter", status="finished", period={"end": "2026-03-05"})),
+        ("adt", 3, says("Encounter", deletes="period.end", status="in-progress")),
+    )
+    assert values(done) == {"status": "finished", "period": DISCHARGED}
+    assert "Encounter.period.end kept: the message is older" in done.warnings
+
+
+def test_what_is_taken_back_may_leave_nothing() -> None:
+    done = told(
+        ("adt", 1, says("Encounter", status="finished", period={"end": "2026-03-05"})),
+        ("adt", 2, says("Encounter", deletes="period.end", status="in-progress")),
+    )
+    assert values(done) == {"status": "in-progress"}
+
+
+def test_a_discharge_after_its_cancel_counts_again() -> None:
+    done = told(
+        ("adt", 1, says("Encounter", status="finished", period=DISCHARGED)),
+        ("adt", 2, says("Encounter", deletes="period.end", status="in-progress")),
+        ("adt", 3, says("Encounter", status="finished", period={"end": "2026-03-06"})),
+    )
+    assert values(done)["period"] == {"start": "2026-03-01", "end": "2026-03-06"}
+
+
+def test_changed_numbers_take_the_place_of_those_of_this_feed_only() -> None:
+    one, two, three = ({"system": "urn:h", "value": value} for value in "123")
+    done = told(
+        ("adt", 1, says(identifier=[one])),
+        ("lab", 2, says(identifier=[three])),
+        ("adt", 3, says(identifier=[two], deletes="identifier")),
+    )
+    assert values(done)["identifier"] == [two, three]
