@@ -85,19 +85,21 @@ class LiveResources:
 class Walk:
     """A :class:`~server.search.match.World` that raises DeadlineExceeded behind its deadline.
 
-    ``reached`` counts the resources that were looked at through chains.
+    ``walked`` counts the resources that were looked at, ``reached`` those through chains.
     """
 
     def __init__(self, live: LiveResources, deadline_s: float) -> None:
         self._live = live
         self._deadline_s = deadline_s
         self._end = time.monotonic() + deadline_s
+        self.walked = 0
         self.reached = 0
 
     def of_types(self, types: Iterable[str]) -> Iterator[Live]:
         """Return every live resource of these types."""
         for live in self._live.of_types(types):
             self._check()
+            self.walked += 1
             yield live
 
     def named(self, target: int) -> Iterable[Candidate]:
@@ -117,6 +119,6 @@ class Walk:
     def _check(self) -> None:
         if time.monotonic() >= self._end:
             raise DeadlineExceeded(
-                f"the search ran longer than {self._deadline_s:g} s; its plan is a walk over all"
-                f" {len(self._live)} live resources, {self.reached} others were reached by chains"
+                f"the search ran longer than {self._deadline_s:g} s; its plan is to walk over all,"
+                f" {self.walked} resources so far and {self.reached} others by chains"
             )

@@ -7,7 +7,7 @@ What is live, with its index rows, is in ``live.py``.
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,9 +19,10 @@ from server.search import reach
 from server.search.catalog import R4, Catalog
 from server.search.match import Candidate, Moment
 from server.search.query import Query, SortKey
-from server.store.checks import check_distinct, check_record, check_version
+from server.store.checks import check_distinct, check_version
 from server.store.memory.live import Live, LiveResources, Walk
 from server.store.memory.order import Item, behind, in_order
+from server.store.memory.records import MemoryRecords
 from server.store.port import (
     CommitConflict,
     Expect,
@@ -30,7 +31,6 @@ from server.store.port import (
     OutboxRow,
     OutboxWrite,
     Page,
-    Record,
     RecordWrite,
     Scalar,
     Step,
@@ -40,6 +40,8 @@ from server.store.port import (
 from server.store.stored import compartment_hashes, next_at, splice, stored_keys
 
 log = logging.getLogger("tellonce")
+
+_SHOWN = 5  # types that an explanation names
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +61,17 @@ class _Answer:
     items: list[Item]
 
 
-class MemoryStore:
+class MemoryStore(MemoryRecords):
     """Keeps every version in a list; lost at exit."""
 
     def __init__(self, *, now: Callable[[], int], index: Index, fingerprint: str = "") -> None:
-        self._now = now
+        super().__init__(now)
         self._all: list[_Kept] = []
         self._chains: dict[tuple[str, str], list[_Kept]] = {}
         self._live = LiveResources()
         self._index = index
         self._catalog = R4
         self._fingerprint = fingerprint
-        self._records: dict[tuple[str, str], Record] = {}
         self._outbox: list[OutboxRow] = []
         self._outbox_seq = 0
         self._closed = False
@@ -151,17 +152,20 @@ class MemoryStore:
         limit: int,
         deadline_s: float = 10.0,
     ) -> Explanation:
-        """See :meth:`server.store.port.Store.explain`.  There is one plan: to look at all."""
+        """See :meth:`server.store.port.Store.explain`.
+
+        There is one plan: to look at all of the types, so nothing is estimated.
+        """
         start = time.perf_counter()
         answer = self._answer(access, query, sort, deadline_s)
         spent = (time.perf_counter() - start) * 1000
         found = len(answer.found)
-        types = ", ".join(query.types[:5]) + (" ..." if len(query.types) > 5 else "")
+        types = ", ".join(query.types[:_SHOWN]) + (" ..." if len(query.types) > _SHOWN else "")
         order = ", ".join(_told(key) for key in sort) or "clinical date, newest first"
         return Explanation(
             (
-                Step("drive", "every live resource, one by one", len(self._live), len(self._live)),
-                Step("probe", f"the whole query of {types}, by index rows", rows=found),
+                Step("drive", f"every live {types}, one by one", rows=answer.walk.walked),
+                Step("probe", "the whole query, by index rows", rows=found),
                 Step("probe", "others that chains lead to", rows=answer.walk.reached),
                 Step("sort", order, rows=found),
                 Step("fetch", "bodies of the page", limit, min(limit, found)),
@@ -209,41 +213,6 @@ class MemoryStore:
         had = len(self._outbox)
         self._outbox = [row for row in self._outbox if row.seq > upto]
         return had - len(self._outbox)
-
-    async def get_record(self, kind: str, key: str) -> Record | None:
-        """See :meth:`server.store.port.RecordStore.get_record`."""
-        return self._record(kind, key)
-
-    async def find_records(
-        self, kind: str, *, tag: str | None = None, after: str = "", limit: int = 100
-    ) -> list[Record]:
-        """See :meth:`server.store.port.RecordStore.find_records`."""
-        found = [
-            record
-            for record in self._records_of(kind)
-            if record.key > after and tag in (None, record.tag)
-        ]
-        return sorted(found, key=lambda record: record.key)[:limit]
-
-    async def count_records(self, kind: str) -> Mapping[str, int]:
-        """See :meth:`server.store.port.RecordStore.count_records`."""
-        counts: dict[str, int] = {}
-        for record in self._records_of(kind):
-            counts[record.tag] = counts.get(record.tag, 0) + 1
-        return counts
-
-    async def take_record(self, kind: str, key: str) -> Record | None:
-        """See :meth:`server.store.port.RecordStore.take_record`."""
-        record = self._record(kind, key)
-        self._records.pop((kind, key), None)
-        return record
-
-    async def expire_records(self, now: int) -> int:
-        """See :meth:`server.store.port.RecordStore.expire_records`."""
-        gone = [place for place, record in self._records.items() if _expired(record, now)]
-        for place in gone:
-            del self._records[place]
-        return len(gone)
 
     def use_index(self, index: Index, fingerprint: str, catalog: Catalog = R4) -> None:
         """See :meth:`server.store.port.Store.use_index`."""
@@ -338,28 +307,6 @@ class MemoryStore:
         items = in_order(made, _directions(sort))
         return _Answer(walk, found, items)
 
-    def _record(self, kind: str, key: str) -> Record | None:
-        record = self._records.get((kind, key))
-        return None if record is None or _expired(record, self._now()) else record
-
-    def _records_of(self, kind: str) -> list[Record]:
-        now = self._now()
-        return [r for r in self._records.values() if r.kind == kind and not _expired(r, now)]
-
-    def _next_record(self, write: RecordWrite) -> Record | None:
-        had = self._record(write.kind, write.key)
-        rev = had.rev if had is not None else 0
-        check_record(write, rev)
-        if write.value is None:
-            return None
-        return Record(write.kind, write.key, write.value, write.tag, rev + 1, write.expires_at)
-
-    def _put(self, write: RecordWrite, record: Record | None) -> None:
-        if record is None:
-            self._records.pop((write.kind, write.key), None)
-        else:
-            self._records[write.kind, write.key] = record
-
 
 def _matching(query: Query, walk: Walk, moment: Moment | None = None) -> list[Live]:
     there = moment or Moment(walk)
@@ -387,7 +334,3 @@ def _seen(
     for kept in versions:
         if may(access, interaction, kept.version.type, kept.compartments):
             yield kept.version
-
-
-def _expired(record: Record, now: int) -> bool:
-    return record.expires_at is not None and record.expires_at <= now
