@@ -157,6 +157,7 @@ RECORD = Record(
     {"resourceType": "Questionnaire", "id": "v1", "url": "http://q", "version": "1"},
     {"resourceType": "Questionnaire", "id": "v2", "url": "http://q", "version": "2"},
     {"resourceType": "QuestionnaireResponse", "id": "any", "questionnaire": "http://q"},
+    {"resourceType": "QuestionnaireResponse", "id": "one", "questionnaire": "http://q|1"},
 )
 OF_MALE = Refers("Observation", "subject", Query(("Patient",), HasKey(("Patient|gender|c|male",))))
 
@@ -190,9 +191,13 @@ def test_references_are_followed_both_ways(where: Predicate, found: list[str]) -
     assert RECORD.found(Query(("Observation",), where)) == found
 
 
-def test_a_canonical_reference_without_a_version_means_each_version() -> None:
-    by_any = ReferredBy(Query(("QuestionnaireResponse",), IdIs(("any",))), "questionnaire")
-    assert RECORD.found(Query(("Questionnaire",), by_any)) == ["v1", "v2"]
+def test_a_canonical_reference_means_each_version_or_the_one_it_states() -> None:
+    def asked_by(id_: str) -> Query:
+        by = Query(("QuestionnaireResponse",), IdIs((id_,)))
+        return Query(("Questionnaire",), ReferredBy(by, "questionnaire"))
+
+    assert RECORD.found(asked_by("any")) == ["v1", "v2"]
+    assert RECORD.found(asked_by("one")) == ["v1"]
 
 
 def test_without_a_world_no_chain_finds_any() -> None:
