@@ -155,6 +155,8 @@ def finds(
 
 def split(text: str, separator: str) -> list[str]:
     r"""Return the parts at separators that no backslash stands before."""
+    if "\\" not in text:
+        return text.split(separator)
     parts, escaped = [""], False
     for character in text:
         if character == separator and not escaped:

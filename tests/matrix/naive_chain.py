@@ -7,15 +7,12 @@ from server.search.match import Candidate
 from tests.matrix import naive
 from tests.matrix.record import Place, Record
 
-VERSIONS_COUNT = False
-"""Whether a canonical that states a version names that version alone, as R4 says; the server
-follows it to every version as well (``test_chains.py`` has the case)."""
-
 
 def named(record: Record, one: Candidate, parameter: SearchParameter) -> set[Place]:
     """Return the resources to which a resource refers by the parameter.
 
-    R4 references.html: by type and id, whatever version is stated; canonicals by ``url``.
+    R4 references.html: by type and id, whatever version is stated; canonicals by ``url``, and by
+    ``version`` where it is stated.
     """
     found: set[Place] = set()
     for value in record.values(parameter, one):
@@ -23,8 +20,7 @@ def named(record: Record, one: Candidate, parameter: SearchParameter) -> set[Pla
             if type_ is not None and id_ is not None:
                 found.add((type_, id_))
             elif address is not None:
-                url = address if VERSIONS_COUNT else address.partition("|")[0]
-                found |= _published(record).get(url, set())
+                found |= _published(record).get(address, set())
     return found & _places(record)
 
 

@@ -107,7 +107,6 @@ def by_code(type_: str, code: str) -> SearchParameter:
     return definitions.search_parameters(type_)[code]
 
 
-@pytest.mark.xfail(strict=True, reason="index rows name the bare address beside url|version")
 async def test_a_canonical_with_a_version_names_no_other_version(record: Record) -> None:
     """R4 references.html#canonical."""
     refers = by_code("QuestionnaireResponse", "questionnaire")

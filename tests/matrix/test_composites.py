@@ -58,9 +58,9 @@ def split_pairs(composite: SearchParameter, held: list[list[Element]]) -> list[E
 
 def questions(composite: SearchParameter, whole: list[Element], traps: list[Element]) -> list[str]:
     asked: list[str] = []
-    for element in (*spread_elements(whole, 5), *spread_elements(traps, 4)):
+    for element in (*spread_elements(whole, 4), *spread_elements(traps, 3)):
         of_parts = [part(p, values) for p, values in zip(parts(composite), element, strict=True)]
-        asked += ["$".join(one) for one in product(*of_parts)][:40]
+        asked += ["$".join(one) for one in product(*of_parts)][:24]
     return list(dict.fromkeys([*asked, ",".join(asked[:2])]))
 
 

@@ -16,7 +16,6 @@ from tests.matrix.record import Place, Record
 from tests.matrix.test_matrix import TYPES, applies, asked_parameters
 
 SHOWN = 12
-EACH = 2  # questions of one operator of a parameter
 
 
 @pytest.mark.parametrize("type_", TYPES)
@@ -53,7 +52,7 @@ def forms(
 ) -> Iterator[tuple[str, set[Place]]]:
     """Yield filters by one parameter, and what the second oracle finds by their plain forms."""
     held = record.all_values(type_, parameter)
-    for asked_plainly in sampled(questions(parameter, held), 5, turn):
+    for asked_plainly in sampled(questions(parameter, held), 12, turn):
         made = _FORMS[parameter.type](parameter, asked_plainly)
         if made is not None and applies(parameter, asked_plainly):
             op, value, raw, modifier = made

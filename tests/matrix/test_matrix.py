@@ -76,7 +76,7 @@ def chosen(record: Record, type_: str, parameter: SearchParameter) -> list[Asked
     """Return the questions; types that share a parameter take turns with the many of them."""
     asked = questions(parameter, record.all_values(type_, parameter))
     shared = len(parameter.base)
-    every = 8 if parameter.code.startswith("_") else 3 if shared > 5 else 1
+    every = 12 if parameter.code.startswith("_") else 6 if shared > 5 else 2
     turns = sampled(asked, every, TYPES.index(type_))
     return [one for one in turns if applies(parameter, one)]
 
