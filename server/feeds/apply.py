@@ -102,7 +102,11 @@ async def prepare(services: Services, entry: Entry, plan: Plan, feed: Feed) -> P
     """
     found = Resolution(services, feed)
     await found.resolve(plan)
-    final = _with_references(plan, found.references)
+    final = [
+        planned
+        for planned in _with_references(plan, found.references)
+        if planned.label not in found.nothing_to_merge
+    ]
     work = await _working(services, found, final)
     warnings = [*plan.warnings]
     for planned in final:

@@ -13,6 +13,7 @@ from typing import Any
 from mappings.feed import Feed
 from mappings.plan import Plan, PlannedResource
 from server.feeds.lookup import Hit, Sought, find, sought
+from server.feeds.merged import merging, surviving
 from server.feeds.overlay import disagreement
 from server.feeds.refused import Reason, RefusedMessage
 from server.interactions.services import Services
@@ -59,6 +60,8 @@ class Resolution:
         self._services = services
         self._feed = feed
         self._new: dict[Alternative, Target] = {}
+        self._followed: set[str] = set()  # labels whose record was merged into another
+        self.nothing_to_merge: set[str] = set()  # labels of losers that are the survivor already
 
     @property
     def references(self) -> dict[str, str]:
@@ -80,8 +83,40 @@ class Resolution:
             asked = [self._asked(planned) for planned in ready]
             found = await find(self._services, [one for each in asked for one in each.sought])
             for planned, each in zip(ready, asked, strict=True):
+                if planned.type == "Patient" and not merging(planned):
+                    found |= await self._survivors(planned.label, each, found)
                 self.targets[planned.label] = self._target(planned, each, found)
             left = [planned for planned in left if planned.label not in self.targets]
+        self._merges(plan)
+
+    async def _survivors(
+        self, label: str, asked: _Asked, hits: Mapping[str, Mapping[str, Hit]]
+    ) -> dict[str, dict[str, Hit]]:
+        """Return the hits of a patient with those that were merged away replaced by survivors."""
+        made: dict[str, dict[str, Hit]] = {}
+        for one in asked.sought:
+            found: dict[str, Hit] = {}
+            for id_, hit in hits[one.claim].items():
+                last, survivor = await surviving(self._services, id_, hit)
+                found[last] = survivor
+                if last != id_:
+                    self._followed.add(label)
+            made[one.claim] = found
+        return made
+
+    def _merges(self, plan: Plan) -> None:
+        """Leave out a merge of a record with itself; refuse one that would go in a circle."""
+        for planned in plan.resources:
+            for label in merging(planned):
+                if self.targets[planned.label].id != self.targets[label].id:
+                    continue
+                if label in self._followed:
+                    raise RefusedMessage(
+                        "identity-conflict",
+                        f"{planned.label} took the place of {label} in an earlier merge:"
+                        " this one would go in a circle",
+                    )
+                self.nothing_to_merge.add(planned.label)
 
     def _asked(self, planned: PlannedResource) -> _Asked:
         alternatives: list[Alternative] = []

@@ -1,0 +1,144 @@
+"""A40 and its like, from the message to the record: survivor, loser, late messages, circles."""
+
+from typing import Any
+
+import pytest
+
+from mappings.maps import load_maps
+from mappings.parse import parse
+from server.feeds.apply import apply
+from server.feeds.header import read_header
+from server.feeds.inbox import Entry, Inbox
+from server.feeds.refused import RefusedMessage
+from server.interactions.services import Services
+
+MAPS = load_maps()
+FEED = MAPS.feed("adt")
+VISIT = "PV1|1|I|||||||||||||||||{}|||||||||||||||||||||||||20260301"
+
+
+class Sending:
+    """One feed; each message is applied at once."""
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+        self.inbox = Inbox(services.store, now=services.now, new_id=services.new_id)
+        self.sent = 0
+
+    async def __call__(self, event: str, *segments: str) -> Entry:
+        self.sent += 1
+        head = f"MSH|^~\\&|REG|H|T|M|202601020{self.sent:03}||ADT^{event}|{self.sent}|P|2.5"
+        body = "\r".join((head, f"EVN|{event}|2026010200{self.sent:02}", *segments)).encode()
+        plan = MAPS.plan(parse(body), FEED)
+        assert plan.quarantine is None, plan.problem
+        entry = (await self.inbox.receive(FEED, body, read_header(body))).entry
+        return await apply(self.services, entry, plan, FEED, finish=lambda done: done)
+
+
+@pytest.fixture
+def send(services: Services) -> Sending:
+    return Sending(services)
+
+
+def pid(number: str, rest: str = "") -> str:
+    return f"PID|1||{number}^^^H||Doe^Jane||1985|F{rest}"
+
+
+async def merged(send: Sending) -> None:
+    await send("A01", pid("1"), VISIT.format("V1"))
+    await send("A01", pid("2"), VISIT.format("V2"))
+    await send("A40", pid("1"), "MRG|2^^^H")
+
+
+async def test_the_survivor_stays_and_the_loser_points_to_it(send: Sending, resources: Any) -> None:
+    await merged(send)
+    survivor, loser = await resources("Patient")
+    assert "active" not in survivor
+    assert loser["active"] is False
+    assert loser["link"] == [
+        {"other": {"reference": f"Patient/{survivor['id']}"}, "type": "replaced-by"}
+    ]
+
+
+async def test_what_comes_late_for_the_loser_reaches_the_survivor(
+    send: Sending, resources: Any
+) -> None:
+    await merged(send)
+    await send("A08", pid("2", "|||||5550101"))
+    survivor, loser = await resources("Patient")
+    assert survivor["telecom"] == [{"system": "phone", "value": "5550101", "use": "home"}]
+    assert "telecom" not in loser
+
+
+async def test_the_same_merge_again_changes_nothing(send: Sending, resources: Any) -> None:
+    await merged(send)
+    before = await resources("Patient")
+    done = await send("A40", pid("1"), "MRG|2^^^H")
+    assert done.produced == ()
+    assert await resources("Patient") == before
+
+
+async def test_a_merge_of_unknown_numbers_makes_both(send: Sending, resources: Any) -> None:
+    await send("A40", pid("1"), "MRG|2^^^H")
+    assert [one.get("active") for one in await resources("Patient")] == [None, False]
+
+
+async def test_numbers_that_are_one_record_already_have_nothing_to_merge(
+    send: Sending, resources: Any
+) -> None:
+    await send("A01", "PID|1||1^^^H~2^^^H||Doe^Jane||1985|F", VISIT.format("V1"))
+    await send("A40", pid("1"), "MRG|2^^^H")
+    (only,) = await resources("Patient")
+    assert "link" not in only
+    assert "active" not in only
+
+
+async def test_merges_one_after_the_other_lead_to_the_last_survivor(
+    send: Sending, resources: Any
+) -> None:
+    for number in "123":
+        await send("A28", pid(number))
+    await send("A40", pid("2"), "MRG|1^^^H")
+    await send("A40", pid("3"), "MRG|2^^^H")
+    await send("A31", pid("1", "|||||5550101"))
+    assert ["telecom" in one for one in await resources("Patient")] == [False, False, True]
+
+
+async def test_a_merge_in_a_circle_is_refused(send: Sending) -> None:
+    await merged(send)
+    with pytest.raises(RefusedMessage) as refused:
+        await send("A40", pid("2"), "MRG|1^^^H")
+    assert refused.value.reason == "identity-conflict"
+    assert "in a circle" in refused.value.problem
+
+
+async def test_a_cancelled_discharge_opens_the_visit_again(send: Sending, resources: Any) -> None:
+    await send("A01", pid("1"), VISIT.format("V1"))
+    await send("A03", pid("1"), VISIT.format("V1") + "|20260305")
+    (visit,) = await resources("Encounter")
+    assert (visit["status"], visit["period"]["end"]) == ("finished", "2026-03-05")
+    await send("A13", pid("1"), VISIT.format("V1"))
+    (visit,) = await resources("Encounter")
+    assert (visit["status"], visit["period"]) == ("in-progress", {"start": "2026-03-01"})
+
+
+async def test_a_cancelled_admission_is_kept_as_cancelled(send: Sending, resources: Any) -> None:
+    await send("A01", pid("1"), VISIT.format("V1"))
+    await send("A11", pid("1"), VISIT.format("V1"))
+    (visit,) = await resources("Encounter")
+    assert visit["status"] == "cancelled"
+
+
+async def test_changed_numbers_replace_the_old_ones(send: Sending, resources: Any) -> None:
+    await send("A28", pid("1"))
+    await send("A47", pid("9"), "MRG|1^^^H")
+    (only,) = await resources("Patient")
+    assert [one["value"] for one in only["identifier"]] == ["9"]
+
+
+async def test_a_visit_moves_to_the_patient_it_belongs_to(send: Sending, resources: Any) -> None:
+    await send("A01", pid("1"), VISIT.format("V1"))
+    await send("A45", pid("2"), "MRG|1^^^H||||V1", VISIT.format("V1"))
+    (visit,) = await resources("Encounter")
+    owner = next(one for one in await resources("Patient") if one["identifier"][0]["value"] == "2")
+    assert visit["subject"] == {"reference": f"Patient/{owner['id']}"}
