@@ -3,7 +3,8 @@
 ==========  =====================================================================================
 parameter   operators
 ==========  =====================================================================================
-string      ``eq co sw ew`` compare without case, accents and punctuation, as string search does
+string      ``eq co sw ew`` compare without case, accents and punctuation, as string search does;
+            ``gt lt ge le`` so too, in the order of code points
 number,     ``eq ne gt lt ge le sa eb ap`` mean what the prefixes mean; ``co``: the stored interval
 quantity    holds the stated number
 date        the same; ``po``: the periods overlap; ``co``: the stored period holds the stated one
@@ -22,7 +23,6 @@ begins, and another ends, as it must.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 from server.fhir.definitions import SearchParameter
 from server.fhir.errors import InvalidSearch
@@ -41,6 +41,7 @@ from server.search.query import (
     Predicate,
     StringIs,
     TextIs,
+    TextOp,
     UpdatedIs,
 )
 from server.search.value import refused, split, unsupported
@@ -55,7 +56,7 @@ SYSTEMS: Mapping[str, str] = {
 
 _PREFIXES = frozenset(("eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"))
 _RELATIONS = {"ss": "below", "sb": "above", "in": "in", "ni": "not-in"}
-_TEXT_OPS: Mapping[str, Literal["contains", "starts", "ends"]] = {
+_TEXT_OPS: Mapping[str, TextOp] = {
     "co": "contains",
     "sw": "starts",
     "ew": "ends",
@@ -205,7 +206,7 @@ class _Leaf:
             case "re" if kind in ("reference", "uri"):
                 return self.plain()
             case "gt" | "lt" | "ge" | "le" if kind == "string":
-                raise unsupported("_filter", f"strings cannot be asked by {op}")
+                return self._folded(op)
         raise refused("_filter", f"{op} means nothing for a {kind} parameter")
 
     def plain(self, value: str | None = None, modifier: str | None = None) -> Predicate:
@@ -248,7 +249,7 @@ class _Leaf:
     def _has_value(self) -> Predicate:
         return self.plain("false", "missing")
 
-    def _folded(self, op: Literal["is", "contains", "starts", "ends"]) -> Predicate:
+    def _folded(self, op: TextOp) -> Predicate:
         places = [(type_, code) for type_ in self.types for code in self._codes(type_)]
         if self.parameter.type == "uri":
             return any_of([TextIs(*place, op, (self.value,)) for place in places])

@@ -6,7 +6,7 @@ What a store answers with SQL or with an index must be what this says, row by ro
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from server.search.compare import compare
 from server.search.geodesic import metres
@@ -26,6 +26,7 @@ from server.search.query import (
     Refers,
     StringIs,
     TextIs,
+    TextOp,
     UpdatedIs,
     Words,
 )
@@ -188,17 +189,19 @@ def _has_row(
             return all(_has_phrase(phrase, f" {text} ") for phrase in asked)
 
 
-_TEXT_OPS: dict[str, Callable[[str, str], bool]] = {
+_TEXT_OPS: dict[TextOp, Callable[[str, str], bool]] = {
     "is": str.__eq__,
     "starts": str.startswith,
     "contains": str.__contains__,
     "ends": str.endswith,
+    "gt": str.__gt__,
+    "lt": str.__lt__,
+    "ge": str.__ge__,
+    "le": str.__le__,
 }
 
 
-def _has_text(
-    op: Literal["is", "starts", "contains", "ends"], values: Sequence[str], texts: Sequence[str]
-) -> bool:
+def _has_text(op: TextOp, values: Sequence[str], texts: Sequence[str]) -> bool:
     compares = _TEXT_OPS[op]
     return any(compares(text, value) for text in texts for value in values)
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Comparator = Literal["eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"]
+TextOp = Literal["is", "starts", "contains", "ends", "gt", "lt", "ge", "le"]
+"""``gt`` to ``le`` compare texts in the order of their code points."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,7 @@ class StringIs:
 
     type: str
     param: str
-    op: Literal["is", "starts", "contains", "ends"]
+    op: TextOp
     values: tuple[str, ...]
 
 
@@ -64,7 +66,7 @@ class TextIs:
 
     type: str
     param: str
-    op: Literal["is", "starts", "contains", "ends"]
+    op: TextOp
     values: tuple[str, ...]
 
 

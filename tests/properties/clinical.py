@@ -1,7 +1,7 @@
 """Small random resources and random queries that have a good chance to meet."""
 
 from decimal import Decimal
-from typing import Any
+from typing import Any, get_args
 
 from hypothesis import strategies as st
 
@@ -19,6 +19,7 @@ from server.search.query import (
     SortKey,
     StringIs,
     TextIs,
+    TextOp,
     UpdatedIs,
     Words,
 )
@@ -171,14 +172,14 @@ _leaves: st.SearchStrategy[Predicate] = st.one_of(
         StringIs,
         st.just("Patient"),
         st.sampled_from(["name", "family"]),
-        st.sampled_from(["is", "starts", "contains", "ends"]),
+        st.sampled_from(get_args(TextOp)),
         _texts,
     ),
     st.builds(
         TextIs,
         st.just("Observation"),
         st.just("code:text"),
-        st.sampled_from(["is", "starts", "contains", "ends"]),
+        st.sampled_from(get_args(TextOp)),
         _said,
     ),
     st.builds(

@@ -1,6 +1,6 @@
 """Small random resources that refer to each other, and random questions about what they reach."""
 
-from typing import Any
+from typing import Any, get_args
 
 from hypothesis import strategies as st
 
@@ -19,6 +19,7 @@ from server.search.query import (
     Refers,
     SortKey,
     StringIs,
+    TextOp,
 )
 from tests.contract.made import within
 
@@ -117,7 +118,7 @@ _leaves: st.SearchStrategy[Predicate] = st.one_of(
     st.builds(
         lambda type_, op, value: StringIs(type_, "name", op, (value,)),
         st.sampled_from(["Patient", "Practitioner", "Organization"]),
-        st.sampled_from(["is", "starts", "contains", "ends"]),
+        st.sampled_from(get_args(TextOp)),
         st.sampled_from(["ann", "bo", "anna bo"]),
     ),
     st.sampled_from(IDS).map(lambda id_: IdIs((id_,))),

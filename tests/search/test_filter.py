@@ -26,6 +26,7 @@ from server.search.query import (
     Refers,
     StringIs,
     TextIs,
+    TextOp,
 )
 
 Finds = Callable[..., bool]
@@ -138,10 +139,9 @@ def test_what_cannot_be_read_is_refused_with_its_column(text: str, told: str) ->
     assert caught.value.issues[0].code == "invalid"
 
 
-def test_strings_in_an_order_are_said_not_to_be_supported() -> None:
-    with pytest.raises(InvalidSearch, match="column 1: strings cannot be asked by gt") as caught:
-        asked("Patient", "name gt m")
-    assert caught.value.issues[0].code == "not-supported"
+@pytest.mark.parametrize("op", ["gt", "lt", "ge", "le"])
+def test_strings_have_the_order_of_their_folded_characters(op: TextOp) -> None:
+    assert asked("Patient", f"name {op} Mä") == StringIs("Patient", "name", op, ("ma",))
 
 
 def test_a_filter_has_no_modifiers() -> None:

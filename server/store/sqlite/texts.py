@@ -1,15 +1,12 @@
 """Conditions on texts, and what the full-text index is asked.  Pure."""
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
 
-from server.search.query import Words
+from server.search.query import TextOp, Words
 from server.store.sqlite.sql import TRUE, Sql, any_of, is_in
 
 
-def text_is(
-    column: str, op: Literal["is", "starts", "contains", "ends"], values: Sequence[str]
-) -> Sql:
+def text_is(column: str, op: TextOp, values: Sequence[str]) -> Sql:
     """Return the condition on a text column: ranges for ``starts``, so that an index is used.
 
     >>> text_is("v", "ends", ("b",))
@@ -24,6 +21,11 @@ def text_is(
             return any_of([Sql(f"instr({column},?)>0", (value,)) for value in values])
         case "ends":
             return any_of([_ends_with(column, value) for value in values])
+        case "gt" | "lt" | "ge" | "le":
+            return any_of([Sql(f"{column}{_SIGNS[op]}?", (value,)) for value in values])
+
+
+_SIGNS: Mapping[str, str] = {"gt": ">", "lt": "<", "ge": ">=", "le": "<="}
 
 
 def starts_with(column: str, prefix: str) -> Sql:
