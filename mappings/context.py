@@ -82,6 +82,8 @@ class Context(ABC):
             self.problem(node, f"{node} is a segment, a field is needed")
             return None
         self.reads.path(made, f"{self.type}.{self.top}" if self.top else "")
+        if not made.segment:
+            self.reads.sources.add(None)  # the value at hand: it is there whenever the rule runs
         return made
 
     def paths(self, node: Node) -> list[Path]:
