@@ -260,7 +260,7 @@ class StoreUnavailable(FhirError):
 class IndexUnfinished(StoreUnavailable):
     """The index of a parameter is still being made, and a part of the answer would not do."""
 
-    issue = "incomplete"
+    issue: ClassVar[IssueType] = "incomplete"
 
 
 class DeadlineExceeded(FhirError):
