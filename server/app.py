@@ -16,7 +16,7 @@ import uvloop
 from mappings.maps import Maps, load_maps
 from server import background, rest
 from server.auth import Authenticator, OpenHouse, has_token, new_token
-from server.feeds import FeedCollector, FeedService, Port, server_context
+from server.feeds import FeedCollector, FeedService, MapWatch, Port, server_context
 from server.fhir.errors import StoreUnavailable
 from server.http import HttpServer
 from server.interactions import search_parameters
@@ -176,7 +176,7 @@ async def _serve(
     with _stopped_by_signals(stop):
         try:
             await _listen_for_feeds(feeds, settings)
-            async with background.tasks(store, now_us, services):
+            async with background.tasks(store, now_us, services), MapWatch(maps, settings.maps):
                 await application.start()
                 await http_server.start()
                 # Not before: a start that fails would use up the token that nobody has seen.

@@ -25,6 +25,16 @@ class MapWatch:
         self.problems: tuple[str, ...] = ()
         self._maps, self._folders, self._poll_s = maps, tuple(folders), poll_s
         self._seen = _state(self._folders)
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> "MapWatch":
+        self._task = asyncio.create_task(self.run())
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
 
     async def run(self) -> None:
         """Look for changes until cancelled."""

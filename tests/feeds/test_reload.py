@@ -71,11 +71,10 @@ async def test_the_watch_takes_changes_by_itself(
     tmp_path: Path, watch: tuple[Maps, MapWatch]
 ) -> None:
     maps, watcher = watch
-    task = asyncio.create_task(watcher.run())
-    (tmp_path / "mine.yaml").write_text(OVERLAY)
-    for _ in range(500):
-        await asyncio.sleep(0.01)
-        if gender(maps) == "other":
-            break
-    task.cancel()
+    async with watcher:
+        (tmp_path / "mine.yaml").write_text(OVERLAY)
+        for _ in range(500):
+            await asyncio.sleep(0.01)
+            if gender(maps) == "other":
+                break
     assert gender(maps) == "other"
