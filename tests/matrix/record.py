@@ -23,6 +23,7 @@ from tests.conformance.test_official_examples import FAULTY, members
 from tests.contract.made import Clock
 from tests.matrix import naive
 from tests.matrix.generate import generated
+from tests.matrix.questions import Asked, questions
 from tests.matrix.values import BASE_URL
 
 Place = tuple[str, str]
@@ -47,6 +48,7 @@ class Record:
         self.kept: dict[str, list[Kept]] = {}
         self._named: dict[int, list[Candidate]] = {}
         self._values: dict[tuple[str, str, str], list[naive.Value]] = {}
+        self._questions: dict[tuple[str, str], list[Asked]] = {}
         self.notes: dict[str, Any] = {}
         """What the second oracle has worked out of all resources."""
         self.asked = 0
@@ -106,6 +108,13 @@ class Record:
     def all_values(self, type_: str, parameter: SearchParameter) -> list[naive.Value]:
         """Return the values that resources of the type have, repeats as well."""
         return [value for one in self.of_type(type_) for value in self.values(parameter, one)]
+
+    def questions(self, type_: str, parameter: SearchParameter) -> list[Asked]:
+        """Return what to ask of a parameter of the type."""
+        place = (type_, parameter.code)
+        if place not in self._questions:
+            self._questions[place] = questions(parameter, self.all_values(type_, parameter))
+        return self._questions[place]
 
     def naive(
         self, type_: str, parameter: SearchParameter, modifier: str | None, raw: str

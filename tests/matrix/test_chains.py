@@ -7,7 +7,7 @@ import pytest
 from server.fhir import definitions
 from server.fhir.definitions import SearchParameter
 from tests.matrix import naive_chain
-from tests.matrix.questions import Asked, questions, spread
+from tests.matrix.questions import Asked, spread
 from tests.matrix.record import Place, Record
 from tests.matrix.test_matrix import TYPES, applies, asked_parameters
 
@@ -75,7 +75,7 @@ def ends(record: Record, type_: str, turn: int) -> Iterator[tuple[str, Asked, se
     known = asked_parameters(type_)
     for step in range(ENDS):
         parameter = known[(turn * ENDS + step) % len(known)]
-        asked = questions(parameter, record.all_values(type_, parameter))
+        asked = record.questions(type_, parameter)
         asked = [one for one in asked if applies(parameter, one) and asked_in_chain(one)]
         one = asked[(turn * 7 + step * 3) % len(asked)]
         name = parameter.code if one.modifier is None else f"{parameter.code}:{one.modifier}"

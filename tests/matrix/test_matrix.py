@@ -10,7 +10,7 @@ from server.fhir import definitions
 from server.fhir.definitions import SearchParameter
 from server.search.criteria import MODIFIERS
 from tests.matrix import naive
-from tests.matrix.questions import Asked, questions, sampled
+from tests.matrix.questions import Asked, sampled
 from tests.matrix.record import Record
 
 SHOWN = 12  # differences told of one type
@@ -46,7 +46,8 @@ def test_every_parameter_has_three_values_and_is_found_by_them(type_: str, recor
     for parameter in asked_parameters(type_):
         values = record.all_values(type_, parameter)
         wanted = 2 if {value.type for value in values} == {"boolean"} else 3
-        plain = [one.raw for one in questions(parameter, values) if one.modifier is None]
+        asked = record.questions(type_, parameter)
+        plain = [one.raw for one in asked if one.modifier is None]
         found = any(record.naive(type_, parameter, None, raw) for raw in plain)
         if naive.distinct(parameter.type, values) < wanted or not found:
             lacking[parameter.code] = plain
@@ -74,10 +75,9 @@ def asked_parameters(type_: str) -> list[SearchParameter]:
 
 def chosen(record: Record, type_: str, parameter: SearchParameter) -> list[Asked]:
     """Return the questions; types that share a parameter take turns with the many of them."""
-    asked = questions(parameter, record.all_values(type_, parameter))
     shared = len(parameter.base)
     every = 12 if parameter.code.startswith("_") else 6 if shared > 5 else 2
-    turns = sampled(asked, every, TYPES.index(type_))
+    turns = sampled(record.questions(type_, parameter), every, TYPES.index(type_))
     return [one for one in turns if applies(parameter, one)]
 
 
