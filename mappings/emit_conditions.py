@@ -8,6 +8,7 @@
 ``was PATH`` speaks of the version before, ``changed`` compares the two, ``returned PATH`` says that
 the value is again what it was two versions ago.  ``new`` there was no version, or it was deleted;
 ``deleted`` there is none now; ``by A12`` the change came by an HL7v2 message of that event;
+``alike PATH``: the same as of what is around the value at hand;
 ``event in (A01)`` the event being sent; ``version >= 2.5`` that of the destination.
 """
 
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     from mappings.emit_run import Scope
 
 Condition = Callable[["Scope"], bool]
-_WORD = re.compile(r"\s*(!=|>=|<=|=|<|>|,|\(|\)|\"[^\"]*\"|[^\s(),=<>!]+(?:\([^\s()]*\)[^\s(),=<>!]*)*)")
+_WORD = re.compile(
+    r"\s*(!=|>=|<=|=|<|>|,|\(|\)|\"[^\"]*\"|[^\s(),=<>!]+(?:\([^\s()]*\)[^\s(),=<>!]*)*)"
+)
 
 
 class ConditionError(ValueError):
@@ -90,6 +93,8 @@ class _Reader:
             return self.compare(lambda s: {s.run.event})
         if self.take("version"):
             return self.version()
+        if self.take("alike"):
+            return _alike(self.path())
         was = self.take("was")
         path = self.path()
         return self.compare(_read(path, was))
@@ -196,17 +201,21 @@ _STATES: dict[str, Condition] = {
 def _read(path: ElementPath, was: bool) -> Callable[["Scope"], set[str]]:
     def read(scope: "Scope") -> set[str]:
         scope = scope.before() if was else scope
-        return {said for one in path.values(scope.here, scope.run.roots) for said in says(one.value)}
+        return {said for one in path.values(scope.here, scope.run) for said in says(one.value)}
 
     return read
 
 
 def _plain(path: ElementPath, scope: "Scope") -> list[object]:
-    return [one.value for one in path.values(scope.here, scope.run.roots)]
+    return [one.value for one in path.values(scope.here, scope.run)]
 
 
 def _changed(paths: list[ElementPath]) -> Condition:
     return lambda s: any(_plain(path, s) != _plain(path, s.before()) for path in paths)
+
+
+def _alike(path: ElementPath) -> Condition:
+    return lambda s: s.above is not None and _plain(path, s) == _plain(path, s.above)
 
 
 def _returned(paths: list[ElementPath]) -> Condition:

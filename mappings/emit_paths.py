@@ -2,20 +2,21 @@
 
 Property names are those of the JSON (``valueQuantity``).  A path that begins with a name in
 capitals speaks of one of the map's resources (``Patient.name``), every other of the value at hand.
+``condition.resolve(Condition).code`` goes on in what a reference points to.
 Brackets select: ``(1)`` the first, ``(type=MR|MRN)`` those whose codes are among these,
-``(use!=work)`` those whose codes are not, ``(family)`` those that have it.
+``(use!=work)`` those whose codes are not, ``(family)`` those that have it, ``(is=Practitioner)``
+references to one.  Several follow each other: ``location(status=active)(1)``.
 """
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from mappings.spelling import hint
-from server.fhir.definitions import children
+from server.fhir.definitions import children, resource_types
 
-_STEP = re.compile(r"([A-Za-z_]\w*)(?:\((.*)\))?", re.DOTALL)
-_PRIMITIVE = re.compile(r"[a-z]")
+_STEP = re.compile(r"([A-Za-z_]\w*)((?:\([^()]*\))*)")
 
 
 class ElementError(ValueError):
@@ -31,6 +32,24 @@ class Value:
     path: str
 
 
+class Resources(Protocol):
+    """Where named resources, and those that references point to, are found."""
+
+    @property
+    def roots(self) -> Mapping[str, Sequence[Value]]:
+        """The resources that the map names."""
+
+    def resolve(self, reference: Any) -> Value | None:
+        """Return what a Reference points to, when it is known."""
+
+
+class _None:
+    roots: Mapping[str, Sequence[Value]] = {}
+
+    def resolve(self, _reference: Any) -> Value | None:
+        return None
+
+
 @dataclass(frozen=True, slots=True)
 class _Select:
     place: int = 0
@@ -41,7 +60,8 @@ class _Select:
     def takes(self, number: int, value: Value) -> bool:
         if self.place:
             return number == self.place
-        found = {said for one in _walk(self.steps, [value]) for said in says(one.value)}
+        inside = _walk(self.steps, [value], _None())
+        found = {said for one in inside for said in says(one.value)}
         if not self.wanted:
             return bool(found)
         return self.negated != bool(found & self.wanted)
@@ -51,7 +71,7 @@ class _Select:
 class _Step:
     name: str
     type: str
-    select: _Select | None
+    selects: tuple[_Select, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +87,22 @@ class ElementPath:
     type: str
     targets: tuple[str, ...] = ()
 
-    def values(self, here: Value, roots: Mapping[str, Sequence[Value]]) -> list[Value]:
+    def values(self, here: Value, resources: Resources) -> list[Value]:
         """Return the values at the path, in order."""
-        start = roots.get(self.root, ()) if self.root else (here,)
-        return list(_walk(self.steps, start))
+        start = resources.roots.get(self.root, ()) if self.root else (here,)
+        return _walk(self.steps, start, resources)
 
 
-def _walk(steps: Sequence[_Step], values: Sequence[Value]) -> list[Value]:
+def _walk(steps: Sequence[_Step], values: Sequence[Value], resources: Resources) -> list[Value]:
     found = list(values)
     for step in steps:
-        found = [inner for one in found for inner in _inside(step, one)]
+        if step.name == "resolve":
+            targets = [resources.resolve(one.value) for one in found]
+            found = [one for one in targets if one is not None and one.type == step.type]
+        else:
+            found = [inner for one in found for inner in _inside(step, one)]
+        for select in step.selects:
+            found = [one for n, one in enumerate(found, start=1) if select.takes(n, one)]
     return found
 
 
@@ -87,15 +113,11 @@ def _inside(step: _Step, value: Value) -> Iterator[Value]:
     if here is None:
         return
     many = isinstance(here, list)
-    number = 0
     for at, item in enumerate(here if many else [here]):
         if item is None:
             continue
         path = f"{value.path}.{step.name}[{at}]" if many else f"{value.path}.{step.name}"
-        made = Value(item, step.type, path)
-        number += 1
-        if step.select is None or step.select.takes(number, made):
-            yield made
+        yield Value(item, step.type, path)
 
 
 def says(value: Any) -> set[str]:
@@ -171,17 +193,31 @@ def _steps(
         found = _STEP.fullmatch(part.strip())
         if found is None:
             raise ElementError(f"{text!r} is no path such as name.family")
+        name, selects = found[1], re.findall(r"\(([^()]*)\)", found[2])
+        if name == "resolve" and selects:
+            type_, targets = _resolved(text, selects[0], type_), ()
+            made = tuple(_select(text, one, type_) for one in selects[1:])
+            steps.append(_Step(name, type_, made))
+            continue
         known = children(type_)
-        name = found[1]
         child = known.get(name)
         if child is None:
             raise ElementError(f"{text!r}: {type_ or 'nothing'} has no {name!r}{hint(name, known)}")
         targets = child.targets
         inner = child.types[0] if child.types else child.content
         type_ = child.content if _backbone(inner) else inner
-        select = _select(text, found[2], type_) if found[2] is not None else None
-        steps.append(_Step(name, type_, select))
+        steps.append(_Step(name, type_, tuple(_select(text, one, type_) for one in selects)))
     return tuple(steps), type_, targets
+
+
+def _resolved(text: str, wanted: str, type_: str) -> str:
+    if type_ != "Reference":
+        raise ElementError(f"{text!r}: resolve follows a reference, this is {type_ or 'nothing'}")
+    if wanted not in resource_types():
+        raise ElementError(
+            f"{text!r}: there is no resource {wanted!r}{hint(wanted, resource_types())}"
+        )
+    return wanted
 
 
 def _backbone(type_: str) -> bool:
@@ -196,6 +232,8 @@ def _select(text: str, inside: str, type_: str) -> _Select:
     path, sign, wanted = inside.partition("!=" if negated else "=")
     if not path.strip():
         raise ElementError(f"{text!r}: nothing stands in the brackets")
-    steps, _, _ = _steps(text, _parts(path.strip()), type_)
+    steps: tuple[_Step, ...] = ()
+    if path.strip() != "is":
+        steps, _, _ = _steps(text, _parts(path.strip()), type_)
     codes = frozenset(code.strip() for code in wanted.split("|")) if sign else frozenset()
     return _Select(steps=steps, wanted=codes, negated=negated)

@@ -58,6 +58,8 @@ def load(dirs: Sequence[Path], problems: list[str]) -> Loaded:
     for source in sources:
         if "codes" in source.node:
             _table(source, loaded, problems)
+        elif {"destination", "emit"} & source.node.keys():
+            continue  # what is sent: mappings.emit reads it
         elif {"extends", "resources", "on"} & source.node.keys():
             maps.append(source)
         elif "feed" in source.node:

@@ -11,6 +11,7 @@ from server.feeds.inbox import Entry
 from server.fhir.dates import instant_text
 
 FEED_SYSTEM = "urn:tellonce:feed"
+MODE_SYSTEM = "urn:tellonce:feed-mode"
 MAPS = "urn:tellonce:maps:"
 _PARTICIPANT = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
 _EVENT = "http://terminology.hl7.org/CodeSystem/v2-0003"
@@ -36,6 +37,8 @@ def provenance(
         "target": [{"reference": target} for target in targets],
         "recorded": instant_text(recorded),
     }
+    if entry.mode != "live":  # outside live nothing goes out because of it
+        made["meta"] = {"tag": [{"system": MODE_SYSTEM, "code": entry.mode}]}
     if map_version:
         made["policy"] = [f"{MAPS}{map_version}"]
     if entry.type:

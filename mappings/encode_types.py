@@ -1,0 +1,492 @@
+"""FHIR data type -> HL7v2 data type.  One function per pair; the other way of ``datatypes``.
+
+Source: HL7 v2.9 chapter 2A, and the HL7 v2-to-FHIR guide 1.0.0 read backwards.  Input: the run and
+the value.  Output: the components of one repetition; ``None``: there is nothing to say.
+"""
+
+import re
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from mappings.emit_destination import Destination
+from mappings.emit_run import Run
+from mappings.encode import Component, Repetition
+from mappings.feed import NAMESPACE
+from mappings.tables import Table
+
+Encode = Callable[[Run, Any], Repetition | None]
+_V25, _V26, _V27 = (2, 5), (2, 6), (2, 7)
+_CODE = re.compile(r"\S{1,20}")
+
+
+def XPN(run: Run, name: Any) -> Repetition | None:  # noqa: N802
+    """HumanName -> extended person name; given names behind the first share XPN.3."""
+    given, suffix = _texts(name, "given"), _texts(name, "suffix")
+    family = name.get("family", "")
+    if not family and not given:
+        family = name.get("text", "")
+    made: Repetition = [
+        family,
+        given[0] if given else "",
+        " ".join(given[1:]),
+        suffix[0] if suffix else "",
+        " ".join(_texts(name, "prefix")),
+        suffix[1] if len(suffix) > 1 else "",
+        table_code(run, "NameType", "", name.get("use", "")),
+    ]
+    if len(suffix) > 2 and run.version >= _V25:
+        made += [""] * 6 + [" ".join(suffix[2:])]
+    period(run, name, made, start=12, end=13, range_=10)
+    return made if any(made[:6]) else None
+
+
+def XAD(run: Run, address: Any) -> Repetition | None:  # noqa: N802
+    """Address -> extended address."""
+    lines = _texts(address, "line")
+    if not lines and not any(address.get(k) for k in ("city", "state", "postalCode", "country")):
+        lines = [address["text"]] if address.get("text") else []
+    kind = table_code(run, "AddressUse", "", address.get("use", ""))
+    if not kind and address.get("type") == "postal":
+        kind = "M"
+    made: Repetition = [
+        lines[0] if lines else "",
+        " ".join(lines[1:]),
+        *(address.get(key, "") for key in ("city", "state", "postalCode", "country")),
+        kind,
+        "",
+        address.get("district", ""),
+    ]
+    if not any(made[:6] + made[8:]):
+        return None
+    period(run, address, made, start=13, end=14, range_=12)
+    return made
+
+
+def XTN(run: Run, contact: Any) -> Repetition | None:  # noqa: N802
+    """ContactPoint -> extended telecommunication number; e-mail and addresses in XTN.4."""
+    value = contact.get("value", "")
+    if not value:
+        return None
+    system, use = contact.get("system", "phone"), contact.get("use", "")
+    if use == "mobile":
+        made: Repetition = ["", "PRN", "CP"]
+    else:
+        made = [
+            "",
+            table_code(run, "TelecomUse", "", use),
+            table_code(run, "TelecomSystem", "", system),
+        ]
+    if system in ("email", "url") or "@" in value:
+        _put(made, 2, made[1] or "NET")
+        _put(made, 3, "Internet")
+        _put(made, 4, value)
+    else:
+        _put(made, 12 if run.version >= _V27 else 1, value)
+    if run.version >= _V27:
+        period(run, contact, made, start=13, end=14, range_=0)
+        _put(made, 18, str(contact.get("rank", "")))
+    return made
+
+
+def CX(run: Run, identifier: Any) -> Repetition | None:  # noqa: N802
+    """Identifier -> extended composite id."""
+    value = identifier.get("value", "")
+    if not value or _derived(identifier):
+        return None
+    made: Repetition = [value, "", "", authority(run, identifier), identifier_type(run, identifier)]
+    if run.version >= _V25:
+        period(run, identifier, made, start=7, end=8, range_=0, dates=True)
+    return made
+
+
+def EI(run: Run, identifier: Any) -> Repetition | None:  # noqa: N802
+    """Identifier -> entity identifier."""
+    value = identifier.get("value", "")
+    if not value or _derived(identifier):
+        return None
+    return [value, *run.reverse.authority(identifier.get("system", ""))]
+
+
+def _derived(identifier: Any) -> bool:
+    """Tell whether this server made the identifier from other fields: it means nothing elsewhere."""
+    return str(identifier.get("system", "")).startswith(f"{NAMESPACE}:key:")
+
+
+def EIP(run: Run, identifier: Any) -> Repetition | None:  # noqa: N802
+    """Identifier -> entity identifier pair: the filler's."""
+    made = EI(run, identifier)
+    return None if made is None else ["", [str(one) for one in made]]
+
+
+def identifier_text(_run: Run, identifier: Any) -> Repetition | None:
+    """Identifier -> its value alone."""
+    return [identifier["value"]] if identifier.get("value") else None
+
+
+def authority(run: Run, identifier: Any) -> Component:
+    """Return the assigning authority of an identifier, as a component with sub-components."""
+    made = list(run.reverse.authority(identifier.get("system", "")))
+    return made if any(made) else ""
+
+
+def identifier_type(run: Run, identifier: Any) -> str:
+    """Return the code of table 0203 of an identifier, ``""`` when it has none."""
+    kind = identifier.get("type", {})
+    for coding in kind.get("coding", ()):
+        if found := run.reverse.code(
+            "IdentifierType", coding.get("system", ""), coding.get("code", "")
+        ):
+            return found
+    text = str(kind.get("text", ""))
+    return text if _CODE.fullmatch(text) else ""
+
+
+def CWE(run: Run, concept: Any) -> Repetition | None:  # noqa: N802
+    """CodeableConcept -> coded with exceptions: two codings (three from v2.7) and the words."""
+    return _concept(run, list(concept.get("coding", ())), concept.get("text", ""))
+
+
+def coding_cwe(run: Run, coding: Any) -> Repetition | None:
+    """Coding -> coded with exceptions."""
+    return _concept(run, [coding], "")
+
+
+def translated(run: Run, value: Any, type_: str, table: str) -> Repetition | None:
+    """code, Coding, CodeableConcept through a table -> the v2 code first, then other codings.
+
+    A code without a row stays as it is, with its words, and is noted.
+    """
+    codings, text = _codings(value, type_)
+    for number, coding in enumerate(codings):
+        found = run.reverse.code(table, coding.get("system", ""), coding.get("code", ""))
+        if found is not None:
+            first = {"system": run.reverse.tables[table].source, "code": found}
+            if coding.get("display"):
+                first["display"] = coding["display"]
+            others = codings[:number] + codings[number + 1 :]
+            return _concept(run, [first, *others], text, plain=type_ == "code")
+    for coding in codings:
+        if coding.get("code"):
+            run.note(f"UNMAPPED {table} {coding['code']!r}")
+            break
+    return _concept(run, codings, text)
+
+
+def table_code(run: Run, table: str, system: str, code: str) -> str:
+    """Return the v2 code for a FHIR code; ``""``, noted, when no row of the table has it."""
+    if not code:
+        return ""
+    found = run.reverse.code(table, system, code)
+    if found is None:
+        run.note(f"UNMAPPED {table} {code!r}")
+    return found or ""
+
+
+def coded_id(run: Run, value: Any, type_: str, table: str) -> Repetition | None:
+    """code, Coding, CodeableConcept through a table -> ID, IS: a code of the table or nothing."""
+    codings, _ = _codings(value, type_)
+    for coding in codings:
+        found = run.reverse.code(table, coding.get("system", ""), coding.get("code", ""))
+        if found is not None:
+            return [found]
+    if codings:
+        run.note(f"UNMAPPED {table} {codings[0].get('code', '')!r}")
+    return None
+
+
+def _codings(value: Any, type_: str) -> tuple[list[dict[str, Any]], str]:
+    if type_ == "CodeableConcept":
+        return list(value.get("coding", ())), value.get("text", "")
+    if type_ == "Coding":
+        return [value], ""
+    return [{"code": str(value)}], ""
+
+
+def _concept(
+    run: Run, codings: list[dict[str, Any]], text: str, *, plain: bool = False
+) -> Repetition | None:
+    known = [one for one in codings if one.get("code") or one.get("display")]
+    if plain and known:
+        return [known[0]["code"]]
+    if not known:
+        return ["", text] if text else None
+    most = 3 if run.version >= _V27 else 2
+    if len(known) > most:
+        run.note(f"{len(known)} codings, of which {most} are sent")
+    made: Repetition = []
+    for at, coding in zip((1, 4, 10), known[:most], strict=False):
+        _put(made, at, coding.get("code", ""))
+        _put(made, at + 1, coding.get("display", ""))
+        _put(made, at + 2, _system(run, coding.get("system", "")))
+        if run.version >= _V25 and coding.get("version"):
+            _put(made, {1: 7, 4: 8, 10: 13}[at], coding["version"])
+    _words(run, made, text)
+    return made
+
+
+def _words(run: Run, made: Repetition, text: str) -> None:
+    """Put the words where the version has a place for them: CWE.9, in a CE the first name."""
+    if not text or text == made[1]:
+        return
+    if run.version >= _V25:
+        _put(made, 9, text)
+    elif not made[1]:
+        made[1] = text
+    else:
+        run.note("the words of a concept have no place beside those of its code before v2.5")
+
+
+def _system(run: Run, url: str) -> str:
+    if not url:
+        return ""
+    found = run.reverse.code_system(url)
+    if found is None:
+        run.note(f"UNMAPPED CodingSystem {url!r}")
+    return found if found is not None else url
+
+
+def timestamp(destination: Destination, text: Any) -> str:
+    """Return a FHIR date, dateTime or instant as DTM, of the same precision.
+
+    In the destination's zone where it has one; without an offset where it wants none.
+    """
+    day, _, time = str(text).partition("T")
+    if not time:
+        return day.replace("-", "")
+    zone = destination.timezone
+    if zone is not None and (moment := _moment(str(text))) is not None:
+        local = moment.astimezone(zone).isoformat()
+        fraction = re.search(r"\.\d+", time)
+        day, _, time = local.partition("T")
+        time = re.sub(r"\.\d+", "", time)
+        time = time[:8] + (fraction[0] if fraction else "") + time[8:]
+    found = re.fullmatch(r"(\d\d):(\d\d)(?::(\d\d))?(\.\d+)?(Z|[+-]\d\d:\d\d)?", time)
+    if found is None:
+        return day.replace("-", "")
+    offset = (found[5] or "").replace("Z", "+00:00").replace(":", "")
+    made = f"{day.replace('-', '')}{found[1]}{found[2]}{found[3] or ''}{(found[4] or '')[:5]}"
+    return made + (offset if destination.offset else "")
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:  # a leap second, more than six digits of a fraction
+        return None
+
+
+def DTM(run: Run, text: Any) -> Repetition | None:  # noqa: N802
+    """date, dateTime, instant -> date/time."""
+    made = timestamp(run.destination, text)
+    return [made] if made else None
+
+
+def DT(run: Run, text: Any) -> Repetition | None:  # noqa: N802
+    """date, dateTime, instant -> date."""
+    made = timestamp(run.destination, text)
+    return [made[:8]] if made else None
+
+
+def TM(_run: Run, text: Any) -> Repetition | None:  # noqa: N802
+    """time -> time."""
+    return [str(text).replace(":", "")]
+
+
+def DR(run: Run, value: Any) -> Repetition | None:  # noqa: N802
+    """Period -> date range."""
+    made: Repetition = [timestamp(run.destination, value.get(key, "")) for key in ("start", "end")]
+    return made if any(made) else None
+
+
+def ID_of_boolean(_run: Run, value: Any) -> Repetition | None:  # noqa: N802
+    """boolean -> ID of table 0136."""
+    return ["Y" if value else "N"]
+
+
+def text(_run: Run, value: Any) -> Repetition | None:
+    """Any primitive -> its text; a decimal keeps its digits."""
+    return [str(value)] if value is not None and str(value) else None
+
+
+def CQ(run: Run, quantity: Any) -> Repetition | None:  # noqa: N802
+    """Quantity -> composite quantity with units."""
+    if quantity.get("value") is None:
+        return None
+    made: list[str] = [one if isinstance(one, str) else "" for one in units(run, quantity) or []]
+    return [str(quantity["value"]), made or ""]
+
+
+def NM(_run: Run, quantity: Any) -> Repetition | None:  # noqa: N802
+    """Quantity -> its number."""
+    return None if quantity.get("value") is None else [str(quantity["value"])]
+
+
+def units(run: Run, quantity: Any) -> Repetition | None:
+    """Quantity -> CWE of its unit."""
+    shown, code = quantity.get("unit", ""), quantity.get("code", "")
+    if not shown and not code:
+        return None
+    if not code:
+        return [shown]
+    return [code, shown if shown != code else "", _system(run, quantity.get("system", ""))]
+
+
+def money(_run: Run, value: Any) -> Repetition | None:
+    """Money -> composite price."""
+    if value.get("value") is None:
+        return None
+    return [[str(value["value"]), value.get("currency", "")]]
+
+
+def annotation(_run: Run, value: Any) -> Repetition | None:
+    """Annotation -> its text."""
+    return [value["text"]] if value.get("text") else None
+
+
+def concept_words(_run: Run, concept: Any) -> Repetition | None:
+    """CodeableConcept -> its words, else its code."""
+    if concept.get("text"):
+        return [concept["text"]]
+    for coding in concept.get("coding", ()):
+        if found := coding.get("display") or coding.get("code"):
+            return [found]
+    return None
+
+
+def coding_code(_run: Run, coding: Any) -> Repetition | None:
+    """Coding -> its code alone."""
+    return [coding["code"]] if coding.get("code") else None
+
+
+def concept_code(_run: Run, concept: Any) -> Repetition | None:
+    """CodeableConcept -> the code of its first coding, else its words."""
+    for coding in concept.get("coding", ()):
+        if coding.get("code"):
+            return [coding["code"]]
+    return concept_words(_run, concept)
+
+
+def name_words(_run: Run, name: Any) -> Repetition | None:
+    """HumanName -> the name as it is read."""
+    parts = [*_texts(name, "prefix"), *_texts(name, "given"), name.get("family", "")]
+    shown = name.get("text") or " ".join([*filter(None, parts), *_texts(name, "suffix")])
+    return [shown] if shown else None
+
+
+def attachment(_run: Run, value: Any) -> Repetition | None:
+    """Attachment -> ED with its data, else RP with its address."""
+    kind, _, subtype = str(value.get("contentType", "")).partition("/")
+    if data := value.get("data"):
+        return ["", kind, subtype, "Base64", str(data)]
+    if url := value.get("url"):
+        return [str(url), "", kind, subtype]
+    return None
+
+
+def period(
+    run: Run,
+    value: Any,
+    made: Repetition,
+    *,
+    start: int,
+    end: int,
+    range_: int,
+    dates: bool = False,
+) -> None:
+    """Put ``value.period`` into two components, before v2.5 into one (``range_``, 0: nowhere)."""
+    found = value.get("period")
+    if not found:
+        return
+    ends = [timestamp(run.destination, found.get(key, "")) for key in ("start", "end")]
+    if dates:
+        ends = [one[:8] for one in ends]
+    if run.version >= _V25:
+        _put(made, start, ends[0])
+        _put(made, end, ends[1])
+    elif range_:
+        _put(made, range_, ends)
+
+
+def _put(made: Repetition, at: int, value: Component) -> None:
+    if not value:
+        return
+    made += [""] * (at - len(made))
+    made[at - 1] = value
+
+
+def _texts(value: Any, key: str) -> list[str]:
+    return [str(one) for one in value.get(key, ()) if one]
+
+
+_DATES = ("date", "dateTime", "instant")
+_NUMBERS = ("decimal", "integer", "positiveInt", "unsignedInt")
+_WORDS = ("string", "markdown", "code", "id", "uri", "url", "canonical", "oid", "base64Binary")
+_TEXT_TYPES = ("ST", "TX", "FT", "ID", "IS", "SI", "NM", "")
+_CONCEPT_TEXT = ("ST", "TX", "FT")
+
+ENCODERS: dict[tuple[str, str], Encode] = {
+    ("HumanName", "XPN"): XPN,
+    ("HumanName", "ST"): name_words,
+    ("Address", "XAD"): XAD,
+    ("ContactPoint", "XTN"): XTN,
+    ("Identifier", "CX"): CX,
+    ("Identifier", "EI"): EI,
+    ("Identifier", "EIP"): EIP,
+    ("Identifier", "CWE"): identifier_text,
+    ("CodeableConcept", "CWE"): CWE,
+    ("Coding", "CWE"): coding_cwe,
+    ("Period", "DR"): DR,
+    ("Quantity", "CQ"): CQ,
+    ("Quantity", "NM"): NM,
+    ("Duration", "CQ"): CQ,
+    ("Duration", "NM"): NM,
+    ("Quantity", "CWE"): units,
+    ("Money", "CP"): money,
+    ("Attachment", "ED"): attachment,
+    ("time", "TM"): TM,
+    **{("Identifier", to): identifier_text for to in _TEXT_TYPES},
+    **{("CodeableConcept", to): concept_words for to in _CONCEPT_TEXT},
+    **{("CodeableConcept", to): concept_code for to in ("ID", "IS")},
+    **{("Coding", to): coding_code for to in ("ID", "IS", "ST")},
+    **{("Annotation", to): annotation for to in _CONCEPT_TEXT},
+    **{("boolean", to): ID_of_boolean for to in ("ID", "IS", "ST", "CWE")},
+    **{(source, "DTM"): DTM for source in _DATES},
+    **{(source, "DT"): DT for source in _DATES},
+    **{(source, "ST"): DTM for source in _DATES},
+    **{(source, to): text for source in _NUMBERS for to in _TEXT_TYPES},
+    **{(source, to): text for source in _WORDS for to in (*_TEXT_TYPES, "CWE", "EI", "CX")},
+}
+
+# A field whose type the standard does not say (a Z segment) takes its value as this.
+NATURAL = {
+    "HumanName": "XPN",
+    "Address": "XAD",
+    "ContactPoint": "XTN",
+    "Identifier": "CX",
+    "CodeableConcept": "CWE",
+    "Coding": "CWE",
+    "Period": "DR",
+    "Quantity": "CQ",
+    "Money": "CP",
+    "Attachment": "ED",
+    "boolean": "ID",
+    "time": "TM",
+    **dict.fromkeys(_DATES, "DTM"),
+}
+
+
+def encoder(source: str, target: str) -> Encode | None:
+    """Return how a FHIR type becomes an HL7v2 type; ``None``: there is no way."""
+    return ENCODERS.get((source, target or NATURAL.get(source, "")))
+
+
+def tabled(source: str, target: str, table: Table) -> Encode | None:
+    """Return how a coded FHIR type becomes an HL7v2 type through a table."""
+    if source not in ("code", "Coding", "CodeableConcept"):
+        return None
+    if target in ("ID", "IS", "ST", ""):
+        return lambda run, value: coded_id(run, value, source, table.name)
+    if target == "CWE":
+        return lambda run, value: translated(run, value, source, table.name)
+    return None

@@ -1,0 +1,204 @@
+"""The change feed -> the queue of one destination.
+
+Each step reads the next changes behind the destination's cursor, decides what of it the
+destination is told, and commits the messages together with the new cursor: after a crash the same
+changes are told again from the same cursor, and nothing is queued twice.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from mappings.emit import Outlet, Route
+from mappings.emit_map import Made
+from mappings.encode import Unencodable
+from server.access.context import SYSTEM
+from server.feeds.inbox import lane_hash
+from server.feeds.outbound.envelope import control_id, to_message
+from server.feeds.outbound.gather import MOST_FOUND, Gatherer, Occasion
+from server.feeds.outbound.occasions import PAGE, read_page
+from server.feeds.outbound.queue import Cursor, Message, Queue, message_id
+from server.interactions.conditional import condition
+from server.interactions.services import Services
+from server.store.port import Version
+
+log = logging.getLogger(__name__)
+
+LOOP_MOST, LOOP_US = 10, 60_000_000  # messages about one resource that feeds may cause in a minute
+_REMEMBERED = 10_000  # resources
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """A message that was made, and what it is about."""
+
+    made: Made
+    version: Version
+    patient: str
+    problem: str = ""
+
+
+class Router:
+    """Tells one destination of changes.  ``limit``: versions that are looked at in one step."""
+
+    def __init__(
+        self, services: Services, outlet: Outlet, queue: Queue, *, limit: int = PAGE
+    ) -> None:
+        self._services, self._outlet, self._queue = services, outlet, queue
+        self._limit = limit
+        self._cursor: Cursor | None = None
+        self._recent: dict[str, deque[int]] = {}
+
+    @property
+    def at(self) -> int:
+        """Time of the last change that was looked at, microseconds; 0 before the first."""
+        return self._cursor.at if self._cursor is not None else 0
+
+    def forget(self) -> None:
+        """Read the cursor anew: another process may have moved it."""
+        self._cursor = None
+
+    async def step(self) -> int | None:
+        """Queue what the next changes ask for; return how many messages, ``None``: no changes.
+
+        Raises:
+            StoreUnavailable, DeadlineExceeded: try again later; nothing was queued.
+            CommitConflict: another process tells this destination.
+        """
+        cursor = self._cursor = self._cursor or await self._begin()
+        page = await read_page(self._services.store, cursor.seq, limit=self._limit)
+        if page is None:
+            return None
+        made: list[tuple[Message, bytes]] = []
+        for occasion in page.occasions:
+            made += await self._queued(occasion)
+            await asyncio.sleep(0)  # a store may answer without a pause; others must get on
+        cursor = replace(cursor, seq=page.upto, at=page.at)
+        self._cursor = await self._queue.add(cursor, made)
+        return len(made)
+
+    async def _begin(self) -> Cursor:
+        """Return the cursor; that of a new destination is at the newest change, or at the first."""
+        known = await self._queue.cursor()
+        if known is not None:
+            return known
+        start = Cursor()
+        if self._outlet.destination.start == "now":
+            newest = await self._services.store.history(SYSTEM, limit=1)
+            start = Cursor(newest[0].seq, newest[0].at) if newest else start
+        return await self._queue.add(start, [])
+
+    async def _queued(self, occasion: Occasion) -> list[tuple[Message, bytes]]:
+        to = self._outlet.destination
+        if occasion.mode != "live" or occasion.feed in (to.not_from or {to.name}):
+            return []
+        told = await self.told(occasion)
+        return [self._message(one, occasion, n) for n, one in enumerate(told, start=1)]
+
+    async def told(self, occasion: Occasion) -> list[_Told]:
+        """Return the messages that tell an occasion, in the order of its versions."""
+        gatherer = Gatherer(self._services, occasion)
+        made: dict[str, list[_Told]] = {}
+        for route in self._ordered(occasion):
+            for version in await self._about(route, occasion):
+                one = await self._emitted(route, gatherer, version)
+                if one is not None and not _needless(route, one, made):
+                    made.setdefault(route.map.about, []).append(one)
+        found = [one for several in made.values() for one in several]
+        return sorted(found, key=lambda one: one.version.seq)
+
+    def _ordered(self, occasion: Occasion) -> Iterable[Route]:
+        """Return the routes that the occasion may concern, those that replace others first."""
+        types = {version.type for version in occasion.versions}
+        routes = [
+            route
+            for route in self._outlet.routes
+            if route.map.about in types or types & route.map.triggers.keys()
+        ]
+        return sorted(routes, key=lambda route: bool(route.map.instead))
+
+    async def _about(self, route: Route, occasion: Occasion) -> list[Version]:
+        """Return the versions of the type that a map is about: changed, or holding what changed."""
+        found = {v.id: v for v in occasion.versions if v.type == route.map.about}
+        for version in occasion.versions:
+            by = route.map.triggers.get(version.type)
+            if by is None:
+                continue
+            asked = condition(
+                self._services,
+                SYSTEM,
+                route.map.about,
+                [(by, f"{version.type}/{version.id}")],
+                where="triggers",
+            )
+            page = await self._services.store.search(SYSTEM, asked.query, limit=MOST_FOUND)
+            for holder in page.versions:
+                found.setdefault(holder.id, holder)
+        return sorted(found.values(), key=lambda version: version.seq)
+
+    async def _emitted(self, route: Route, gatherer: Gatherer, version: Version) -> _Told | None:
+        change = await gatherer.change(route.map, version)
+        made = self._outlet.emit(route, change)
+        if made is None:
+            return None
+        world = change.now if change.now.about is not None else change.was
+        assert world is not None
+        patients = world.roots.get("Patient", ())
+        patient = f"Patient/{patients[0]['id']}" if patients else ""
+        if route.map.about == "Patient":
+            patient = patient or f"Patient/{version.id}"
+        problem = "" if patient else "the record names no patient for it"
+        return _Told(made, version, patient, problem)
+
+    def _message(self, told: _Told, occasion: Occasion, number: int) -> tuple[Message, bytes]:
+        services, version, to = self._services, told.version, self._outlet.destination
+        now = services.now()
+        id_ = control_id(services.new_id())
+        body, reason, problem = b"", "incomplete" if told.problem else "", told.problem
+        try:
+            body = to_message(told.made, to, id_=id_, at=now)
+        except Unencodable as wrong:
+            reason, problem = "unencodable", wrong.problem
+        if occasion.feed and self._loops(f"{version.type}/{version.id}", now):
+            reason = "loop"
+            problem = f"more than {LOOP_MOST} changes of it came by feeds within a minute"
+        message = Message(
+            message_id(occasion.versions[-1].seq, number),
+            to.name,
+            told.made.type,
+            id_,
+            f"{version.type}/{version.id}/_history/{version.number}",
+            version.at,
+            lane_hash(told.patient or f"{version.type}/{version.id}"),
+            state="parked" if reason else "waiting",
+            reason=reason,
+            problem=problem,
+            notes=told.made.notes,
+            size_bytes=len(body),
+            updated=now,
+        )
+        return message, body
+
+    def _loops(self, about: str, now: int) -> bool:
+        """Tell whether feeds change a resource so often that two systems must be correcting
+        each other; the message is then parked, which ends it."""
+        recent = self._recent.setdefault(about, deque())
+        recent.append(now)
+        while recent[0] < now - LOOP_US:
+            recent.popleft()
+        if len(self._recent) > _REMEMBERED:
+            old = [name for name, times in self._recent.items() if times[-1] < now - LOOP_US]
+            for name in old or list(self._recent)[: _REMEMBERED // 2]:
+                del self._recent[name]
+        return len(recent) > LOOP_MOST
+
+
+def _needless(route: Route, told: _Told, made: dict[str, list[_Told]]) -> bool:
+    """Tell whether another message of this occasion, about the same patient, says it too."""
+    return any(
+        other.patient == told.patient
+        for type_ in route.map.instead
+        for other in made.get(type_, ())
+    )
