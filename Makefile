@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: run test check image soak bench definitions clean help
+.PHONY: run test check image soak bench figures definitions clean help
 
 help:            ## what there is
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/'
@@ -29,6 +29,9 @@ soak: $(READY)   ## the long checks
 
 bench: $(READY)  ## CPU per request against a bare ASGI echo; writes docs/performance.md
 	@$(BIN)/python scripts/bench.py $(ARGS)
+
+figures: $(READY) ## what FHIRPath costs, against its budgets
+	@$(BIN)/python scripts/fhirpath_figures.py
 
 definitions: $(READY)  ## make server/fhir/data again from ../shared/data
 	@$(BIN)/python scripts/gen_definitions.py && $(BIN)/python scripts/gen_ucum.py
