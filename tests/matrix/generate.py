@@ -18,6 +18,8 @@ from tests.matrix.values import MAKERS, Spot
 FEWEST = 8  # variants of a type, besides the bare one
 EACH = 3  # values of every alternative of a choice
 MORE = {"Observation": 42}  # types that are asked about more than others
+INSIDE = ("Organization", "Patient")
+"""Types of contained resources; references to them are ``#Organization`` and ``#Patient``."""
 DECIDED_BY_STORE = frozenset(("lastUpdated", "versionId"))
 
 
@@ -46,9 +48,12 @@ def _resource(type_: str, need: Need, n: int) -> dict[str, Any]:
 
 def _contained(made: dict[str, Any], n: int) -> dict[str, Any]:
     """Return what a reference to ``#Patient`` or ``#Organization`` means."""
-    organization = {"resourceType": "Organization", "id": "Organization", "name": f"Inside {n}"}
-    patient = {"resourceType": "Patient", "id": "Patient", "gender": "other"}
-    return {"contained": [organization, patient]} if '"#' in json.dumps(made, default=str) else {}
+    organization = {"id": "Organization", "name": f"Inside {n % 3}", "active": n % 2 == 0}
+    patient = {"id": "Patient", "gender": "other", "birthDate": f"19{80 + n % 5}"}
+    if '"#' not in json.dumps(made, default=str):
+        return {}
+    inner = zip(INSIDE, (organization, patient), strict=True)
+    return {"contained": [{"resourceType": type_, **one} for type_, one in inner]}
 
 
 def _content(content: str, need: Need, n: int) -> dict[str, Any]:

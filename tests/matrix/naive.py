@@ -77,17 +77,24 @@ _OPTIONS = {
 }
 
 
+# What is put differently for fhirpathpy: pattern, replacement.
+REWRITTEN = (
+    # It does not know that a Patient is a Resource.
+    (r"^(\(?)(?:Domain)?Resource\.", r"\1{type}."),
+    # ``as`` of many values is an error in FHIRPath; R4's parameters mean ``ofType`` by it.
+    (r" as (\w+)\)", r".ofType(\1))"),
+    (r"\.as\(", ".ofType("),
+    # It gives but the first of several extensions of one address.
+    (r"\.extension\(('[^']*')\)", r".extension.where(url=\1)"),
+)
+
+
 @cache
 def _compiled(expression: str, type_: str) -> Callable[[Any], list[Any]] | None:
-    """Return the evaluation of one alternative, ``None`` if it is about another type.
-
-    Some texts are put differently: fhirpathpy does not know that a Patient is a Resource, and gives
-    but the first of several extensions of one address; and ``as`` of many values is an error in
-    FHIRPath, though R4's parameters mean ``ofType`` by it.
-    """
-    text = re.sub(r"^(\(?)(?:Domain)?Resource\.", rf"\1{type_}.", expression)
-    text = re.sub(r" as (\w+)\)", r".ofType(\1))", text).replace(".as(", ".ofType(")
-    text = re.sub(r"\.extension\(('[^']*')\)", r".extension.where(url=\1)", text)
+    """Return the evaluation of one alternative, ``None`` if it is about another type."""
+    text = expression
+    for pattern, replacement in REWRITTEN:
+        text = re.sub(pattern, replacement.replace("{type}", type_), text)
     first = re.match(r"\(?(\w+)", text)
     assert first
     if first[1][0].isupper() and first[1] != type_:

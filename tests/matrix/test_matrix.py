@@ -16,7 +16,7 @@ from tests.matrix.record import Record
 SHOWN = 12  # differences told of one type
 TYPES = sorted(definitions.resource_types())
 
-# Modifiers that only terminology or a hierarchy can answer; asked in test_terminology.py.
+# What value sets and hierarchies must first name: tests/rest/test_value_sets.py.
 ELSEWHERE = {
     "token": {"above", "below", "in", "not-in"},
     "reference": {"above", "below"},
