@@ -5,6 +5,7 @@ resource of theirs is then checked by itself, so that what is asked holds of one
 several together.  A page goes on until it is full.
 """
 
+import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -108,6 +109,7 @@ class Containers:
             if len(found) >= room or time.monotonic() > end:
                 return Insides(tuple(found), spot)
             versions, after, last = await self._next(spot, room - len(found))
+            await asyncio.sleep(0)  # indexing what they contain takes a while
             for at, version in enumerate(versions):
                 # Of a container that is gone, what was shown is gone with it.
                 again = spot.held[:1] == ((version.type, version.id),)

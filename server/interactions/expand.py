@@ -4,13 +4,15 @@ R4 search.html#modifiers, search.html#recursive.  A search is expanded once, bef
 for the caller: a value set that the caller may not read is not there.
 """
 
+import asyncio
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from server.access.context import AccessContext
 from server.fhir import json as fhir_json
-from server.fhir.errors import FhirError, InvalidSearch, TooCostly
+from server.fhir.errors import DeadlineExceeded, FhirError, InvalidSearch, TooCostly
 from server.fhir.references import split_reference
 from server.interactions.services import Services
 from server.search import extract
@@ -34,6 +36,7 @@ from terminology.enumerated import Enumerated
 from terminology.port import Terminology
 
 MAX_HIERARCHY = 10_000  # resources of one hierarchy, such as the rooms of a hospital
+MAX_CODES = 100_000  # codes and resources that one search comes to: what a store takes
 
 _PAGE = 1_000
 _PART_OF = ("partof", "part-of")
@@ -45,6 +48,7 @@ async def expand(services: Services, access: AccessContext, search: Search) -> S
     Raises:
         InvalidSearch: there is no such hierarchy.
         NotEnumerable, Unknown, TooCostly: the codes cannot be listed; the text says of what.
+        DeadlineExceeded: to list all of them would take too long.
     """
     if not asks(search):
         return search
@@ -121,6 +125,8 @@ class _Expansion:
         self._services = services
         self._access = access
         self._terminology: Terminology = Enumerated(StoredDefinitions(services, access))
+        self._end = time.monotonic() + services.policy.deadline_s
+        self._codes_named = 0
 
     async def of_search(self, search: Search) -> Search:
         sort = tuple([await self._sort_key(key) for key in search.sort])
@@ -155,15 +161,24 @@ class _Expansion:
     async def _named(self, asked: CodesOf) -> Predicate:
         place = f"{asked.type}|{asked.param}"
         try:
-            if self._is_reference(asked):
-                names = await self._hierarchy(asked)
-                return HasKey(tuple(f"{place}|r|{name}" for name in names))
-            codes = await self._codes(asked)
+            keys = tuple(f"{place}|{tail}" for tail in await self._tails(asked))
         except FhirError as error:
             shown = f"{asked.param}:{asked.relation}"
             raise type(error)(f"{shown}: {error.diagnostics}", expression=(shown,)) from error
-        keys = tuple(f"{place}|s|{system}|{code}" for system, code in codes)
         return HasKey(keys) if keys else NOTHING
+
+    async def _tails(self, asked: CodesOf) -> list[str]:
+        await asyncio.sleep(0)  # a request may ask for thousands, and others wait
+        if time.monotonic() > self._end:
+            raise DeadlineExceeded("to list all codes takes too long; ask for fewer value sets")
+        if self._is_reference(asked):
+            found = [f"r|{name}" for name in await self._hierarchy(asked)]
+        else:
+            found = [f"s|{system}|{code}" for system, code in await self._codes(asked)]
+        self._codes_named += len(found)
+        if self._codes_named > MAX_CODES:
+            raise TooCostly(f"the search comes to more than {MAX_CODES} codes; ask for fewer")
+        return found
 
     def _is_reference(self, asked: CodesOf) -> bool:
         known = self._services.catalog.parameters(asked.type.removeprefix("#"))

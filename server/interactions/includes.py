@@ -6,6 +6,7 @@ round follows from what the round before found.  A page takes what fits; a posit
 goes into the cursor.  Nothing is ever cut off, and cycles end, because a resource comes once.
 """
 
+import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
@@ -63,7 +64,7 @@ async def included(
     """
     walk = _Walk(services, access, {(m.type, m.id) for m in matches})
     again = tuple(include for include in wanted if include.iterate)
-    here = _Round(tuple(wanted), Links.of(services, wanted, matches))
+    here = _Round(tuple(wanted), await Links.of(services, wanted, matches))
     for number in range(start.round):
         here = await walk.passed(here, again, number)
     found: list[Version] = []
@@ -76,7 +77,7 @@ async def included(
         if at != Position(number):
             # Pages before this one showed the rest of the round, and it leads on as well.
             return Included(tuple(found), Position(number + 1) if again else None)
-        here = _Round(again, Links.of(services, again, part.versions))
+        here = _Round(again, await Links.of(services, again, part.versions))
         if not here.links:
             return Included(tuple(found), None)
         if len(found) >= MAX_PER_PAGE:
@@ -109,7 +110,7 @@ class _Walk:
         while True:
             part = await self.page(here, at, MAX_PER_PAGE)
             found += [(version.type, version.id) for version in part.versions]
-            links.add(self.services, again, part.versions)
+            await links.add(self.services, again, part.versions)
             self.walked += len(part.versions)
             if self.walked > MAX_WALKED:
                 raise TooCostly(
@@ -139,9 +140,9 @@ class _Walk:
     async def _referrers(
         self, here: _Round, at: Position, targets: set[Ref], found: list[Version], room: int
     ) -> Included:
-        searches = list(_searches(self.services, here))
         before: set[str] = set()
-        for part, wanted in enumerate(searches):
+        for part, wanted in enumerate(_searches(self.services, here)):
+            await asyncio.sleep(0)  # the names of hundreds of resources are made at each step
             if part >= at.part:
                 if len(found) >= room:
                     return Included(tuple(found), Position(at.round, reverse=True, part=part))

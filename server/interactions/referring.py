@@ -4,6 +4,7 @@ References are local (``Type/id``; one to a version leads to the current one, R4
 search.html#include) or canonical (the ``url`` of a definition, with its version or without).
 """
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -21,6 +22,7 @@ from server.store.port import Version
 
 Ref = tuple[str, str]
 
+_IN_A_ROW = 50  # resources that are looked into before others get their turn
 _AT_ONCE = 500  # canonical references in one search
 _CANONICAL = frozenset(("canonical", "uri"))
 
@@ -39,21 +41,28 @@ class Links:
     sources: dict[Ref, tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
-    def of(
-        cls, services: Services, includes: Sequence[Include], versions: Iterable[Version]
+    async def of(
+        cls, services: Services, includes: Sequence[Include], versions: Sequence[Version]
     ) -> "Links":
         """Return the links of some versions."""
         made = cls()
-        made.add(services, includes, versions)
+        await made.add(services, includes, versions)
         return made
 
     def __bool__(self) -> bool:
         return bool(self.forward or self.canonical or self.sources)
 
-    def add(
+    async def add(
+        self, services: Services, includes: Sequence[Include], versions: Sequence[Version]
+    ) -> None:
+        """Add the links of more versions; a thousand take a while, so others get their turn."""
+        for start in range(0, len(versions), _IN_A_ROW):
+            self._add(services, includes, versions[start : start + _IN_A_ROW])
+            await asyncio.sleep(0)
+
+    def _add(
         self, services: Services, includes: Sequence[Include], versions: Iterable[Version]
     ) -> None:
-        """Add the links of more versions."""
         forward = [include for include in includes if not include.reverse]
         reverse = [include for include in includes if include.reverse]
         for version in versions:

@@ -6,33 +6,26 @@ pages bring the rest of them before the next matches.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache, lru_cache
 from hashlib import blake2b
 
 from server.access.context import AccessContext
-from server.fhir import definitions
-from server.fhir.errors import DeadlineExceeded, Forbidden, InvalidSearch, Issue
-from server.interactions import contained, rights, unfinished, words
+from server.fhir.errors import DeadlineExceeded, InvalidSearch, Issue
+from server.interactions import contained, unfinished
 from server.interactions.contained import Containers, Inside, Spot
 from server.interactions.expand import expand
 from server.interactions.explained import explained
 from server.interactions.includes import START, Included, Position, included
 from server.interactions.links import CURSOR
 from server.interactions.place import FIRST, Place, opened, refs, sealed
+from server.interactions.question import parsed
 from server.interactions.services import Services
-from server.search.parse import parse_search
-from server.search.query import AllOf, HasKey, Query, Search
-from server.search.rows import compartment_key
+from server.search.query import AllOf, Search
 from server.store.port import Explanation, Version
 
 Pairs = Sequence[tuple[str, str]]
 
 # Matches whose includes go on on later pages travel inside the cursor, and a URL has its limits.
 MAX_MATCHES_IN_CURSOR = 50
-
-# Programs ask the same again and again, and a walk repeats its question on every page.
-LONGEST_REMEMBERED = 1_000  # characters of names and values
-_remembered = lru_cache(maxsize=1_000)(parse_search)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +49,13 @@ class Found:
     plan: Explanation | None = None
     warnings: tuple[Issue, ...] = ()
 
+    @property
+    def shaped(self) -> int:
+        """How many resources are shown in part (``_summary``, ``_elements``)."""
+        if self.search.summary in (None, "false") and not self.search.elements:
+            return 0
+        return len(self.matches) + len(self.included) + len(self.inside)
+
 
 async def search(
     services: Services,
@@ -78,7 +78,7 @@ async def search(
         DeadlineExceeded: it would take too long.
     """
     cursor, asked = _take_cursor(pairs)
-    wanted = parsed(services, access, type_, asked, compartment=compartment, strict=strict)
+    wanted = await parsed(services, access, type_, asked, compartment=compartment, strict=strict)
     if strict:
         unfinished.demand_finished(services, wanted)
     if wanted.contained != "false":
@@ -96,48 +96,6 @@ async def search(
             f"the search ran longer than {services.policy.deadline_s:g} s; "
             "narrow it by a patient, a code or a date"
         ) from error
-
-
-def parsed(
-    services: Services,
-    access: AccessContext,
-    type_: str | None,
-    pairs: Pairs,
-    *,
-    compartment: str | None = None,
-    strict: bool = False,
-) -> Search:
-    """Return the search that the parameters ask for, within the compartment; errors as above.
-
-    It is to be expanded (:mod:`.expand`) before a store sees it.
-    """
-    policy = services.policy
-    length = sum(len(name) + len(text) for name, text in pairs)
-    wanted = (parse_search if length > LONGEST_REMEMBERED else _remembered)(
-        (type_,) if type_ is not None else _types(compartment),
-        tuple(pairs),
-        base_url=services.base_url,
-        default_count=policy.default_page,
-        max_count=policy.max_page,
-        strict=strict,
-        catalog=services.catalog,
-    )
-    words.demand_kept(services, wanted)
-    if not any(access.covering(searched, "search") for searched in wanted.query.types):
-        if type_ is not None:
-            rights.demand(access, "search", type_)
-        raise Forbidden("this token does not allow search of any of these types")
-    return wanted if compartment is None else _within(wanted, compartment)
-
-
-def _within(wanted: Search, compartment: str) -> Search:
-    member = HasKey((compartment_key(compartment),))
-
-    def limited(query: Query) -> Query:
-        return replace(query, where=AllOf((member, query.where)))
-
-    around = limited(wanted.containers) if wanted.containers is not None else None
-    return replace(wanted, query=limited(wanted.query), containers=around)
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,19 +212,6 @@ class _Walk:
             asked += wanted.contained + wanted.contained_as
         digest = blake2b(asked.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
         return f"{self.access.identity}\n{digest}"
-
-
-@cache
-def _all_types() -> tuple[str, ...]:
-    return tuple(sorted(definitions.resource_types()))
-
-
-def _types(compartment: str | None) -> tuple[str, ...]:
-    """Return all types, or those that can be in the compartment, with the one that it is of."""
-    if compartment is None:
-        return _all_types()
-    own = compartment.partition("/")[0]
-    return tuple(sorted({own, *definitions.compartments()[own]}))
 
 
 def _take_cursor(pairs: Pairs) -> tuple[str | None, Pairs]:

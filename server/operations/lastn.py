@@ -12,7 +12,7 @@ from server.fhir.errors import InvalidParameter
 from server.interactions import unfinished
 from server.interactions.expand import expand
 from server.interactions.links import page_url
-from server.interactions.search import parsed
+from server.interactions.question import parsed
 from server.interactions.searchset import bundle, entry
 from server.operations.registry import Call, Operation, Param
 from server.store.port import Scalar, Version
@@ -35,7 +35,7 @@ async def run(call: Call) -> bytes:
     if most < 1:
         raise InvalidParameter("max is at least 1", expression=("max",))
     services = call.services
-    asked = parsed(services, call.access, "Observation", call.pairs, strict=True)
+    asked = await parsed(services, call.access, "Observation", call.pairs, strict=True)
     unfinished.demand_finished(services, asked)
     wanted = await expand(services, call.access, asked)
     kinds: list[_Kind] = []

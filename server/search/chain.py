@@ -21,7 +21,7 @@ from server.search.value import refused, shown
 MAX_HOPS = 10  # in one name
 MAX_BRANCHES = 200  # references followed in one request: a hop counts for each type it leads from
 MAX_TERMS = 10_000  # values times types, in one request: what a store can bind at once
-
+MAX_ASKED = 10_000  # keys, values and ids that these come to: a bare id may mean any of 146 types
 MAX_COMPARISONS = 2_000  # filters in brackets times types, in one request
 
 HAS = "_has"
@@ -67,8 +67,16 @@ class Asking:
     base_url: str = ""
     catalog: Catalog = R4
     terms: int = 0
+    asked: int = 0
     branches: int = 0
     comparisons: int = 0
+
+    def count_asked(self, name: str, asked: int) -> None:
+        """Raise InvalidSearch when all criteria together name too many keys, values and ids."""
+        self.asked += asked
+        if self.asked > MAX_ASKED:
+            why = f"the request comes to more than {MAX_ASKED} keys; ask for fewer, or name types"
+            raise refused(name, why)
 
     def count_comparison(self, name: str) -> None:
         """Raise InvalidSearch when filters in brackets are asked of too many types."""

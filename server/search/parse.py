@@ -15,12 +15,16 @@ from server.search.catalog import R4, Catalog
 from server.search.chain import HAS, LIST, Asking
 from server.search.containers import containers
 from server.search.query import EVERYTHING, AllOf, Include, Predicate, Query, Reported, Search
+from server.search.size import size
 from server.search.value import refused, shown, unsupported
 
 Pairs = Sequence[tuple[str, str]]
 
 MAX_PARAMETERS = 100  # in one request
 MAX_VALUE_LENGTH = 4096  # characters of one value
+
+# Of a value, in terms: a composite has several ways to be met, an address many steps above it.
+_COSTS = {"composite": 10, "uri": 10}
 
 _ABOUT_FORMAT = frozenset(("_format", "_pretty"))
 _ONCE = (
@@ -75,6 +79,8 @@ def parse_search(
     once = _once(pairs)
     reading = _Reading(_narrowed(named, once), Asking(base_url, catalog))
     for name, text in pairs:
+        if name.partition(":")[0] in _ONCE and ":" in name:
+            raise refused(name, f"{name.partition(':')[0]} has no modifiers")
         if name in _ONCE and text == "":
             reading.reported.append(Reported(shown(name), "it has no value"))
         elif name not in _ABOUT_FORMAT and name not in _ONCE:
@@ -133,7 +139,9 @@ def _read(reading: _Reading, name: str, text: str) -> None:
     elif plain in _INCLUDES:
         _read_include(reading, name, text)
     else:
-        reading.where.append(_criterion(reading, name, text))
+        found = _criterion(reading, name, text)
+        reading.asking.count_asked(name, size(found))
+        reading.where.append(found)
         reading.used.append((name, text))
 
 
@@ -161,10 +169,11 @@ def _asked(
             raise refused(name, "_list has no modifiers")
         asking.count_branches(name, text.count(",") + 1)
         return lists.predicate(name, text, asking.base_url)
-    asking.count_terms(name, len(types) * (text.count(",") + 1))
     parameter = criteria.common_parameter(types, code, catalog=asking.catalog)
     if parameter is None:  # whoever calls has looked it up
         raise refused(name, f"there is no such parameter of {', '.join(types[:5])}")
+    cost = _COSTS.get(parameter.type, 1) * len(types)
+    asking.count_terms(name, cost * (text.count(",") + 1))
     return criteria.predicate(
         types, parameter, modifier, text, asking.base_url, catalog=asking.catalog
     )

@@ -1,5 +1,7 @@
 """Searches that mean nothing: 400 with the parameter named, never a 500, never everything."""
 
+import asyncio
+
 import httpx
 import pytest
 
@@ -57,6 +59,8 @@ DEEP = "(" * 500
         ("/Patient?_summary=yes", "_summary"),
         ("/Patient?_elements=a b", "_elements"),
         ("/Patient?_sort=name&_sort=name", "_sort"),
+        ("/Patient?_sort:desc=name", "_sort:desc"),
+        ("/Patient?_count:not=1", "_count:not"),
         (f"/Patient?name={LONG}", "name"),
         ("/Location?near=x", "near"),
         ("/Location?near=91|0|1|km", "near"),
@@ -198,3 +202,57 @@ async def test_words_that_are_not_kept_are_refused(
     assert "TELLONCE_SEARCH_WORDS" in answer.json()["issue"][0]["diagnostics"]
     (rest,) = (await client.get("/metadata")).json()["rest"]
     assert "_content" not in {p["name"] for p in rest["resource"][0]["searchParam"]}
+
+
+MANY = [
+    ("Provenance", [("target", ",".join(f"number-{n}-{m}" for m in range(68))) for n in range(2)]),
+    ("Observation", [("combo-code-value-quantity", ",".join(f"c{n}-{m}$1" for m in range(300)))
+                     for n in range(4)]),
+    ("ValueSet", [("url:above", ",".join(f"http://h.test/{n}/{m}" for m in range(150)))
+                  for n in range(8)]),
+    ("MolecularSequence", [("chromosome-variant-coordinate",
+                            ",".join(f"{n}-{m}$lt{m}e9$gt{m}" for m in range(150)))
+                           for n in range(6)]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("type_", "asked"), MANY, ids=[one for one, _ in MANY])
+async def test_what_a_request_comes_to_is_limited_and_others_are_served_meanwhile(
+    client: httpx.AsyncClient, type_: str, asked: list[tuple[str, str]]
+) -> None:
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0.001)
+
+    waiting = asyncio.create_task(others())
+    answer = await client.post(f"/{type_}/_search", data=dict_of(asked))
+    waiting.cancel()
+
+    status, code, expression = told(answer)
+    assert (status, code, expression) == (400, "invalid", [asked[0][0]])
+    assert "more than 10000" in answer.json()["issue"][0]["diagnostics"]
+    assert turns > 1
+
+
+def dict_of(pairs: list[tuple[str, str]]) -> dict[str, list[str]]:
+    """Return a form with every value of a name."""
+    made: dict[str, list[str]] = {}
+    for name, text in pairs:
+        made.setdefault(name, []).append(text)
+    return made
+
+
+async def test_a_long_search_that_is_within_the_limits_is_answered(
+    client: httpx.AsyncClient,
+) -> None:
+    for id_ in ("a", "b"):
+        await client.put(f"/Patient/{id_}", json=patient(id_, identifier=[{"value": id_}]))
+    values = ",".join(["a", *(f"number-{n}" for n in range(300))])
+
+    answer = await client.post("/Patient/_search", data={"identifier": values})
+
+    assert ids(answer) == ["Patient/a"]

@@ -5,6 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
+from server.interactions.services import Policy
 from tests.rest.house import House, bundle, entry, ids, observation, patient, told
 
 SYSTEM = "http://h.test/codes"
@@ -267,3 +268,23 @@ async def test_a_condition_by_value_set_is_refused(client: httpx.AsyncClient) ->
     headers = {"If-None-Exist": f"code:in={SET}"}
     answer = await client.post("/Observation", json=observation(), headers=headers)
     assert told(answer) == (400, "invalid", ["If-None-Exist"])
+
+
+async def test_codes_of_several_value_sets_are_limited_together(client: httpx.AsyncClient) -> None:
+    codes = [f"c{n}" for n in range(20_000)]
+    await put(client, value_set(compose={"include": [listed(*codes)]}))
+    names = ["code", "category", "method", "value-concept", "status", "data-absent-reason"]
+
+    most = await client.get("/Observation?" + "&".join(f"{n}:in={SET}" for n in names[:5]))
+    answer = await client.get("/Observation?" + "&".join(f"{n}:in={SET}" for n in names))
+
+    assert most.status_code == 200, most.text
+    assert told(answer)[:2] == (403, "too-costly")
+    assert "more than 100000 codes" in answer.json()["issue"][0]["diagnostics"]
+
+
+@pytest.mark.parametrize("policy", [Policy(deadline_s=0.0)])
+async def test_listing_the_codes_of_a_search_has_its_deadline(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/Encounter?location:below=Location/a")
+
+    assert told(answer) == (503, "too-costly", ["location:below"])

@@ -16,6 +16,7 @@ from server.store.sqlite.readers import CHECK_EVERY, Reader
 T = TypeVar("T")
 
 LOOKS = 10  # times CHECK_EVERY steps: about a millisecond, for which the other requests wait
+VALUES = 500  # keys and values of a query; planning it takes some microseconds each
 ROWS = 100  # of an answer; each costs some microseconds in Python as well
 BODY_BYTES = 256 * 1024  # of bodies as kept; steps say nothing of how long a value is
 SHORTEST_S = 0.01  # deadline that this cannot miss by anything worth mentioning

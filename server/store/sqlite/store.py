@@ -21,6 +21,7 @@ from server.fhir.errors import StoreUnavailable
 from server.search import sorting
 from server.search.catalog import R4, Catalog
 from server.search.query import Query, SortKey
+from server.search.size import size
 from server.store.checks import check_distinct
 from server.store.port import (
     CorruptStore,
@@ -47,7 +48,7 @@ from server.store.sqlite import (
     versions,
 )
 from server.store.sqlite.bags import Bags
-from server.store.sqlite.brief import ROWS, SHORTEST_S, TooLong, briefly
+from server.store.sqlite.brief import ROWS, SHORTEST_S, VALUES, TooLong, briefly
 from server.store.sqlite.codec import Codec
 from server.store.sqlite.connect import (
     READER_CACHE_KIB,
@@ -175,7 +176,7 @@ class SqliteStore:
             most = ROWS if reader is self._point else None
             return search.search(reader.db, reader.codec, reader.counts, asked, most=most)
 
-        brief = not any(sorts.reads_body(key) for key in sort)
+        brief = _is_small(query) and not any(sorts.reads_body(key) for key in sort)
         return await self._look(work, deadline_s, brief=brief)
 
     async def explain(
@@ -199,7 +200,9 @@ class SqliteStore:
         """See :meth:`server.store.port.Store.count`."""
         narrowed = narrow(query, access)
         return await self._look(
-            lambda reader: search.count(reader.db, reader.counts, narrowed), deadline_s, brief=True
+            lambda reader: search.count(reader.db, reader.counts, narrowed),
+            deadline_s,
+            brief=_is_small(query),
         )
 
     async def history(
@@ -409,6 +412,11 @@ def _codec(db: apsw.Connection) -> Codec:
     for type_, number in known:
         codec.use(type_, number)
     return codec
+
+
+def _is_small(query: Query) -> bool:
+    """Tell whether the query is planned soon, whatever it finds."""
+    return size(query.where) <= VALUES
 
 
 def _look(db: apsw.Connection) -> None:
