@@ -228,10 +228,9 @@ class _Leaf:
             return self._folded("is")
         if self.parameter.type != "token" or self.parameter.code in parameters.DECIDED_BY_STORE:
             return self.plain()
-        stated = _with_system(self.value, 0)
-        system, bar, code = stated.rpartition("|")
+        *system, code = split(_with_system(self.value, 0), "|")
         cases = dict.fromkeys((code, code.lower(), code.upper()))
-        return self._any(f"{system}{bar}{case}" for case in cases)
+        return self._any("|".join((*system, case)) for case in cases)
 
     def _unequal(self) -> Predicate:
         if self.parameter.code in parameters.DECIDED_BY_STORE:
