@@ -209,7 +209,7 @@ MG = "http://unitsofmeasure.org|g"
         (
             "Observation",
             r"code eq a,b\|c",
-            HasKey(("Observation|code|c|a,b|c", "Observation|code|c|a,b|C")),
+            HasKey(("Observation|code|c|a,b|c", "Observation|code|c|A,B|C")),
         ),
         (
             "Observation",
