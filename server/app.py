@@ -9,20 +9,40 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from secrets import token_bytes
 
 import uvloop
 
-from mappings.maps import Maps, load_maps
+from mappings.maps import MapError, Maps, load_maps
 from server import background, rest
-from server.auth import Authenticator, OpenHouse, has_token, new_token
-from server.feeds import FeedCollector, FeedService, MapWatch, Port, server_context
+from server.auth import (
+    Authenticator,
+    FeedDoor,
+    OpenHouse,
+    administrator,
+    has_token,
+    new_token,
+)
+from server.feeds import (
+    FeedCollector,
+    FeedService,
+    MapWatch,
+    Port,
+    Wiring,
+    admin,
+    http,
+    read_wiring,
+    server_context,
+)
+from server.feeds.mllp import Limits
+from server.feeds.outbound import OutboundCollector, OutboundService
 from server.fhir.errors import StoreUnavailable
 from server.http import HttpServer
 from server.interactions import search_parameters
 from server.interactions.services import Policy, Searchable, Services
 from server.search.catalog import Catalog
-from server.settings import Settings
+from server.settings import Settings, is_loopback
 from server.store.port import CommitConflict, RecordWrite, Store
 from server.store.sqlite import SqliteStore
 from server.uuid7 import new_id
@@ -147,13 +167,15 @@ async def serve(
 ) -> None:
     """As :func:`run`, inside a running event loop; ``stop`` ends it as a signal would."""
     maps = load_maps(settings.maps)
+    wiring = read_wiring(settings.feeds) if settings.feeds is not None else Wiring()
     if settings.tls_cert is not None and settings.tls_key is not None:
         server_context(settings.tls_cert, settings.tls_key)  # uvicorn would not say what is wrong
-    with listen(settings.host, settings.port) as http:
-        base_url = base_url_of(settings, http.getsockname()[1])
+    with listen(settings.host, settings.port) as bound:
+        base_url = base_url_of(settings, bound.getsockname()[1])
         store = open_store(settings, base_url)
         try:
-            await _serve(settings, store, maps, base_url, http, on_ready, stop or asyncio.Event())
+            described, ended = (maps, wiring), stop or asyncio.Event()
+            await _serve(settings, store, described, base_url, bound, on_ready, ended)
         finally:
             await store.close()
 
@@ -161,23 +183,30 @@ async def serve(
 async def _serve(
     settings: Settings,
     store: SqliteStore,
-    maps: Maps,
+    described: tuple[Maps, Wiring],
     base_url: str,
-    http: socket.socket,
+    bound: socket.socket,
     on_ready: Callable[[Running], None] | None,
     stop: asyncio.Event,
 ) -> None:
+    maps, wiring = described
     services = await services_of(settings, store, base_url)
     await search_parameters.load(services)
-    feeds = FeedService(services, maps, _ports(settings), keep_days=settings.inbox_days)
+    feeds = FeedService(
+        services, maps, _ports(settings, wiring), wiring=wiring, keep_days=settings.inbox_days
+    )
     application = _application(settings, services, feeds, stop)
-    http_server = HttpServer(application, settings, http)
+    # The embedded store is one server's: the next start is the same owner.
+    outbound = OutboundService(services, maps, settings.maps, owner="server")
+    application.metrics.registry.register(OutboundCollector(outbound))
+    http_server = HttpServer(application, settings, bound)
     _freeze()
     with _stopped_by_signals(stop):
         try:
             await _listen_for_feeds(feeds, settings)
             async with background.tasks(store, now_us, services), MapWatch(maps, settings.maps):
                 await application.start()
+                await outbound.start()
                 await http_server.start()
                 # Not before: a start that fails would use up the token that nobody has seen.
                 token = None
@@ -191,6 +220,7 @@ async def _serve(
             await asyncio.gather(
                 http_server.finish(), feeds.stop(grace_s=grace_s), application.stop(grace_s)
             )
+            await outbound.stop(grace_s=grace_s)  # last: it tells of what the others wrote
 
 
 def _application(
@@ -199,15 +229,19 @@ def _application(
     async def draining() -> str | None:
         return "the server is stopping" if stop.is_set() else None
 
+    authenticate = OpenHouse() if settings.open else Authenticator(services.store, now_us)
     made = rest.build(
         services,
-        authenticate=OpenHouse() if settings.open else Authenticator(services.store, now_us),
+        authenticate=authenticate,
         secured=not settings.open,
         limits=rest.Limits() if settings.compress else rest.Limits(compress_bytes=None),
         cors_origins=settings.cors_origins,
         checks={"serving": draining},
     )
     made.metrics.registry.register(FeedCollector(feeds))
+    door = FeedDoor(services.store, authenticate, now_us)
+    made.pages.include_router(http.router(feeds, door))
+    made.pages.include_router(admin.router(feeds, partial(administrator, authenticate)))
     return made
 
 
@@ -221,15 +255,25 @@ def _policy(settings: Settings) -> Policy:
     )
 
 
-def _ports(settings: Settings) -> list[Port]:
-    if settings.mllp_port is None:
-        return []
+def _ports(settings: Settings, wiring: Wiring) -> list[Port]:
+    """Return the port of the settings, then those of the feeds' file, all with the same TLS."""
     tls = None
     if settings.mllp_tls_cert is not None and settings.mllp_tls_key is not None:
         tls = server_context(
             settings.mllp_tls_cert, settings.mllp_tls_key, settings.mllp_tls_client_ca
         )
-    return [Port(settings.mllp_feed, settings.mllp_host, settings.mllp_port, tls=tls)]
+    made = []
+    if settings.mllp_port is not None:
+        made = [Port(settings.mllp_feed, settings.mllp_host, settings.mllp_port, tls=tls)]
+    for line in wiring.ports:
+        host = line.host or settings.mllp_host
+        if not (is_loopback(host) or tls is not None or settings.mllp_insecure):
+            raise MapError(
+                [f"{settings.feeds}: port {line.port} on {host} needs TELLONCE_MLLP_TLS_CERT"]
+            )
+        limits = Limits(max_connections=line.connections, idle_s=line.idle_s, frame_s=line.frame_s)
+        made.append(Port(line.feed, host, line.port, tls, limits))
+    return made
 
 
 async def _listen_for_feeds(feeds: FeedService, settings: Settings) -> None:

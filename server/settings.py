@@ -106,6 +106,11 @@ class Settings(BaseSettings):
         "on a network that is protected by other means.",
     )
     mllp_feed: str = Field("default", description="Name of the feed that the MLLP port receives.")
+    feeds: Path | None = Field(
+        None,
+        description="YAML file that says which senders are which feed: further ports, sending "
+        "applications, certificates, addresses, drop folders.",
+    )
     inbox_days: int = Field(
         400,
         ge=0,

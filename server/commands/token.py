@@ -1,10 +1,19 @@
 """``tellonce token``: administrator tokens."""
 
+from typing import Annotated
+
 import anyio
 import typer
 
 from server import app
-from server.auth import new_token, remove_token, tokens
+from server.auth import (
+    feed_tokens,
+    new_feed_token,
+    new_token,
+    remove_feed_token,
+    remove_token,
+    tokens,
+)
 from server.commands.options import Data, StoreOption, fail, refusals, settings_from
 
 NAME_LENGTH = 64  # it stands in every log line of its holder
@@ -13,7 +22,14 @@ token_app = typer.Typer(help="Administrator tokens.", no_args_is_help=True)
 
 
 @token_app.command()
-def new(name: str = "operator", data: Data = None, store: StoreOption = None) -> None:
+def new(
+    name: str = "operator",
+    feed: Annotated[
+        str | None, typer.Option(help="For senders of this feed over HTTP; opens nothing else.")
+    ] = None,
+    data: Data = None,
+    store: StoreOption = None,
+) -> None:
     """Make a token and print it once; a running server honours it at once."""
     if not name.isprintable() or not 0 < len(name) <= NAME_LENGTH:
         fail(f"a name has 1 to {NAME_LENGTH} printable characters")
@@ -21,6 +37,8 @@ def new(name: str = "operator", data: Data = None, store: StoreOption = None) ->
 
     async def make() -> str:
         async with app.store_beside(settings) as opened:
+            if feed is not None:
+                return await new_feed_token(opened, feed, name)
             return await new_token(opened, name)
 
     with refusals():
@@ -34,7 +52,10 @@ def list_(data: Data = None, store: StoreOption = None) -> None:
 
     async def look() -> list[tuple[str, str]]:
         async with app.store_beside(settings) as opened:
-            return await tokens(opened)
+            of_feeds = [
+                (id_, f"{name}  of feed {feed}") for id_, feed, name in await feed_tokens(opened)
+            ]
+            return [*await tokens(opened), *of_feeds]
 
     with refusals():
         for id_, name in anyio.run(look):
@@ -48,7 +69,7 @@ def remove(id_: str, data: Data = None, store: StoreOption = None) -> None:
 
     async def take_back() -> str | None:
         async with app.store_beside(settings) as opened:
-            return await remove_token(opened, id_)
+            return await remove_token(opened, id_) or await remove_feed_token(opened, id_)
 
     with refusals():
         name = anyio.run(take_back)

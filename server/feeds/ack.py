@@ -52,6 +52,8 @@ NO_HEADER = Fault("100", "the message does not begin with an MSH segment", ("MSH
 TOO_LARGE = Fault("207", "the message is larger than this server accepts")
 NOT_CLOSED = Fault("100", "the frame was not closed with FS CR in time")
 NO_STORE = Fault("207", "the message could not be stored, send it again later")
+NOT_ALLOWED = Fault("207", "this sender may not send messages of this feed")
+STOPPING = Fault("207", "the server is stopping, send it again later")
 STILL_RETRYING = Fault("207", "the message is stored and still being retried")
 
 _FAULT_OF_REASON = {
@@ -64,6 +66,21 @@ _FAULT_OF_REASON = {
     "required-missing": Fault("101", "a required field is missing"),
     "invalid-resource": Fault("102", "a value does not fit its data type"),
 }
+
+
+def is_positive(message: bytes) -> bool:
+    """Tell whether an acknowledgement is AA or CA."""
+    return code_of(message) in POSITIVE
+
+
+def code_of(message: bytes) -> str:
+    """Return MSA-1 of an acknowledgement that this server made; empty when there is none."""
+    return next(iter(codes_of(message)), "")
+
+
+def codes_of(answers: bytes) -> list[str]:
+    """Return MSA-1 of every acknowledgement in a response batch that this server made."""
+    return [msa[1:3].decode("ascii", "replace") for msa in answers.split(b"\rMSA")[1:]]
 
 
 def fault_of(reason: str) -> Fault:

@@ -5,7 +5,7 @@ came, so that MSA-2 is MSH-10 exactly as received (HL7 v2.5 section 2.9.2).
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 _LINE_END = re.compile(rb"[\r\n]")
 _START = re.compile(
@@ -59,6 +59,12 @@ class Header:
         """True when MSH-15 or MSH-16 is valued (HL7 v2.5 section 2.9.3)."""
         return bool(self.component(15, 1) or self.component(16, 1))
 
+    def stating(self, accept: bytes, application: bytes) -> "Header":
+        """Return the header as if MSH-15 and MSH-16 were these."""
+        fields = [*self.fields, *[b""] * (16 - len(self.fields))]
+        fields[14:16] = [accept, application]
+        return replace(self, fields=tuple(fields))
+
     @property
     def is_acknowledgement(self) -> bool:
         """True for messages that must never be acknowledged themselves."""
@@ -78,7 +84,12 @@ def read_header(message: bytes) -> Header | None:
     start = _START.search(message, 0, _HEAD_BYTES)
     if start is None:
         return None
-    line = _LINE_END.split(message[start.end() - 3 :][:_HEAD_BYTES], maxsplit=1)[0]
+    return read_segment(message[start.end() - 3 :][:_HEAD_BYTES])
+
+
+def read_segment(text: bytes) -> Header | None:
+    """Return the fields of the MSH, FHS or BHS segment that ``text`` begins with."""
+    line = _LINE_END.split(text, maxsplit=1)[0]
     separator = line[3:4]
     if separator.isalnum() or not separator or separator[0] <= _SPACE:
         return None

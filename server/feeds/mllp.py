@@ -8,12 +8,14 @@ place nothing is read from that socket.
 import asyncio
 import logging
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from server.feeds.ack import NOT_CLOSED, TOO_LARGE, Fault
 from server.feeds.framing import MAX_MESSAGE_BYTES, Frame, Framer, TooLarge, frame
+from server.feeds.tls import certified_names
+from server.feeds.wiring import Peer
 
 log = logging.getLogger(__name__)
 
@@ -64,10 +66,18 @@ class Counters:
 
 
 class Listener:
-    """One listening address.  ``receiver`` gets every frame of every connection."""
+    """One listening address.
+
+    ``receiver`` gets every frame of every connection; or it is a function that returns the receiver
+    for a peer, ``None`` for one that is not listened to.
+    """
 
     def __init__(
-        self, receiver: Receiver, *, limits: Limits | None = None, tls: ssl.SSLContext | None = None
+        self,
+        receiver: Receiver | Callable[[Peer], Receiver | None],
+        *,
+        limits: Limits | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.counters = Counters()
         self.host, self.port = "", 0
@@ -98,6 +108,11 @@ class Listener:
         """How many senders are connected."""
         return len(self._open)
 
+    @property
+    def receivers(self) -> list[Receiver]:
+        """The receivers of the open connections."""
+        return [connection.receiver for connection in self._open]
+
     async def stop(self, *, grace_s: float = 20.0) -> None:
         """Accept nothing more, answer what was received, close.
 
@@ -120,8 +135,15 @@ class Listener:
             log.warning("connection refused: %d are open", len(self._open))
             writer.close()
             return
+        of_all = self._receiver
+        receiver = of_all(_peer(writer)) if callable(of_all) else of_all
+        if receiver is None:
+            self.counters.refused_connections += 1
+            log.warning("connection refused: nobody may send from there")
+            writer.transport.abort()
+            return
         self.counters.connections += 1
-        connection = _Connection(reader, writer, self._receiver, self._limits, self.counters)
+        connection = _Connection(reader, writer, receiver, self._limits, self.counters)
         task = asyncio.ensure_future(connection.serve())
         self._open[connection] = task
         try:
@@ -142,7 +164,7 @@ class _Connection:
         counters: Counters,
     ) -> None:
         self._reader, self._writer = reader, writer
-        self._receiver, self._limits, self._counters = receiver, limits, counters
+        self.receiver, self._limits, self._counters = receiver, limits, counters
         self._framer = Framer(limits.max_message_bytes)
         self._answers: asyncio.Queue[Answer | None] = asyncio.Queue(limits.pipelined)
         self._reading: asyncio.Future[bytes] | None = None
@@ -208,18 +230,19 @@ class _Connection:
             await self._refuse(found.head, TOO_LARGE)
             return
         self._counters.frames += 1
-        for answer in await self._receiver.receive(found.body):
+        for answer in await self.receiver.receive(found.body):
             await self._answers.put(answer)
 
     async def _refuse(self, head: bytes, fault: Fault) -> None:
         self._counters.refused_frames += 1
-        await self._answers.put(self._receiver.refuse(head, fault))
+        await self._answers.put(self.receiver.refuse(head, fault))
 
     async def _answer(self) -> None:
         """Send the answers in order; a sender that does not read them is cut off."""
         try:
             while (answer := await self._answers.get()) is not None:
-                message = answer if isinstance(answer, bytes) else await answer
+                # shielded: an answer that is cancelled ends as none, and the cancellation with it
+                message = answer if isinstance(answer, bytes) else await asyncio.shield(answer)
                 if message is not None:
                     self._writer.write(frame(message))
                     await asyncio.wait_for(self._writer.drain(), self._limits.write_s)
@@ -229,3 +252,9 @@ class _Connection:
             self._writer.transport.abort()
             while (answer := await self._answers.get()) is not None:
                 continue  # the reader may be waiting for a place in the queue
+
+
+def _peer(writer: asyncio.StreamWriter) -> Peer:
+    address = writer.get_extra_info("peername") or ("",)
+    certificate = writer.get_extra_info("peercert") or {}
+    return Peer(str(address[0]), certified_names(certificate))

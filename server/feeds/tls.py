@@ -1,7 +1,9 @@
 """TLS for MLLP: the server's certificate, and senders' certificates where they are asked for."""
 
 import ssl
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 
 class UnusableTls(Exception):
@@ -32,6 +34,18 @@ def server_context(cert: Path, key: Path, client_ca: Path | None = None) -> ssl.
         except (OSError, ValueError) as error:
             raise UnusableTls(f"{client_ca}: {_why(error)}") from error
     return context
+
+
+def certified_names(certificate: Mapping[str, Any]) -> frozenset[str]:
+    """Return the common name and the alternative names of a peer's certificate, as ssl has it.
+
+    >>> sorted(certified_names({"subject": ((("commonName", "lab"),),),
+    ...                         "subjectAltName": (("DNS", "lab.h.example"),)}))
+    ['lab', 'lab.h.example']
+    """
+    subject = [pair for group in certificate.get("subject", ()) for pair in group]
+    common = {value for name, value in subject if name == "commonName"}
+    return frozenset(common | {value for _, value in certificate.get("subjectAltName", ())})
 
 
 def _no_password() -> str:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import cache
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from server.feeds.inbox import Entry, Inbox
 from server.feeds.mllp import Limits
 from server.feeds.quarantine import Filter, ask_replay, dismiss, dry_run, select
 from server.feeds.service import FeedService, Port
+from server.feeds.wiring import Wire, Wiring
 from server.feeds.work import Job
 from server.fhir.errors import StoreUnavailable
 from server.interactions.services import Services
@@ -152,7 +154,7 @@ async def test_the_same_bytes_repeat_the_stored_answer_and_are_not_applied_again
         assert await sender.send(message("MSG1")) == first
         assert await services.store.history(SYSTEM, limit=100) == versions
         assert len(await server.entries()) == 1
-        assert server.service.stats().repeated == {"default": 1}
+        assert server.service.counts["default"].repeated == 1
 
 
 async def test_a_resend_under_a_new_id_and_time_writes_no_version(services: Services) -> None:
@@ -296,12 +298,115 @@ async def test_an_acknowledgement_is_not_answered(services: Services) -> None:
         assert len(await server.entries()) == 1
 
 
-async def test_a_batch_is_answered_message_by_message(services: Services) -> None:
+BATCH = b"BHS|^~\\&|A|H|T|M|1||b||B7\r" + message("1") + message("2", mrn="") + b"BTS|2\r"
+
+
+async def test_a_batch_is_answered_by_a_batch(services: Services) -> None:
+    async with running(services, FeedMaps(ack_quarantined="AE")) as server:
+        answer = await (await server.connect()).send(BATCH)
+    assert answer[0].startswith("BHS|^~\\&|T|M|A|H|2026")
+    assert answer[0].endswith("|B7")
+    said = [line for line in answer if line.startswith(("MSA", "BTS"))]
+    assert said == ["MSA|AA|1", "MSA|AE|2|no patient identifier", "BTS|2"]
+
+
+@pytest.mark.parametrize(
+    ("how", "expected"),
+    [("errors", ["MSA|AE|2|no patient identifier", "BTS|1"]), ("none", []), ("each", None)],
+)
+async def test_a_feed_may_have_its_batches_answered_in_another_way(
+    services: Services, how: Any, expected: list[str] | None
+) -> None:
+    wiring = Wiring({"default": Wire(batch=how)})
+    async with running(services, FeedMaps(ack_quarantined="AE"), wiring=wiring) as server:
+        sender = await server.connect()
+        sender.write(BATCH)
+        if expected is None:
+            assert [(await sender.answer())[1][:8] for _ in range(2)] == ["MSA|AA|1", "MSA|AE|2"]
+        elif expected:
+            answer = await sender.answer()
+            assert [line for line in answer if line.startswith(("MSA", "BTS"))] == expected
+        assert (await sender.send(message("3")))[1] == "MSA|AA|3"
+
+
+async def test_messages_in_one_frame_without_a_batch_are_answered_one_by_one(
+    services: Services,
+) -> None:
     async with running(services) as server:
         sender = await server.connect()
-        batch = b"BHS|^~\\&|A\r" + message("1") + message("2", mrn="78") + b"BTS|2\r"
-        assert (await sender.send(batch))[1] == "MSA|AA|1"
+        assert (await sender.send(message("1") + message("2", mrn="78")))[1] == "MSA|AA|1"
         assert (await sender.answer())[1] == "MSA|AA|2"
+
+
+@pytest.mark.parametrize(
+    ("how", "more", "expected"),
+    [
+        ("original", "|||AL|AL", ["AA"]),
+        ("enhanced", "", ["CA", "AA"]),
+        ("commit", "|||NE|AL", ["CA"]),
+    ],
+)
+async def test_a_feed_may_be_answered_otherwise_than_its_messages_say(
+    services: Services, how: Any, more: str, expected: list[str]
+) -> None:
+    wiring = Wiring({"default": Wire(acknowledge=how)})
+    async with running(services, wiring=wiring) as server:
+        sender = await server.connect()
+        sender.write(message("1", more=more))
+        codes = [(await sender.answer())[1].split("|")[1] for _ in expected]
+        assert codes == expected
+        sender.write(message("2", more=more))
+        assert (await sender.answer())[1].endswith("|2")
+
+
+async def test_only_the_addresses_of_a_feed_are_listened_to(services: Services) -> None:
+    elsewhere = (ip_network("10.0.0.0/8"),)
+    lab = Wire(senders=frozenset([("LAB", "")]), addresses=elsewhere)
+    async with running(services, wiring=Wiring({"lab": lab})) as server:
+        sender = await server.connect()
+        answer = await sender.send(message("1").replace(b"REG|HOSP", b"LAB|ANY"))
+        assert answer[1] == "MSA|AR|1|this sender may not send messages of this feed"
+        assert (await sender.send(message("2")))[1] == "MSA|AA|2"
+        assert server.service.counts["lab"].refused == 1
+        assert [entry.feed for entry in await server.entries()] == ["default"]
+    default = Wire(addresses=elsewhere)
+    async with running(services, wiring=Wiring({"default": default})) as server:
+        sender = await server.connect()
+        with pytest.raises((OSError, asyncio.IncompleteReadError)):
+            await sender.send(message("3"))
+        assert server.service.listeners[0].counters.refused_connections == 1
+
+
+async def test_what_an_earlier_run_left_is_done_before_what_comes_and_no_other_feed_waits(
+    services: Services,
+) -> None:
+    inbox = Inbox(services.store, now=services.now, new_id=services.new_id)
+    for n in range(300):
+        body = message(f"old{n}", mrn=str(n % 7), name=f"Doe^J^{n}")
+        await inbox.receive(Feed("default"), body, read_header(body))
+    wiring = Wiring({"live": Wire(senders=frozenset([("LIVE", "")]))})
+    async with running(services, wiring=wiring) as server:
+        ended: list[str] = []
+        work = server.service._worker.work
+
+        async def noted(job: Job) -> None:
+            await work(job)
+            ended.append(job.entry.control_id)
+
+        server.service._worker.work = noted  # type: ignore[method-assign] # only listens
+        behind, live = await server.connect(), await server.connect()
+        behind.write(message("new", mrn="0"))
+        behind.write(message("old3", mrn="3", name="Doe^J^3"))  # sent again
+        assert (await live.send(message("L", mrn="x").replace(b"REG", b"LIVE")))[1] == "MSA|AA|L"
+        assert len(ended) < 300
+        assert (await behind.answer())[1] == "MSA|AA|new"
+        assert (await behind.answer())[1] == "MSA|AA|old3"
+        await server.service.settle()
+        by_patient = [one for one in ended if one.startswith("old") and int(one[3:]) % 7 == 0]
+    in_order = [f"old{n}" for n in range(0, 300, 7)]
+    assert len(by_patient) > 40  # the first were done before anybody listened
+    assert by_patient == in_order[-len(by_patient) :]
+    assert ended.index("new") > ended.index("old294")
 
 
 async def test_two_connections_racing_for_a_new_patient_make_one(
@@ -383,7 +488,7 @@ async def test_a_message_waits_for_the_store_and_says_so_in_time(failing: Servic
         assert await server.send(message("1")) == (
             "MSA|AE|1|the message is stored and still being retried"
         )
-        assert server.service.stats().active == 1
+        assert server.service.moment().unfinished == 1
         failing.store.down = lambda _writes: False  # type: ignore[attr-defined]
         await server.service.settle()
         assert await server.send(message("1")) == "MSA|AA|1"
@@ -579,7 +684,7 @@ async def test_a_lane_goes_on_after_a_restart_at_the_worst_moment(
     async with running(services, FeedMaps(lane_when_quarantined="hold")) as server:
         for body in (message("1"), other, message("3"), message("4")):
             await server.send(body)
-        monkeypatch.setattr(server.service, "_later", lambda _: asyncio.sleep(0))
+        monkeypatch.setattr(server.service, "_follow", lambda _: asyncio.sleep(0))
         holder = (await server.entries())[1]
         await server.service.replay(holder.id, message("2"))
     async with running(services, FeedMaps(lane_when_quarantined="hold")) as server:
@@ -761,8 +866,9 @@ async def test_without_a_limit_nothing_expires(services: Services) -> None:
 
 
 async def test_senders_on_one_port_can_be_feeds_of_their_own(services: Services) -> None:
-    port = Port(feed="rest", senders={("REG", "HOSP"): "adt", ("LAB", ""): "lab"})
-    async with running(services, port=port) as server:
+    adt, lab = frozenset([("REG", "HOSP")]), frozenset([("LAB", "")])
+    wiring = Wiring({"adt": Wire(senders=adt), "lab": Wire(senders=lab)})
+    async with running(services, port=Port(feed="rest"), wiring=wiring) as server:
         await server.send(message("1"))
         await server.send(message("2").replace(b"REG|HOSP", b"LAB|ANY"))
         await server.send(message("3").replace(b"REG|HOSP", b"X|Y"))

@@ -1,0 +1,203 @@
+"""A drop folder: files of messages instead of a socket.
+
+A file is whole when it has not changed for some seconds; hidden files and ``.tmp``, ``.part`` and
+``.filepart`` are left alone, so that a sender may write under such a name and rename.  It is
+claimed by moving it to ``working``, read as a stream, and then moved to ``done`` beside
+``NAME.ack`` with its acknowledgements; to ``failed`` when something in it was not kept.
+
+A file that the server was at work with when it ended is read anew at the next start: its messages
+were received before, and are not applied twice.
+"""
+
+import asyncio
+import logging
+import os
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from server.feeds import ack
+from server.feeds.batches import Line, Part, Reply, Splitter
+from server.feeds.framing import TooLarge
+from server.feeds.mllp import Answer
+from server.feeds.receiver import SenderEnd, settled
+from server.feeds.wiring import Peer, Wire
+from server.fhir.errors import FhirError
+from server.store.port import CommitConflict
+
+if TYPE_CHECKING:
+    from server.feeds.service import FeedService
+
+log = logging.getLogger(__name__)
+
+WORKING, DONE, FAILED = "working", "done", "failed"
+CHUNK_BYTES = 1024 * 1024
+UNANSWERED = 256  # messages of a file that may wait for their answers
+_UNFINISHED_NAMES = (".tmp", ".part", ".filepart")
+_CLAIM = "~~"  # between a file's name and the id of who claimed it
+
+
+class DropFolder:
+    """One feed's folder.  :meth:`run` watches it until cancelled."""
+
+    def __init__(self, service: "FeedService", feed: str, wire: Wire) -> None:
+        assert wire.folder is not None
+        self._service, self._feed, self._wire = service, feed, wire
+        self._folder = wire.folder
+        self._seen: dict[str, tuple[tuple[int, int], float]] = {}
+        self._mine: list[Path] | None = None  # claimed and not put away; before the first look: all
+
+    async def run(self) -> None:
+        """Take every file that is dropped, one after the other."""
+        while True:
+            try:
+                await asyncio.to_thread(self._prepare)
+                for file in await asyncio.to_thread(self._claimed):
+                    await self.take(file)
+                    self._mine = [one for one in self._mine or [] if one != file]
+            except OSError as error:  # a network folder that is away comes back
+                log.warning("the folder of feed %s: %s", self._feed, error.strerror)
+            await asyncio.sleep(self._wire.poll_s)
+
+    async def take(self, file: Path) -> None:
+        """Read a claimed file, keep and apply its messages, and put it away with its answers."""
+        ends = SenderEnd(self._service, self._feed, Peer(), fixed=True)
+        reading = _Reading(file, ends, self._wire)
+        name = file.name.rpartition(_CLAIM)[0]
+        await reading.read()
+        target = DONE if reading.kept else FAILED
+        await asyncio.to_thread(self._put_away, file, name, target)
+        log.info("feed %s: a file of %d messages is %s", self._feed, reading.messages, target)
+
+    def _prepare(self) -> None:
+        for name in (WORKING, DONE, FAILED):
+            (self._folder / name).mkdir(parents=True, exist_ok=True)
+
+    def _claimed(self) -> list[Path]:
+        """Return what is left of an earlier run, then the whole files, claimed, oldest first."""
+        if self._mine is None:
+            left = (self._folder / WORKING).iterdir()
+            self._mine = sorted(path for path in left if path.suffix != ".ack")
+        for _, name in sorted(self._whole()):
+            if (claimed := self._claim(name)) is not None:
+                self._mine.append(claimed)
+        return list(self._mine)
+
+    def _whole(self) -> list[tuple[int, str]]:
+        now, found, seen = time.monotonic(), [], {}
+        with os.scandir(self._folder) as entries:
+            for entry in entries:
+                if not entry.is_file(follow_symlinks=False) or entry.name.startswith("."):
+                    continue
+                if entry.name.lower().endswith(_UNFINISHED_NAMES):
+                    continue
+                stat = entry.stat(follow_symlinks=False)
+                state = (stat.st_size, stat.st_mtime_ns)
+                known = self._seen.get(entry.name)
+                since = known[1] if known is not None and known[0] == state else now
+                seen[entry.name] = (state, since)
+                if now - since >= self._wire.settle_s:
+                    found.append((stat.st_mtime_ns, entry.name))
+        self._seen = seen
+        return found
+
+    def _claim(self, name: str) -> Path | None:
+        """Move a file away from others that watch the folder; ``None``: one of them was first."""
+        mine = self._folder / WORKING / f"{name}{_CLAIM}{self._service.services.new_id()}"
+        try:
+            (self._folder / name).rename(mine)
+        except FileNotFoundError:
+            return None
+        return mine
+
+    def _put_away(self, file: Path, name: str, target: str) -> None:
+        """Move the file behind its answers: a file that is there has its answers there."""
+        folder = self._folder / target
+        final, number = folder / name, 1
+        while final.exists():
+            number += 1
+            final = folder / f"{name}.{number}"
+        answers = file.with_name(f"{file.name}.ack")
+        answers.replace(final.with_name(f"{final.name}.ack"))
+        file.rename(final)
+
+
+@dataclass(slots=True)
+class _Reading:
+    """One file on its way.  ``kept``: whether everything in it was."""
+
+    file: Path
+    end: SenderEnd
+    wire: Wire
+    kept: bool = True
+    messages: int = 0
+    _waiting: deque[Line | Sequence[Answer]] = field(default_factory=deque)
+
+    async def read(self) -> None:
+        reply, splitter = self.end.reply(), Splitter()
+        answers = self.file.with_name(f"{self.file.name}.ack")
+        source = await asyncio.to_thread(self.file.open, "rb")
+        target: BinaryIO = await asyncio.to_thread(answers.open, "wb")
+        try:
+            more = True
+            while more:
+                data = await asyncio.to_thread(source.read, CHUNK_BYTES)
+                more = bool(data)
+                for part in splitter.feed(data) if more else splitter.finish():
+                    await self._take(part)
+                    if len(self._waiting) > UNANSWERED:
+                        await self._write(target, reply, UNANSWERED // 2)
+            if not self.messages:
+                self._waiting.append([self.end.refuse(b"", ack.NO_HEADER)])
+                self.kept = False
+            await self._write(target, reply, 0)
+            await asyncio.to_thread(target.write, reply.end())
+            await asyncio.to_thread(_flush, target)
+        finally:
+            source.close()
+            target.close()
+
+    async def _take(self, part: Part) -> None:
+        if isinstance(part, Line):
+            self._waiting.append(part)
+            return
+        self.messages += 1
+        if isinstance(part, TooLarge):
+            self.kept = False
+            self._waiting.append([self.end.refuse(part.head, ack.TOO_LARGE)])
+            return
+        self._waiting.append(await self._stored(part))
+
+    async def _stored(self, message: bytes) -> Sequence[Answer]:
+        """Keep the message, however long the store is away."""
+        while True:
+            try:
+                return await self.end.message(message, insist=True)
+            except (FhirError, CommitConflict) as error:
+                log.warning("a file of feed %s waits: %s", self.end.feed, type(error).__name__)
+                await asyncio.sleep(self.wire.poll_s)
+
+    async def _write(self, target: BinaryIO, reply: Reply, left: int) -> None:
+        """Write the answers in their order, until so many wait."""
+        made = b""
+        while len(self._waiting) > left:
+            part = self._waiting.popleft()
+            if isinstance(part, Line):
+                made += reply.line(part)
+                continue
+            for answer in part:
+                message = await settled(answer)
+                if message is None:
+                    continue
+                self.kept = self.kept and ack.code_of(message) not in ("AR", "CR")
+                if self.wire.batch != "errors" or not ack.is_positive(message):
+                    made += reply.answer(message)
+        await asyncio.to_thread(target.write, made)
+
+
+def _flush(target: BinaryIO) -> None:
+    target.flush()
+    os.fsync(target.fileno())
