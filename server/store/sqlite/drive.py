@@ -188,34 +188,33 @@ def _date(member: DateIs) -> Driver:
 
 
 def _number(member: NumberIs) -> Driver:
-    """Return ranges of the index by low end; what reaches far up from it has an index of its own.
+    """Return ranges of the indexes by low end and by high end.
 
-    Of the others the low end is above a bound when the high end is above ``edge``.
+    ``ap`` asks for both ends.  What reaches far up from its low end has an index of its own; of the
+    others the low end is above a bound when the high end is above ``lo``.
     """
     lo, hi = member.lo, member.hi
-    bags = "x.s in (select n from member where h=?)"
     unit = (param_hash(member.type, member.param) ^ hash64(member.unit),)
-    begin = Sql(f"select x.rid from num x where {bags}", unit)
-    from_low: dict[Comparator, tuple[str, tuple[float, ...]]] = {
+    begin = Sql("select x.rid from num x where x.s in (select n from member where h=?)", unit)
+    ranges: dict[Comparator, tuple[str, tuple[float, ...]]] = {
         "eq": ("x.lo>=? and x.lo<=? and x.hi<=?", (lo, hi, hi)),
         "lt": ("x.lo<?", (lo,)),
         "le": ("x.lo<=?", (hi,)),  # a little wide
         "sa": ("x.lo>=?", (hi,)),
         "eb": ("x.lo<=? and x.hi<=?", (lo, lo)),
+        "gt": ("x.hi>?", (hi,)),
+        "ge": ("x.hi>=?", (lo,)),  # a little wide
     }
-    if member.op in from_low:
-        text, values = from_low[member.op]
-        return Driver(rows=begin + Sql(f" and {text}", values), of=member, exact=member.op != "le")
+    if member.op in ranges:
+        text, values = ranges[member.op]
+        exact = member.op not in ("le", "ge")
+        return Driver(rows=begin + Sql(f" and {text}", values), of=member, exact=exact)
     if member.op == "ne":
         return Driver(rows=begin, of=member)
-    edge = hi if member.op == "gt" else lo
-    bound = min((edge - 1) / 1.1, (edge - 1) / 0.9) - 1e-6 * abs(edge)
-    short = Sql(" and x.lo>=? and x.hi>?", (bound, edge))
-    wide = Sql(" and x.hi>? and x.hi-x.lo>=abs(x.lo)*0.1+1", (edge,))
-    if member.op == "ap":
-        short, wide = (part + Sql(" and x.lo<?", (hi,)) for part in (short, wide))
-    rows = begin + short + Sql(" union all ") + begin + wide
-    return Driver(rows=rows, of=member, exact=member.op != "ge")
+    bound = min((lo - 1) / 1.1, (lo - 1) / 0.9) - 1e-6 * abs(lo)
+    short = Sql(" and x.lo>=? and x.lo<? and x.hi>?", (bound, hi, lo))
+    wide = Sql(" and x.hi>? and x.hi-x.lo>=abs(x.lo)*0.1+1 and x.lo<?", (lo, hi))
+    return Driver(rows=begin + short + Sql(" union all ") + begin + wide, of=member, exact=True)
 
 
 def _cover(of: Sequence[Member], look: Look) -> tuple[int, ...] | None:

@@ -186,6 +186,10 @@ STEPS: tuple[tuple[str, str], ...] = (
         );
         """,
     ),
+    (
+        "numbers by their high end: those above a value, without those just below it",
+        "CREATE INDEX num_to ON num (s, hi);",
+    ),
 )
 
 
