@@ -77,6 +77,7 @@ def _path(of: ast.Node | None, types: Names | None, name: str) -> Run:
     if types is not None:
 
         def typed(focus: Items, env: Environment) -> Items:
+            env.spend(len(focus))
             return [item for item in focus if item.type in types]
 
         return typed
@@ -84,7 +85,7 @@ def _path(of: ast.Node | None, types: Names | None, name: str) -> Run:
 
         def first(focus: Items, env: Environment) -> Items:
             found = take(focus)
-            env.left -= len(found) + 1
+            env.left -= len(found) + len(focus)
             if env.left < 0:
                 env.over()
             return found
@@ -97,7 +98,7 @@ def _path(of: ast.Node | None, types: Names | None, name: str) -> Run:
         if not items:
             return items
         found = take(items)
-        env.left -= len(found) + 1
+        env.left -= len(found) + len(items)
         if env.left < 0:
             env.over()
         return found
@@ -106,7 +107,7 @@ def _path(of: ast.Node | None, types: Names | None, name: str) -> Run:
 
 
 def _call(node: ast.Call, of: ast.Node | None, name: str, args: tuple[ast.Node, ...]) -> Run:
-    before = _focus if of is None else build(of)
+    before = _focus if of is None else _counted(build(of))
     if name in _TYPE_FUNCTIONS:
         if len(args) != 1:
             raise FhirPathError(f"{name}() takes one type", node.at)
@@ -128,6 +129,19 @@ def _call(node: ast.Call, of: ast.Node | None, name: str, args: tuple[ast.Node, 
     return _located(
         lambda focus, env: run(env, before(focus, env), *[arg(focus, env) for arg in given]), at
     )
+
+
+def _counted(before: Run) -> Run:
+    """Return a closure that pays for the items that a function is about to go through."""
+
+    def counted(focus: Items, env: Environment) -> Items:
+        items = before(focus, env)
+        env.left -= len(items)
+        if env.left < 0:
+            env.over()
+        return items
+
+    return counted
 
 
 def _unsigned(key: ast.Node) -> ast.Node:

@@ -15,6 +15,8 @@ from server.fhir.fhirpath.quantity import Quantity
 from server.fhir.fhirpath.temporal import Temporal
 
 MAX_LEVELS = 100  # of objects inside each other; what the server has read has at most 64
+_EXACT = 4  # steps that it takes to compare two quantities, dates or decimals
+_CHARACTERS = 20_000  # of two texts, which are compared in a step
 
 
 def equal(left: Items, right: Items, env: Environment) -> bool | None:
@@ -23,6 +25,7 @@ def equal(left: Items, right: Items, env: Environment) -> bool | None:
         return None
     if len(left) != len(right):
         return False
+    env.spend(len(left))
     truth: bool | None = True
     for one, other in zip(left, right, strict=True):
         found = _equal(one, other, env)
@@ -79,11 +82,20 @@ def as_quantity(value: System) -> Quantity | None:
     return None
 
 
+def weight(item: Item) -> float:
+    """Return what it takes to compare an item with another, in steps."""
+    value = item.value
+    if type(value) is str:
+        return 1 + len(value) / _CHARACTERS
+    return 1 if isinstance(value, bool | int) else _EXACT
+
+
 def key(item: Item, env: Environment) -> Any:
     """Return what is equal for two items exactly when ``=`` is true of them."""
     value = plain(item)
     if value is None:
         return _frozen_item(item, env)
+    env.spend(weight(item))
     if isinstance(value, bool):
         return ("boolean", value)
     if isinstance(value, Temporal):

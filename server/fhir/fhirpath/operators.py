@@ -43,8 +43,9 @@ def _not_equivalent(left: Items, right: Items, env: Environment) -> Items:
 
 
 def _ordered(holds: Callable[[int], bool]) -> Operator:
-    def operator(left: Items, right: Items, _: Environment) -> Items:
+    def operator(left: Items, right: Items, env: Environment) -> Items:
         found = equality.compare(left, right)
+        env.spend(sum(map(equality.weight, left)))
         return boolean(None if found is None else holds(found))
 
     return operator
@@ -98,6 +99,7 @@ def _arithmetic(symbol: str, run: Arithmetic) -> Operator:
             return []
         if isinstance(one, str) and isinstance(other, str) and symbol == "+":
             return joined((one, other), env)
+        env.spend(equality.weight(left[0]))
         try:
             return computed(run(one, other))
         except _UndefinedError:

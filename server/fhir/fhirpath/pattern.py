@@ -15,6 +15,7 @@ from server.fhir.fhirpath.errors import FhirPathError
 
 MAX_PATTERN = 1_000  # characters
 _GROUP = re.compile(r"\$(?:(\d{1,2})|\{(\w{1,64})\})", re.ASCII)
+_SIZE = 1_600  # characters times instructions of RE2 that take as long as a step
 _MAX_MEMORY = 1024 * 1024  # bytes, for the automaton of one expression
 
 
@@ -34,25 +35,38 @@ def _compiled(regex: str) -> Any:
         raise FhirPathError(f"the regular expression is not understood: {shown}") from None
 
 
-def matches(regex: str, text: str, *, full: bool) -> bool:
-    """Return whether the text, or with ``full=False`` some part of it, is as the regex says."""
+def matches(regex: str, text: str, spend: Callable[[float], None], *, full: bool) -> bool:
+    """Return whether the text, or with ``full=False`` some part of it, is as the regex says.
+
+    ``spend`` is told before what the search may take, in steps, and refuses what is too much.
+    """
     found = _compiled(regex)
+    spend(_search(found, len(text)))
     try:
         return (found.fullmatch(text) if full else found.search(text)) is not None
     except UnicodeEncodeError:
         raise FhirPathError("half a surrogate pair is no text") from None
 
 
-def replaced(regex: str, text: str, by: str, allow: Callable[[int], None]) -> str:
+def replaced(
+    regex: str,
+    text: str,
+    by: str,
+    spend: Callable[[float], None],
+    allow: Callable[[int], None],
+) -> str:
     """Return the text with each match replaced; ``$1`` and ``${name}`` stand for groups.
 
+    ``spend``: as for :func:`matches`, told of every search: each may look at all that is left.
     ``allow`` is told, again and again, how long the result is, and refuses what is too long.
     """
     compiled = _compiled(regex)
     parts: list[str] = []
     size, end = 0, 0
+    spend(_search(compiled, len(text)))
     try:
         for found in compiled.finditer(text):
+            spend(_search(compiled, len(text) - found.end()))
             parts += (text[end : found.start()], _expanded(found, by))
             size += len(parts[-1]) + len(parts[-2])
             end = found.end()
@@ -62,6 +76,11 @@ def replaced(regex: str, text: str, by: str, allow: Callable[[int], None]) -> st
     parts.append(text[end:])
     allow(size + len(parts[-1]))
     return "".join(parts)
+
+
+def _search(compiled: Any, length: int) -> float:
+    """Return what it takes at worst to look through so many characters, in steps."""
+    return float(length * compiled.programsize / _SIZE)
 
 
 def _expanded(found: Any, by: str) -> str:

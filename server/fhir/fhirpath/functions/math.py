@@ -13,6 +13,7 @@ from server.fhir.fhirpath.singleton import integer as integer_of
 from server.fhir.fhirpath.singleton import number, value
 
 MAX_DIGITS = 100  # behind the point, that round() may ask for
+_SERIES = 10  # steps that a logarithm or a power to all digits takes
 
 
 def _abs(env: Environment, items: Items) -> Items:
@@ -38,6 +39,7 @@ def _whole(rounding: str) -> Function:
 def _decimal(run: Callable[[Decimal], Decimal]) -> Function:
     def function(env: Environment, items: Items) -> Items:
         found = number(items)
+        env.spend(_SERIES)
         return [] if found is None else computed(run(Decimal(found)))
 
     return Function(function)
@@ -47,6 +49,7 @@ def _log(env: Environment, items: Items, base: Items) -> Items:
     found, to = number(items), number(base)
     if found is None or to is None:
         return []
+    env.spend(2 * _SERIES)
     bottom = CONTEXT.ln(Decimal(to))
     if not bottom:
         return []
@@ -66,6 +69,7 @@ def _power(env: Environment, items: Items, exponent: Items) -> Items:
     found, to = number(items), number(exponent)
     if found is None or to is None:
         return []
+    env.spend(2 * _SERIES)
     raised = CONTEXT.power(Decimal(found), Decimal(to))
     if isinstance(found, int) and isinstance(to, int) and to >= 0:
         return computed(integer(raised))

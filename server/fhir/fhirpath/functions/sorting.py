@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import cmp_to_key
 
 from server.fhir.fhirpath.environment import Environment
-from server.fhir.fhirpath.equality import compare
+from server.fhir.fhirpath.equality import compare, weight
 from server.fhir.fhirpath.functions.function import Run, each
 from server.fhir.fhirpath.items import Item, Items
 
@@ -18,10 +18,11 @@ def sorted_by(env: Environment, items: Items, keys: Sequence[Key]) -> Items:
     What has no key comes first, in either direction.  Raises ``FhirPathError`` for keys of types
     without a common order.
     """
-    env.spend(len(items) * len(items).bit_length())
     made = [[found for _, found in each(env, items, run)] for run, _ in keys]
     columns = made or [[[item] for item in items]]
     rows: list[_Row] = list(zip(items, zip(*columns, strict=True), strict=True))
+    weights = sum(weight(item) for column in columns for found in column for item in found)
+    env.spend(weights * len(items).bit_length())
     turned = [descending for _, descending in keys] or [False]
 
     def order(one: _Row, other: _Row) -> int:

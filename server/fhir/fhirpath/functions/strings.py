@@ -78,7 +78,7 @@ def _matches(*, full: bool) -> Function:
         found, wanted = _text(env, items), text(regex)
         if found is None or wanted is None:
             return []
-        return boolean(pattern.matches(wanted, found, full=full))
+        return boolean(pattern.matches(wanted, found, env.spend, full=full))
 
     return Function(run, 1, 1)
 
@@ -89,7 +89,8 @@ def _replace_matches(env: Environment, items: Items, regex: Items, by: Items) ->
         return []
     if not wanted:
         return computed(found)
-    return computed(pattern.replaced(wanted, found, new, lambda size: check_length(size, env)))
+    made = pattern.replaced(wanted, found, new, env.spend, lambda size: check_length(size, env))
+    return computed(made)
 
 
 def _length(env: Environment, items: Items) -> Items:
