@@ -10,6 +10,7 @@ from typing import Any
 from mappings.emit_paths import Value
 from mappings.emit_run import Run, Scope
 from mappings.encode import Field, Repetition
+from mappings.encode_references import PL
 from mappings.encode_types import CWE, DR, TM, timestamp, units
 
 Function = Callable[[Scope, Sequence[Value]], Field]
@@ -47,6 +48,16 @@ def appointment_timing(scope: Scope, _values: Sequence[Value]) -> Field:
         for key in ("start", "end")
     ]
     return [["", "", "", *ends]] if any(ends) else []
+
+
+def last_place(scope: Scope, values: Sequence[Value]) -> Field:
+    """The place of Encounter.location that was entered last; without periods the first."""
+    started = [one.value.get("period", {}).get("start", "") for one in values]
+    if not values:
+        return []
+    at = started.index(max(started)) if all(started) else 0
+    made = PL(scope.run, values[at].value.get("location", {}))
+    return [made] if made else []
 
 
 def observation_type(scope: Scope, _values: Sequence[Value]) -> Field:
@@ -192,6 +203,7 @@ FUNCTIONS: dict[str, Function] = {
     "happened": happened,
     "lines": lines,
     "minutes": minutes,
+    "last_place": last_place,
     "appointment_timing": appointment_timing,
     "observation_type": observation_type,
     "observation_value": observation_value,

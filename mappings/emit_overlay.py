@@ -1,9 +1,9 @@
 """``extends`` and ``use`` of emit maps: maps made of parts, and changed for one destination.
 
 ``use: out/parts/patient`` in a list of segments stands for the segments of that part, and brings
-what it names under ``with``.  An overlay says ``emit: NAME``, ``for: DESTINATION``, and what it
-changes: ``set`` fields, ``remove`` segments or fields, ``event``, further ``segments``
-(``after: PID``; otherwise at the end).
+what it names under ``with``; ``set`` and ``remove`` beside it change it there.  An overlay says
+``emit: NAME``, ``for: DESTINATION``, and what it changes: ``set`` fields, ``remove`` segments or
+fields, ``event``, further ``segments`` (``after: PID``; otherwise at the end).
 """
 
 from collections.abc import Mapping
@@ -76,10 +76,12 @@ class Emits:
                 continue
             part = copied(part)
             _merge_with(map_, part)
+            self._change(part, one)
             made += part["segments"]
         return made
 
     def _change(self, made: Entries, overlay: Entries) -> None:
+        """Apply what an overlay, or a ``use``, sets and removes."""
         segments = made.get("segments")
         if not isinstance(segments, Items):
             return

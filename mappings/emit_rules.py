@@ -21,7 +21,7 @@ from mappings.tables import Table
 Rule = Callable[[Scope], Field]
 _KEYS = (
     "from", "const", "table", "default", "first", "join", "sep", "when", "each", "event", "fn",
-    "to",
+    "to", "also",
 )  # fmt: skip
 _COMPONENT_KEYS = tuple(f".{n}" for n in range(1, 31))
 
@@ -84,6 +84,8 @@ class Compiler:
         made = self._source(node, here, str(node.get("to", target)))
         if "default" in node:
             made = _defaulted(made, str(node["default"]))
+        if "also" in node:
+            made = _also(made, self._parts(node["also"], here))
         if "when" in node:
             made = _only(made, self.condition(node["when"], outer if over is None else here))
         return made if over is None else _over(made, over)
@@ -145,9 +147,11 @@ class Compiler:
             self.problem(node, f"{path.type} ({node}) cannot be written as {target or '?'}{way}")
         return found
 
-    def _components(self, node: Entries, here: str) -> Rule:
+    def _parts(self, node: Node, here: str) -> list[tuple[int, Rule]]:
+        if not isinstance(node, Entries):
+            self.problem(node, "components are {.1: rule}")
+            return []
         parts: list[tuple[int, Rule]] = []
-        when = self.condition(node["when"], here) if "when" in node else None
         for key, inner in node.items():
             if key in ("when", "note"):
                 continue
@@ -155,6 +159,11 @@ class Compiler:
                 self.problems.append(f"{node.places[key]}: {key!r} is no component such as .1")
             else:
                 parts.append((int(key[1:]), self.rule(inner, here, "ST")))
+        return parts
+
+    def _components(self, node: Entries, here: str) -> Rule:
+        parts = self._parts(node, here)
+        when = self.condition(node["when"], here) if "when" in node else None
 
         def made(scope: Scope) -> Field:
             one: Repetition = []
@@ -214,6 +223,22 @@ def _sub(components: Repetition) -> list[str]:
 
 def _defaulted(rule: Rule, text: str) -> Rule:
     return lambda scope: rule(scope) or [_constant(text)]
+
+
+def _also(rule: Rule, parts: list[tuple[int, Rule]]) -> Rule:
+    """Fill components of each repetition, where they are empty."""
+
+    def made(scope: Scope) -> Field:
+        found = [list(one) for one in rule(scope)]
+        for one in found:
+            for number, part in parts:
+                value = part(scope)
+                one += [""] * (number - len(one))
+                if value and not one[number - 1]:
+                    one[number - 1] = value[0][0]
+        return found
+
+    return made
 
 
 def _only(rule: Rule, when: Condition) -> Rule:

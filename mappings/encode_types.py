@@ -51,7 +51,7 @@ def XAD(run: Run, address: Any) -> Repetition | None:  # noqa: N802
         kind = "M"
     made: Repetition = [
         lines[0] if lines else "",
-        " ".join(lines[1:]),
+        lines[1] if len(lines) == 3 and run.version >= _V27 else " ".join(lines[1:]),
         *(address.get(key, "") for key in ("city", "state", "postalCode", "country")),
         kind,
         "",
@@ -60,6 +60,8 @@ def XAD(run: Run, address: Any) -> Repetition | None:  # noqa: N802
     if not any(made[:6] + made[8:]):
         return None
     period(run, address, made, start=13, end=14, range_=12)
+    if len(lines) == 3 and run.version >= _V27:
+        _put(made, 19, lines[2])
     return made
 
 
@@ -109,14 +111,17 @@ def EI(run: Run, identifier: Any) -> Repetition | None:  # noqa: N802
 
 
 def _derived(identifier: Any) -> bool:
-    """Tell whether this server made the identifier from other fields: it means nothing elsewhere."""
+    """Tell whether this server made it of other fields: it means nothing elsewhere."""
     return str(identifier.get("system", "")).startswith(f"{NAMESPACE}:key:")
 
 
 def EIP(run: Run, identifier: Any) -> Repetition | None:  # noqa: N802
-    """Identifier -> entity identifier pair: the filler's."""
+    """Identifier -> entity identifier pair: the filler's if its type says so, else the placer's."""
     made = EI(run, identifier)
-    return None if made is None else ["", [str(one) for one in made]]
+    if made is None:
+        return None
+    parts = [str(one) for one in made]
+    return ["", parts] if identifier_type(run, identifier) in ("FGN", "FILL") else [parts]
 
 
 def identifier_text(_run: Run, identifier: Any) -> Repetition | None:
@@ -376,7 +381,8 @@ def name_words(_run: Run, name: Any) -> Repetition | None:
 
 def attachment(_run: Run, value: Any) -> Repetition | None:
     """Attachment -> ED with its data, else RP with its address."""
-    kind, _, subtype = str(value.get("contentType", "")).partition("/")
+    mime = str(value.get("contentType", "")).partition(";")[0]
+    kind, _, subtype = mime.strip().partition("/")
     if data := value.get("data"):
         return ["", kind, subtype, "Base64", str(data)]
     if url := value.get("url"):

@@ -11,6 +11,7 @@ from server.commands.inbox_replay import inbox_app
 from server.commands.load import load
 from server.commands.maintain import backup, reindex, verify
 from server.commands.map import map_app
+from server.commands.outbound import outbound_app
 from server.commands.serve import serve
 from server.commands.token import token_app
 
@@ -47,6 +48,7 @@ cli.command()(reindex)
 cli.command()(fhirpath)
 cli.add_typer(inbox_app, name="inbox")
 cli.add_typer(map_app, name="map")
+cli.add_typer(outbound_app, name="outbound")
 cli.add_typer(token_app, name="token")
 
 
