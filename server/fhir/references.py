@@ -18,7 +18,7 @@ _LOCAL = re.compile(rf"([A-Z][A-Za-z]+)/({_ID})(?:/_history/({_ID}))?(?:#(.*))?"
 _REST = re.compile(rf"(?:.*/)?([A-Z][A-Za-z]+)/{_ID}(?:/_history/{_ID})?", re.DOTALL)
 _LONGEST_KEPT = 256  # characters
 _LINK_TYPES = frozenset(("uri", "url", "oid", "uuid"))
-_CONDITIONAL = re.compile(r"([A-Z][A-Za-z]+)\?(.+)", re.DOTALL)
+_CONDITIONAL = re.compile(r"([A-Z][A-Za-z]+)\?(.*)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,9 @@ from server.store.port import Expect, Version
 
 Pairs = Sequence[tuple[str, str]]
 
+# They say how an answer looks, and nothing about what is in it.
+_SHAPE = frozenset(("_count", "_elements", "_sort", "_summary", "_total", "_type"))
+
 
 @dataclass(frozen=True, slots=True)
 class Condition:
@@ -70,7 +73,10 @@ def condition(
         )
     except InvalidSearch as error:
         raise InvalidSearch(f"{where}: {error.diagnostics}", expression=(where,)) from error
-    criteria = sorted((n, v) for n, v in search.used if n not in ("_count", "_total", "_sort"))
+    if search.includes or search.contained != "false" or search.explain:
+        told = f"{where}: a condition finds no other resources; leave out includes and _contained"
+        raise InvalidSearch(told, expression=(where,))
+    criteria = sorted(pair for pair in search.used if pair[0] not in _SHAPE)
     if not criteria:
         raise InvalidRequest(f"{where}: a condition needs a search parameter", expression=(where,))
     if asks(search):
@@ -78,8 +84,7 @@ def condition(
         raise InvalidSearch(told, expression=(where,))
     words.demand_kept(services, search)
     unfinished.demand_finished(services, search)
-    claim = f"{type_}?" + "&".join(f"{name}={value}" for name, value in criteria)
-    return Condition(type_, narrow(search.query, access), claim)
+    return Condition(type_, narrow(search.query, access), f"{type_}?{criteria!r}")
 
 
 async def found_by(

@@ -258,7 +258,11 @@ def conditional_references(base_url: str, resource: Any, path: str) -> list[tupl
     found: list[tuple[str, str]] = []
     if isinstance(resource, dict):
         text = resource.get("reference")
-        if isinstance(text, str) and "?" in text and split_reference(text, base_url).query:
+        if (
+            isinstance(text, str)
+            and "?" in text
+            and split_reference(text, base_url).query is not None
+        ):
             found.append((f"{path}.reference", text))
         for name, value in resource.items():
             if isinstance(value, dict | list):

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from server.interactions.services import Policy
-from tests.rest.house import JSON_PATCH, House, observation, patient, told
+from tests.rest.house import JSON_PATCH, House, bundle, entry, observation, patient, told
 
 ONE = [{"system": "urn:mrn", "value": "1"}]
 TWO = [{"system": "urn:mrn", "value": "2"}]
@@ -160,3 +160,39 @@ async def test_too_many_deletions_are_refused_and_none_is_done(house: House) -> 
 async def test_conditional_delete_of_a_clinical_type(stored: httpx.AsyncClient) -> None:
     answer = await stored.delete("/Patient?identifier=urn:mrn|1")
     assert told(answer) == (422, "business-rule", None)
+
+
+@pytest.mark.parametrize(
+    "policy", [Policy(delete="allow", conditional_delete="multiple")], ids=["multiple"]
+)
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "_summary=true", "_elements=id", "_type=Patient", "_count=100&_total=none",
+        "_include=Patient:organization", "_revinclude=*", "_contained=true", "_explain=true",
+        "_contained=both&identifier=urn:mrn|2", "_include=*&identifier=urn:mrn|2",
+    ],
+)  # fmt: skip
+async def test_what_shapes_an_answer_is_no_condition(stored: httpx.AsyncClient, asked: str) -> None:
+    deleted = await stored.delete(f"/Patient?{asked}")
+    updated = await stored.put(f"/Patient?{asked}", json=patient())
+    created = await stored.post("/Patient", json=patient(), headers={"If-None-Exist": asked})
+
+    assert told(deleted) == (400, "invalid", ["condition"])
+    assert told(updated) == (400, "invalid", ["condition"])
+    assert told(created) == (400, "invalid", ["If-None-Exist"])
+    assert (await stored.get("/Patient?_summary=count")).json()["total"] == 3
+
+
+async def test_conditions_that_only_look_alike_are_two(client: httpx.AsyncClient) -> None:
+    answer = await client.post(
+        "",
+        json=bundle(
+            "transaction",
+            entry("POST", "Patient", patient(), ifNoneExist="family=x%26name%3Dy"),
+            entry("POST", "Patient", patient(), ifNoneExist="family=x&name=y"),
+        ),
+    )
+
+    assert [one["response"]["status"] for one in answer.json()["entry"]] == ["201 Created"] * 2
+    assert (await client.get("/Patient?_summary=count")).json()["total"] == 2

@@ -415,3 +415,15 @@ async def test_1000_entries_are_one_commit(house: House) -> None:
     versions = await house.store.changes(SYSTEM, limit=2000)
     assert len(versions) == 1000
     assert len({version.at for version in versions}) == 1
+
+
+async def test_a_conditional_reference_without_a_condition_is_refused(
+    client: httpx.AsyncClient,
+) -> None:
+    sent = bundle("transaction", entry("POST", "Observation", observation("Patient?")))
+
+    answer = await client.post("", json=sent)
+
+    where = "Bundle.entry[0].resource.subject.reference"
+    assert told(answer) == (400, "invalid", [where])
+    assert (await client.get("/Observation?_summary=count")).json()["total"] == 0
