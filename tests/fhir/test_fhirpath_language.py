@@ -323,10 +323,42 @@ def test_dates_are_added_to_at_their_precision(expression: str, result: list[str
         ("2 'm' * 3", ["6 'm'"]),
         ("10 'mg'.toQuantity('g')", ["0.01 'g'"]),
         ("1 'kg' in (1000 'g' | 1 'm')", [True]),
+        ("1 year ~ 1 'a'", [True]),
+        ("1 month !~ 1 'mo'", [False]),
+        ("2 years ~ 1 'a'", [False]),
+        ("12 months ~ 1 year", [True]),
+        ("1 year.toQuantity('days')", ["365 days"]),
+        ("1 year.toQuantity('months')", ["12 months"]),
+        ("2 months.toQuantity('days')", ["60 days"]),
+        ("90 minutes.toQuantity('hours')", ["1.5 hours"]),
+        ("1 'h'.toQuantity('minutes')", ["60 minutes"]),
+        ("1 year.toQuantity('kg')", []),
+        ("1 'kg'.toQuantity({})", []),
+        ("2 'kg'.convertsToQuantity('g')", [True]),
+        ("2 'kg'.convertsToQuantity('m')", [False]),
+        ("2 'kg'.convertsToQuantity({})", []),
+        ("true.toQuantity()", ["1.0 '1'"]),
+        ("false.toDecimal()", ["0.0"]),
     ],
 )
 def test_quantities_are_compared_in_canonical_units(expression: str, result: list[Any]) -> None:
     assert said(expression) == [str(value) for value in result]
+
+
+@pytest.mark.parametrize(
+    ("expression", "result"),
+    [
+        ("@2012-01-02 > @2012-01-01T20:00:00-10:00", []),
+        ("@2012-01-03 > @2012-01-01T20:00:00-10:00", [True]),
+        ("@2012 < @2013-01-01T00:00:00Z", []),
+        ("@2012 < @2013-01-01T12:00:00Z", []),
+        ("@2012 < @2013-01-01T12:00:01Z", [True]),
+        ("@2012-01-01 = @2012-01-03T00:00:00Z", [False]),
+        ("@2012-01-02 > @2012-01-01T20:00:00", [True]),
+    ],
+)
+def test_a_date_is_that_of_any_zone(expression: str, result: list[Any]) -> None:
+    assert asked(expression) == result
 
 
 def test_a_quantity_with_a_comparator_is_no_single_number() -> None:

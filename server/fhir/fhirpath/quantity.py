@@ -21,6 +21,8 @@ _CALENDAR = {
     "millisecond": "ms",
 }
 _MONTHS = {"year": 12, "month": 1}
+_DEFINITE = {**_CALENDAR, "year": "a", "month": "mo"}
+_DAYS = {"year": 365, "month": 30}
 _ONE = "1"
 
 
@@ -41,12 +43,25 @@ class Quantity:
         return Quantity(value, self.unit, self.calendar)
 
     def converted(self, unit: str) -> "Quantity | None":
-        """Return the same in another UCUM unit, ``None`` when that measures something else."""
-        here, there = unit_of(self), ucum.canonical(unit)
-        if here is None or there is None or here.unit != there.unit:
+        """Return the same in another unit, ``None`` when that measures something else.
+
+        Between calendar units a year has 365 days, and a month 30 (N1, section 5.5.8).
+        """
+        made = Quantity(self.value, unit, is_calendar(unit))
+        here, there = unit_of(self), unit_of(made)
+        if here is None or there is None:
+            return None
+        if here.unit != there.unit and self.calendar and made.calendar:
+            here, there = _in_days(self) or here, _in_days(made) or there
+        if here.unit != there.unit:
             return None
         value = decimal_of(there.back(here.of(self.value)))
-        return None if value is None else Quantity(value, unit)
+        return None if value is None else made.as_written(value)
+
+
+def is_calendar(unit: str) -> bool:
+    """Return whether a unit is a calendar word, in the singular or the plural."""
+    return unit.removesuffix("s") in _DEFINITE
 
 
 def unit_of(quantity: Quantity) -> Canonical | None:
@@ -79,7 +94,12 @@ def compare(left: Quantity, right: Quantity) -> int | None:
 
 
 def equivalent(left: Quantity, right: Quantity) -> bool:
-    """Return whether they are the same at the precision of the less precise one (``~``)."""
+    """Return whether they are the same at the precision of the less precise one (``~``).
+
+    A calendar year is equivalent to UCUM's, which is an average, though it does not equal it.
+    """
+    if left.calendar != right.calendar:
+        left, right = _definite(left), _definite(right)
     if _code(left) == _code(right):
         return same_rounded(left.value, right.value)
     one, other = unit_of(left), unit_of(right)
@@ -126,6 +146,18 @@ def _code(quantity: Quantity) -> str:
         return quantity.unit
     unit = quantity.unit.removesuffix("s")
     return _CALENDAR.get(unit, unit)
+
+
+def _definite(quantity: Quantity) -> Quantity:
+    if not quantity.calendar:
+        return quantity
+    return Quantity(quantity.value, _DEFINITE[quantity.unit.removesuffix("s")])
+
+
+def _in_days(quantity: Quantity) -> Canonical | None:
+    """Return what a calendar year or month means when there is no date to count from."""
+    days, day = _DAYS.get(quantity.unit.removesuffix("s")), ucum.canonical("d")
+    return None if days is None or day is None else Canonical(days * day.factor, day.unit)
 
 
 def _joined(left: Quantity, right: Quantity, operator: str) -> str:

@@ -147,8 +147,8 @@ def _zone(offset: int) -> str:
 def compare(left: Temporal, right: Temporal) -> int | None:
     """Return -1, 0 or 1; ``None`` when what is not stated could decide otherwise.
 
-    Both are times, or neither is.  A dateTime without an offset may be at any clock of the world,
-    unless both have none.
+    Both are times, or neither is.  What has no offset may be at any clock of the world, unless
+    both have none.
 
     >>> compare(parse("date", "2026"), parse("date", "2027-01")), compare(
     ...     parse("date", "2026"), parse("date", "2026-01"))
@@ -157,7 +157,7 @@ def compare(left: Temporal, right: Temporal) -> int | None:
     zoned = left.offset is not None and right.offset is not None
     low, high = _interval(left, zoned)
     other_low, other_high = _interval(right, zoned)
-    if not zoned and left.offset != right.offset and _has_clock(left) and _has_clock(right):
+    if not zoned and left.offset != right.offset:
         return _across_zones(left, right)
     if left.precision == right.precision and low == other_low:
         return 0
@@ -178,10 +178,6 @@ def _across_zones(left: Temporal, right: Temporal) -> int | None:
 def _anywhere(value: Temporal) -> tuple[Decimal, Decimal]:
     low, high = _interval(value, value.offset is not None)
     return (low, high) if value.offset is not None else (low + _EARLIEST_S, high + _LATEST_S)
-
-
-def _has_clock(value: Temporal) -> bool:
-    return len(value.fields) > 3
 
 
 def _interval(value: Temporal, zoned: bool) -> tuple[Decimal, Decimal]:

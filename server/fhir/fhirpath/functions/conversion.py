@@ -10,7 +10,7 @@ from server.fhir.fhirpath.errors import FhirPathError
 from server.fhir.fhirpath.functions.function import Function, Run
 from server.fhir.fhirpath.items import Items, System, boolean, computed, plain
 from server.fhir.fhirpath.numbers import number, shown
-from server.fhir.fhirpath.quantity import Quantity
+from server.fhir.fhirpath.quantity import Quantity, is_calendar
 from server.fhir.fhirpath.singleton import single, text
 from server.fhir.fhirpath.temporal import Temporal
 
@@ -21,7 +21,6 @@ _DECIMAL = re.compile(r"[+-]?\d{1,64}(?:\.\d{1,64})?", re.ASCII)
 _QUANTITY = re.compile(
     r"([+-]?\d{1,64}(?:\.\d{1,64})?)\s{0,16}(?:'([^']{1,256})'|([a-z]{3,12}))?", re.ASCII
 )
-_CALENDAR = re.compile(r"(?:year|month|week|day|hour|minute|second|millisecond)s?")
 _TRUTHS = {
     **dict.fromkeys(("true", "t", "yes", "y", "1", "1.0"), True),
     **dict.fromkeys(("false", "f", "no", "n", "0", "0.0"), False),
@@ -59,6 +58,8 @@ def _to_integer(value: System) -> int | None:
 
 
 def _to_decimal(value: System) -> Decimal | None:
+    if isinstance(value, bool):
+        return Decimal("1.0" if value else "0.0")
     if isinstance(value, int | Decimal):
         return Decimal(value)
     if isinstance(value, str) and _DECIMAL.fullmatch(value):
@@ -94,14 +95,15 @@ def _to_temporal(kind: temporal.Kind) -> Convert:
 def _to_quantity(value: System) -> Quantity | None:
     if isinstance(value, Quantity):
         return value
-    if isinstance(value, int | Decimal):  # a boolean too
-        return Quantity(Decimal(value))
+    number = None if isinstance(value, str) else _to_decimal(value)
+    if number is not None:
+        return Quantity(number)
     found = _QUANTITY.fullmatch(value) if isinstance(value, str) else None
     if found is None:
         return None
     amount, unit, word = found.groups()
     if word is not None:
-        return Quantity(Decimal(amount), word, True) if _CALENDAR.fullmatch(word) else None
+        return Quantity(Decimal(amount), word, True) if is_calendar(word) else None
     return Quantity(Decimal(amount), unit or "1")
 
 
@@ -126,12 +128,18 @@ def _converts_to(convert: Convert) -> Function:
 
 
 def _to_quantity_of(env: Environment, items: Items, *unit: Items) -> Items:
-    """``toQuantity(unit)``: in another unit of the same dimension."""
+    """``toQuantity(unit)``: in another unit of the same dimension, or a calendar word."""
     found = _TO_QUANTITY.run(env, items)
     wanted = text(unit[0]) if unit else None
-    if wanted is None or not found:
+    if not unit or not found:
         return found
-    return computed(found[0].value.converted(wanted))
+    return [] if wanted is None else computed(found[0].value.converted(wanted))
+
+
+def _converts_to_quantity_of(env: Environment, items: Items, *unit: Items) -> Items:
+    if not items or (unit and not unit[0]):
+        return []
+    return boolean(bool(_to_quantity_of(env, items, *unit)))
 
 
 _TO_QUANTITY = _to(_to_quantity)
@@ -151,4 +159,5 @@ FUNCTIONS = {
     **{f"to{name}": _to(convert) for name, convert in _CONVERTERS.items()},
     **{f"convertsTo{name}": _converts_to(convert) for name, convert in _CONVERTERS.items()},
     "toQuantity": Function(_to_quantity_of, 0, 1),
+    "convertsToQuantity": Function(_converts_to_quantity_of, 0, 1),
 }
