@@ -6,11 +6,11 @@ cd "$(dirname "$0")/.."
 client=tests/clients/node
 
 missing() {
-    echo "$1: the Node client is not tested" >&2
+    echo "$1: the Node clients are not tested" >&2
     [ -z "${CI:-}" ] || exit 1
 }
 
-if [ -d "$client/node_modules" ]; then
+if [ -d "$client/node_modules/fhir-kit-client" ] && [ -d "$client/node_modules/simple-hl7" ]; then
     :
 elif ! command -v npm >/dev/null 2>&1; then
     missing "npm is missing (apt-get install nodejs npm)"

@@ -148,6 +148,18 @@ async def test_where_senders_must_show_a_certificate_only_known_ones_are_heard(
     await service.stop()
 
 
+async def test_a_certificate_names_the_feed_of_its_sender(services: Services, house: House) -> None:
+    tls = server_context(house.server.cert, house.server.key, house.authority.cert)
+    wiring = Wiring({"lab": Wire(certificates=frozenset(["sender"]))})
+    service = FeedService(services, load_maps(), [Port(tls=tls)], wiring=wiring)
+    await service.start()
+    port = service.listeners[0].port
+    assert await answer(port, house.client(house.sender)) == "MSA|AA|1"
+    assert await answer(port, house.client(house.server)) == "MSA|AA|1"  # known, and of no feed
+    await service.stop()
+    assert await service.inbox.counts() == {"default": {"applied": 1}, "lab": {"applied": 1}}
+
+
 def test_the_settings_make_the_listener_of_the_server_speak_tls(
     tmp_path: Path, house: House
 ) -> None:
