@@ -114,3 +114,16 @@ async def test_a_page_of_long_bodies_is_unpacked_off_the_event_loop(tmp_path: Pa
     assert len(page.versions) == 4
     assert ran_in == {False}
     await store.close()
+
+
+async def test_the_log_does_not_grow_with_every_large_commit(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "record.db")
+    sizes = []
+    for _ in range(8):
+        # More than what begins a checkpoint, in one commit.
+        blobs = [RecordWrite("blob", str(n), os.urandom(1_000_000)) for n in range(40)]
+        await store.commit([], records=blobs)
+        sizes.append((tmp_path / "record.db-wal").stat().st_size)
+    await store.close()
+
+    assert max(sizes) < 1.5 * sizes[0]

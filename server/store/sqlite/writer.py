@@ -212,13 +212,14 @@ class Writer:
             self._next_checkpoint = CHECKPOINT_PAGES
         if not self._checkpoints or self._wal_pages < self._next_checkpoint:
             return
-        # A long reader can keep the log from starting anew; then wait for as many pages again.
-        self._next_checkpoint = self._wal_pages + CHECKPOINT_PAGES
         try:
-            self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            pages, done = self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
         except apsw.Error as error:
             # The commits are safe in the WAL; what failed is told by ``ready``.
             self.fault = unavailable(error).diagnostics
+            pages, done = self._wal_pages, 0
+        # A long reader can keep the log from starting anew; then wait for as many pages again.
+        self._next_checkpoint = CHECKPOINT_PAGES + (pages if done < pages else 0)
 
 
 def _spoils_all(error: apsw.Error, db: apsw.Connection) -> bool:
