@@ -54,6 +54,21 @@ class Rids:
 
 
 @dataclass(frozen=True, slots=True)
+class Found:
+    """``of``, which holds for exactly the rids that ``rows`` selects: they are found once."""
+
+    rows: Sql
+    of: Predicate
+
+
+@dataclass(frozen=True, slots=True)
+class Unless:
+    """A negation of what is settled."""
+
+    of: "Member"
+
+
+@dataclass(frozen=True, slots=True)
 class Every:
     """A conjunction in which some members are settled."""
 
@@ -67,7 +82,7 @@ class Some:
     of: tuple["Member", ...]
 
 
-Member = Predicate | Lists | Rids | Every | Some
+Member = Predicate | Lists | Rids | Found | Unless | Every | Some
 """A part of a query as it is asked, or settled: what it finds is known already."""
 
 
@@ -94,11 +109,13 @@ def condition(member: Member, depth: int = 0, *, thorough: bool = False) -> Sql:
             return condition(of, depth) if reads_others(of) else _among_own(hashes, row)
         case Rids(rids):
             return Sql(f"{row}.rid in (select value from carray(?))", (numbers(rids),))
+        case Found(rows):
+            return Sql(f"{row}.rid in (") + rows + Sql(")")
         case AllOf() | Every():
             return all_of([condition(one, depth, thorough=thorough) for one in member.of])
         case AnyOf() | Some():
             return any_of([condition(one, depth, thorough=thorough) for one in member.of])
-        case Not(of):
+        case Not(of) | Unless(of):
             inner = condition(of, depth, thorough=thorough)
             return Sql(f"not {inner.text}", inner.values)
         case Refers(type_, code, to):

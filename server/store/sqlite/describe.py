@@ -20,7 +20,7 @@ from server.search.query import (
     Words,
 )
 from server.search.rows import MAX_TIME
-from server.store.sqlite.compile import Every, Lists, Member, Rids, Some
+from server.store.sqlite.compile import Every, Found, Lists, Member, Rids, Some, Unless
 from server.store.sqlite.drive import Driver
 from server.store.sqlite.plan import Plan
 
@@ -50,6 +50,8 @@ def settled(member: Member | None) -> str:
             return f"{said(member)}, as {len(hashes)} keys"
         case Rids(rids):
             return f"{said(member)}, as {len(rids)} resources"
+        case Found():
+            return f"{said(member)}, found beforehand"
         case _:
             return said(member)
 
@@ -68,13 +70,13 @@ def said(member: Member) -> str:
     match member:
         case HasKey(keys):
             return _any(keys)
-        case Lists(of=asked) | Rids(of=asked):
+        case Lists(of=asked) | Rids(of=asked) | Found(of=asked):
             return said(asked)
         case AllOf(of) | Every(of):
             return "(" + (" and ".join(map(said, of)) or "everything") + ")"
         case AnyOf(of) | Some(of):
             return "(" + (" or ".join(map(said, of)) or "nothing") + ")"
-        case Not(of):
+        case Not(of) | Unless(of):
             return f"not ({said(of)})"
         case Refers(type_, param, to):
             return f"{type_}|{param} -> {query(to)}"

@@ -29,10 +29,22 @@ from server.search.query import (
     Refers,
     StringIs,
     TextIs,
+    UpdatedIs,
     Words,
 )
-from server.store.sqlite.compile import Every, Lists, Member, Rids, Some, condition, hashes
-from server.store.sqlite.drive import Driver, Look, drivers
+from server.store.sqlite.compile import (
+    Every,
+    Found,
+    Lists,
+    Member,
+    Rids,
+    Some,
+    Unless,
+    condition,
+    hashes,
+    says_present,
+)
+from server.store.sqlite.drive import Driver, Look, drivers, lists
 from server.store.sqlite.intervals import DAY
 from server.store.sqlite.sql import TRUE, Sql, all_of, join
 
@@ -42,7 +54,9 @@ MOST = 50_000  # how far lists are counted when all are longer than MANY
 MAX_PARTS = 400  # selects of one compound; SQLite allows 500
 MAX_KEYS = 100_000  # keys and ids of one search; lists of them are bound as one value each
 MAX_TEXTS = 10_000  # texts whose keys are taken out of the dictionary
-MAX_WORDED = 20_000  # resources with words; asking one whether it has them costs as much as 300
+MAX_FOUND = 20_000  # matches of a value or of words that are found instead of asking each row
+MERGED_EACH = 4  # lists that are walked side by side, each with what is found for it anew
+FEW_BAGS = 4  # lists in which a row is looked for, to tell whether it has a value
 MAX_REACHED = 5_000  # resources behind a chain that are looked up beforehand
 
 
@@ -53,7 +67,6 @@ class Plan:
     ``size``: rows of the driver, as far as they were counted.  ``keys``: its lists with rows.
     ``bound``: condition on ``f.d``, true for every match.  ``others``: rows of what else could
     have driven, in the order of ``members``, ``None`` where they were not counted.
-    ``words_first``: find all that have the words asked for, instead of asking each row.
     """
 
     driver: Driver
@@ -62,7 +75,6 @@ class Plan:
     size: int
     bound: Sql = TRUE
     others: tuple[int | None, ...] = ()
-    words_first: bool = False
     counted: bool = False
     """Count the rows that reach each probe, and the end, with ``seen``."""
 
@@ -74,7 +86,7 @@ class Plan:
     @property
     def probes(self) -> tuple[Sql, ...]:
         """The conditions that each row is asked."""
-        return self._conditions(thorough=self.words_first)
+        return self._conditions(thorough=False)
 
     @property
     def thorough(self) -> tuple[Sql, ...]:
@@ -112,7 +124,7 @@ def plan(query: Query, look: Look) -> Plan:
     if (size := sum(map(_size, members))) > MAX_KEYS:
         raise TooCostly(f"the search names {size} keys and ids; at most {MAX_KEYS}")
     bound = _bound(members, query.types, look)
-    members = [_with_texts(member, look) for member in members]
+    members = [_settled(member, look) for member in members]
     counted = _count(drivers(members, query.types, look), look, bound)
     if min(one.size for one in counted) > FEW and any(_has_chain(m) for m in members):
         members = [_reached(member, min(c.size for c in counted), look) for member in members]
@@ -121,8 +133,9 @@ def plan(query: Query, look: Look) -> Plan:
     sizes = {id(one.driver.of): one.size for one in counted}
     left = tuple(m for m in members if m is not best.driver.of or not best.driver.exact)
     others = tuple(sizes.get(id(member)) for member in left)
-    beforehand = best.size >= MANY and _few_have_words(left, look)
-    return Plan(best.driver, best.keys, left, best.size, bound, others, beforehand)
+    if best.size >= MANY and best.driver.keys and len(best.keys) <= MERGED_EACH:
+        left = tuple(_found(member, query.types, look) for member in left)
+    return Plan(best.driver, best.keys, left, best.size, bound, others)
 
 
 def conjuncts(query: Query) -> list[Member]:
@@ -229,16 +242,22 @@ def _ends(date: DateIs, look: Look) -> Iterator[tuple[str, int]]:
             yield ">=", min(earliest, date.lo - DAY)
 
 
-def _with_texts(member: Member, look: Look) -> Member:
-    """Return the member with texts as the keys of the texts that there are."""
+def _settled(member: Member, look: Look) -> Member:
+    """Return the member with texts and presence as the lists that there are for them."""
     match member:
         case TextIs():
             keys = look.texts(member, MAX_TEXTS)
             return member if keys is None else Lists(keys, member)
+        case HasKey(keys) if keys and all(map(says_present, keys)):
+            # A list that is walked in its order is read there; rows of resources lie anywhere.
+            found = lists(keys, look)
+            return Lists(found, member) if len(found) <= FEW_BAGS else member
+        case Not(of):
+            return Unless(_settled(of, look))
         case AllOf(of):
-            return Every(tuple(_with_texts(one, look) for one in of))
+            return Every(tuple(_settled(one, look) for one in of))
         case AnyOf(of) if of:
-            return _some(member, tuple(_with_texts(one, look) for one in of))
+            return _some(member, tuple(_settled(one, look) for one in of))
         case _:
             return member
 
@@ -251,27 +270,29 @@ def _some(asked: Member, of: tuple[Member, ...]) -> Member:
     return Some(of)
 
 
-def _few_have_words(members: tuple[Member, ...], look: Look) -> bool:
-    """Tell whether all matches of the words are found in less time than a page of rows is asked."""
-    asked = [words for member in members for words in _words(member)]
-    few = (
-        look.count(driver, MAX_WORDED)[0] < MAX_WORDED
-        for words in asked
-        for driver in drivers((words,), (), look)
-        if driver.rows is not None
-    )
-    return bool(asked) and all(few)
+def _found(member: Member, types: tuple[str, ...], look: Look) -> Member:
+    """Return the member with values and words as what they find, where that is little.
 
-
-def _words(member: Member) -> Iterator[Words]:
+    A walk asks the more rows the fewer have the value, each of them somewhere else in the file;
+    what an index or the words find comes in a row.
+    """
     match member:
-        case Words():
-            yield member
-        case Not(of):
-            yield from _words(of)
-        case AllOf(of) | AnyOf(of) | Every(of) | Some(of):
-            for one in of:
-                yield from _words(one)
+        case NumberIs() | StringIs() | DateIs() | UpdatedIs() | Near() | Words():
+            if isinstance(member, DateIs) and CLINICAL_PARAM.get(types[0]) == member.param:
+                return member  # it bounds the walk
+            for driver in drivers((member,), types, look):
+                if driver.of is member and driver.exact and driver.rows is not None:
+                    few = look.count(driver, MAX_FOUND)[0] < MAX_FOUND
+                    return Found(driver.rows, member) if few else member
+            return member
+        case Not(of) | Unless(of):
+            return Unless(_found(of, types, look))
+        case AllOf(of) | Every(of):
+            return Every(tuple(_found(one, types, look) for one in of))
+        case AnyOf(of) | Some(of) if of:
+            return Some(tuple(_found(one, types, look) for one in of))
+        case _:
+            return member
 
 
 def _has_chain(member: Member) -> bool:

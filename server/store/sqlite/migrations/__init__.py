@@ -187,8 +187,12 @@ STEPS: tuple[tuple[str, str], ...] = (
         """,
     ),
     (
-        "numbers by their high end: those above a value, without those just below it",
-        "CREATE INDEX num_to ON num (s, hi);",
+        "numbers by their high end, for those above a value; words in fewer segments, to be asked",
+        """
+        CREATE INDEX num_to ON num (s, hi);
+        INSERT INTO words (words, rank) VALUES ('automerge', 2);
+        INSERT INTO words (words) VALUES ('optimize');
+        """,
     ),
 )
 
