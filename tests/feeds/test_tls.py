@@ -25,6 +25,7 @@ from mappings.maps import load_maps
 from server.feeds import UnusableTls, server_context
 from server.feeds.framing import frame
 from server.feeds.service import FeedService, Port
+from server.feeds.wiring import Wire, Wiring
 from server.interactions.services import Services
 from tests.system.process import served
 
