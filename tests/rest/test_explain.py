@@ -68,3 +68,18 @@ async def test_who_may_see_a_part_only_is_told_no_counts(house: House, caller: s
 async def test_it_is_true_or_false(client: httpx.AsyncClient) -> None:
     assert told(await client.get("/Patient?_explain=maybe")) == (400, "invalid", ["_explain"])
     assert ids(await client.get("/Patient?_explain=false")) == []
+
+
+async def test_the_plan_of_a_search_for_thousands_of_values_is_short(
+    client: httpx.AsyncClient,
+) -> None:
+    await client.put("/Observation/a", json=observation("Patient/a", "a"))
+    asked = [",".join(f"{n}.{m}" for m in range(400)) for n in range(10)]
+
+    answer = await client.post(
+        "/Observation/_search", data={"value-quantity": asked, "_explain": "true"}
+    )
+
+    plan = answer.json()["entry"][0]["resource"]
+    assert answer.status_code == 200
+    assert max(len(issue["diagnostics"]) for issue in plan["issue"]) < 10_000

@@ -1,5 +1,7 @@
 """A plan in words: the caller's own words and key texts, nothing that the record holds.  Pure."""
 
+from collections.abc import Sequence
+
 from server.fhir.dates import instant_text
 from server.search.query import (
     AllOf,
@@ -25,6 +27,7 @@ from server.store.sqlite.drive import Driver
 from server.store.sqlite.plan import Plan
 
 _LISTED = 3  # of a long list
+_SAID = 8  # of what is joined: every search is described before it runs, and may ask for thousands
 
 
 def told(plan: Plan) -> str:
@@ -73,9 +76,9 @@ def said(member: Member) -> str:
         case Lists(of=asked) | Rids(of=asked) | Found(of=asked):
             return said(asked)
         case AllOf(of) | Every(of):
-            return "(" + (" and ".join(map(said, of)) or "everything") + ")"
+            return f"({_joined(of, ' and ') or 'everything'})"
         case AnyOf(of) | Some(of):
-            return "(" + (" or ".join(map(said, of)) or "nothing") + ")"
+            return f"({_joined(of, ' or ') or 'nothing'})"
         case Not(of) | Unless(of):
             return f"not ({said(of)})"
         case Refers(type_, param, to):
@@ -109,6 +112,11 @@ def _value(member: Member) -> str:
 def query(asked: Query) -> str:
     """Return types and predicate in words."""
     return f"{'/'.join(asked.types[:_LISTED])} {said(asked.where)}"
+
+
+def _joined(of: Sequence[Member], word: str) -> str:
+    more = [f"{len(of) - _SAID} more"] if len(of) > _SAID else []
+    return word.join([*map(said, of[:_SAID]), *more])
 
 
 def _any(values: tuple[str, ...]) -> str:
