@@ -20,14 +20,18 @@ def sort_value(
 
     The smallest value ascending, the largest descending: the id, the time of the last update, the
     start of an interval, the low end of a number, the folded string, the code, or the address.
+    A parameter that was withdrawn while the search was on its way has no values.
     """
     if key.kind == "id":
         return str(resource["id"])
     if key.kind == "updated":
         return updated
+    type_ = resource["resourceType"]
+    if key.param not in parameters.searchable(type_, catalog):
+        return None
     values = [
         value
-        for branch in parameters.branches(resource["resourceType"], key.param, catalog)
+        for branch in parameters.branches(type_, key.param, catalog)
         for part in branch.values(resource)
         for value in _KINDS[key.kind](branch.type, part, catalog.tzinfo)
     ]

@@ -46,3 +46,7 @@ def test_numbers_and_open_periods() -> None:
     }
     assert sort_value(observation, SortKey("value-quantity", "quantity"), 7) == 5.4
     assert sort_value(observation, SortKey("date", "date"), 7) == MIN_TIME
+
+
+def test_a_parameter_that_is_there_no_longer_has_no_value() -> None:
+    assert sort_value(PATIENT, SortKey("withdrawn", "token"), 7) is None
