@@ -11,10 +11,20 @@ from typing import Any
 
 import apsw
 
-from server.search.query import DateIs, Query, ReferredBy, Refers, TextIs
+from server.search.query import (
+    DateIs,
+    NumberIs,
+    Predicate,
+    Query,
+    ReferredBy,
+    Refers,
+    StringIs,
+    TextIs,
+    Words,
+)
 from server.search.rows import MIN_TIME, param_hash
 from server.store.sqlite import pages
-from server.store.sqlite.compile import place, text_place
+from server.store.sqlite.compile import Member, place, text_place
 from server.store.sqlite.drive import Driver
 from server.store.sqlite.plan import FEW, MANY, MOST, plan
 from server.store.sqlite.sql import TRUE, Sql, numbers
@@ -34,13 +44,12 @@ class Counts:
     def __init__(self, db: apsw.Connection, *, remember: bool = True) -> None:
         self._db = db
         self._remember = remember
-        self._large: dict[int, tuple[int, int, float]] = {}
+        self._large: dict[int | Predicate, tuple[int, int, float]] = {}
 
     def count(self, driver: Driver, limit: int, bound: Sql = TRUE) -> tuple[int, tuple[int, ...]]:
         """See :meth:`server.store.sqlite.drive.Look.count`."""
         if driver.rows is not None:
-            found = Sql("select count(*) from (") + driver.rows + Sql(" limit ?)", (limit,))
-            return self._one(found), ()
+            return self._rows(driver.rows, driver.of, limit), ()
         if len(driver.keys) > pages.MAX_MERGED:
             return self._many(driver.keys, limit, bound)
         total, keys = 0, []
@@ -122,12 +131,21 @@ class Counts:
             found = Sql("select count(*) from (select 1 from tok f where f.h=? and ", (key,))
             bounded: int = self._one(found + bound + Sql(" limit ?)", (limit,)))
             return bounded
+        return self._counted(key, limit, Sql("select 1 from tok where h=? limit ?", (key, limit)))
+
+    def _rows(self, rows: Sql, of: Member | None, limit: int) -> int:
+        if isinstance(of, NumberIs | StringIs | Words):
+            return self._counted(of, limit, rows + Sql(" limit ?", (limit,)))
+        size: int = self._one(Sql("select count(*) from (") + rows + Sql(" limit ?)", (limit,)))
+        return size
+
+    def _counted(self, key: int | Predicate, limit: int, rows: Sql) -> int:
+        """Count rows, at most ``limit``, or remember what a large count was."""
         size: int
         size, counted_to, until = self._large.get(key, (0, 0, 0.0))
         if limit <= max(counted_to, size) and until > time.monotonic():
             return min(size, limit)
-        text = "select count(*) from (select 1 from tok where h=? limit ?)"
-        size = self._one(Sql(text, (key, limit)))
+        size = self._one(Sql("select count(*) from (") + rows + Sql(")"))
         if size > FEW and self._remember:
             if len(self._large) >= _MAX_REMEMBERED:
                 self._large.clear()

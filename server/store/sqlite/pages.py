@@ -123,9 +123,30 @@ def by_index(
     return _walked(plan, rows, key.descending, limit)
 
 
-def _walked(plan: Plan, rows: Sql, descending: bool, limit: int) -> Sql:
+def by_missing(
+    plan: Plan, key: SortKey, types: tuple[str, ...], after: Cursor, limit: int, walked: int
+) -> Sql:
+    """Return the page of a walk over ``walked`` resources for those that have no value.
+
+    They stand behind all others, in the order of first storing.
+    """
+    table, _ = INDEXED[key.kind]
+    way, sign = ("desc", "<") if key.descending else ("asc", ">")
+    rows = Sql(
+        f"select null as v, r.rid, r.d from res r where r.deleted=0 and r.rid{sign}?"
+        f" order by r.rid {way} limit ?",
+        (after[-1], walked),
+    )
+    params = param_is([param_hash(type_, key.param) for type_ in types])
+    value = exists(Sql(f"{table} x where x.rid=f.rid and x.p") + params)
+    return _walked(plan, rows, key.descending, limit, (Sql("not ") + value,))
+
+
+def _walked(
+    plan: Plan, rows: Sql, descending: bool, limit: int, conditions: tuple[Sql, ...] = ()
+) -> Sql:
     way = "desc" if descending else "asc"
-    held = all_of([*_driven(plan), *plan.probes])
+    held = all_of([*conditions, *_driven(plan), *plan.probes])
     page = Sql("select f.v, f.rid from (") + rows + Sql(") f where ") + held
     return fetched(page + Sql(f" order by f.v {way}, f.rid {way} limit ?", (limit,)), ("v",))
 

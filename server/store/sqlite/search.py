@@ -132,12 +132,14 @@ def _walk(counts: Counts, planned: Plan, asked: Asked) -> Sql | None:
     if not planned.broad or len(asked.sort) != 1:
         return None
     (key,) = asked.sort
-    if key.through or (asked.after is not None and asked.after[0] is None):
+    if key.through:
         return None
     if key.kind == "updated":
         return pages.by_update(planned, key.descending, asked.after, asked.limit, WALKED)
     if key.kind in INDEXED and len(asked.query.types) == 1:
         types = asked.query.types
+        if asked.after is not None and asked.after[0] is None:
+            return pages.by_missing(planned, key, types, asked.after, asked.limit, WALKED)
         return pages.by_index(planned, key, types, asked.after, asked.limit, WALKED)
     return None
 
