@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+SIZE   ?= 1000000
 
 .PHONY: run test check image soak bench figures definitions clean help
 
@@ -26,6 +27,10 @@ image: $(READY)  ## what can be run of the Dockerfile without a container engine
 
 soak: $(READY)   ## the long checks
 	@$(BIN)/pytest -m soak $(ARGS)
+	@$(BIN)/python scripts/growth.py run $(SIZE)
+
+growth: $(READY) ## what searches cost in a record of SIZE Observations against 50,000
+	@$(BIN)/python scripts/growth.py run $(SIZE)
 
 bench: $(READY)  ## CPU per request against a bare ASGI echo; writes docs/performance.md
 	@$(BIN)/python scripts/bench.py $(ARGS)

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -31,6 +31,11 @@ class Served:
         """Return user and system CPU seconds of the process tree, ended children included."""
         return sum(sum(map(int, _stat(pid)[11:15])) for pid in _tree(self.pid)) / _TICKS
 
+    def running_s(self) -> float:
+        """Return the CPU seconds of the process's living threads, to the nanosecond."""
+        threads = Path(f"/proc/{self.pid}/task").glob("*/schedstat")
+        return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e9
+
     def resident_mb(self) -> float:
         """Return the resident memory of the process tree."""
         return sum(int(_stat(pid)[21]) * _PAGE for pid in _tree(self.pid)) / 1e6
@@ -46,6 +51,18 @@ def tellonce(data: Path, *, port: int = 0, open_: bool = True) -> Iterator[Serve
 
 
 @contextmanager
+def tellonce_of(file: Path, data: Path, base_url: str) -> Iterator[Served]:
+    """Run ``tellonce serve --open`` over the record in ``file``, made for this base address."""
+    port = free_port()
+    command = [str(Path(sys.executable).with_name("tellonce")), "serve", "--port", str(port)]
+    command += ["--mllp-port", "none", "--data", str(data), "--base-url", base_url, "--open"]
+    command += ["--store", f"sqlite:///{file.absolute()}"]
+    quiet = {**os.environ, "TELLONCE_LOG_LEVEL": "warning"}
+    with _run(command, rb"FHIR\s+http://[^:]+:(\d+)(/\S*)\n", quiet) as served:
+        yield replace(served, port=port)  # it tells the public address
+
+
+@contextmanager
 def echo() -> Iterator[Served]:
     """Run a bare ASGI application under the server's own uvicorn settings."""
     with _run([sys.executable, str(ECHO)], rb"ECHO\s+http://[^:]+:(\d+)(/\S*)\n") as served:
@@ -53,8 +70,12 @@ def echo() -> Iterator[Served]:
 
 
 @contextmanager
-def _run(command: list[str], address: bytes) -> Iterator[Served]:
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
+def _run(
+    command: list[str], address: bytes, environment: dict[str, str] | None = None
+) -> Iterator[Served]:
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, start_new_session=True, env=environment
+    )
     try:
         yield _announced(process, re.compile(address))
     finally:
