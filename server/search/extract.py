@@ -12,7 +12,7 @@ from server.fhir import definitions
 from server.fhir.fhirpath.branches import Branch, Field, Keep
 from server.fhir.fhirpath.errors import FhirPathError
 from server.fhir.references import split_reference
-from server.search import composite, evaluated, parameters, readable, reference
+from server.search import composite, composite_rows, evaluated, parameters, readable, reference
 from server.search.catalog import R4, Catalog
 from server.search.clinical import CLINICAL_PARAM
 from server.search.gather import Gathered, Indexer
@@ -189,7 +189,7 @@ def _plant_composite(root: _Node, type_: str, code: str, place: str, catalog: Ca
         return  # of a parameter added at run time: whoever asks by it is told
     for form in forms:
         if form.name == code and form.has_rows:
-            _plant(root, form.element, composite.indexer(code, form, place, catalog))
+            _plant(root, form.element, composite_rows.indexer(code, form, place, catalog))
 
 
 def _plant(node: _Node, branch: Branch, index: Indexer) -> None:
