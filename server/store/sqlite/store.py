@@ -354,7 +354,8 @@ class SqliteStore:
 
         def sort_value(*given: Any) -> Scalar:
             how, kept, at, param, kind, descending = given
-            resource = fhir_json.loads(codec.decode(how, kept))
+            # Only codes and addresses are read: the literal form of numbers does not matter.
+            resource = fhir_json.glance(codec.decode(how, kept))
             key = SortKey(param, kind, bool(descending))
             return sorting.sort_value(resource, key, at, catalog=self._catalog)
 
