@@ -11,6 +11,7 @@ from typing import Any, Final
 from server.fhir.errors import InvalidRequest, InvalidResource, TooCostly
 from server.fhir.fhirpath.errors import FhirPathError, StepLimit
 from server.fhir.fhirpath.expression import CLIENT_STEPS, compile_expression
+from server.fhir.fhirpath.lexer import MAX_LENGTH
 from server.fhir.json import MAX_DEPTH
 from server.interactions.json_patch import depth
 from server.interactions.patch_places import Elements, Path, Place, place
@@ -57,7 +58,8 @@ def apply(resource: Resource, patch: Resource, *, now: datetime | None = None) -
     ``patch`` is a valid Parameters resource, ``now`` what ``now()`` is in its paths.
 
     Raises:
-        InvalidRequest: the patch is not one, or has an expression that cannot be read.
+        InvalidRequest: the patch is not one, or has an expression that cannot be read, or that
+            names an element which the type does not have.
         InvalidResource: an operation does not apply; the expression names it
             (``Parameters.parameter[2]``).
         TooCostly: the patch is too long, or its expressions take too many steps.
@@ -74,6 +76,8 @@ def apply(resource: Resource, patch: Resource, *, now: datetime | None = None) -
         raise TooCostly(f"a patch of {len(listed)} operations; {MAX_OPERATIONS} is the limit")
     steps = CLIENT_STEPS // max(1, len(listed))
     operations = [_read(index, sent, steps, now) for index, sent in enumerate(listed)]
+    if sum(len(operation.path) for operation in operations) > MAX_LENGTH:
+        raise TooCostly(f"paths of more than {MAX_LENGTH} characters together")
     for operation in operations:
         try:
             _TYPES[operation.type].run(resource, operation)
@@ -174,7 +178,8 @@ _TYPES: Final[Mapping[str, _Type]] = {
 def _found(resource: Resource, operation: _Operation) -> list[Path]:
     """Return the paths of what the expression finds; all of it must be in the resource."""
     try:
-        expression = compile_expression(operation.path)
+        type_ = str(resource["resourceType"])
+        expression = compile_expression(operation.path, type_, strict=True, keep=False)
     except FhirPathError as error:
         told = f"operation {operation.index}: the path cannot be read: {error}"
         raise InvalidRequest(told, expression=operation.where) from None

@@ -171,6 +171,8 @@ def _read(operation: Any, index: int, where: Sequence[str]) -> Callable[[_Root],
     if not isinstance(operation, dict):
         raise bad("it is not an object")
     op = operation.get("op")
+    if not isinstance(op, str):
+        raise bad("its op is not a string")
     try:
         path = pointer(operation.get("path"))
         source = pointer(operation.get("from")) if op in _FROM_OPS else ()

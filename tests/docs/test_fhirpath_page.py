@@ -48,6 +48,7 @@ def test_the_python_runs() -> None:
 def test_the_limits_are_those_of_the_code() -> None:
     assert [int(value.replace(",", "")) for value in rows("Limits").values()] == [
         lexer.MAX_LENGTH,
+        lexer.MAX_TOKENS,
         parser.MAX_DEPTH,
         parser.MAX_HEIGHT,
         expression.CLIENT_STEPS,

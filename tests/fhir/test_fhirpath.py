@@ -130,7 +130,7 @@ def test_what_is_more_than_a_path_is_refused_before_it_runs(expression: str) -> 
 
 def test_nesting_has_a_limit() -> None:
     with pytest.raises(FhirPathError, match="deeper than 64"):
-        parse("(" * 10_000 + "a" + ")" * 10_000)
+        parse("(" * 4_000 + "a" + ")" * 4_000)
 
 
 @pytest.mark.parametrize("expression", ["a" + ".a" * 200, "a" + " | a" * 200, "a" + "[0]" * 200])

@@ -78,6 +78,21 @@ def test_a_regular_expression_of_many_states_is_paid_for(expression: str) -> Non
     assert cost(expression, LONG) < 1.5
 
 
+def test_an_expression_of_very_many_parts_is_refused_before_it_is_compiled() -> None:
+    row = f"({'|'.join('a' * 40)})"
+    rows = f"({'|'.join([row] * 40)})"
+    started = time.process_time()
+    with pytest.raises(FhirPathError, match="more than 8,192 words and signs"):
+        compile_expression("|".join([rows] * 19))
+    assert time.process_time() - started < 1
+
+
+def test_what_is_not_kept_is_compiled_anew() -> None:
+    assert compile_expression("name.given") is compile_expression("name.given")
+    once = compile_expression("name.given", keep=False)
+    assert once is not compile_expression("name.given", keep=False)
+
+
 def test_long_texts_that_are_sorted_are_paid_for() -> None:
     pairs = "(name.text & '1').combine(name.text & '2').combine(name.text & '3')"
     grown = f"%context.name.given.take(8).aggregate($total.combine($total), {pairs})"

@@ -108,6 +108,12 @@ def test_a_reference_is_found_inside_of_the_bundle() -> None:
     assert asked("entry[1].resource.focus.resolve().id", BUNDLE) == ["d"]
 
 
+def test_a_bundle_that_is_no_bundle_is_no_reason_to_fail() -> None:
+    resource = {"resourceType": "Patient", "link": [{"other": {"reference": "Patient/1"}}]}
+    bundle = {"resourceType": "Bundle", "entry": [{"fullUrl": ["x"], "resource": resource}]}
+    assert asked("entry.resource.link.other.resolve()", bundle) == []
+
+
 def test_a_contained_resource_is_found_from_inside_of_a_bundle() -> None:
     found = asked("entry.resource.ofType(Patient).managingOrganization.resolve().name", BUNDLE)
     assert found == ["Here"]

@@ -269,6 +269,9 @@ def test_an_operation_that_does_not_apply_is_refused(change: dict[str, Any], wor
                    value={"valueString": "x"}), "'index' is no number"),
         (operation("add", "Patient", name=7, value={"valueString": "x"}), "'name' is no text"),
         (operation("delete", "Patient.name["), "the path cannot be read"),
+        (operation("delete", "Patient.nmae"), "Patient has no nmae (column 9)"),
+        (operation("delete", "Patient.deceasedBoolean"), "is written deceased in FHIRPath"),
+        (operation("delete", "Observation.value"), "asked of Patient, not Observation"),
         (operation("delete", ""), None),
         ({"name": "operation", "part": [
             {"name": "type", "valueCode": "delete"}, {"name": "path", "valueString": "Patient.id"},
@@ -288,6 +291,10 @@ def test_what_costs_too_much_is_refused() -> None:
     many = [operation("delete", "Patient.photo")] * 201
     with pytest.raises(TooCostly, match="200 is the limit"):
         patched({}, *many)
+
+    long = [operation("delete", f"Patient.name.where(family = '{'a' * 40_000}')")] * 2
+    with pytest.raises(TooCostly, match="65536 characters together"):
+        patched({}, *long)
 
     names = [{"given": [str(n)] * 50} for n in range(200)]
     squares = operation(

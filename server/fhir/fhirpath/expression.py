@@ -86,21 +86,22 @@ class Expression:
 
 
 def compile_expression(
-    expression: str, type_: str | None = None, *, strict: bool = False
+    expression: str, type_: str | None = None, *, strict: bool = False, keep: bool = True
 ) -> Expression:
-    """Return the compiled expression; the same one again when it is asked for again.
+    """Return the compiled expression; with ``keep`` the same one again when it is asked for again.
 
     ``type_``: what it is asked of, for elements that do not say it themselves, as ``HumanName``.
     ``strict``: refuse what can never yield anything: elements that the type does not have, an
     order where there is none; needs ``type_``.
+    ``keep``: not for what clients send once: compiled, it takes a thousand times the room, and with
+    it they could fill the memory.
     Raises :class:`FhirPathError` with the column.
     """
-    # Long ones are not kept at hand: they would fill the memory.
-    make = _compiled if len(expression) <= _LONGEST_KEPT else _compiled.__wrapped__
+    make = _compiled if keep and len(expression) <= _LONGEST_KEPT else _compiled.__wrapped__
     return make(expression, type_, strict)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=2048)
 def _compiled(expression: str, type_: str | None, strict: bool) -> Expression:
     node = parse(expression)
     if strict and type_ is not None:

@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 from server.fhir.fhirpath.errors import FhirPathError
 
 MAX_LENGTH = 65_536  # characters of an expression; the longest of R4 has 1,386
+MAX_TOKENS = 8_192  # it may be made of; more take seconds to compile
 
 Kind = Literal["id", "string", "number", "date", "variable", "op", "end"]
 
@@ -59,6 +60,8 @@ def tokens(expression: str) -> list[Token]:
         at = match.end()
         if kind == "end":
             return found
+        if len(found) > MAX_TOKENS:
+            raise FhirPathError(f"made of more than {MAX_TOKENS:,} words and signs", found[-1].at)
 
 
 def _token(kind: str, match: re.Match[str]) -> Token:

@@ -129,7 +129,8 @@ def _in_bundle(env: Environment, bundle: Item, reference: str, base: str | None)
     entries = _entries([bundle])
     env.spend(len(entries))
     for entry in entries:
-        url = entry.value.get("fullUrl") if type(entry.value) is dict else None
+        told = entry.value.get("fullUrl") if type(entry.value) is dict else None
+        url = told if type(told) is str else None
         found = _resources([entry])
         if found and (url in wanted or (url is None and _local(found[0]) in wanted)):
             return found[0]
