@@ -21,6 +21,7 @@ from server.search.query import (
     UpdatedIs,
 )
 from server.store.sqlite import plan
+from server.store.sqlite import search as sqlite_search
 from tests.contract.conftest import STORES
 from tests.contract.made import START, Clock
 from tests.properties.clinical import queries, resources, sorts, texts
@@ -62,10 +63,15 @@ async def test_every_search_equals_the_oracle(
 async def test_every_search_equals_the_oracle_when_every_list_is_long(
     made: Commits, searches: list[Asked]
 ) -> None:
-    """Long posting lists are walked in order and merged; here every list counts as long."""
+    """Long posting lists are walked in order and merged; here every list counts as long.
+
+    What three or more have is asked of each row, and walks along other orders soon end.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plan, "FEW", 0)
         patch.setattr(plan, "MANY", 1)
+        patch.setattr(plan, "MAX_FOUND", 3)
+        patch.setattr(sqlite_search, "WALKED", 4)
         await check("sqlite", made, set(), searches)
 
 
