@@ -304,7 +304,7 @@ def _resource(draft: _Draft, map_: CompiledMap, run: Run) -> PlannedResource:
     whole = {"resourceType": draft.instance.type, **values}
     if rule is None:
         return PlannedResource(
-            draft.label, draft.instance.type, whole, identity, touched, update="merge"
+            draft.label, draft.instance.type, whole, identity, touched, update="merge", shared=True
         )
     choices = rule.rivals
     rivals = {other for name in touched if name in choices for other in choices[name]}

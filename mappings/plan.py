@@ -43,10 +43,13 @@ class PlannedResource:
     ``label`` is unique in the plan (``Patient``, ``Observation[2]``).  ``values`` is the resource
     without ``id`` and ``meta``.  ``touched`` are the top-level elements that the message spoke of;
     ``deletes`` those that it emptied with ``""``, or that its event takes back: ``period.end`` is a
-    property of one, and a list that is also touched is replaced, where others only grow.  ``precedence`` is the time (microseconds UTC)
-    that decides between two messages; ``None`` when the message has none.  ``update``: what to do
-    when it exists: ``authoritative`` (this feed's values win), ``merge`` (fill what is empty),
-    ``never``.  Values that are not touched are defaults: they count for a new resource only.
+    property of one, and a list that is also touched is replaced, where others only grow.
+    ``precedence`` is the time (microseconds UTC) that decides between two messages; ``None`` when
+    the message has none.  ``update``: what to do when it exists: ``authoritative`` (this feed's
+    values win), ``merge`` (fill what is empty), ``never``.  Values that are not touched are
+    defaults: they never overwrite.
+    ``shared``: a doctor or a ward that the message names beside its own matter; many messages do,
+    and no time of one decides.
     """
 
     label: str
@@ -57,6 +60,7 @@ class PlannedResource:
     deletes: frozenset[str] = frozenset()
     precedence: int | None = None
     update: Update = "authoritative"
+    shared: bool = False
 
 
 class ExplainRow(NamedTuple):  # some hundred a message: a tuple is the cheapest

@@ -60,10 +60,7 @@ class Working:
             version = self.target.version
             edited = version.at if version is not None else 0
             done = merge.merge(self.resource, edited, self.owned, planned, feed, at)
-        if done.changed or planned.update == "authoritative":
-            # agreeing with what is shared (a ward, a doctor) is not remembered: every message
-            # names them, and remembering would make all messages wait for each other
-            self.owned = done.owned
+        self.owned = done.owned
         self.resource = done.resource
         self.changed = self.changed or done.changed
         return done.warnings

@@ -393,7 +393,10 @@ def test_a_late_preliminary_result_changes_no_value() -> None:
         ("lab", 6, result("preliminary", valueString="6")),
     )
     assert values(done) == {"status": "final", "valueString": "7"}
-    assert done.warnings == ("Observation: preliminary after final was not applied",)
+    assert done.warnings == (
+        "Observation.status kept: the record holds a later status",
+        "Observation.value[x] kept: the record holds a later status",
+    )
 
 
 def test_a_final_result_wins_whatever_its_time() -> None:
