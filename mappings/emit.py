@@ -65,7 +65,6 @@ class _Found:
     maps: dict[str, Source] = field(default_factory=dict)
     overlays: list[Source] = field(default_factory=list)
     destinations: list[tuple[Source, Path]] = field(default_factory=list)
-    preferred: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
 def is_outbound(node: Entries) -> bool:
@@ -81,6 +80,13 @@ def packaged() -> Sequence[Source]:
     if problems:
         raise ValueError("; ".join(problems))
     return found
+
+
+@cache
+def preferred() -> Mapping[str, Mapping[str, str]]:
+    """Return which v2 code to send where several mean the same: by table, then FHIR code."""
+    node = next(one.node["preferred"] for one in packaged() if "preferred" in one.node)
+    return plain(node)  # type: ignore[return-value]  # its shape is that of our own file
 
 
 def load_outbound(dirs: Sequence[Path], tables: Mapping[str, Table]) -> Outbound:
@@ -103,7 +109,7 @@ def load_outbound(dirs: Sequence[Path], tables: Mapping[str, Table]) -> Outbound
         if settings.name in made.outlets:
             problems.append(f"{source.node.place}: destination {settings.name} is there twice")
         _check_tables(source.node, settings, tables, problems)
-        outlet = Outlet(settings, Reverse(tables, found.preferred, settings))
+        outlet = Outlet(settings, Reverse(tables, preferred(), settings))
         own = _own_maps(found, emits, settings.name, tables, problems)
         routes = _routes(settings, {**made.maps, **own}, problems)
         made.outlets[settings.name] = Outlet(settings, outlet.reverse, routes)
@@ -127,8 +133,8 @@ def _found(dirs: Sequence[Path], problems: list[str]) -> _Found:
                 sources.append((source, folder / inside))
     for source, folder in sources:
         if "preferred" in source.node:
-            found.preferred = plain(source.node["preferred"])  # type: ignore[assignment]  # its shape
-        elif "destination" in source.node:
+            continue
+        if "destination" in source.node:
             found.destinations.append((source, folder))
         elif "for" in source.node:
             found.overlays.append(source)

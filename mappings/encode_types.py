@@ -166,9 +166,13 @@ def translated(run: Run, value: Any, type_: str, table: str) -> Repetition | Non
     for number, coding in enumerate(codings):
         found = run.reverse.code(table, coding.get("system", ""), coding.get("code", ""))
         if found is not None:
-            first = {"system": run.reverse.tables[table].source, "code": found}
-            if coding.get("display"):
-                first["display"] = coding["display"]
+            known = run.reverse.tables[table]
+            first = {"system": known.source, "code": found}
+            row = known.get(found)
+            shown = coding.get("display", "")
+            own_word = type_ == "CodeableConcept" and row is not None and shown == row.display
+            if shown and not own_word:  # the receiver's table says it, and it is not the text
+                first["display"] = shown
             others = codings[:number] + codings[number + 1 :]
             return _concept(run, [first, *others], text, plain=type_ == "code")
     for coding in codings:
@@ -226,18 +230,19 @@ def _concept(
         _put(made, at + 2, _system(run, coding.get("system", "")))
         if run.version >= _V25 and coding.get("version"):
             _put(made, {1: 7, 4: 8, 10: 13}[at], coding["version"])
-    _words(run, made, text)
+    _words(run, made, text, known)
     return made
 
 
-def _words(run: Run, made: Repetition, text: str) -> None:
-    """Put the words where the version has a place for them: CWE.9, in a CE the first name."""
+def _words(run: Run, made: Repetition, text: str, known: list[dict[str, Any]]) -> None:
+    """Put the words where the version has a place for them: the name of the code, else CWE.9."""
+    made += [""] * (2 - len(made))
     if not text or text == made[1]:
         return
-    if run.version >= _V25:
-        _put(made, 9, text)
-    elif not made[1]:
+    if not made[1] and len(known) == 1:
         made[1] = text
+    elif run.version >= _V25:
+        _put(made, 9, text)
     else:
         run.note("the words of a concept have no place beside those of its code before v2.5")
 

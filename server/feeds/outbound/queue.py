@@ -151,6 +151,10 @@ class Queue:
         record = await self._store.get_record(RAW, self._raw(id_))
         return record.value if record is not None else b""
 
+    async def keep(self, id_: str, body: bytes) -> None:
+        """Store the bytes of a message that had none."""
+        await self._store.commit([], records=[RecordWrite(RAW, self._raw(id_), body)])
+
     async def counts(self) -> Mapping[str, int]:
         """Return how many messages there are, by state."""
         return await self._store.count_records(f"outbound/{self.name}")

@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from mappings.emit import Outlet, Route
@@ -151,6 +152,23 @@ class Router:
             patient = patient or f"Patient/{version.id}"
         problem = "" if patient else "the record names no patient for it"
         return _Told(made, version, patient, problem)
+
+    async def remade(self, message: Message) -> bytes:
+        """Return the bytes of a message that could not be made before, ``b""`` if it still cannot.
+
+        It is made of its version as if that had been committed alone, under its control id.
+        """
+        type_, id_, _, number = message.about.split("/")
+        version = await self._services.store.vread(SYSTEM, type_, id_, int(number))
+        if version is None:
+            return b""
+        for told in await self.told(Occasion((version,))):
+            if told.made.type == message.type and not told.problem:
+                now = self._services.now()
+                to = self._outlet.destination
+                with suppress(Unencodable):
+                    return to_message(told.made, to, id_=message.control_id, at=now)
+        return b""
 
     def _message(self, told: _Told, occasion: Occasion, number: int) -> tuple[Message, bytes]:
         services, version, to = self._services, told.version, self._outlet.destination

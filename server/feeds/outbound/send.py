@@ -14,7 +14,7 @@ connection lost         the same, without end
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from mappings.emit_destination import Retry
@@ -54,7 +54,7 @@ def pause_s(retry: Retry, failures: int, random: Callable[[], float]) -> float:
 
 
 class Sender:
-    """Sends what waits.  ``wake``: set it to end a pause between two tries."""
+    """Sends what waits.  ``remake`` makes the bytes of a message that could not be made before."""
 
     def __init__(
         self,
@@ -66,10 +66,11 @@ class Sender:
         random: Callable[[], float],
         retry: Retry,
         on_parked: str,
+        remake: Callable[[Message], Awaitable[bytes]],
     ) -> None:
         self._queue, self._connection, self._counts = queue, connection, counts
         self._now, self._random = now, random
-        self._retry, self._on_parked = retry, on_parked
+        self._retry, self._on_parked, self._remake = retry, on_parked, remake
         self._failures = 0
         self._held: set[str] = set()  # lanes with a parked message
         self._held_at = float("-inf")
@@ -109,6 +110,12 @@ class Sender:
         if current is None or current.rev != message.rev:
             return None  # somebody skipped it meanwhile
         body = await self._queue.body(message.id)
+        if not body and (body := await self._remake(message)):
+            await self._queue.keep(message.id, body)  # a repetition must be the same bytes
+        if not body:
+            problem = "it still cannot be made; mend the record or the files, or skip it"
+            await self._park(replace(message, problem=problem, updated=self._now()), "unmade")
+            return None
         self._counts.sent += 1
         try:
             answer = await self._connection.exchange(body, message.control_id)

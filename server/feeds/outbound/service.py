@@ -159,6 +159,7 @@ class _Worker:
             random=chance,
             retry=to.retry,
             on_parked=to.on_parked,
+            remake=self._router.remade,
         )
         self._waiting = self._parked = 0
         self._oldest = 0  # time of the oldest change that waits; 0: none does
