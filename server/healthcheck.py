@@ -11,13 +11,15 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 
 TIMEOUT_S = 4.0
 
+# What is bound to "any of mine" is asked at home; a server on "::" does not hear IPv4.
+_OF_THIS_MACHINE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing is bound here
+
 
 def main() -> int:
     """Ask ``/readyz``; return 0 for 200, else 1 with the reason on standard error."""
     host = os.environ.get("TELLONCE_HOST", "127.0.0.1")
     port = int(os.environ.get("TELLONCE_PORT", "8080"))
-    if host in ("0.0.0.0", "::"):  # noqa: S104 - nothing is bound here: both mean "any of mine"
-        host = "127.0.0.1"
+    host = _OF_THIS_MACHINE.get(host.strip("[]"), host)
     connection = HTTPConnection(host, port, timeout=TIMEOUT_S)
     if os.environ.get("TELLONCE_TLS_CERT"):
         # The certificate is for the public name, and nothing secret is sent or believed here.

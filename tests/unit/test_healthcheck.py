@@ -1,5 +1,6 @@
 """The container's HEALTHCHECK, against a real HTTP server on this machine."""
 
+import socket
 import subprocess
 import sys
 import threading
@@ -18,6 +19,10 @@ class Ready(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         pass
+
+
+class OverSix(HTTPServer):
+    address_family = socket.AF_INET6
 
 
 class NotReady(Ready):
@@ -48,6 +53,17 @@ def check(port: int, **more: str) -> tuple[int, str]:
 @pytest.mark.parametrize("port", [Ready], indirect=True)
 def test_a_ready_server_is_healthy(port: int) -> None:
     assert check(port) == (0, "")
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
+@pytest.mark.parametrize("host", ["::", "[::]", "::1"])
+def test_a_server_on_ipv6_is_asked_over_ipv6(host: str) -> None:
+    with OverSix(("::1", 0), Ready) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        assert check(server.server_port, TELLONCE_HOST=host) == (0, "")
+        server.shutdown()
+        thread.join()
 
 
 @pytest.mark.parametrize("port", [NotReady], indirect=True)
