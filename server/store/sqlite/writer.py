@@ -27,7 +27,8 @@ T = TypeVar("T")
 MAX_DRAIN = 256  # jobs of one COMMIT; bounds how long the first of them waits
 GATHER_S = 0.001  # that a commit waits for company while commits come together
 MAX_WAITING = 10_000  # jobs; more are refused at once instead of late
-CHECKPOINT_PAGES = 8000  # 32 MiB of WAL
+CHECKPOINT_PAGES = 8000  # 32 MiB of WAL; of a large file an eighth of it, as most pages come again
+MAX_CHECKPOINT_PAGES = 64_000  # 250 MiB
 
 
 class State(Protocol):
@@ -209,7 +210,7 @@ class Writer:
 
     def _checkpoint(self) -> None:
         if self._wal_pages < CHECKPOINT_PAGES:
-            self._next_checkpoint = CHECKPOINT_PAGES
+            self._next_checkpoint = min(self._next_checkpoint, MAX_CHECKPOINT_PAGES)
         if not self._checkpoints or self._wal_pages < self._next_checkpoint:
             return
         try:
@@ -219,7 +220,14 @@ class Writer:
             self.fault = unavailable(error).diagnostics
             pages, done = self._wal_pages, 0
         # A long reader can keep the log from starting anew; then wait for as many pages again.
-        self._next_checkpoint = CHECKPOINT_PAGES + (pages if done < pages else 0)
+        self._next_checkpoint = self._worth + (pages if done < pages else 0)
+
+    @property
+    def _worth(self) -> int:
+        """The pages of the log that are worth a checkpoint."""
+        return min(
+            max(int(self._db.pragma("page_count")) // 8, CHECKPOINT_PAGES), MAX_CHECKPOINT_PAGES
+        )
 
 
 def _spoils_all(error: apsw.Error, db: apsw.Connection) -> bool:
