@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 SIZE   ?= 1000000
 
-.PHONY: run test check image soak bench figures definitions clean help
+.PHONY: run test check image soak bench feedbench figures definitions clean help
 
 help:            ## what there is
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/'
@@ -37,6 +37,9 @@ bench: $(READY)  ## CPU per request against a bare ASGI echo; writes docs/perfor
 
 figures: $(READY) ## what FHIRPath costs, against its budgets
 	@$(BIN)/python scripts/fhirpath_figures.py
+
+feedbench: $(READY)  ## HL7v2 messages a second, end to end, and CPU per message
+	@$(BIN)/python scripts/bench_feed.py $(ARGS) && $(BIN)/python scripts/bench_feed.py --small $(ARGS)
 
 definitions: $(READY)  ## make server/fhir/data again from ../shared/data
 	@$(BIN)/python scripts/gen_definitions.py && $(BIN)/python scripts/gen_ucum.py

@@ -114,6 +114,8 @@ def split_messages(body: bytes) -> list[bytes]:
     >>> split_messages(b"junk")
     [b'junk']
     """
+    if body.count(b"MSH") < 2:
+        return [body]
     header = read_header(body)
     if header is None:
         return [body]

@@ -145,8 +145,7 @@ class Inbox:
         digest = sha256(body).hexdigest()
         sender_key = _sender_key(feed.name, header)
         reused = bool(header and header.control_id) and await self._sent_before(sender_key)
-        made = _entry(self.next_id(), feed, self._now(), body, digest, header)
-        entry = replace(made, reused_id=reused)
+        entry = _entry(self.next_id(), feed, self._now(), body, digest, header, reused=reused)
         seen = RecordWrite(SEEN, sender_key + digest[:32], _place(entry), if_rev=0)
         records = [entry.write(), RecordWrite(RAW, entry.id, body), seen]
         if feed.name not in self._feeds:
@@ -262,12 +261,17 @@ def explain_write(entry: Entry, plan: Plan) -> RecordWrite:
     return RecordWrite(EXPLAIN, entry.id, packed, expires_at=entry.expires_at)
 
 
-def body_writes(entry: Entry, bodies: Mapping[str, bytes]) -> list[RecordWrite]:
-    """Return the records of :meth:`Inbox.bodies`, to expire when ``entry`` does."""
+def body_writes(
+    entry: Entry, bodies: Mapping[str, bytes], header: Header | None = None
+) -> list[RecordWrite]:
+    """Return the records of :meth:`Inbox.bodies`, to expire when ``entry`` does.
+
+    ``header``: of the bytes as received, when it was read already.
+    """
     ends = entry.expires_at
     made = [RecordWrite(RAW, key, body, expires_at=ends) for key, body in bodies.items()]
     if (received := bodies.get(entry.id)) is not None:
-        seen = _sender_key(entry.feed, read_header(received)) + entry.sha256[:32]
+        seen = _sender_key(entry.feed, header or read_header(received)) + entry.sha256[:32]
         made.append(RecordWrite(SEEN, seen, _place(entry), expires_at=ends))
     return made
 
@@ -283,19 +287,28 @@ def lane_hash(lane: str) -> str:
 
 
 def _entry(
-    id_: str, feed: Feed, now: int, body: bytes, digest: str, header: Header | None
+    id_: str,
+    feed: Feed,
+    now: int,
+    body: bytes,
+    digest: str,
+    header: Header | None,
+    *,
+    reused: bool,
 ) -> Entry:
-    entry = Entry(
-        id_, feed.name, now, sha256=digest, size_bytes=len(body), mode=feed.mode, updated=now
-    )
-    if header is None:
-        return entry
-    sender = header.field(3) + b"|" + header.field(4)
-    return replace(
-        entry,
+    sender = header.field(3) + b"|" + header.field(4) if header is not None else b""
+    return Entry(
+        id_,
+        feed.name,
+        now,
         sender=sender.decode("utf-8", "replace"),
-        control_id=header.control_id.decode("utf-8", "replace"),
-        type=header.message_type,
+        control_id=header.control_id.decode("utf-8", "replace") if header is not None else "",
+        type=header.message_type if header is not None else "",
+        sha256=digest,
+        size_bytes=len(body),
+        mode=feed.mode,
+        reused_id=reused,
+        updated=now,
     )
 
 

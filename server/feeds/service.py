@@ -195,9 +195,9 @@ class FeedService:
             counts.reused_ids += 1
         if feed.ack == "inbox" and header is not None:
             accepted += self._application(header, self._stamp(header, "AA", entry, None))
-            await self.enqueue(entry, body)
+            await self.enqueue(entry, body, header)
             return accepted
-        return [*accepted, self._answer(await self.enqueue(entry, body))]
+        return [*accepted, self._answer(await self.enqueue(entry, body, header))]
 
     def _heard(self, feed: str, header: Header | None) -> Header | None:
         """Return the header as the feed wants it understood."""
@@ -244,17 +244,21 @@ class FeedService:
         entry = await reopen(store, self.inbox, entry, edited, replayed=not held, asked=asked)
         return await self.enqueue(entry)
 
-    async def enqueue(self, entry: Entry, body: bytes | None = None) -> Job:
+    async def enqueue(
+        self, entry: Entry, body: bytes | None = None, header: Header | None = None
+    ) -> Job:
         """Plan a stored message and queue it in its lanes; waits while its feed is full.
+
+        ``body`` and ``header``: what was received, when it is at hand.
 
         While the feed has a backlog of before the start, it comes behind that.
         """
         if entry.id in self._jobs:
             return self._jobs[entry.id]
         job = self._job(entry)
+        job.header = header
         backlog = self._backlogs.get(entry.feed)
         if backlog is not None and backlog.append(job):
-            job.header = self._heard(entry.feed, read_header(body) if body is not None else None)
             return job
         if backlog is not None:
             await backlog.done.wait()
@@ -316,9 +320,9 @@ class FeedService:
         entry, feed = job.entry, job.feed
         text = body if body is not None else await self.inbox.body(entry)
         job.bodies = {entry.id: text} if not entry.edits else await self.inbox.bodies(entry)
-        received = job.bodies.get(entry.id, b"")
-        header = read_header(received)  # the sender knows nothing of edits
-        job.header = self._heard(entry.feed, header)
+        if job.header is None:
+            received = job.bodies.get(entry.id, b"")  # the sender knows nothing of edits
+            job.header = self._heard(entry.feed, read_header(received))
         if len(text) > _INLINE_BYTES:
             job.plan, job.refused = await asyncio.to_thread(plan_message, self.maps, text, feed)
         else:

@@ -245,14 +245,14 @@ class Worker:
 
     def _finished(self, job: Job, entry: Entry) -> Entry:
         ends = entry.updated + self._keep_us if self._keep_us else None
-        return replace(self._stamped(job, entry, "AA"), expires_at=ends)
+        return replace(entry, ack=self._stamp(job.header, "AA", entry, None), expires_at=ends)
 
     def _also(self, job: Job, entry: Entry) -> list[RecordWrite]:
         """Let the lanes go on when the message that held them is applied, and its bytes expire.
 
         A lane then is the next held message's, so that none that comes now overtakes it.
         """
-        records = body_writes(entry, job.bodies) if self._keep_us else []
+        records = body_writes(entry, job.bodies, job.header) if self._keep_us else []
         for held in job.held:
             following = job.frees.get(held.key)
             holder = following.id.encode() if following is not None else None

@@ -218,12 +218,11 @@ def test_a_dry_run_of_many_is_a_summary(folder: Path) -> None:
 
 def test_applied_messages_are_replayed_by_maps_and_the_command_can_wait(folder: Path) -> None:
     version = load_maps().version
-    chosen = ["replay", "--all", "--state", "applied", "--map-version", version[:6]]
-    assert said(*chosen, "--data", folder).startswith("1 messages will be applied again")
+    chosen = ["replay", "--all", "--state", "applied", "--map-version", version[:6], "--wait"]
 
     async def wait(service: FeedService) -> None:
-        async with asyncio.timeout(5):
-            told = await asyncio.to_thread(said, *chosen, "--wait", "--data", folder)
+        async with asyncio.timeout(10):
+            told = await asyncio.to_thread(said, *chosen, "--data", folder)
         assert told.endswith("the server has taken up 1 messages\n")
 
     with_server(folder, wait)
