@@ -77,12 +77,14 @@ def value_set_urls() -> frozenset[str]:
     return frozenset(_table()["value_sets"])
 
 
-@cache
 def code_system(url: str) -> CodeSystem | None:
     """Return a code system by URL without version."""
-    found = _table()["systems"].get(url)
-    if found is None:
-        return None
+    return _code_system(url) if url in _table()["systems"] else None
+
+
+@cache  # of known ones only: clients may ask for any
+def _code_system(url: str) -> CodeSystem:
+    found = _table()["systems"][url]
     codes = tuple(found.get("codes", ()))
     return CodeSystem(
         url=url,
@@ -101,12 +103,14 @@ def code_system(url: str) -> CodeSystem | None:
     )
 
 
-@cache
 def value_set(url: str) -> ValueSet | None:
     """Return a value set by URL without version."""
-    found = _table()["value_sets"].get(url)
-    if found is None:
-        return None
+    return _value_set(url) if url in _table()["value_sets"] else None
+
+
+@cache
+def _value_set(url: str) -> ValueSet:
+    found = _table()["value_sets"][url]
     return ValueSet(
         url=url,
         version=found.get("version", ""),

@@ -69,13 +69,17 @@ class Canonical:
         return (Fraction(value) - self.offset) / self.factor
 
 
-@lru_cache(maxsize=8192)
 def canonical(code: str) -> Canonical | None:
     """Return what a code means, ``None`` for what is not UCUM.
 
     >>> canonical("mm[Hg]").unit, canonical("[lb_av]").factor, canonical("lbs")
     ('g.m-1.s-2', Fraction(45359237, 100000), None)
     """
+    return _canonical(code) if len(code) <= MAX_LENGTH else None
+
+
+@lru_cache(maxsize=8192)
+def _canonical(code: str) -> Canonical | None:
     try:
         return parse(code)
     except InvalidUnit:

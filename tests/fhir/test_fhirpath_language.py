@@ -192,6 +192,14 @@ def test_an_error_names_the_column(expression: str, told: str) -> None:
     assert str(caught.value) == told
 
 
+def test_an_error_does_not_repeat_a_whole_expression() -> None:
+    with pytest.raises(FhirPathError) as caught:
+        asked("1.f" + "x" * 10_000 + "()")
+    assert str(caught.value).startswith("there is no function fxxx")
+    assert str(caught.value).endswith("xxx... (column 3)")
+    assert len(str(caught.value)) < 350
+
+
 @pytest.mark.parametrize(
     ("expression", "told"),
     [

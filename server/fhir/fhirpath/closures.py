@@ -5,7 +5,7 @@ A closure takes the focus, which is ``$this`` of where it stands, and the enviro
 
 from collections.abc import Callable
 from decimal import Decimal
-from functools import lru_cache
+from functools import cache
 
 from server.fhir import definitions
 from server.fhir.fhirpath import ast, temporal
@@ -64,12 +64,16 @@ def _literal(node: ast.Literal, type_: str, constant: object) -> Run:
     return lambda focus, env: found
 
 
-@lru_cache(maxsize=1024)
 def _named_type(name: str) -> Names | None:
     """Return the types that a path may begin with: ``Patient.name``, ``Resource.meta``."""
     if name[0].isupper() and name in definitions.types():
-        return named(f"FHIR.{name}")
+        return _named(name)
     return None
+
+
+@cache
+def _named(type_: str) -> Names:
+    return named(f"FHIR.{type_}")
 
 
 def _path(of: ast.Node | None, types: Names | None, name: str) -> Run:

@@ -18,6 +18,7 @@ from server.fhir.references import reference_type
 
 Branches = tuple[Branch, ...]
 
+_LONGEST_KEPT = 2_048  # characters of an expression; the longest of R4 has 1,386
 _ABSTRACT = frozenset(("Resource", "DomainResource"))
 _SUPERTYPES = {
     **dict.fromkeys(("code", "id", "markdown"), "string"),
@@ -28,9 +29,13 @@ _SUPERTYPES = {
 _RESOLVED = "?resolved"  # a resource of which the text of a reference tells no more than the type
 
 
-@lru_cache(maxsize=4096)
 def syntax(expression: str) -> ast.Node:
     """Return the syntax tree; search parameters of many types share one expression."""
+    return (_syntax if len(expression) <= _LONGEST_KEPT else parse)(expression)
+
+
+@lru_cache(maxsize=4096)
+def _syntax(expression: str) -> ast.Node:
     return parse(expression)
 
 
@@ -56,12 +61,17 @@ def compile_path(expression: str, type_: str) -> Branches:
     )
 
 
-@lru_cache(maxsize=4096)
 def _operands(expression: str) -> tuple[tuple[str | None, ast.Node], ...]:
     """Return what ``|`` joins, each with the resource type that its path begins with.
 
     Parameters of many types share one expression, of which each type wants its own part only.
     """
+    split = _split if len(expression) <= _LONGEST_KEPT else _split.__wrapped__
+    return split(expression)
+
+
+@lru_cache(maxsize=4096)
+def _split(expression: str) -> tuple[tuple[str | None, ast.Node], ...]:
     node, last_first = syntax(expression), []
     while isinstance(node, ast.Binary) and node.op == "|":
         last_first.append(node.right)

@@ -1,5 +1,7 @@
 """What can be wrong with an expression, or with what it meets in the data."""
 
+_LONGEST = 300  # characters of a message; names in an expression may be longer
+
 
 class FhirPathError(Exception):
     """The expression cannot be read, or cannot be answered; the only error of this package.
@@ -8,8 +10,9 @@ class FhirPathError(Exception):
     """
 
     def __init__(self, message: str, at: int | None = None) -> None:
-        super().__init__(message)
-        self.message = message
+        shown = message if len(message) <= _LONGEST else f"{message[:_LONGEST]}..."
+        super().__init__(shown)
+        self.message = shown
         self.at = at
 
     def __str__(self) -> str:

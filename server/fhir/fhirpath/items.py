@@ -21,6 +21,7 @@ TYPE_INFO = "System.TypeInfo"  # what type() tells
 
 # JSON may hold numbers so large that fractions of them take seconds; nobody measures such.
 _MAX_EXPONENT = 400
+_LONGEST_NAME = 64  # characters of an element's name: no type has a longer one
 
 _UCUM = "http://unitsofmeasure.org"
 _TEMPORAL: dict[str, temporal.Kind] = {
@@ -198,6 +199,8 @@ def _quantity(value: dict[str, Any]) -> Quantity | None:
 
 def member(name: str) -> Callable[[Items], Items]:
     """Return what takes the elements called ``name`` of items; choices by their plain name."""
+    if len(name) > _LONGEST_NAME:
+        return lambda items: []
     known: dict[str, tuple[_Property, ...]] = {}
 
     def take(items: Items) -> Items:
