@@ -39,7 +39,8 @@ def admission(number: int, patients: int) -> bytes:
         f"20260316080000\r"
         f"AL1|1|DA|PCN^Penicillin^L|SV|Rash\r"
         f"DG1|1||I10^Hypertension^I10||20260316|A\r"
-        f"IN1|1|PLAN{who % 5}|INS{who % 5}|Insurer {who % 5}|||||||||||||||||||||||||||||||POL{who}\r"
+        f"IN1|1|PLAN{who % 5}|INS{who % 5}|Insurer {who % 5}"
+        f"|||||||||||||||||||||||||||||||POL{who}\r"
     ).encode()
 
 
