@@ -51,6 +51,7 @@ from server.store.sqlite.bags import Bags
 from server.store.sqlite.brief import ROWS, SHORTEST_S, VALUES, TooLong, briefly
 from server.store.sqlite.codec import Codec
 from server.store.sqlite.connect import (
+    POINT_CACHE_KIB,
     READER_CACHE_KIB,
     check,
     connect,
@@ -341,15 +342,15 @@ class SqliteStore:
         self._tables = Tables(
             db, _codec(db), now=self._now, fingerprint=self._fingerprint, words=self._words
         )
-        self._point = self._open_reader()
+        self._point = self._open_reader(POINT_CACHE_KIB)
         self._readers = Readers(self._open_reader, readers)
         self._writer = Writer(db, self._tables, checkpoints=not self._beside)
 
     def _named(self, fingerprint: str) -> str:
         return fingerprint if self._words else f"{fingerprint} without words"
 
-    def _open_reader(self) -> Reader:
-        db = connect(self._path, cache_kib=READER_CACHE_KIB, readonly=True)
+    def _open_reader(self, cache_kib: int = READER_CACHE_KIB) -> Reader:
+        db = connect(self._path, cache_kib=cache_kib, readonly=True)
         codec = _codec(db)
 
         def sort_value(*given: Any) -> Scalar:
