@@ -10,8 +10,10 @@ from typing import Any
 from mappings.emit_paths import Value
 from mappings.emit_run import Run, Scope
 from mappings.encode import Field, Repetition
+from mappings.encode_concepts import CWE
+from mappings.encode_dates import DR, TM, timestamp
 from mappings.encode_references import PL
-from mappings.encode_types import CWE, DR, TM, timestamp, units
+from mappings.encode_types import units
 
 Function = Callable[[Scope, Sequence[Value]], Field]
 _MAX_ST = 199  # characters of an ST (v2.7 chapter 2A); longer texts are TX

@@ -6,17 +6,27 @@ the value.  Output: the components of one repetition; ``None``: there is nothing
 
 import re
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
-from mappings.emit_destination import Destination
 from mappings.emit_run import Run
 from mappings.encode import Component, Repetition
+from mappings.encode_concepts import (
+    CWE,
+    coded_id,
+    coding_code,
+    coding_cwe,
+    coding_system,
+    concept_code,
+    concept_words,
+    table_code,
+    translated,
+)
+from mappings.encode_dates import DR, DT, DTM, TM, V25, period, put_component
 from mappings.feed import NAMESPACE
 from mappings.tables import Table
 
 Encode = Callable[[Run, Any], Repetition | None]
-_V25, _V26, _V27 = (2, 5), (2, 6), (2, 7)
+_V27 = (2, 7)
 _CODE = re.compile(r"\S{1,20}")
 
 
@@ -35,7 +45,7 @@ def XPN(run: Run, name: Any) -> Repetition | None:  # noqa: N802
         suffix[1] if len(suffix) > 1 else "",
         table_code(run, "NameType", "", name.get("use", "")),
     ]
-    if len(suffix) > 2 and run.version >= _V25:
+    if len(suffix) > 2 and run.version >= V25:
         made += [""] * 6 + [" ".join(suffix[2:])]
     period(run, name, made, start=12, end=13, range_=10)
     return made if any(made[:6]) else None
@@ -61,7 +71,7 @@ def XAD(run: Run, address: Any) -> Repetition | None:  # noqa: N802
         return None
     period(run, address, made, start=13, end=14, range_=12)
     if len(lines) == 3 and run.version >= _V27:
-        _put(made, 19, lines[2])
+        put_component(made, 19, lines[2])
     return made
 
 
@@ -80,14 +90,14 @@ def XTN(run: Run, contact: Any) -> Repetition | None:  # noqa: N802
             table_code(run, "TelecomSystem", "", system),
         ]
     if system in ("email", "url") or "@" in value:
-        _put(made, 2, made[1] or "NET")
-        _put(made, 3, "Internet")
-        _put(made, 4, value)
+        put_component(made, 2, made[1] or "NET")
+        put_component(made, 3, "Internet")
+        put_component(made, 4, value)
     else:
-        _put(made, 12 if run.version >= _V27 else 1, value)
+        put_component(made, 12 if run.version >= _V27 else 1, value)
     if run.version >= _V27:
         period(run, contact, made, start=13, end=14, range_=0)
-        _put(made, 18, str(contact.get("rank", "")))
+        put_component(made, 18, str(contact.get("rank", "")))
     return made
 
 
@@ -97,7 +107,7 @@ def CX(run: Run, identifier: Any) -> Repetition | None:  # noqa: N802
     if not value or _derived(identifier):
         return None
     made: Repetition = [value, "", "", authority(run, identifier), identifier_type(run, identifier)]
-    if run.version >= _V25:
+    if run.version >= V25:
         period(run, identifier, made, start=7, end=8, range_=0, dates=True)
     return made
 
@@ -147,168 +157,6 @@ def identifier_type(run: Run, identifier: Any) -> str:
     return text if _CODE.fullmatch(text) else ""
 
 
-def CWE(run: Run, concept: Any) -> Repetition | None:  # noqa: N802
-    """CodeableConcept -> coded with exceptions: two codings (three from v2.7) and the words."""
-    return _concept(run, list(concept.get("coding", ())), concept.get("text", ""))
-
-
-def coding_cwe(run: Run, coding: Any) -> Repetition | None:
-    """Coding -> coded with exceptions."""
-    return _concept(run, [coding], "")
-
-
-def translated(run: Run, value: Any, type_: str, table: str) -> Repetition | None:
-    """code, Coding, CodeableConcept through a table -> the v2 code first, then other codings.
-
-    A code without a row stays as it is, with its words, and is noted.
-    """
-    codings, text = _codings(value, type_)
-    for number, coding in enumerate(codings):
-        found = run.reverse.code(table, coding.get("system", ""), coding.get("code", ""))
-        if found is not None:
-            known = run.reverse.tables[table]
-            first = {"system": known.source, "code": found}
-            row = known.get(found)
-            shown = coding.get("display", "")
-            own_word = type_ == "CodeableConcept" and row is not None and shown == row.display
-            if shown and not own_word:  # the receiver's table says it, and it is not the text
-                first["display"] = shown
-            others = codings[:number] + codings[number + 1 :]
-            return _concept(run, [first, *others], text, plain=type_ == "code")
-    for coding in codings:
-        if coding.get("code"):
-            run.note(f"UNMAPPED {table} {coding['code']!r}")
-            break
-    return _concept(run, codings, text)
-
-
-def table_code(run: Run, table: str, system: str, code: str) -> str:
-    """Return the v2 code for a FHIR code; ``""``, noted, when no row of the table has it."""
-    if not code:
-        return ""
-    found = run.reverse.code(table, system, code)
-    if found is None:
-        run.note(f"UNMAPPED {table} {code!r}")
-    return found or ""
-
-
-def coded_id(run: Run, value: Any, type_: str, table: str) -> Repetition | None:
-    """code, Coding, CodeableConcept through a table -> ID, IS: a code of the table or nothing."""
-    codings, _ = _codings(value, type_)
-    for coding in codings:
-        found = run.reverse.code(table, coding.get("system", ""), coding.get("code", ""))
-        if found is not None:
-            return [found]
-    if codings:
-        run.note(f"UNMAPPED {table} {codings[0].get('code', '')!r}")
-    return None
-
-
-def _codings(value: Any, type_: str) -> tuple[list[dict[str, Any]], str]:
-    if type_ == "CodeableConcept":
-        return list(value.get("coding", ())), value.get("text", "")
-    if type_ == "Coding":
-        return [value], ""
-    return [{"code": str(value)}], ""
-
-
-def _concept(
-    run: Run, codings: list[dict[str, Any]], text: str, *, plain: bool = False
-) -> Repetition | None:
-    known = [one for one in codings if one.get("code") or one.get("display")]
-    if plain and known:
-        return [known[0]["code"]]
-    if not known:
-        return ["", text] if text else None
-    most = 3 if run.version >= _V27 else 2
-    if len(known) > most:
-        run.note(f"{len(known)} codings, of which {most} are sent")
-    made: Repetition = []
-    for at, coding in zip((1, 4, 10), known[:most], strict=False):
-        _put(made, at, coding.get("code", ""))
-        _put(made, at + 1, coding.get("display", ""))
-        _put(made, at + 2, _system(run, coding.get("system", "")))
-        if run.version >= _V25 and coding.get("version"):
-            _put(made, {1: 7, 4: 8, 10: 13}[at], coding["version"])
-    _words(run, made, text, known)
-    return made
-
-
-def _words(run: Run, made: Repetition, text: str, known: list[dict[str, Any]]) -> None:
-    """Put the words where the version has a place for them: the name of the code, else CWE.9."""
-    made += [""] * (2 - len(made))
-    if not text or text == made[1]:
-        return
-    if not made[1] and len(known) == 1:
-        made[1] = text
-    elif run.version >= _V25:
-        _put(made, 9, text)
-    else:
-        run.note("the words of a concept have no place beside those of its code before v2.5")
-
-
-def _system(run: Run, url: str) -> str:
-    if not url:
-        return ""
-    found = run.reverse.code_system(url)
-    if found is None:
-        run.note(f"UNMAPPED CodingSystem {url!r}")
-    return found if found is not None else url
-
-
-def timestamp(destination: Destination, text: Any) -> str:
-    """Return a FHIR date, dateTime or instant as DTM, of the same precision.
-
-    In the destination's zone where it has one; without an offset where it wants none.
-    """
-    day, _, time = str(text).partition("T")
-    if not time:
-        return day.replace("-", "")
-    zone = destination.timezone
-    if zone is not None and (moment := _moment(str(text))) is not None:
-        local = moment.astimezone(zone).isoformat()
-        fraction = re.search(r"\.\d+", time)
-        day, _, time = local.partition("T")
-        time = re.sub(r"\.\d+", "", time)
-        time = time[:8] + (fraction[0] if fraction else "") + time[8:]
-    found = re.fullmatch(r"(\d\d):(\d\d)(?::(\d\d))?(\.\d+)?(Z|[+-]\d\d:\d\d)?", time)
-    if found is None:
-        return day.replace("-", "")
-    offset = (found[5] or "").replace("Z", "+00:00").replace(":", "")
-    made = f"{day.replace('-', '')}{found[1]}{found[2]}{found[3] or ''}{(found[4] or '')[:5]}"
-    return made + (offset if destination.offset else "")
-
-
-def _moment(text: str) -> datetime | None:
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:  # a leap second, more than six digits of a fraction
-        return None
-
-
-def DTM(run: Run, text: Any) -> Repetition | None:  # noqa: N802
-    """date, dateTime, instant -> date/time."""
-    made = timestamp(run.destination, text)
-    return [made] if made else None
-
-
-def DT(run: Run, text: Any) -> Repetition | None:  # noqa: N802
-    """date, dateTime, instant -> date."""
-    made = timestamp(run.destination, text)
-    return [made[:8]] if made else None
-
-
-def TM(_run: Run, text: Any) -> Repetition | None:  # noqa: N802
-    """time -> time."""
-    return [str(text).replace(":", "")]
-
-
-def DR(run: Run, value: Any) -> Repetition | None:  # noqa: N802
-    """Period -> date range."""
-    made: Repetition = [timestamp(run.destination, value.get(key, "")) for key in ("start", "end")]
-    return made if any(made) else None
-
-
 def ID_of_boolean(_run: Run, value: Any) -> Repetition | None:  # noqa: N802
     """boolean -> ID of table 0136."""
     return ["Y" if value else "N"]
@@ -339,7 +187,7 @@ def units(run: Run, quantity: Any) -> Repetition | None:
         return None
     if not code:
         return [shown]
-    return [code, shown if shown != code else "", _system(run, quantity.get("system", ""))]
+    return [code, shown if shown != code else "", coding_system(run, quantity.get("system", ""))]
 
 
 def money(_run: Run, value: Any) -> Repetition | None:
@@ -352,29 +200,6 @@ def money(_run: Run, value: Any) -> Repetition | None:
 def annotation(_run: Run, value: Any) -> Repetition | None:
     """Annotation -> its text."""
     return [value["text"]] if value.get("text") else None
-
-
-def concept_words(_run: Run, concept: Any) -> Repetition | None:
-    """CodeableConcept -> its words, else its code."""
-    if concept.get("text"):
-        return [concept["text"]]
-    for coding in concept.get("coding", ()):
-        if found := coding.get("display") or coding.get("code"):
-            return [found]
-    return None
-
-
-def coding_code(_run: Run, coding: Any) -> Repetition | None:
-    """Coding -> its code alone."""
-    return [coding["code"]] if coding.get("code") else None
-
-
-def concept_code(_run: Run, concept: Any) -> Repetition | None:
-    """CodeableConcept -> the code of its first coding, else its words."""
-    for coding in concept.get("coding", ()):
-        if coding.get("code"):
-            return [coding["code"]]
-    return concept_words(_run, concept)
 
 
 def name_words(_run: Run, name: Any) -> Repetition | None:
@@ -393,37 +218,6 @@ def attachment(_run: Run, value: Any) -> Repetition | None:
     if url := value.get("url"):
         return [str(url), "", kind, subtype]
     return None
-
-
-def period(
-    run: Run,
-    value: Any,
-    made: Repetition,
-    *,
-    start: int,
-    end: int,
-    range_: int,
-    dates: bool = False,
-) -> None:
-    """Put ``value.period`` into two components, before v2.5 into one (``range_``, 0: nowhere)."""
-    found = value.get("period")
-    if not found:
-        return
-    ends = [timestamp(run.destination, found.get(key, "")) for key in ("start", "end")]
-    if dates:
-        ends = [one[:8] for one in ends]
-    if run.version >= _V25:
-        _put(made, start, ends[0])
-        _put(made, end, ends[1])
-    elif range_:
-        _put(made, range_, ends)
-
-
-def _put(made: Repetition, at: int, value: Component) -> None:
-    if not value:
-        return
-    made += [""] * (at - len(made))
-    made[at - 1] = value
 
 
 def _texts(value: Any, key: str) -> list[str]:

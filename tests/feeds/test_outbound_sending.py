@@ -473,3 +473,43 @@ async def test_metrics_and_logs_name_destinations_and_no_patients(
     assert 'tellonce_outbound_sent_total{destination="ward"} 1.0' in told
     assert "Gray" not in told + caplog.text
     assert "ada" not in told + caplog.text
+
+
+async def test_a_long_queue_is_made_piece_by_piece(
+    services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving, "QUEUE_MOST", 20)
+    to = Receiver()
+    await to.start()
+    port = to.port
+    await to.stop()
+    for n in range(120):
+        await put(services, patient(f"p{n}"))
+    own = Queue(services.store, "ward")
+    async with sending(services, site(tmp_path, ward(port))) as service:
+        service._workers[0]._router._limit = 10
+        await until(lambda: _lost(service))
+        await asyncio.sleep(0.2)
+        assert 20 <= (await own.counts())["waiting"] <= 40
+        await to.start(port)
+        await to.until(120)
+    await to.stop()
+    assert len(set(to.ids)) == 120
+
+
+async def test_a_message_that_could_not_be_made_is_made_when_it_is_retried(
+    services: Services, tmp_path: Path
+) -> None:
+    async with receiver() as to:
+        folder = site(tmp_path, ward(to.port, more="charset: ASCII"))
+        async with sending(services, folder):
+            await put(services, patient(name=[{"family": "Ødegård"}]))
+            (message,) = await settled(services, ["parked"])
+        assert message.problem == "PID: ASCII has no character U+00D8"
+        (folder / "ward.yaml").write_text(ward(to.port))
+        await queues.retry(Queue(services.store, "ward"), message, now=services.now())
+        async with sending(services, folder):
+            await settled(services, ["sent"])
+    (body,) = to.got
+    assert parse(body).get("PID-5") == "Ødegård"
+    assert parse(body).control_id == message.control_id

@@ -1,15 +1,20 @@
 """Emit maps and destinations as an analyst writes them: overlays, and every fault with its line."""
 
+import re
+import textwrap
 from pathlib import Path
 
 import pytest
 
 from mappings.emit import Outlet, load_outbound
+from mappings.emit_destination import KEYS
+from mappings.emit_functions import FUNCTIONS
 from mappings.emit_run import Change, World
 from mappings.encode import write_segment
 from mappings.maps import MapError, load_maps
 
 TABLES = load_maps().tables
+PAGE = (Path(__file__).parents[2] / "docs" / "outbound.md").read_text("utf-8")
 PATIENT = {
     "resourceType": "Patient",
     "id": "ada",
@@ -186,3 +191,21 @@ def test_what_a_destination_asks_for_must_exist(tmp_path: Path) -> None:
 def test_the_inbound_loader_leaves_these_files_alone(tmp_path: Path) -> None:
     (tmp_path / "ward.yaml").write_text(WARD)
     assert "ward" not in load_maps([tmp_path]).feeds
+
+
+def test_the_examples_of_the_page_have_no_faults(tmp_path: Path) -> None:
+    examples = [
+        textwrap.dedent(found) for found in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    ]
+    files = {f"example{n}": text for n, text in enumerate(examples)}
+    outlets = loaded(tmp_path, **files)
+    assert list(outlets) == ["ward"]
+    assert len(examples) == 3
+
+
+def test_the_page_names_every_key_rule_map_and_event() -> None:
+    events = {rule.send for map_ in load_outbound([], TABLES).maps.values() for rule in map_.events}
+    for name in (*KEYS, *FUNCTIONS, *load_outbound([], TABLES).maps):
+        assert f"`{name}`" in PAGE, name
+    for event in events - {"nothing"}:
+        assert event in PAGE, event

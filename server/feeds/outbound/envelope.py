@@ -7,7 +7,7 @@ from uuid import UUID
 from mappings.emit_destination import AckMode, Destination
 from mappings.emit_map import Made
 from mappings.encode import Field, Segment, Unencodable, to_bytes, too_long
-from mappings.encode_types import timestamp
+from mappings.encode_dates import timestamp
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # no letter that is read as a digit
 _ASKED: dict[AckMode, tuple[str, str]] = {

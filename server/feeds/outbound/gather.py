@@ -54,9 +54,11 @@ class Gatherer:
     occasion: Occasion
     _now: dict[Key, Resource | None] = field(default_factory=dict)
     _was: dict[Key, Resource | None] = field(default_factory=dict)
+    _changed: dict[Key, Version] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for version in self.occasion.versions:
+            self._changed[version.type, version.id] = version
             self._now[version.type, version.id] = _resource(version)
 
     async def change(self, map_: EmitMap, version: Version) -> Change:
@@ -69,7 +71,7 @@ class Gatherer:
         if key not in self._now:
             self._now[key] = _resource(version)
         now, was = self._now[key], await self._before(key)
-        if key not in {(v.type, v.id) for v in self.occasion.versions}:
+        if key not in self._changed:
             was = now  # it is told because of another that changed: itself it did not
         older = None
         if map_.older and version.number > 2:
@@ -156,7 +158,7 @@ class Gatherer:
     async def _before(self, key: Key) -> Resource | None:
         """Return a resource as it was before this occasion."""
         if key not in self._was:
-            changed = next((v for v in self.occasion.versions if (v.type, v.id) == key), None)
+            changed = self._changed.get(key)
             if changed is None:
                 self._was[key] = self._now.get(key)
             else:

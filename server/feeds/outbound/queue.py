@@ -195,9 +195,9 @@ def message_id(seq: int, number: int) -> str:
     """Return the id of a message: texts in the order of the numbers.
 
     >>> message_id(42, 1)
-    '000000000042.01'
+    '000000000042.00001'
     """
-    return f"{seq:012d}.{number:02d}"
+    return f"{seq:012d}.{number:05d}"
 
 
 async def set_paused(store: Store, name: str, paused: bool) -> None:

@@ -75,7 +75,6 @@ class Router:
         made: list[tuple[Message, bytes]] = []
         for occasion in page.occasions:
             made += await self._queued(occasion)
-            await asyncio.sleep(0)  # a store may answer without a pause; others must get on
         cursor = replace(cursor, seq=page.upto, at=page.at)
         self._cursor = await self._queue.add(cursor, made)
         return len(made)
@@ -101,14 +100,17 @@ class Router:
     async def told(self, occasion: Occasion) -> list[_Told]:
         """Return the messages that tell an occasion, in the order of its versions."""
         gatherer = Gatherer(self._services, occasion)
-        made: dict[str, list[_Told]] = {}
+        made: list[_Told] = []
+        said: set[tuple[str, str]] = set()  # type and patient of what was told
         for route in self._ordered(occasion):
             for version in await self._about(route, occasion):
                 one = await self._emitted(route, gatherer, version)
-                if one is not None and not _needless(route, one, made):
-                    made.setdefault(route.map.about, []).append(one)
-        found = [one for several in made.values() for one in several]
-        return sorted(found, key=lambda one: one.version.seq)
+                if one is None or said & {(type_, one.patient) for type_ in route.map.instead}:
+                    continue  # another message of this occasion says it too
+                made.append(one)
+                said.add((route.map.about, one.patient))
+                await asyncio.sleep(0)  # thousands may be in one commit; others must get on
+        return sorted(made, key=lambda one: one.version.seq)
 
     def _ordered(self, occasion: Occasion) -> Iterable[Route]:
         """Return the routes that the occasion may concern, those that replace others first."""
@@ -211,12 +213,3 @@ class Router:
             for name in old or list(self._recent)[: _REMEMBERED // 2]:
                 del self._recent[name]
         return len(recent) > LOOP_MOST
-
-
-def _needless(route: Route, told: _Told, made: dict[str, list[_Told]]) -> bool:
-    """Tell whether another message of this occasion, about the same patient, says it too."""
-    return any(
-        other.patient == told.patient
-        for type_ in route.map.instead
-        for other in made.get(type_, ())
-    )
