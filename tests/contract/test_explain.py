@@ -78,7 +78,7 @@ COMMON = {
     "newest 20 of a patient": Expected(
         "Observation?patient=Patient/p1&_sort=-date&_count=20",
         "Observation|patient|r|Patient/p1",
-        30,
+        21,
         (),
         20,
     ),

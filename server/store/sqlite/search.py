@@ -116,7 +116,7 @@ def _found(
         walked = (planned.broad and planned.driver.keys) or len(planned.keys) == 1
         how = "as the lists are kept" if walked else "of every match"
         return _by_date(db, planned, wanted), how
-    if param is not None and planned.broad:
+    if param is not None and (planned.broad or _ends_soon(planned, wanted.limit)):
         return _by_clinical_date(db, planned, wanted, param), "as the lists are kept"
     walk = _walk(counts, planned, wanted)
     if walk is not None:
@@ -125,6 +125,11 @@ def _found(
             return found, "along the index of the order"
     sorted_ = pages.sorted_page(planned, asked.query.types, asked.sort, asked.after, wanted.limit)
     return _rows(db, sorted_), "of every match"
+
+
+def _ends_soon(planned: Plan, limit: int) -> bool:
+    """Tell whether a walk of the driver in its order finds a page before its end."""
+    return len(planned.keys) == 1 and not planned.members and planned.size > limit
 
 
 def _walk(counts: Counts, planned: Plan, asked: Asked) -> Sql | None:
