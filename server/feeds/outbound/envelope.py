@@ -25,7 +25,7 @@ def control_id(id_: str) -> str:
     for ones that it has.
 
     >>> control_id("019b0000-0000-7000-8000-000000000001")
-    '06DG00000G0000000001'
+    '06DG0000000000000001'
     """
     whole = UUID(id_).int
     number = (whole >> 80) << 52 | whole & (1 << 52) - 1
