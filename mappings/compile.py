@@ -9,16 +9,24 @@ from collections.abc import Callable
 from typing import Any
 
 from mappings import operators
-from mappings.constants import constant, fresh
+from mappings.constants import constant, maker
 from mappings.context import Context
 from mappings.language import Entries, Items, Node, Text
-from mappings.objects import Entry, ObjectRule, Rule, nested, required_names
+from mappings.objects import Entry, Live, ObjectRule, Rule, nested, required_names
 from mappings.parse import NULL
 from mappings.paths import segment_name
 from mappings.segments import known_segment, segment_names
 from mappings.source import Scope
 from mappings.spelling import hint
-from mappings.values import Values, gather, listed, note_deleted, ordered_period
+from mappings.values import (
+    Converted,
+    Values,
+    gather,
+    listed,
+    note_deleted,
+    only,
+    ordered_period,
+)
 from server.fhir.definitions import Child, children
 
 OPERATORS = ("const", "table", "first", "join", "event", "ref", "make", "fn", "from")
@@ -109,26 +117,22 @@ class Compiler(Context):
             self.problem(node, f"{child.name} does not repeat; use first: for alternatives")
             return lambda _scope, _to: None
         rule = self.values(node, child)
-
-        def one(scope: Scope, to: str) -> Any:
-            found = rule(scope, to)
-            if not found:
-                return None
-            if len(found) > 1:
-                scope.run.row(to, "", f"not mapped: {len(found) - 1} more, {child.name} is single")
-            return found[0]
-
-        return one
+        if isinstance(rule, Converted):
+            return rule.single
+        return lambda scope, to: only(scope, to, rule(scope, to))
 
     def _many(self, node: Node, child: Child) -> Rule:
         nodes = node if isinstance(node, Items) else [node]
         items = [self._item(one, child) for one in nodes]
+        live = Live(items)
+        if len(items) == 1:  # its own needs are those of the element, which were asked already
+            only = items[0].rule
+            return lambda scope, to: only(scope, f"{to}[0]") or None
 
         def every(scope: Scope, to: str) -> Any:
             made: list[Any] = []
-            for item in items:
-                if not (item.needs and item.idle(scope)):
-                    made += item.rule(scope, f"{to}[{len(made)}]")
+            for item in live.among(scope):
+                made += item.rule(scope, f"{to}[{len(made)}]")
             return made or None
 
         return every
@@ -180,10 +184,10 @@ class Compiler(Context):
         if path.segment:
             self.reads.sources = {*sources, (path.segment, path.field)}
         self.here = outer
-        top = self.top
+        top, read = self.top, path.reader()
 
         def over(scope: Scope, to: str) -> list[Any]:
-            found = path.values(scope)
+            found = read(scope)
             note_deleted(scope, found, top)
             return gather(rule, [scope.at(one) for one in found if one.raw != NULL], to)
 
@@ -200,8 +204,8 @@ class Compiler(Context):
         if operator in ("const", "event", "ref"):
             self.reads.sources.add(None)
         if operator == "const":
-            value = constant(node["const"], child, self.problem)
-            return lambda _scope, _to: [fresh(value)]
+            make = maker(constant(node["const"], child, self.problem))
+            return lambda _scope, _to: [make()]
         if operator == "fn":
             rule = operators.function(self, node, child.content or child.name)
             return lambda scope, to: listed(rule(scope, to))

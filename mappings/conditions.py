@@ -66,12 +66,18 @@ class _Reader:
         parts = [self.both()]
         while self.take("or"):
             parts.append(self.both())
+        if len(parts) == 2:
+            first, second = parts
+            return lambda s: first(s) or second(s)
         return parts[0] if len(parts) == 1 else lambda s: any(part(s) for part in parts)
 
     def both(self) -> Condition:
         parts = [self.one()]
         while self.take("and"):
             parts.append(self.one())
+        if len(parts) == 2:
+            first, second = parts
+            return lambda s: first(s) and second(s)
         return parts[0] if len(parts) == 1 else lambda s: all(part(s) for part in parts)
 
     def one(self) -> Condition:
@@ -102,7 +108,7 @@ class _Reader:
             return self.number(lambda s: len(path.text(s)))
         if path.field == 0 and path.segment:
             return self.valued(path.present)
-        return self.compare(path.text, path.valued)
+        return self.compare(path.text, path.valued())
 
     def compare(self, value: Callable[[Scope], str], valued: Condition | None = None) -> Condition:
         is_valued = valued or (lambda s: bool(value(s)))
@@ -112,7 +118,7 @@ class _Reader:
         self.take("is")
         if self.take("valued", "value", "empty"):
             wanted = (self.tokens[self.at - 1].word != "empty") != negated
-            return lambda s: is_valued(s) == wanted
+            return is_valued if wanted else lambda s: not is_valued(s)
         if self.take("in"):
             options = frozenset(self.options())
             return lambda s: (value(s) in options) != negated

@@ -4,7 +4,7 @@ In order: which resources there will be, so that references can point ahead; the
 identities; one resource where two are the same; what had to be dropped, and references to it.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -19,6 +19,7 @@ from mappings.source import Instance, Run, Scope, tokens
 from mappings.structure import Group
 from mappings.tables import Table
 
+_ONCE = frozenset({"MSH", "EVN"})
 _SILENT = frozenset({"MSH", "EVN", "SFT", "DSC"})  # what they say is in ``extra``
 _EXTRA = {
     "sending_application": "MSH-3",
@@ -114,7 +115,12 @@ def plan(
 
 
 def _drafts(map_: CompiledMap, run: Run) -> list[_Draft]:
-    made = [draft for rule in map_.rules for draft in _instances(rule, run)]
+    made: list[_Draft] = []
+    for rule in map_.rules:
+        if rule.segment in run.segments:
+            _instances(rule, run, made)
+        elif rule.missing.startswith("patient"):
+            raise _Quarantine(rule.missing, f"there is no {rule.segment}: {rule.type} is unknown")
     for draft in made:
         _fill(draft, run)
     made += [_Draft(instance, None) for instance in run.made.values()]
@@ -123,31 +129,24 @@ def _drafts(map_: CompiledMap, run: Run) -> list[_Draft]:
     return made
 
 
-def _instances(rule: ResourceRule, run: Run) -> Iterator[_Draft]:
-    found = list(_scopes(rule, run))
-    if not found and rule.missing.startswith("patient"):
-        raise _Quarantine(rule.missing, f"there is no {rule.segment}: {rule.type} is unknown")
-    for scope in found:
-        yield from _instance(rule, scope)
+def _instances(rule: ResourceRule, run: Run, made: list[_Draft]) -> None:
+    """Add a draft for each segment that the rule speaks of, in each group for the first."""
+    seen: Group | None = None
+    for segment, group in run.segments[rule.segment]:
+        if rule.every or group is not seen:
+            _instance(rule, Scope(run, segment, group), made)
+        seen = group
 
 
-def _instance(rule: ResourceRule, scope: Scope) -> Iterator[_Draft]:
+def _instance(rule: ResourceRule, scope: Scope, made: list[_Draft]) -> None:
     assert scope.segment is not None
     if rule.when is not None and not rule.when(scope):
         if not rule.quiet:
             scope.run.row(rule.type, scope.segment.label, f"not made: when {rule.when_text}")
         return
-    yield _Draft(scope.run.add(rule.type, scope), rule)
+    made.append(_Draft(scope.run.add(rule.type, scope), rule))
     for inner in rule.emit:
-        yield from _instance(inner, scope)
-
-
-def _scopes(rule: ResourceRule, run: Run) -> Iterator[Scope]:
-    seen: Group | None = None
-    for segment, group in run.segments.get(rule.segment, ()):
-        if rule.every or group is not seen:
-            yield Scope(run, segment, group)
-        seen = group
+        _instance(inner, scope, made)
 
 
 # -- what is in them ------------------------------------------------------------------------------
@@ -160,9 +159,7 @@ def _fill(draft: _Draft, run: Run) -> None:
     run.nulls = set()
     values = draft.instance.values
     label = draft.label
-    for entry in rule.entries:
-        if entry.needs and entry.idle(scope):
-            continue
+    for entry in rule.live.among(scope):
         value = entry.rule(scope, f"{label}.{entry.name}")
         if value is None:
             continue
@@ -334,12 +331,16 @@ def _deletes(rule: ResourceRule, draft: _Draft, rivals: set[str], event: str) ->
     return gone
 
 
-def _precedence(paths: Iterable[Path], scope: Scope, run: Run) -> int | None:
-    for path in paths:
-        text = path.text(scope)
-        if text and (found := run.moment(text)) is not None:
-            return found
-    return None
+def _precedence(paths: tuple[Path, ...], scope: Scope, run: Run) -> int | None:
+    """Return the first time of ``paths``; of those that stand once in a message, asked once."""
+    key = id(paths)
+    if key in run.precedence:
+        return run.precedence[key]
+    texts = (path.text(scope) for path in paths)
+    found = next((at for text in texts if text and (at := run.moment(text)) is not None), None)
+    if all(path.segment in _ONCE for path in paths):
+        run.precedence[key] = found
+    return found
 
 
 def _lane(drafts: list[_Draft], feed: Feed) -> str:

@@ -87,7 +87,8 @@ def _when(test: Condition, finder: Finder) -> Finder:
 def _by_identifier(node: Entries, compiler: Compiler) -> Finder:
     paths = _paths(node["identifier"], compiler)
     prefer = [str(text) for text in texts(node["prefer"])] if "prefer" in node else []
-    converters = [converter(path.type(""), "Identifier") for path in paths]
+    converters = [(path.reader(), converter(path.type(""), "Identifier")) for path in paths]
+    sources = [(read, convert) for read, convert in converters if convert is not None]
 
     def find(scope: Scope, _values: dict[str, Any], _number: int) -> Found | None:
         made: list[dict[str, Any]] = []
@@ -95,12 +96,13 @@ def _by_identifier(node: Entries, compiler: Compiler) -> Finder:
             scope.run.explain,
             [],
         )  # the values are explained where they are set
-        for path, convert in zip(paths, converters, strict=True):
-            for one in path.values(scope):
-                value = convert(one, "") if convert else None
+        for read, convert in sources:
+            for one in read(scope):
+                value = convert(one, "")
                 made += value if isinstance(value, list) else [value] if value else []
         scope.run.explain = said
-        made.sort(key=lambda identifier: _rank(identifier, prefer))
+        if prefer and len(made) > 1:
+            made.sort(key=lambda identifier: _rank(identifier, prefer))
         found = tokens(made)[:MOST_IDENTIFIERS]
         return Found(tuple((("identifier", token),) for token in found)) if found else None
 

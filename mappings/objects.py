@@ -1,6 +1,6 @@
 """The elements of an object: which rule gives each, which it must have, what nothing gives."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from mappings.source import Scope
 from server.fhir.definitions import children
 
 Rule = Callable[[Scope, str], Any]
+_MOST_SHAPES = 256  # of messages, remembered for each object of a map
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,20 +39,48 @@ class Entry:
         return bool(self.needs)
 
 
-@dataclass(frozen=True, slots=True)
+class Live:
+    """Those of some entries that have anything to read in a message.
+
+    It depends on nothing but which fields and segments were sent, and a system's messages look
+    alike: so it is remembered.
+    """
+
+    __slots__ = ("_entries", "_known")
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        self._entries = tuple(entries)
+        self._known: dict[tuple[str, int, frozenset[str]], tuple[Entry, ...]] = {}
+
+    def among(self, scope: Scope) -> tuple[Entry, ...]:
+        """Return the entries whose rules have to run, in their order."""
+        own, run = scope.segment, scope.run
+        key = ("", 0, run.shape) if own is None else (own.name, own.sent, run.shape)
+        found = self._known.get(key)
+        if found is None:
+            if len(self._known) >= _MOST_SHAPES:
+                self._known.clear()
+            found = tuple(one for one in self._entries if not (one.needs and one.idle(scope)))
+            self._known[key] = found
+        return found
+
+
 class ObjectRule:
     """The elements of an object, and those (alternatives of a choice) that it must have."""
 
-    entries: tuple[Entry, ...]
-    required: tuple[tuple[str, ...], ...]
+    __slots__ = ("entries", "fallbacks", "live", "required")
+
+    def __init__(self, entries: tuple[Entry, ...], required: tuple[tuple[str, ...], ...]) -> None:
+        self.entries = entries
+        self.required = required
+        self.live = Live(entries)
+        self.fallbacks = tuple(entry for entry in entries if entry.fallback is not None)
 
     def run(self, scope: Scope, to: str) -> dict[str, Any] | None:
         """Return the object; ``None`` when nothing but constants would stand in it."""
         made: dict[str, Any] = {}
         sent = False
-        for entry in self.entries:
-            if entry.needs and entry.idle(scope):
-                continue
+        for entry in self.live.among(scope):
             value = entry.rule(scope, f"{to}.{entry.name}")
             if value is None:
                 continue
@@ -66,12 +95,12 @@ class ObjectRule:
 
     def complete(self, scope: Scope, to: str, made: dict[str, Any]) -> dict[str, Any] | None:
         """Fill in the fallbacks; ``None`` when a required element is missing all the same."""
-        for entry in self.entries:
-            if entry.fallback is not None and entry.name not in made:
+        for entry in self.fallbacks:
+            if entry.name not in made:
                 made[entry.name] = fresh(entry.fallback)
                 scope.run.row(f"{to}.{entry.name}", "", "default", str(entry.fallback))
         for names in self.required:
-            if not any(name in made for name in names):
+            if made.keys().isdisjoint(names):
                 scope.run.row(to, "", f"DROPPED: {names[0]} is required and was not sent")
                 return None
         return made

@@ -19,7 +19,7 @@ from mappings.rules import RULES
 from mappings.source import Scope
 from mappings.spelling import hint
 from mappings.tables import Table
-from mappings.values import Values, complete_made, converted, note_deleted
+from mappings.values import Converted, Values, complete_made, note_deleted
 from server.fhir.definitions import Child, required_codes
 
 
@@ -33,7 +33,7 @@ def path_rule(compiler: Context, node: Node, child: Child) -> Values:
         source = path.type(compiler.here) or "text"
         compiler.problem(node, f"there is no way from {source} to {child.content} ({child.name})")
         return lambda _scope, _to: []
-    return converted(path, convert, compiler.top, many=child.max != 1)
+    return Converted(path, convert, compiler.top, many=child.max != 1)
 
 
 def from_rule(compiler: Context, node: Entries, child: Child) -> Values:
@@ -101,18 +101,18 @@ def _table(compiler: Context, node: Entries, child: Child) -> Values:
         return lambda _scope, _to: []
     if child.content == "CodeableConcept":
         bound = child.binding is not None and bool(required_codes(child.binding))
-        return converted(
+        return Converted(
             path,
             lambda v, to: translated_concept(v, to, name, bound=bound),
             compiler.top,
             many=child.max != 1,
         )
     if child.content == "Coding":
-        return converted(
+        return Converted(
             path, lambda v, to: translated(v, to, name), compiler.top, many=child.max != 1
         )
     _codes(compiler, node["table"], table, child)
-    return converted(
+    return Converted(
         path,
         lambda v, to: v.run.code(name, v.text(), to, v.path),
         compiler.top,
@@ -220,8 +220,10 @@ def make_rule(compiler: Context, node: Entries, child: Child) -> Values:
     also = node.get("also")
     added = compiler.inner_entries(also, type_) if isinstance(also, Entries) else []
 
+    read = path.reader()
+
     def made(scope: Scope, to: str) -> list[Any]:
-        found = path.values(scope)
+        found = read(scope)
         note_deleted(scope, found, top)
         references = [one for v in found if (one := make(v)) is not None]
         for one in references if added else ():

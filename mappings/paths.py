@@ -1,6 +1,7 @@
 """Field paths in maps: ``PID-3``, ``PID-3[1].4.2``, ``.4`` of the value at hand, ``.`` itself."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from mappings.parse import NULL
@@ -38,6 +39,8 @@ _TYPES = frozenset(
 )
 
 
+Reader = Callable[[Scope], list[Repetition]]
+
 # What makes a field "valued".  An identifier says nothing without its number, a code nothing with
 # the name of its system alone; everything else does with any of its components.
 _SAYING = {"CX": (1,), "EI": (1,), "CWE": (1, 2, 4, 5, 9)}
@@ -66,6 +69,13 @@ class Path:
             return component_type(here, self.component, self.sub) if here else ""
         return here
 
+    def reader(self) -> "Reader":
+        """Return :meth:`values` as a function, without what this path does not state."""
+        segment, field = self.segment, self.field
+        if not segment or self.repeat or self.component or self.sub:
+            return self.values
+        return lambda scope: scope.repetitions(segment, field)
+
     def values(self, scope: Scope) -> list[Repetition]:
         """Return what was sent: a value for each repetition, deleted ones (``\"\"``) included."""
         if self.segment:
@@ -87,16 +97,22 @@ class Path:
                 return text
         return ""
 
-    def valued(self, scope: Scope) -> bool:
-        """Whether anything was said; of a whole field also in a later component (``^Latex``)."""
+    def valued(self) -> Callable[[Scope], bool]:
+        """Return a function: whether anything was said, of a whole field also in a later component
+        (``^Latex``).
+        """
         if self.component or not self.segment:
-            return bool(self.text(scope))
-        saying = _SAYING.get(self.type(""))
-        return any(
-            one.text(number)
-            for one in self.values(scope)
-            for number in saying or range(1, len(one.parts) + 1)
-        )
+            return lambda scope: bool(self.text(scope))
+        saying, read = _SAYING.get(self.type("")), self.reader()
+
+        def test(scope: Scope) -> bool:
+            for one in read(scope):
+                for number in saying or range(1, len(one.parts) + 1):
+                    if one.text(number):
+                        return True
+            return False
+
+        return test
 
     def count(self, scope: Scope) -> int:
         """Return how many repetitions were sent."""

@@ -10,7 +10,7 @@ from mappings.conditions import Condition
 from mappings.constants import fresh
 from mappings.identity import Finder, identity
 from mappings.language import Entries, Items, Node, Text, texts
-from mappings.objects import Entry, required_names
+from mappings.objects import Entry, Live, required_names
 from mappings.paths import Path
 from mappings.plan import QuarantineReason, Update
 from mappings.segments import known_segment, segment_names
@@ -62,6 +62,8 @@ class ResourceRule:
     when_text: str
     quiet: bool  # a field that was not sent, of a segment that speaks of something else, is no news
     entries: tuple[Entry, ...]
+    live: Live
+    fallbacks: tuple[Entry, ...]
     required: tuple[tuple[str, ...], ...]
     identity: Finder
     update: Callable[[str], Update]
@@ -106,6 +108,7 @@ def resource_rule(node: Node, compiler: Compiler, segment: str = "") -> Resource
     if not isinstance(elements, Entries):
         compiler.problem(elements, "set: needs elements")
         return None
+    entries = tuple(compiler.resource(elements, type_))
     return ResourceRule(
         type=type_,
         segment=name,
@@ -114,7 +117,9 @@ def resource_rule(node: Node, compiler: Compiler, segment: str = "") -> Resource
         when=compiler.condition(node),
         when_text=str(node.get("when", "")),
         quiet="from" in node and _ONLY_VALUED.fullmatch(str(node.get("when", ""))) is not None,
-        entries=tuple(compiler.resource(elements, type_)),
+        entries=entries,
+        live=Live(entries),
+        fallbacks=tuple(entry for entry in entries if entry.fallback is not None),
         required=required_names(type_),
         identity=identity(node.get("identity"), type_, compiler),
         update=_update(node.get("update"), compiler),
@@ -214,12 +219,12 @@ def complete(
 ) -> tuple[set[str], str]:
     """Fill in the fallbacks of required elements; return their names and what is still missing."""
     filled: set[str] = set()
-    for entry in rule.entries:
-        if entry.fallback is not None and entry.name not in values:
+    for entry in rule.fallbacks:
+        if entry.name not in values:
             values[entry.name] = fresh(entry.fallback)
             filled.add(entry.name)
             scope.run.row(f"{label}.{entry.name}", "", "default", str(entry.fallback))
     for names in rule.required:
-        if not any(name in values for name in names):
+        if values.keys().isdisjoint(names):
             return filled, names[0]
     return filled, ""

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -20,6 +21,15 @@ _SHOWN = 200  # characters of a value in an explain row
 _NOTHING: list["Repetition"] = []  # shared; nobody adds to what ``repetitions`` returns
 # a note or a participant of somebody else must never be found by looking up
 _OWN_GROUP_ONLY = frozenset({"NTE", "PRT", "ROL"})
+
+
+_row = tuple.__new__  # of some hundred rows a message; the class's own constructor is Python
+
+
+@lru_cache(maxsize=4096)
+def _known_shape(names: frozenset[str]) -> frozenset[str]:
+    """Return one object for equal sets of segments: it is a key of many look-ups."""
+    return names
 
 
 class Repetition:
@@ -50,10 +60,9 @@ class Repetition:
         parts = self._parts
         if parts is None:
             parts = self._parts = self.raw.split(self.separator)
-        try:
-            raw = parts[component - 1]
-        except IndexError:
+        if component > len(parts):
             return ""
+        raw = parts[component - 1]
         if not raw or raw == NULL:
             return ""
         run = self.run
@@ -105,10 +114,8 @@ class Scope:
             found = run.nearest(self.group, segment)
             if found is None:
                 return _NOTHING
-        fields = found.fields
-        if field_ >= len(fields) or not fields[field_]:
-            return _NOTHING
-        return run.repetitions(found, field_)
+        known = run.known.get((found.label, field_))
+        return known if known is not None else run.repetitions(found, field_)
 
     def find(self, name: str) -> Segment | None:
         """Return the scope's own segment if it has that name, else the nearest one."""
@@ -172,12 +179,15 @@ class Run:
         self.made: dict[tuple[str, tuple[str, ...]], Instance] = {}
         self.dropped: set[str] = set()  # labels of resources that will not be in the plan
         self.numbers: dict[Any, int] = {}  # how often each identity occurred
+        self.precedence: dict[int, int | None] = {}  # times that hold for the whole message
+        self._authorities: dict[tuple[str, str, str, str], str] = {}
         self._moments: dict[str, int | None] = {}
         self.segments: dict[str, list[tuple[Segment, Group]]] = {}
         for inner in self.root.walk():
             for segment in inner.segments:
                 self.segments.setdefault(segment.name, []).append((segment, inner))
-        self._repetitions: dict[tuple[int, int], list[Repetition]] = {}
+        self.shape = _known_shape(frozenset(self.segments))
+        self.known: dict[tuple[str, int], list[Repetition]] = {}  # by the label of the segment
         self._nearest: dict[tuple[int, str], Segment | None] = {}
 
     # -- reading ------------------------------------------------------------------------------
@@ -193,13 +203,14 @@ class Run:
 
     def repetitions(self, segment: Segment, field_: int) -> list[Repetition]:
         """Return the repetitions of a field that hold anything but blanks."""
-        key = (id(segment), field_)
-        found = self._repetitions.get(key)
+        key = (segment.label, field_)
+        found = self.known.get(key)
         if found is not None:
             return found
         fields = segment.fields
         raw = fields[field_] if field_ < len(fields) else ""
         if not raw:
+            self.known[key] = _NOTHING
             return _NOTHING
         path = f"{segment.label}-{field_}"
         if self.repetition_separator not in raw or (segment.name == "MSH" and field_ <= 2):
@@ -210,7 +221,7 @@ class Run:
                 for n, raw in enumerate(raw.split(self.repetition_separator), start=1)
                 if raw
             ]
-        self._repetitions[key] = found
+        self.known[key] = found
         return found
 
     def moment(self, text: str) -> int | None:
@@ -251,7 +262,7 @@ class Run:
         """Note where a value came from."""
         if len(value) > _SHOWN:
             value = value[:_SHOWN]
-        self.explain.append(ExplainRow(target, source, how, value))
+        self.explain.append(_row(ExplainRow, (target, source, how, value)))
 
     def invalid(self, target: str, source: str, what: str, value: str) -> None:
         """Note a value that is not what its type says; it is left out."""
@@ -306,6 +317,13 @@ class Run:
 
     def authority(self, namespace: str, universal: str, kind: str, role: str = "") -> str:
         """Return the identifier system of an assigning authority; see ``Feed.system``."""
+        key = (namespace, universal, kind, role)
+        found = self._authorities.get(key)
+        if found is None:
+            found = self._authorities[key] = self._authority(*key)
+        return found
+
+    def _authority(self, namespace: str, universal: str, kind: str, role: str) -> str:
         if namespace not in self.feed.authorities and universal not in self.feed.authorities:
             for name in (namespace, universal):
                 if name and (found := self.tables["AssigningAuthority"].get(name)):

@@ -16,25 +16,52 @@ from mappings.source import Repetition, Scope
 Values = Callable[[Scope, str], list[Any]]
 
 
-def converted(path: Path, convert: Convert, top: str, *, many: bool) -> Values:
-    """Return a rule that converts every repetition at ``path``."""
+class Converted:
+    """A rule that converts every repetition at a path."""
 
-    def convert_each(scope: Scope, to: str) -> list[Any]:
+    __slots__ = ("_convert", "_many", "_read", "_top")
+
+    def __init__(self, path: Path, convert: Convert, top: str, *, many: bool) -> None:
+        self._read = path.reader()
+        self._convert = convert
+        self._top = top
+        self._many = many
+
+    def __call__(self, scope: Scope, to: str) -> list[Any]:
+        """Return the values."""
         made: list[Any] = []
-        base, at = indexed(to) if many else (to, 0)
-        for one in path.values(scope):
+        at = to
+        for one in self._read(scope):
             if one.raw == NULL:
-                scope.run.nulls.add(top)
-                scope.run.row(to, one.path, 'deleted with ""')
+                note_deleted(scope, [one], self._top, to)
                 continue
-            value = convert(one, f"{base}[{at + len(made)}]" if many else to)
+            if self._many and made:
+                base, first = indexed(to)
+                at = f"{base}[{first + len(made)}]"
+            value = self._convert(one, at)
             if isinstance(value, list):
                 made += value
             elif value is not None:
                 made.append(value)
         return made
 
-    return convert_each
+    def single(self, scope: Scope, to: str) -> Any:
+        """Return the only value, ``None`` when nothing was sent: of most elements."""
+        found = self._read(scope)
+        if len(found) != 1 or found[0].raw == NULL:
+            return only(scope, to, self(scope, to)) if found else None
+        value = self._convert(found[0], to)
+        return only(scope, to, value) if isinstance(value, list) else value
+
+
+def only(scope: Scope, to: str, found: list[Any]) -> Any:
+    """Return the first value for an element that does not repeat; others are explained."""
+    if not found:
+        return None
+    if len(found) > 1:
+        name = to.rpartition(".")[2]
+        scope.run.row(to, "", f"not mapped: {len(found) - 1} more, {name} is single")
+    return found[0]
 
 
 def indexed(to: str) -> tuple[str, int]:
@@ -45,6 +72,8 @@ def indexed(to: str) -> tuple[str, int]:
 
 def gather(rule: Values, scopes: list[Scope], to: str) -> list[Any]:
     """Return what a rule gives in each of several scopes, one after the other."""
+    if len(scopes) == 1:
+        return rule(scopes[0], to)
     made: list[Any] = []
     many = to.endswith("]")
     base, at = indexed(to) if many else (to, 0)
@@ -76,9 +105,9 @@ def listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def note_deleted(scope: Scope, found: list[Repetition], top: str) -> None:
-    """Note that the source of element ``top`` was deleted."""
+def note_deleted(scope: Scope, found: list[Repetition], top: str, to: str = "") -> None:
+    """Note that the source of element ``top`` was deleted; ``to`` is where it would stand."""
     for one in found:
         if one.raw == NULL:
             scope.run.nulls.add(top)
-            scope.run.row(top, one.path, 'deleted with ""')
+            scope.run.row(to or top, one.path, 'deleted with ""')

@@ -142,3 +142,24 @@ async def test_a_visit_moves_to_the_patient_it_belongs_to(send: Sending, resourc
     (visit,) = await resources("Encounter")
     owner = next(one for one in await resources("Patient") if one["identifier"][0]["value"] == "2")
     assert visit["subject"] == {"reference": f"Patient/{owner['id']}"}
+
+
+async def test_two_patients_that_swap_their_beds_each_lie_in_the_other_s(
+    send: Sending, resources: Any
+) -> None:
+    def visit(bed: str, before: str, number: str) -> str:
+        return f"PV1|1|I|4E^1^{bed}|||4E^1^{before}" + "|" * 13 + f"{number}^^^H"
+
+    await send("A01", pid("1"), visit("A", "", "V1"))
+    await send("A01", "PID|1||2^^^H||Roe^Ann||1990|F", visit("B", "", "V2"))
+    await send(
+        "A17",
+        pid("1"), visit("B", "A", "V1"),
+        "PID|2||2^^^H||Roe^Ann||1990|F", visit("A", "B", "V2"),
+    )  # fmt: skip
+    beds = {f"Location/{one['id']}": one["name"] for one in await resources("Location")}
+    active = [
+        [beds[row["location"]["reference"]] for row in one["location"] if row["status"] == "active"]
+        for one in await resources("Encounter")
+    ]
+    assert active == [["4E 1 B"], ["4E 1 A"]]
