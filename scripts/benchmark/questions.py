@@ -45,7 +45,12 @@ QUESTIONS = (
         "Observation?patient=Patient/{p}&category=vital-signs&date=ge2024-01-01&_count=20",
     ),
     Question("code, day", f"Observation?code={_HEART}&date=2024-05-17&_count=20", grows=True),
-    Question("code, a value of 1 in 100", f"Observation?code={_HEART}&value-quantity=gt198"),
+    Question(
+        # Sorted while it is little, then walked to: the same for every larger record.
+        "code, a value of 1 in 100",
+        f"Observation?code={_HEART}&value-quantity=gt198",
+        grows=True,
+    ),
     Question("code, a rare value", f"Observation?code={_HEART}&value-quantity=gt{{rare}}"),
     Question("chain to a ninth", f"Observation?subject:Patient.family=Silva{_PAGE}", LINKED_MS),
     Question(

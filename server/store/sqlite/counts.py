@@ -35,16 +35,21 @@ _MAX_LONG = 200  # intervals longer than a day that are looked at for the earlie
 _WALKED_PER_REACHED = 4  # rows that are looked at for each that a chain may reach
 
 
+Large = dict[int | Predicate, tuple[int, int, float]]
+"""Large counts: of a list or of what a predicate finds, how far it was counted, and until when it
+is believed.  Several connections share one: what a thread has counted, a brief search need not.
+"""
+
+
 class Counts:
     """Counts for one connection; not for two threads at once.
 
-    ``remember=False`` is for the writer: its rows change under it.
+    ``large=None`` remembers none, for the writer: its rows change under it.
     """
 
-    def __init__(self, db: apsw.Connection, *, remember: bool = True) -> None:
+    def __init__(self, db: apsw.Connection, large: Large | None = None) -> None:
         self._db = db
-        self._remember = remember
-        self._large: dict[int | Predicate, tuple[int, int, float]] = {}
+        self._large = large
 
     def count(self, driver: Driver, limit: int, bound: Sql = TRUE) -> tuple[int, tuple[int, ...]]:
         """See :meth:`server.store.sqlite.drive.Look.count`."""
@@ -142,11 +147,11 @@ class Counts:
     def _counted(self, key: int | Predicate, limit: int, rows: Sql) -> int:
         """Count rows, at most ``limit``, or remember what a large count was."""
         size: int
-        size, counted_to, until = self._large.get(key, (0, 0, 0.0))
+        size, counted_to, until = (self._large or {}).get(key, (0, 0, 0.0))
         if limit <= max(counted_to, size) and until > time.monotonic():
             return min(size, limit)
         size = self._one(Sql("select count(*) from (") + rows + Sql(")"))
-        if size > FEW and self._remember:
+        if size > FEW and self._large is not None:
             if len(self._large) >= _MAX_REMEMBERED:
                 self._large.clear()
             exact = size < limit

@@ -59,7 +59,7 @@ from server.store.sqlite.connect import (
     prepare,
     unavailable,
 )
-from server.store.sqlite.counts import Counts
+from server.store.sqlite.counts import Counts, Large
 from server.store.sqlite.lock import FileLock
 from server.store.sqlite.readers import Reader, Readers
 from server.store.sqlite.tables import Commit, Tables
@@ -114,6 +114,7 @@ class SqliteStore:
         self._words = words
         self._fingerprint = self._named(fingerprint)
         self._beside = beside
+        self._large: Large = {}
         self._lock = FileLock(self._path)
         self._open_file()
         try:
@@ -363,7 +364,7 @@ class SqliteStore:
         db.create_scalar_function("sort_value", sort_value, 6, deterministic=True)
         functions.register(db)
         functions.register_keys(db, Bags(db))
-        return Reader(db, codec, Counts(db))
+        return Reader(db, codec, Counts(db, self._large))
 
     async def _look(self, work: Callable[[Reader], T], deadline_s: float, *, brief: bool) -> T:
         """Run ``work`` here when it is ``brief`` and stays so, else in a reading thread."""

@@ -88,7 +88,7 @@ class Tables:
         self.untrained: dict[str, int] = {}
         self.words = words
         self.bags = Bags(db, writes=True)
-        self._counts = Counts(db, remember=False)
+        self._counts = Counts(db)
         functions.register(db)
         functions.register_keys(db, self.bags)
         self.reload()
