@@ -25,7 +25,7 @@ from mappings.plan import PlannedResource
 from server.feeds import results
 from server.feeds.elements import Part, Resource, all_slots, element_of, parts, slots
 from server.feeds.ownership import DEFAULTS, Ownership, filling
-from server.feeds.words import Words, fuller
+from server.feeds.words import Words, first_words, fuller
 
 FUTURE_US = 5 * 60 * 1_000_000  # a message may be this much ahead of our clock
 
@@ -61,8 +61,13 @@ def precedence(stated: int | None, received: int) -> tuple[int, str | None]:
 
 def create(id_: str, planned: PlannedResource, feed: str, at: int) -> Merged:
     """Return the new resource that a plan asks for, all of it said by ``feed``."""
-    made = _said({"resourceType": planned.type, "id": id_}, 0, {}, planned, feed, at)
-    return replace(made, changed=True)
+    bare = {"resourceType": planned.type, "id": id_}
+    words, defaults, plain = first_words(planned, at)
+    if not plain:  # an item that stands twice, or what is deleted: the long way
+        return replace(_said(bare, 0, {}, planned, feed, at), changed=True)
+    voices = {_voice(planned, feed): words, DEFAULTS: defaults}
+    owned = {name: said for name, said in voices.items() if said}
+    return Merged(bare | planned.values, owned, changed=True)
 
 
 def agrees(current: Mapping[str, Any], planned: PlannedResource) -> bool:
@@ -76,7 +81,10 @@ def agrees(current: Mapping[str, Any], planned: PlannedResource) -> bool:
     if not planned.shared or planned.deletes:
         return False
     values = planned.values.items()
-    return all(name in current and not fuller(value, current[name]) for name, value in values)
+    return all(
+        name in current and (value == current[name] or not fuller(value, current[name]))
+        for name, value in values
+    )
 
 
 def merge(
@@ -108,7 +116,7 @@ def _said(
     at: int,
 ) -> Merged:
     type_, status = planned.type, planned.values.get("status")
-    voice = feed if planned.update == "authoritative" else filling(feed)
+    voice = _voice(planned, feed)
     words = Words(
         type_, voice, results.ranked(type_, status, at), edited_at, owned,
         parts(type_, current), shared=planned.shared,
@@ -132,6 +140,10 @@ def _said(
         for slot in all_slots(type_, element):
             words.say(voice, slot, {})
     return _result(current, words, type_)
+
+
+def _voice(planned: PlannedResource, feed: str) -> str:
+    return feed if planned.update == "authoritative" else filling(feed)
 
 
 def _result(current: Resource, words: Words, type_: str) -> Merged:

@@ -8,8 +8,17 @@ from typing import Any
 
 import orjson
 
+from mappings.plan import PlannedResource
 from server.feeds import results
-from server.feeds.elements import Part, is_growing, is_list, item_key
+from server.feeds.elements import (
+    Part,
+    element_of,
+    is_growing,
+    is_list,
+    item_key,
+    parts,
+    slots,
+)
 from server.feeds.ownership import DEFAULTS, Ownership, Said, digest, is_filling
 
 _Heard = dict[str, Said]  # voice -> its last word on the slot
@@ -87,7 +96,8 @@ class Words:
 
     def _say_single(self, voice: str, slot: str, part: Part) -> None:
         held = self._held(slot)
-        was, new, fill = _hash(held), _hash(part), is_filling(voice)
+        new, fill = _hash(part), is_filling(voice)
+        was = new if held == part else _hash(held)
         heard, filled = self._heard(slot)
         words = filled if fill else heard
         mine = words.get(voice)
@@ -227,7 +237,7 @@ class Words:
         self.now[element] = part
 
     def _put_items(self, element: str, items: list[Any]) -> None:
-        if [digest(item) for item in items] != [digest(item) for item in self._items(element)]:
+        if items != self._items(element):
             self._put(element, {element: items} if items else {})
 
     def _keep(self, slot: str) -> None:
@@ -260,6 +270,36 @@ class Words:
             if is_filling(name):
                 other.pop(slot, None)
         words[slot] = Said(at, items)
+
+
+def first_words(planned: PlannedResource, at: int) -> tuple[dict[str, Said], dict[str, Said], bool]:
+    """Return the words of a message on a resource that it makes, by slot, and its defaults.
+
+    The last is false when they are not all: something is deleted, or an item stands twice.
+    """
+    type_ = planned.type
+    time = 0 if planned.shared else results.ranked(type_, planned.values.get("status"), at)
+    touched = {element_of(type_, name) for name in planned.touched}
+    words: dict[str, Said] = {}
+    defaults: dict[str, Said] = {}
+    plain = not planned.deletes
+    for element, part in parts(type_, planned.values).items():
+        into, when = (words, time) if element in touched else (defaults, 0)
+        if not is_list(type_, element):
+            for slot, inner in slots(type_, element, part):
+                into[slot] = Said(when, (digest(inner),))
+            continue
+        items = part.get(element, [])
+        hashes = tuple(digest(item) for item in items)
+        plain = plain and len(set(hashes)) == len(hashes)
+        if not is_growing(type_, element):
+            into[element] = Said(when, hashes)
+            continue
+        for item, hashed in zip(items, hashes, strict=True):
+            slot = f"{element}#{item_key(element, item)}"
+            before = into[slot].items if slot in into else ()
+            into[slot] = Said(when, (*before, hashed))
+    return words, defaults, plain
 
 
 def fuller(one: Any, other: Any) -> bool:
