@@ -66,18 +66,22 @@ def in_posting_order(
     return fetched(Sql("select f.d, f.rid from ") + source(plan) + _and(end), ("d",))
 
 
-def heads(plan: Plan, order: Order, probes: Sequence[Sql], after: Sql | None, limit: int) -> Sql:
-    """Return the statement that lists posting lists, and the dates of their first rows, in order.
+def heads(plan: Plan, order: Order, probes: Sequence[Sql], after: Sql | None) -> Sql:
+    """Return the statement that lists posting lists, with their first rows, in order.
 
-    The first ``limit`` rows of many lists are in the ``limit`` lists with the best first rows, and
-    none of them comes behind the worst of these.
+    The first rows of many lists are in the lists with the best first rows, and none of them comes
+    behind the worst of these.  A row may stand first in several lists.
     """
     wanted = all_of([plan.bound, *([after] if after else []), *probes])
     first = Sql("(select f.d from tok f where f.h=c.value and ") + wanted
     first = first + Sql(f"{order.by} limit 1) as d from carray(?) c", (numbers(plan.keys),))
     way = "desc" if order.descending else "asc"
-    rows = Sql("select h, d from (select c.value as h, ") + first
-    return rows + Sql(f" limit -1) where d is not null order by d {way}")
+    dates = Sql("select h, d from (select c.value as h, ") + first
+    dates = dates + Sql(f" limit -1) where d is not null order by d {way} limit -1")
+    # Which row it is is looked up only for the lists that are taken.
+    row = Sql("(select f.rid from tok f where f.h=k.h and f.d=k.d and ") + wanted
+    row = row + Sql(f"{order.by} limit 1)")
+    return Sql("select k.h, k.d, ") + row + Sql(" from (") + dates + Sql(") k")
 
 
 def near_heads(

@@ -165,13 +165,25 @@ def _in_posting_order(
     probes = [*planned.probes, *conditions]
     if planned.broad and len(planned.keys) > limit:
         # Of more lists than rows are wanted, most have none of them.
-        heads = _rows(db, pages.heads(planned, order, probes, after, limit))
-        worst = heads[limit - 1][1] if len(heads) >= limit else None
-        sign = 1 if order.descending else -1
-        keys = [key for key, d in heads if worst is None or d * sign >= worst * sign]
+        keys, worst = _nearest(db, pages.heads(planned, order, probes, after), limit)
         wanted = [planned.bound, *([after] if after else []), *probes]
         return _rows(db, pages.near_heads(keys, worst, order, wanted, limit)) if keys else []
     return _rows(db, pages.in_posting_order(planned, order, probes, after, limit))
+
+
+def _nearest(db: apsw.Connection, heads: Sql, limit: int) -> tuple[list[int], int | None]:
+    """Return the lists that hold the first ``limit`` rows, and the date of the last of these."""
+    keys: list[int] = []
+    first: set[int] = set()
+    worst: int | None = None
+    for key, date, rid in _begun(db, heads):
+        if worst is not None and date != worst:
+            break
+        keys.append(key)
+        first.add(rid)
+        if worst is None and len(first) >= limit:
+            worst = date
+    return keys, worst
 
 
 def _by_clinical_date(db: apsw.Connection, planned: Plan, asked: Asked, param: int) -> list[Row]:
@@ -241,9 +253,13 @@ def _clinical(asked: Asked) -> int | None:
 
 
 def _rows(db: apsw.Connection, sql: Sql) -> list[Row]:
+    return _begun(db, sql).fetchall()
+
+
+def _begun(db: apsw.Connection, sql: Sql) -> apsw.Cursor:
     if len(sql.values) > MAX_VALUES:
         raise TooCostly(f"the search holds {len(sql.values)} values; at most {MAX_VALUES}")
-    return db.execute(sql.text, sql.values).fetchall()
+    return db.execute(sql.text, sql.values)
 
 
 def _page(found: Sequence[Row], width: int, limit: int, codec: Codec) -> Page:
