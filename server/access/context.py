@@ -5,61 +5,120 @@ context's predicate into the query at every hop.  There is no call without a con
 trusted bypass except :data:`SYSTEM`, which only the server's own work (feeds, jobs) may use.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal
+
+from server.fhir import definitions
+from server.search.query import EVERYTHING, Predicate
 
 Interaction = Literal["create", "read", "update", "delete", "search"]
 ALL_INTERACTIONS: frozenset[Interaction] = frozenset(
     ("create", "read", "update", "delete", "search")
 )
 
+SHARED = "shared"
+"""As :attr:`Permit.type`: the types that belong to no patient (:func:`shared_types`)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """One thing that is allowed: these interactions, on this type, inside this compartment.
+    """One thing that is allowed; everything but ``type`` and ``interactions`` limits it.
 
-    ``type`` is a resource type or ``*``.  ``compartment`` is ``Patient/x`` (R4
-    compartmentdefinition.html), or ``None`` for the whole record.
+    ``type`` is a resource type, ``*`` (all), or :data:`SHARED`.  ``compartment`` is ``Patient/x``
+    (R4 compartmentdefinition.html), or ``None`` for the whole record.  ``where`` must hold for the
+    resource as well: what a granular scope or a department asks.  ``hidden`` are security labels
+    (``system|code``) above the caller's clearance: what bears one is not there.  ``released``: what
+    is on hold, or is released later than this (microseconds), is not there; ``None`` sees it too.
     """
 
     type: str
     interactions: frozenset[Interaction] = ALL_INTERACTIONS
     compartment: str | None = None
+    where: Predicate = EVERYTHING
+    hidden: tuple[str, ...] = ()
+    released: int | None = None
 
     def covers(self, type_: str, interaction: Interaction) -> bool:
         """Tell whether this permit speaks about the interaction on the type at all."""
-        return self.type in ("*", type_) and interaction in self.interactions
+        if interaction not in self.interactions:
+            return False
+        return self.type in ("*", type_) or (self.type == SHARED and type_ in shared_types())
+
+    @property
+    def whole(self) -> bool:
+        """True when nothing of the type is kept back from the holder."""
+        return (
+            self.compartment is None
+            and self.where == EVERYTHING
+            and not self.hidden
+            and self.released is None
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What of one request audit and Provenance want to know; never part of a decision.
+
+    ``address``: the network address of the client.  ``provenance``: the ``X-Provenance`` header
+    (JSON) that came with a write.  ``purpose``: codes of v3-PurposeOfUse.
+    """
+
+    request_id: str
+    address: str = ""
+    provenance: bytes | None = None
+    purpose: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class AccessContext:
     """The rights of one request.
 
-    ``principal`` names the person or system (``user/1``, ``feed/main-adt``), ``client`` the
+    ``principal`` names the person or system (``user/anna``, ``feed/main-adt``), ``client`` the
     program.  ``permits`` are alternatives: what no permit covers does not exist for the caller.
-    ``identity`` binds page cursors to their owner.
+    ``identity`` binds page cursors to their owner.  ``person`` is the FHIR resource that stands for
+    the user (``Practitioner/anna``), ``patient`` the one in context, ``grant`` the authorization
+    that the token came from, ``role`` what the user acts as.  ``trace`` belongs to one request.
     """
 
     principal: str
     client: str
     permits: tuple[Permit, ...]
+    person: str | None = None
+    patient: str | None = None
+    grant: str | None = None
+    role: str | None = None
+    trace: Trace | None = field(default=None, compare=False)
 
     @property
     def unrestricted(self) -> bool:
         """True when some permit allows every interaction on every type, anywhere."""
         return any(
-            p.type == "*" and p.compartment is None and p.interactions == ALL_INTERACTIONS
-            for p in self.permits
+            p.type == "*" and p.interactions == ALL_INTERACTIONS and p.whole for p in self.permits
         )
 
     @property
     def identity(self) -> str:
         """Text that is equal for equal callers only; part of what signs a page cursor."""
-        return f"{self.principal}\n{self.client}"
+        return f"{self.principal}\n{self.client}\n{self.grant or ''}"
 
     def covering(self, type_: str, interaction: Interaction) -> tuple[Permit, ...]:
         """Return the permits that speak about the interaction on the type."""
         return tuple(p for p in self.permits if p.covers(type_, interaction))
 
+
+@lru_cache(maxsize=1)
+def shared_types() -> frozenset[str]:
+    """Return the types that no patient's compartment holds and that no server keeps to itself.
+
+    Readable under ``patient/`` scopes only where the compartment refers to them.
+    """
+    members = definitions.compartments()["Patient"]
+    of_patients = {type_ for type_, params in members.items() if params} | {"Patient"}
+    return frozenset(definitions.resource_types()) - of_patients - _NEVER_SHARED
+
+
+# They hold, or stand for, resources of any patient; or are the server's own business.
+_NEVER_SHARED = frozenset(("Binary", "Bundle", "Parameters", "Subscription", "Task", "Device"))
 
 SYSTEM = AccessContext("system", "tellonce", (Permit("*"),))

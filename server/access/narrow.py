@@ -7,14 +7,17 @@ may not see can neither be found nor be felt.
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
-from server.access.context import AccessContext, Interaction
+from server.access.context import AccessContext, Interaction, Permit
 from server.search.query import (
     EVERYTHING,
     NOTHING,
     AllOf,
     AnyOf,
+    DateIs,
     HasKey,
+    Mentioned,
     Not,
     Predicate,
     Query,
@@ -22,7 +25,7 @@ from server.search.query import (
     Refers,
     SortKey,
 )
-from server.search.rows import compartment_key, hash64
+from server.search.rows import RELEASE, RELEASE_MARK, compartment_key, hash64, label_mark
 
 
 def narrow(query: Query, access: AccessContext, interaction: Interaction = "search") -> Query:
@@ -38,17 +41,15 @@ def narrow(query: Query, access: AccessContext, interaction: Interaction = "sear
     query = Query(query.types, _at_every_hop(query.where, access, interaction))
     by_limit: dict[Predicate, list[str]] = {}
     for type_ in query.types:
-        by_limit.setdefault(_limit(type_, access, interaction), []).append(type_)
+        by_limit.setdefault(limit(type_, access, interaction), []).append(type_)
     by_limit.pop(NOTHING, None)
     if not by_limit:
         return Query(query.types, NOTHING)
     if len(by_limit) == 1:
-        ((limit, types),) = by_limit.items()
-        where = query.where if limit == EVERYTHING else AllOf((query.where, limit))
+        ((only, types),) = by_limit.items()
+        where = query.where if only == EVERYTHING else AllOf((query.where, only))
         return Query(tuple(types), where)
-    allowed = AnyOf(
-        tuple(AllOf((HasKey(tuple(types)), limit)) for limit, types in by_limit.items())
-    )
+    allowed = AnyOf(tuple(AllOf((HasKey(tuple(types)), only)) for only, types in by_limit.items()))
     return Query(
         tuple(t for types in by_limit.values() for t in types), AllOf((query.where, allowed))
     )
@@ -64,12 +65,44 @@ def narrow_sort(sort: Sequence[SortKey], access: AccessContext) -> tuple[SortKey
     )
 
 
-def may(access: AccessContext, interaction: Interaction, type_: str, keys: Collection[int]) -> bool:
-    """Tell whether one version, given its type and hashed index keys, is open to the caller."""
-    return any(
-        p.compartment is None or hash64(compartment_key(p.compartment)) in keys
-        for p in access.covering(type_, interaction)
+def decide(
+    access: AccessContext, interaction: Interaction, type_: str, marks: Collection[int]
+) -> bool | None:
+    """Tell from what is kept beside a version whether it is open to the caller.
+
+    ``marks``: the hashed keys of its compartments, security labels and release.  ``None``: they do
+    not say; then :func:`limit` must hold for it.
+    """
+    open_: bool | None = False
+    for permit in access.permits:
+        if not permit.covers(type_, interaction):
+            continue
+        if permit.compartment is not None and _mark(permit.compartment) not in marks:
+            continue
+        if permit.hidden and any(_mark(label_mark(label)) in marks for label in permit.hidden):
+            continue
+        unreleased = permit.released is not None and _mark(RELEASE_MARK) in marks
+        if permit.where == EVERYTHING and not unreleased:
+            return True
+        open_ = None
+    return open_
+
+
+def limit(type_: str, access: AccessContext, interaction: Interaction) -> Predicate:
+    """Return what must hold for a resource of the type that the caller may see.
+
+    Every hop inside is limited already.
+    """
+    limits = [_of_permit(type_, permit) for permit in access.covering(type_, interaction)]
+    if EVERYTHING in limits:
+        return EVERYTHING
+    # Permits that differ in their compartment only make one list of keys.
+    keys = tuple(
+        dict.fromkeys(key for one in limits if isinstance(one, HasKey) for key in one.keys)
     )
+    others = tuple(dict.fromkeys(one for one in limits if not isinstance(one, HasKey)))
+    alternatives = ((HasKey(keys),) if keys else ()) + others
+    return alternatives[0] if len(alternatives) == 1 else AnyOf(alternatives)
 
 
 def _at_every_hop(where: Predicate, access: AccessContext, interaction: Interaction) -> Predicate:
@@ -84,13 +117,33 @@ def _at_every_hop(where: Predicate, access: AccessContext, interaction: Interact
             return Refers(type_, param, narrow(to, access, interaction))
         case ReferredBy(by, param):
             return ReferredBy(narrow(by, access, interaction), param)
+        case Mentioned(by):
+            return Mentioned(narrow(by, access, interaction))
         case _:
             return where
 
 
-def _limit(type_: str, access: AccessContext, interaction: Interaction) -> Predicate:
-    permits = access.covering(type_, interaction)
-    if any(p.compartment is None for p in permits):
-        return EVERYTHING
-    keys = tuple(dict.fromkeys(compartment_key(p.compartment) for p in permits if p.compartment))
-    return HasKey(keys) if keys else NOTHING
+def _of_permit(type_: str, permit: Permit) -> Predicate:
+    parts: list[Predicate] = []
+    if permit.compartment is not None:
+        parts.append(HasKey((compartment_key(permit.compartment),)))
+    if permit.where != EVERYTHING:
+        parts.append(permit.where)
+    if permit.hidden:
+        labels = tuple(compartment_key(label_mark(label)) for label in permit.hidden)
+        parts.append(Not(HasKey(labels)))
+    if permit.released is not None:
+        parts.append(released_by(type_, permit.released))
+    return parts[0] if len(parts) == 1 else AllOf(tuple(parts))
+
+
+def released_by(type_: str, now: int) -> Predicate:
+    """Return what holds for a resource that patients may see at ``now`` (microseconds)."""
+    marked = HasKey((compartment_key(RELEASE_MARK),))
+    later = DateIs(type_, RELEASE, "gt", now, now + 1)
+    return Not(AllOf((marked, later)))
+
+
+@lru_cache(maxsize=65_536)
+def _mark(mark: str) -> int:
+    return hash64(compartment_key(mark))

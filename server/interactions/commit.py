@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import anyio
 
+from server.access.context import AccessContext
 from server.fhir.errors import Conflict, VersionConflict
 from server.interactions import search_parameters
 from server.interactions.services import Services
@@ -21,12 +22,15 @@ TRIES = 50  # plans; each failed one means that another request succeeded
 
 async def commit(
     services: Services,
+    access: AccessContext,
     writes: Sequence[Write],
     *,
     expect: Sequence[Expect] = (),
     made_by: Catalog | None = None,
 ) -> list[Version]:
     """Write all or nothing; see :meth:`server.store.port.Store.commit`.
+
+    ``access`` is who writes, checked before: audit and Provenance tell of it.
 
     ``made_by``: the catalog that made the rows of the writes, for who awaits anything between
     making and committing them; it must still be in force.

@@ -128,7 +128,7 @@ async def conditional_create(
         if there := demand_one_at_most(wanted, found):
             return Written(there, changed=False)
         made = write.plan_create(services, access, resource, services.new_id())
-        (version,) = await commit(services, [made], expect=[wanted.expect(found)])
+        (version,) = await commit(services, access, [made], expect=[wanted.expect(found)])
         return Written(version, created=True)
 
     return await replanned(attempt)
@@ -164,7 +164,7 @@ async def conditional_update(
         made = write.plan_update(
             services, access, with_id_of(resource, there), there, if_match=if_match
         )
-        (version,) = await commit(services, [made], expect=expect)
+        (version,) = await commit(services, access, [made], expect=expect)
         return Written(version)
 
     return await replanned(attempt, versions=if_match is None)
@@ -197,7 +197,7 @@ async def conditional_delete(
             write.plan_delete(services, access, type_, version.id, version) for version in found
         ]
         deletions = [plan for plan in plans if plan is not None]
-        return await commit(services, deletions, expect=[wanted.expect(found)])
+        return await commit(services, access, deletions, expect=[wanted.expect(found)])
 
     return await replanned(attempt, versions=True)
 
@@ -246,7 +246,7 @@ async def _create_unmatched(
     rights.demand(access, "create", resource["resourceType"])
     made = write.plan_create(services, access, resource, own_id or services.new_id())
     try:
-        (version,) = await commit(services, [made], expect=expect)
+        (version,) = await commit(services, access, [made], expect=expect)
     except VersionConflict as error:
         raise Conflict(
             f"nothing matches the condition, and {made.type}/{made.id} is taken"

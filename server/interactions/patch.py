@@ -61,7 +61,7 @@ async def patch(
     async def attempt() -> Written:
         current = await read(services, access, type_, id_)
         planned = plan_patch(services, access, current, operations, if_match=if_match)
-        (version,) = await commit(services, [planned])
+        (version,) = await commit(services, access, [planned])
         return Written(version)
 
     return await replanned(attempt, versions=if_match is None)
@@ -120,5 +120,5 @@ async def _patch_matched(
 ) -> Written:
     rights.demand(access, "read", there.type)
     planned = plan_patch(services, access, there, operations, if_match=if_match)
-    (version,) = await commit(services, [planned], expect=[expect])
+    (version,) = await commit(services, access, [planned], expect=[expect])
     return Written(version)

@@ -7,7 +7,7 @@ exist for the caller, and is answered like what was never there (404).
 from typing import Any
 
 from server.access.context import SYSTEM, AccessContext, Interaction
-from server.access.narrow import may
+from server.access.narrow import decide
 from server.fhir import json as fhir_json
 from server.fhir.errors import Forbidden, NotFound
 from server.interactions.services import Services
@@ -17,22 +17,23 @@ from server.store.port import Version, Write
 
 def demand(access: AccessContext, interaction: Interaction, type_: str) -> None:
     """Raise ``Forbidden`` when no permit speaks of the interaction on the type."""
-    # Written out: this runs once or more in every request.
     for permit in access.permits:
-        if permit.type in ("*", type_) and interaction in permit.interactions:
+        if permit.covers(type_, interaction):
             return
     raise Forbidden(f"this token does not allow {interaction} of {type_}")
 
 
 def limited(access: AccessContext, interaction: Interaction, type_: str) -> bool:
     """Tell whether the caller may do this inside some compartments only."""
-    return not any(p.compartment is None for p in access.covering(type_, interaction))
+    return not any(p.whole for p in access.covering(type_, interaction))
 
 
 def demand_write(access: AccessContext, interaction: Interaction, write: Write) -> None:
     """Raise ``Forbidden`` when the version to be written would lie outside the caller's limits."""
     keys = write.rows.keys if write.rows is not None else frozenset[int]()
-    if limited(access, interaction, write.type) and not may(access, interaction, write.type, keys):
+    if limited(access, interaction, write.type) and not decide(
+        access, interaction, write.type, keys
+    ):
         raise Forbidden(
             f"this token allows {interaction} of {write.type} only inside the record it is for"
         )
@@ -50,9 +51,9 @@ def demand_change(
     if not limited(access, interaction, current.type):
         return
     keys = _keys(services, current)
-    if may(access, interaction, current.type, keys):
+    if decide(access, interaction, current.type, keys):
         return
-    if may(access, "read", current.type, keys):
+    if decide(access, "read", current.type, keys):
         raise Forbidden(f"this token does not allow {interaction} of this {current.type}")
     raise not_found(current.type, current.id)
 

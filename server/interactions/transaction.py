@@ -335,6 +335,7 @@ class _Plan:
         """Commit once; nothing was written before, nothing can fail behind it."""
         versions = await commit(
             self.services,
+            self.access,
             [made for _, made in self.writes],
             expect=tuple(self.expect.values()),
             made_by=self.catalog,

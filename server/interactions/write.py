@@ -68,7 +68,7 @@ async def create(
     rights.demand(access, "create", type_)
     await accepted(type_, resource, raw)
     write = plan_create(services, access, resource, services.new_id())
-    (version,) = await commit(services, [write])
+    (version,) = await commit(services, access, [write])
     return Written(version, created=True)
 
 
@@ -102,7 +102,7 @@ async def update(
         write = plan_update(
             services, access, resource, current, if_match=if_match, must_be_new=must_be_new
         )
-        (version,) = await commit(services, [write])
+        (version,) = await commit(services, access, [write])
         return Written(version, created=current is None and await _is_first(services, version))
 
     return await replanned(attempt, versions=if_match is None and not must_be_new)
@@ -138,7 +138,7 @@ async def delete(
         write = plan_delete(services, access, type_, id_, current, if_match=if_match)
         if write is None:
             return Written(None)
-        (version,) = await commit(services, [write])
+        (version,) = await commit(services, access, [write])
         return Written(version)
 
     return await replanned(attempt, versions=if_match is None)

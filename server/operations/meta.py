@@ -52,7 +52,7 @@ async def _change(call: Call, change: Callable[[Meta, Meta], Meta]) -> bytes:
         planned = write.plan_update(
             call.services, call.access, resource, current, if_match=current.number
         )
-        (version,) = await commit(call.services, [planned])
+        (version,) = await commit(call.services, call.access, [planned])
         return version
 
     rights.demand(call.access, "update", call.type or "")

@@ -18,6 +18,7 @@ from server.search.query import (
     DateIs,
     HasKey,
     IdIs,
+    Mentioned,
     Near,
     Not,
     NumberIs,
@@ -71,7 +72,7 @@ def _contained(where: Predicate) -> Predicate:
             return CodesOf(f"#{type_}", param, relation, value)
         case Refers(type_, param, to):
             return Refers(f"#{type_}", param, to)
-        case ReferredBy():
+        case ReferredBy() | Mentioned():
             return NOTHING  # nobody outside can refer to what is contained
         case Not() | IdIs() | UpdatedIs() | Words():
             return EVERYTHING

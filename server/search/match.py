@@ -17,6 +17,7 @@ from server.search.query import (
     DateIs,
     HasKey,
     IdIs,
+    Mentioned,
     Near,
     Not,
     NumberIs,
@@ -70,6 +71,7 @@ class Moment:
         self._world = world
         self._hits: dict[int, tuple[Query, dict[tuple[str, str], bool]]] = {}
         self._referred: dict[int, tuple[ReferredBy, frozenset[int]]] = {}
+        self._mentioned: dict[int, tuple[Query, frozenset[int]]] = {}
 
     def named(self, target: int) -> Iterable[Candidate]:
         """Return what a reference with that target hash names."""
@@ -99,6 +101,20 @@ class Moment:
                 if hashed == place
             )
             kept = self._referred[id(where)] = (where, found)
+        return kept[1]
+
+    def mentioned(self, by: Query) -> frozenset[int]:
+        """Return the hashes of the targets of all references of the resources of ``by``."""
+        kept = self._mentioned.get(id(by))
+        if kept is None:
+            found = frozenset(
+                target
+                for type_ in by.types
+                for one in (self._world.of_type(type_) if self._world is not None else ())
+                if self.matches(by, one)
+                for _, target in one.rows.references
+            )
+            kept = self._mentioned[id(by)] = (by, found)
         return kept[1]
 
 
@@ -152,6 +168,8 @@ def _holds(where: Predicate, one: Candidate, moment: Moment) -> bool:
             return any(moment.matches(to, other) for t in targets for other in moment.named(t))
         case ReferredBy():
             return not moment.referred(where).isdisjoint(names_of(one.resource, one.rows))
+        case Mentioned(by):
+            return not moment.mentioned(by).isdisjoint(names_of(one.resource, one.rows))
         case CodesOf():
             raise TypeError(f"{where.type}.{where.param} asks for codes that are not known here")
         case _:

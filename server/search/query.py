@@ -111,6 +111,17 @@ class ReferredBy:
 
 
 @dataclass(frozen=True, slots=True)
+class Mentioned:
+    """Some live resource of ``by`` (one or more types) refers to this one, by any parameter.
+
+    The same as ``AnyOf`` of :class:`ReferredBy` over each of the types and each of its reference
+    parameters; access limits use it for what patients share, such as practitioners.
+    """
+
+    by: "Query"
+
+
+@dataclass(frozen=True, slots=True)
 class CodesOf:
     """Codes that only terminology, or the record, can name: ``:in :not-in :below :above``.
 
@@ -172,6 +183,7 @@ Predicate = (
     | Words
     | Refers
     | ReferredBy
+    | Mentioned
     | CodesOf
     | IdIs
     | UpdatedIs

@@ -25,6 +25,9 @@ key text                                    is there when
 ``Group|characteristic-value|$|K$L``        composite of two parts that are kept as keys: ``K`` and
                                             ``L`` are what stands behind ``Type|param|`` of each
 ``compartment|Patient/x``                   the version belongs to that compartment
+``compartment|label|system|code``           it bears that security label
+``compartment|release``                     when it may be seen is limited: a date row of the
+                                            parameter ``_release`` says from when on
 ==========================================  ====================================================
 
 Composites of parts that are all asked of the resource as a whole have no rows: they are the AND
@@ -45,7 +48,10 @@ from struct import Struct
 
 _INT64 = Struct("<q").unpack
 
-VERSION = 3  # raise it when other rows are made of the same resource: stores then index anew
+RELEASE = "_release"  # the parameter of the date row of a release; no search knows it
+RELEASE_MARK = "release"
+
+VERSION = 4  # raise it when other rows are made of the same resource: stores then index anew
 
 LONGEST_KEPT = 256  # characters of a value whose hashes are kept at hand; long ones fill the memory
 
@@ -119,8 +125,13 @@ def param_hash(type_: str, param: str) -> int:
     return hash64(f"{type_}|{param}")
 
 
+def label_mark(label: str) -> str:
+    """Return what stands for a security label (``system|code``) among a version's compartments."""
+    return f"label|{label}"
+
+
 def compartment_key(reference: str) -> str:
-    """Return the key text of a compartment.
+    """Return the key text of a compartment, or of another mark that access looks at.
 
     >>> compartment_key("Patient/x")
     'compartment|Patient/x'

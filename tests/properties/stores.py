@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from server.access.context import SYSTEM, AccessContext
-from server.access.narrow import may
+from server.access.narrow import decide
 from server.search import reach
 from server.search.match import Candidate, Moment, names_of
 from server.search.query import Query, SortKey
@@ -77,7 +77,7 @@ class Seen:
         self.live = {
             place: one
             for place, one in live.items()
-            if may(access, "search", place[0], one.rows.keys)
+            if decide(access, "search", place[0], one.rows.keys)
         }
 
     def named(self, target: int) -> list[Candidate]:

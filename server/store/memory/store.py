@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from server.access.context import AccessContext, Interaction
-from server.access.narrow import may, narrow, narrow_sort
+from server.access.narrow import decide, narrow, narrow_sort
 from server.fhir import json as fhir_json
 from server.fhir.errors import StoreUnavailable
 from server.search import reach
@@ -332,5 +332,5 @@ def _seen(
     access: AccessContext, interaction: Interaction, versions: Iterable[_Kept]
 ) -> Iterator[Version]:
     for kept in versions:
-        if may(access, interaction, kept.version.type, kept.compartments):
+        if decide(access, interaction, kept.version.type, kept.compartments):
             yield kept.version

@@ -8,7 +8,7 @@ from typing import Any
 import apsw
 
 from server.access.context import AccessContext, Interaction
-from server.access.narrow import may
+from server.access.narrow import decide
 from server.store.port import Version
 from server.store.sqlite.codec import Codec
 from server.store.sqlite.functions import name_of
@@ -149,7 +149,7 @@ def _seen(
 ) -> Iterator[Version]:
     everything = access.unrestricted
     for row in rows:
-        if everything or may(access, interaction, row[0], unpack(row[6])):
+        if everything or decide(access, interaction, row[0], unpack(row[6])):
             yield version_of(row, codec)
 
 

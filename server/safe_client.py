@@ -1,0 +1,1 @@
+"""The one way to an address that somebody else named: jwks_uri, jku, subscriptions, import."""
