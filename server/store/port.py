@@ -299,8 +299,13 @@ class Store(RecordStore, Protocol):
         ``until`` (exclusive) bound ``at``; ``before`` (exclusive) bounds ``seq`` and resumes.
         """
 
-    async def changes(self, access: AccessContext, *, after: int = 0, limit: int) -> list[Version]:
-        """Return versions with ``seq > after``, oldest first: the change feed (S7)."""
+    async def changes(
+        self, access: AccessContext, *, after: int = 0, limit: int, type_: str | None = None
+    ) -> list[Version]:
+        """Return versions with ``seq > after``, oldest first: the change feed (S7).
+
+        Of one type, or of all.
+        """
 
     async def outbox(self, *, after: int = 0, limit: int = 100) -> list[OutboxRow]:
         """Return outbox rows with ``seq > after``, oldest first."""

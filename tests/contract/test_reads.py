@@ -103,6 +103,22 @@ async def test_history_is_bounded_by_time_and_resumed_by_seq(
     assert await store.history(SYSTEM, *place, since=START + 60 * SECOND, limit=10) == []
 
 
+async def test_changes_of_one_type_are_told_without_those_of_others(store: Store) -> None:
+    await store.commit([patient("a"), observation("x")])
+    await store.commit([patient("b"), observation("y")])
+    await store.commit([deletion("Observation", "x")])
+
+    seen = await store.changes(SYSTEM, limit=10, type_="Observation")
+
+    assert [(v.type, v.id, v.seq) for v in seen] == [
+        ("Observation", "x", 2),
+        ("Observation", "y", 4),
+        ("Observation", "x", 5),
+    ]
+    assert ids(await store.changes(SYSTEM, after=2, limit=1, type_="Observation")) == ["y"]
+    assert await store.changes(SYSTEM, after=3, limit=9, type_="Patient") == []
+
+
 async def test_s7_a_consumer_of_changes_misses_nothing_under_concurrent_writers(
     store: Store,
 ) -> None:

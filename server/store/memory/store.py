@@ -200,9 +200,12 @@ class MemoryStore(MemoryRecords):
         )
         return list(_seen(access, "search" if id_ is None else "read", wanted))[:limit]
 
-    async def changes(self, access: AccessContext, *, after: int = 0, limit: int) -> list[Version]:
+    async def changes(
+        self, access: AccessContext, *, after: int = 0, limit: int, type_: str | None = None
+    ) -> list[Version]:
         """See :meth:`server.store.port.Store.changes`."""
-        return list(_seen(access, "search", self._all[max(after, 0) :]))[:limit]
+        wanted = (kept for kept in self._all[max(after, 0) :] if type_ in (None, kept.version.type))
+        return list(_seen(access, "search", wanted))[:limit]
 
     async def outbox(self, *, after: int = 0, limit: int = 100) -> list[OutboxRow]:
         """See :meth:`server.store.port.Store.outbox`."""

@@ -226,10 +226,12 @@ class SqliteStore:
             brief=limit <= ROWS,
         )
 
-    async def changes(self, access: AccessContext, *, after: int = 0, limit: int) -> list[Version]:
+    async def changes(
+        self, access: AccessContext, *, after: int = 0, limit: int, type_: str | None = None
+    ) -> list[Version]:
         """See :meth:`server.store.port.Store.changes`."""
         return await self._readers.run(
-            lambda reader: versions.changes(reader.db, reader.codec, access, after, limit),
+            lambda reader: versions.changes(reader.db, reader.codec, access, after, limit, type_),
             _HISTORY_DEADLINE_S,
         )
 

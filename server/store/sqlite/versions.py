@@ -111,13 +111,20 @@ def history(
 
 
 def changes(
-    db: apsw.Connection, codec: Codec, access: AccessContext, after: int, limit: int
+    db: apsw.Connection,
+    codec: Codec,
+    access: AccessContext,
+    after: int,
+    limit: int,
+    type_: str | None = None,
 ) -> list[Version]:
     """See :meth:`server.store.port.Store.changes`."""
+    of_type = [Sql("v.type=?", (type_,))] if type_ is not None else []
     seen: list[Version] = []
     while len(seen) < limit:
         size = max(min(limit - len(seen), _BATCH), 1)
-        rows = _versions(db, Sql("v.vid>?", (after,)), "v.vid", size)
+        where = all_of([*of_type, Sql("v.vid>?", (after,))])
+        rows = _versions(db, where, "v.vid", size)
         seen += _seen(rows, codec, access, "search")
         if len(rows) < size:
             break
