@@ -30,8 +30,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     excused = {id_ for id_ in binding if requirements()[id_].reason is not None}
     proven = (passed - failed) & (binding - excused)
     terminalreporter.write_line(
-        f"SMART App Launch 2.2.0: {len(proven)} of {len(binding - excused)} SHALL requirements of a "
-        f"server have a passing test, {len(excused)} are documented as not applicable"
+        f"SMART App Launch 2.2.0: {len(proven)} of {len(binding - excused)} SHALL requirements of "
+        f"a server have a passing test, {len(excused)} are documented as not applicable"
     )
 
 
