@@ -127,7 +127,7 @@ async def conditional_create(
         found = await found_by(services, access, wanted)
         if there := demand_one_at_most(wanted, found):
             return Written(there, changed=False)
-        made = write.plan_create(services, access, resource, services.new_id())
+        made = await write.plan_create(services, access, resource, services.new_id())
         (version,) = await commit(services, access, [made], expect=[wanted.expect(found)])
         return Written(version, created=True)
 
@@ -161,7 +161,7 @@ async def conditional_update(
         expect = [wanted.expect(found)]
         if there is None:
             return await _create_unmatched(services, access, resource, expect, if_match)
-        made = write.plan_update(
+        made = await write.plan_update(
             services, access, with_id_of(resource, there), there, if_match=if_match
         )
         (version,) = await commit(services, access, [made], expect=expect)
@@ -194,7 +194,8 @@ async def conditional_delete(
         elif len(found) > most:
             raise TooCostly(f"the condition matches more than {most} resources; narrow it")
         plans = [
-            write.plan_delete(services, access, type_, version.id, version) for version in found
+            await write.plan_delete(services, access, type_, version.id, version)
+            for version in found
         ]
         deletions = [plan for plan in plans if plan is not None]
         return await commit(services, access, deletions, expect=[wanted.expect(found)])
@@ -244,7 +245,7 @@ async def _create_unmatched(
     if own_id is not None and rights.limited(access, "update", resource["resourceType"]):
         raise rights.not_found(resource["resourceType"], own_id)
     rights.demand(access, "create", resource["resourceType"])
-    made = write.plan_create(services, access, resource, own_id or services.new_id())
+    made = await write.plan_create(services, access, resource, own_id or services.new_id())
     try:
         (version,) = await commit(services, access, [made], expect=expect)
     except VersionConflict as error:

@@ -60,7 +60,7 @@ async def patch(
 
     async def attempt() -> Written:
         current = await read(services, access, type_, id_)
-        planned = plan_patch(services, access, current, operations, if_match=if_match)
+        planned = await plan_patch(services, access, current, operations, if_match=if_match)
         (version,) = await commit(services, access, [planned])
         return Written(version)
 
@@ -87,7 +87,7 @@ async def conditional_patch(
     return await replanned(attempt, versions=if_match is None)
 
 
-def plan_patch(
+async def plan_patch(
     services: Services,
     access: AccessContext,
     current: Version,
@@ -96,7 +96,7 @@ def plan_patch(
     if_match: int | None = None,
 ) -> Write:
     """Return the write that patches ``current``, a version that the caller may read."""
-    rights.demand_change(services, access, "update", current)
+    await rights.demand_change(services, access, "update", current)
     write.demand_version(current, if_match)
     now = datetime.fromtimestamp(services.now() / 1_000_000, UTC)
     patched = operations.apply(fhir_json.loads(current.body or b""), now=now)
@@ -105,7 +105,7 @@ def plan_patch(
         told = "a patch cannot change the type or the id"
         where = (f"{current.type}.id",)
         raise InvalidResource(told, issues=[Issue("error", "business-rule", told, where)])
-    return write.plan_update(
+    return await write.plan_update(
         services, access, patched, current, if_match=current.number, method="PATCH"
     )
 
@@ -119,6 +119,6 @@ async def _patch_matched(
     if_match: int | None,
 ) -> Written:
     rights.demand(access, "read", there.type)
-    planned = plan_patch(services, access, there, operations, if_match=if_match)
+    planned = await plan_patch(services, access, there, operations, if_match=if_match)
     (version,) = await commit(services, access, [planned], expect=[expect])
     return Written(version)

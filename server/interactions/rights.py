@@ -1,22 +1,44 @@
 """Whether the caller may: one place for every interaction.
 
-What no permit speaks of is forbidden (403).  What lies outside the caller's compartments does not
-exist for the caller, and is answered like what was never there (404).
+What no permit speaks of is forbidden (403).  What lies outside the caller's limits does not exist
+for the caller, and is answered like what was never there (404).
+
+A write is judged twice, by the version that is there and by the one that would come: both must
+lie inside the limits.  So nothing is moved out of a record or into one, and nobody writes what
+he could not read afterwards, such as a resource with a security label above his clearance.
 """
 
 from typing import Any
 
 from server.access.context import SYSTEM, AccessContext, Interaction
-from server.access.narrow import decide
+from server.access.narrow import decide, limit
 from server.fhir import json as fhir_json
-from server.fhir.errors import Forbidden, NotFound
+from server.fhir.errors import Forbidden, MethodNotAllowed, NotFound
+from server.interactions.hops import settled
 from server.interactions.services import Services
 from server.search import extract
-from server.store.port import Version, Write
+from server.search.match import matches
+from server.search.query import Query
+from server.search.rows import IndexRows
+from server.store.port import Version
+
+READ_ONLY = frozenset(("AuditEvent",))
+"""Types that only the server itself writes: what tells of deeds is not the doers' to change."""
+
+_CHANGES: frozenset[Interaction] = frozenset(("create", "update", "delete"))
 
 
 def demand(access: AccessContext, interaction: Interaction, type_: str) -> None:
-    """Raise ``Forbidden`` when no permit speaks of the interaction on the type."""
+    """Raise unless some permit speaks of the interaction on the type.
+
+    Raises:
+        MethodNotAllowed: nobody writes the type through the API.
+        Forbidden: no permit does.
+    """
+    if type_ in READ_ONLY and interaction in _CHANGES:
+        raise MethodNotAllowed(
+            f"{type_} is written by the server alone: no request creates, changes or deletes one"
+        )
     for permit in access.permits:
         if permit.covers(type_, interaction):
             return
@@ -24,22 +46,31 @@ def demand(access: AccessContext, interaction: Interaction, type_: str) -> None:
 
 
 def limited(access: AccessContext, interaction: Interaction, type_: str) -> bool:
-    """Tell whether the caller may do this inside some compartments only."""
+    """Tell whether the caller may do this to a part of the type's resources only."""
     return not any(p.whole for p in access.covering(type_, interaction))
 
 
-def demand_write(access: AccessContext, interaction: Interaction, write: Write) -> None:
-    """Raise ``Forbidden`` when the version to be written would lie outside the caller's limits."""
-    keys = write.rows.keys if write.rows is not None else frozenset[int]()
-    if limited(access, interaction, write.type) and not decide(
-        access, interaction, write.type, keys
+async def demand_write(
+    services: Services,
+    access: AccessContext,
+    interaction: Interaction,
+    resource: dict[str, Any],
+    rows: IndexRows,
+) -> None:
+    """Raise ``Forbidden`` when the version to be written would lie outside the caller's limits.
+
+    ``rows``: its index rows.
+    """
+    type_ = resource["resourceType"]
+    if limited(access, interaction, type_) and not await _open(
+        services, access, interaction, resource, rows, services.now()
     ):
         raise Forbidden(
-            f"this token allows {interaction} of {write.type} only inside the record it is for"
+            f"this token allows {interaction} of {type_} only inside the record it is for"
         )
 
 
-def demand_change(
+async def demand_change(
     services: Services, access: AccessContext, interaction: Interaction, current: Version
 ) -> None:
     """Check the version that is there, before it is replaced or deleted.
@@ -50,10 +81,11 @@ def demand_change(
     """
     if not limited(access, interaction, current.type):
         return
-    keys = _keys(services, current)
-    if decide(access, interaction, current.type, keys):
+    resource: dict[str, Any] = fhir_json.loads(current.body or b"{}")
+    rows = extract.index_rows(resource, services.base_url, catalog=services.catalog)
+    if await _open(services, access, interaction, resource, rows, current.at):
         return
-    if decide(access, "read", current.type, keys):
+    if await _open(services, access, "read", resource, rows, current.at):
         raise Forbidden(f"this token does not allow {interaction} of this {current.type}")
     raise not_found(current.type, current.id)
 
@@ -72,6 +104,18 @@ async def live(services: Services, type_: str, id_: str) -> Version | None:
     return current if current is not None and current.body is not None else None
 
 
-def _keys(services: Services, current: Version) -> frozenset[int]:
-    stored: dict[str, Any] = fhir_json.loads(current.body or b"{}")
-    return extract.index_rows(stored, services.base_url, catalog=services.catalog).keys
+async def _open(
+    services: Services,
+    access: AccessContext,
+    interaction: Interaction,
+    resource: dict[str, Any],
+    rows: IndexRows,
+    updated: int,
+) -> bool:
+    """Tell whether the caller may do this to a resource, stored or not, with these rows."""
+    type_ = resource["resourceType"]
+    told = decide(access, interaction, type_, rows.keys)
+    if told is not None:
+        return told
+    where = await settled(services, limit(type_, access, interaction), resource)
+    return matches(Query((type_,), where), resource, rows, updated=updated)

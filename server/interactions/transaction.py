@@ -296,17 +296,19 @@ class _Plan:
         if there is None and entry.if_match is not None and not limited:
             raise VersionConflict(f"{'/'.join(step.ref)} is not there, ifMatch names a version")
         if entry.method == "DELETE":
-            return write.plan_delete(services, access, *step.ref, there, if_match=entry.if_match)
+            return await write.plan_delete(
+                services, access, *step.ref, there, if_match=entry.if_match
+            )
         if entry.method == "PATCH":
             return await self._patch(step)
         resource = self._rewritten(entry, entry.resource)
         if entry.method == "POST":
-            return write.plan_create(services, access, resource, step.ref[1])
+            return await write.plan_create(services, access, resource, step.ref[1])
         if entry.id is None and there is None and not step.own_id:
-            return write.plan_create(services, access, resource, step.ref[1])
+            return await write.plan_create(services, access, resource, step.ref[1])
         if entry.id is None and there is not None:
             resource = conditional.with_id_of(resource, there)
-        return write.plan_update(services, access, resource, there, if_match=entry.if_match)
+        return await write.plan_update(services, access, resource, there, if_match=entry.if_match)
 
     async def _patch(self, step: _Step) -> Write:
         entry, there = step.entry, step.there
@@ -317,7 +319,7 @@ class _Plan:
             raise rights.not_found(*(step.ref or (entry.type, "")))
         sent = patch_entry.operations(entry)
         patch = replace(sent, operations=self._rewritten(entry, sent.operations))
-        return plan_patch(self.services, self.access, there, patch, if_match=entry.if_match)
+        return await plan_patch(self.services, self.access, there, patch, if_match=entry.if_match)
 
     def _rewritten(self, entry: Entry, value: Any) -> Any:
         """Relative references count from the root of the entry's own full URL."""

@@ -67,7 +67,7 @@ async def create(
     """
     rights.demand(access, "create", type_)
     await accepted(type_, resource, raw)
-    write = plan_create(services, access, resource, services.new_id())
+    write = await plan_create(services, access, resource, services.new_id())
     (version,) = await commit(services, access, [write])
     return Written(version, created=True)
 
@@ -99,7 +99,7 @@ async def update(
 
     async def attempt() -> Written:
         current = await rights.live(services, type_, id_)
-        write = plan_update(
+        write = await plan_update(
             services, access, resource, current, if_match=if_match, must_be_new=must_be_new
         )
         (version,) = await commit(services, access, [write])
@@ -135,7 +135,7 @@ async def delete(
 
     async def attempt() -> Written:
         current = await rights.live(services, type_, id_)
-        write = plan_delete(services, access, type_, id_, current, if_match=if_match)
+        write = await plan_delete(services, access, type_, id_, current, if_match=if_match)
         if write is None:
             return Written(None)
         (version,) = await commit(services, access, [write])
@@ -177,21 +177,25 @@ def demand_id(resource: Resource, id_: str) -> None:
         )
 
 
-def plan_create(services: Services, access: AccessContext, resource: Resource, id_: str) -> Write:
+async def plan_create(
+    services: Services, access: AccessContext, resource: Resource, id_: str
+) -> Write:
     """Return the write that stores ``resource`` as the first version of ``id_``."""
     _demand_usable(services, resource)
+    resource = _with_id(resource, id_)
     write = to_write(
-        _with_id(resource, id_),
+        resource,
         base_url=services.base_url,
         method="POST",
         must_be_new=True,
         catalog=services.catalog,
     )
-    rights.demand_write(access, "create", write)
+    if write.rows is not None:
+        await rights.demand_write(services, access, "create", resource, write.rows)
     return write
 
 
-def plan_update(
+async def plan_update(
     services: Services,
     access: AccessContext,
     resource: Resource,
@@ -216,7 +220,7 @@ def plan_update(
                 f"{type_}/{id_} is not there, and this server chooses ids itself: use POST"
             )
     else:
-        rights.demand_change(services, access, "update", current)
+        await rights.demand_change(services, access, "update", current)
         demand_version(current, if_match)
         if limited and if_match is None:
             if_match = current.number  # what was checked is what is replaced
@@ -229,11 +233,12 @@ def plan_update(
         must_be_new=must_be_new,
         catalog=services.catalog,
     )
-    rights.demand_write(access, "update", write)
+    if write.rows is not None:
+        await rights.demand_write(services, access, "update", resource, write.rows)
     return write
 
 
-def plan_delete(
+async def plan_delete(
     services: Services,
     access: AccessContext,
     type_: str,
@@ -245,7 +250,7 @@ def plan_delete(
     """Return the deletion of ``current``, or ``None`` when there is nothing to delete."""
     if current is not None and rights.limited(access, "delete", type_):
         try:
-            rights.demand_change(services, access, "delete", current)
+            await rights.demand_change(services, access, "delete", current)
         except NotFound:
             current = None
     if current is None:

@@ -49,7 +49,7 @@ async def _change(call: Call, change: Callable[[Meta, Meta], Meta]) -> bytes:
             return current
         resource["meta"] = meta
         check(resource)
-        planned = write.plan_update(
+        planned = await write.plan_update(
             call.services, call.access, resource, current, if_match=current.number
         )
         (version,) = await commit(call.services, call.access, [planned])

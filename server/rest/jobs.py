@@ -5,7 +5,8 @@ one that changes nothing is run again at the next start, and one that writes nev
 nobody can tell whether it was committed: its caller is told that it was interrupted.
 
 A job is three records of one key: ``job`` (small: what was asked and by whom), ``job-request``
-(the body), ``job-result`` (the answer, deflated).  Tokens are not kept.
+(the body), ``job-result`` (the answer, deflated).  Tokens are not kept: the rights are, as they
+were, so a request goes on when its token is revoked meanwhile, but nobody can fetch the answer.
 """
 
 import asyncio
@@ -17,13 +18,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from server.access.context import AccessContext, Permit
+from server.access.context import AccessContext
 from server.fhir.dates import SECOND
 from server.fhir.errors import Interrupted, NotFound, StoreUnavailable, Throttled
 from server.interactions.services import Services
-from server.rest import request_log
+from server.rest import kept_access, request_log
 from server.rest.answer import Pairs
 from server.rest.body import Limits
+from server.rest.kept_access import timeless
 from server.store.port import CommitConflict, RecordWrite
 
 log = logging.getLogger("tellonce")
@@ -61,8 +63,13 @@ class Job:
         return self.access.identity
 
     def visible_to(self, access: AccessContext) -> bool:
-        """Tell whether a caller is the one who asked, with all the rights used then."""
-        return access.identity == self.owner and set(self.access.permits) <= set(access.permits)
+        """Tell whether a caller is the one who asked, with all the rights used then.
+
+        The identity has the grant in it: who lost it has no token to ask with, and a new grant
+        does not open what the old one asked for.
+        """
+        mine, now = self.access.permits, access.permits
+        return access.identity == self.owner and timeless(mine) <= timeless(now)
 
     def record(self, *, if_rev: int) -> RecordWrite:
         """Return the write that keeps the job."""
@@ -221,14 +228,11 @@ class Jobs:
 
 def _plain(job: Job) -> dict[str, Any]:
     made = {name: getattr(job, name) for name in Job.__slots__ if name != "access"}
-    permits = [[p.type, sorted(p.interactions), p.compartment] for p in job.access.permits]
-    return {**made, "access": [job.access.principal, job.access.client, permits]}
+    return {**made, "access": kept_access.plain(job.access)}
 
 
 def _job(plain: dict[str, Any]) -> Job:
-    principal, client, permits = plain.pop("access")
-    read = tuple(Permit(type_, frozenset(may), inside) for type_, may, inside in permits)
-    plain["access"] = AccessContext(principal, client, read)
+    plain["access"] = kept_access.made_anew(plain["access"])
     plain["path"] = tuple(plain["path"])
     for name in ("pairs", "headers"):
         plain[name] = tuple((one, other) for one, other in plain[name])

@@ -1,6 +1,6 @@
 """``Prefer: respond-async``: accepted, polled, answered once, and nobody else's business."""
 
-import dataclasses
+import json
 import logging
 from typing import Any
 
@@ -9,12 +9,13 @@ import httpx
 import pytest
 
 from server import rest
-from server.access.context import AccessContext, Permit
+from server.access.context import SHARED, AccessContext, Permit, Trace
 from server.operations import OPERATIONS
 from server.operations.registry import Call, Operation, Streamed
-from server.rest import Application, Limits
+from server.rest import Application, Limits, kept_access
 from server.rest.jobs import KIND, REQUEST, RESULT
 from server.rest.routes import ROUTES
+from server.search.query import EVERYTHING, AllOf, DateIs, HasKey, Mentioned, Not, Query
 from tests.rest.house import (
     BASE,
     JSON_PATCH,
@@ -465,9 +466,54 @@ async def test_no_token_and_nothing_of_a_patient_is_kept_or_logged_in_the_clear(
 
 
 def test_a_job_keeps_every_right_of_its_caller() -> None:
-    """A right that is new must be kept with a job as well: see ``server.rest.jobs``."""
-    kept = {f.name for cls in (AccessContext, Permit) for f in dataclasses.fields(cls)}
-    assert kept == {"principal", "client", "permits", "type", "interactions", "compartment"}
+    inside = Mentioned(Query(("Observation",), HasKey(("compartment|Patient/a",))))
+    limited = Permit(
+        SHARED,
+        frozenset(("read", "search")),
+        "Patient/a",
+        AllOf((inside, Not(DateIs("Observation", "date", "gt", 1, 2)), EVERYTHING)),
+        ("http://x|R", "http://x|V"),
+        1_767_323_045_678_000,
+    )
+    access = AccessContext(
+        "user/a", "app", (limited, Permit("*")), "Patient/a", "Patient/a", "grant-1", "patient",
+        Trace("r1", "10.0.0.1", None, ("TREAT",)),
+    )  # fmt: skip
+
+    again = kept_access.made_anew(json.loads(json.dumps(kept_access.plain(access))))
+
+    assert again == access
+    assert again.trace == access.trace
+
+
+async def test_time_goes_on_but_rights_stay(house: House) -> None:
+    """What may be seen from now on differs at each request; that is not another right."""
+    hidden: tuple[str, ...] = ()
+
+    async def released_now(_: bytes | None) -> AccessContext:
+        permit = Permit("*", compartment="Patient/a", hidden=hidden, released=house.clock())
+        return AccessContext("user/a", "app", (permit,), grant="1")
+
+    app = rest.build(house.services, authenticate=released_now)
+    async with client_of(app) as client:
+        where = await accepted(await client.get("/Patient", headers=ASYNC))
+        house.clock.at += 5_000_000
+        assert (await ended(client, where)).status_code == 200
+        hidden = ("http://x|R",)
+        assert told(await client.get(where)) == (404, "not-found", None)
+
+
+async def test_an_answer_is_fetched_under_the_grant_that_asked(house: House) -> None:
+    async def by_grant(authorization: bytes | None) -> AccessContext:
+        return AccessContext("user/a", "app", (Permit("*"),), grant=str(authorization))
+
+    app = rest.build(house.services, authenticate=by_grant)
+    async with client_of(app, "one") as client:
+        where = await accepted(await client.get("/Patient", headers=ASYNC))
+        assert (await ended(client, where)).status_code == 200
+    async with client_of(app, "two") as client:
+        assert told(await client.get(where)) == (404, "not-found", None)
+        assert told(await client.delete(where)) == (404, "not-found", None)
 
 
 async def test_no_route_is_left_out(house: House) -> None:
