@@ -14,7 +14,8 @@ depend on the order in which messages come:
 * what is named beside others' words (a doctor, a ward: ``shared``) has no time of its own: the
   fuller of two words stays;
 * periods and backbone elements are merged by property (admission and discharge come apart);
-* a result never goes back (``server.feeds.results``).
+* a result never goes back (``server.feeds.results``);
+* security labels only grow (``server.feeds.security_labels``).
 """
 
 from collections.abc import Mapping
@@ -25,6 +26,7 @@ from mappings.plan import PlannedResource
 from server.feeds import results
 from server.feeds.elements import Part, Resource, all_slots, element_of, parts, slots
 from server.feeds.ownership import DEFAULTS, Ownership, filling
+from server.feeds.security_labels import labelled
 from server.feeds.words import Words, first_words, fuller
 
 FUTURE_US = 5 * 60 * 1_000_000  # a message may be this much ahead of our clock
@@ -64,7 +66,8 @@ def create(id_: str, planned: PlannedResource, feed: str, at: int) -> Merged:
     bare = {"resourceType": planned.type, "id": id_}
     words, defaults, plain = first_words(planned, at)
     if not plain:  # an item that stands twice, or what is deleted: the long way
-        return replace(_said(bare, 0, {}, planned, feed, at), changed=True)
+        made = _said(bare, 0, {}, planned, feed, at)
+        return replace(made, resource=labelled(made.resource, planned.values), changed=True)
     voices = {_voice(planned, feed): words, DEFAULTS: defaults}
     owned = {name: said for name, said in voices.items() if said}
     return Merged(bare | planned.values, owned, changed=True)
@@ -104,7 +107,11 @@ def merge(
     """
     if planned.update == "never":
         return Merged(current, owned, changed=False)
-    return _said(current, edited_at, owned, planned, feed, at)
+    made = _said(current, edited_at, owned, planned, feed, at)
+    closed = labelled(made.resource, planned.values)
+    if closed is made.resource:
+        return made
+    return replace(made, resource=closed, changed=True)
 
 
 def _said(
