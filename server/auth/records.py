@@ -111,6 +111,7 @@ class Grant(Kept):
     Key: ``id``.  Tag: the user's name (``client/ID`` of backend services).  Removing it ends
     every token of it at once.  ``scope``: as granted.  ``patient``: an id, no reference.
     ``refresh``: which kind was granted.  ``session``: key of the session, for online access.
+    ``audience``: the FHIR base that its tokens are for.
     """
 
     KIND: ClassVar[str] = "grant"
@@ -125,6 +126,7 @@ class Grant(Kept):
     auth_time: int = 0
     created: int = 0
     used: int = 0
+    audience: str = ""
 
 
 @dataclass(frozen=True, slots=True)
