@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
     HttpUrl,
@@ -20,6 +21,9 @@ from pydantic import (
 )
 from pydantic.networks import AnyUrl
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from server.auth.limits import Rate
+from server.safe_client import origin
 
 
 def _or_none(value: Any) -> Any:
@@ -39,7 +43,16 @@ def _listed(value: Any) -> Any:
         raise ValueError(f'not a list in JSON, such as ["a", "b"]: {error}') from error
 
 
+def _rate(value: str) -> str:
+    """Refuse what is no rate (:class:`server.auth.limits.Rate`)."""
+    Rate.read(value)
+    return value
+
+
 StoreUrl = Annotated[AnyUrl, UrlConstraints(allowed_schemes=["sqlite", "mongodb", "mongodb+srv"])]
+
+
+Limit = Annotated[str, AfterValidator(_rate)]
 
 
 class Settings(BaseSettings):
@@ -149,6 +162,101 @@ class Settings(BaseSettings):
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)] = Field(
         (), description="Origins of browser apps that may call the API, or `*`; none by default."
     )
+    audit_reads: Literal["buffered", "durable"] = Field(
+        "buffered",
+        description="When the AuditEvents of reads and searches are on disk: within a second "
+        "(`buffered`), or before the answer leaves (`durable`). Those of writes are in the commit "
+        "of the write, always.",
+    )
+    access_policy: Path | None = Field(
+        None,
+        description="YAML file with who may see what, over the policy that ships: roles, "
+        "departments, proxies, security labels, release of results. `docs/access.md`.",
+    )
+    registration: Literal["off", "token", "open"] = Field(
+        "off",
+        description="Whether apps may register themselves at `/auth/register` (RFC 7591): `off`; "
+        "with an administrator's token in their hands; or `open` to whoever reaches the port, who "
+        "could then ask people for access under any name.",
+    )
+    remember_consent: bool = Field(
+        False,
+        description="Do not ask people again about an app that wants no more than they agreed to "
+        "before.",
+    )
+    access_token_s: int = Field(
+        3600,
+        ge=60,
+        le=3600,
+        description="Seconds that an access token lives. Apps renew it by a refresh token.",
+    )
+    backend_token_s: int = Field(
+        300, ge=30, le=300, description="Seconds that an access token of a backend service lives."
+    )
+    refresh_days: int = Field(
+        90,
+        ge=1,
+        le=400,
+        description="Days without use after which a refresh token ends (`offline_access`).",
+    )
+    login_limit: Limit = Field(
+        "10+6/min",
+        description="Logins per user name, `BURST+N/min`; `none` is no limit. Those that succeed "
+        "do not count.",
+    )
+    login_address_limit: Limit = Field(
+        "60+60/min", description="Logins per network address. Those that succeed do not count."
+    )
+    token_limit: Limit = Field(
+        "300+600/min",
+        description="Requests to the token endpoint and its like, per client and per network "
+        "address.",
+    )
+    request_limit: Limit = Field(
+        "none",
+        description="Requests to the FHIR API per client and user, such as `600+6000/min`. Beyond "
+        "it: 429 with `Retry-After`.",
+    )
+    upstream_issuer: HttpUrl | None = Field(
+        None,
+        description="Issuer of the OpenID provider that people may log in by, such as the "
+        "hospital's own. Users are told apart by its `sub`: `tellonce user add --external`.",
+    )
+    upstream_client: str | None = Field(
+        None, description="Id of this server as a client of that provider."
+    )
+    upstream_secret_file: Path | None = Field(
+        None,
+        description="File with the secret of this server as a client of that provider. A file, "
+        "because the environment of a process is easily read.",
+    )
+    upstream_label: str = Field(
+        "Log in with your organization",
+        min_length=1,
+        max_length=64,
+        description="What the button says that leads to that provider.",
+    )
+    password_login: bool = Field(
+        True, description="Let people log in by a password; off, only that provider does."
+    )
+    outgoing: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)] = Field(
+        (),
+        description="Origins that may be fetched from though they are not public https: the "
+        "provider or the key sets of an intranet, `https://login.hospital.lan`. Everything else "
+        "that others name is fetched from public addresses only.",
+    )
+    brands: Path | None = Field(
+        None,
+        description="JSON or YAML file with the user-access brands at `/brands`: under which "
+        "names and logos people find this record in their apps. `docs/administration.md`.",
+    )
+    organization: str = Field(
+        "Tellonce",
+        min_length=1,
+        max_length=128,
+        description="Name of the organization, on the pages that people log in on and as the "
+        "brand when there is no file of brands.",
+    )
     compress: bool = Field(
         True,
         description="Answers of 4 KiB and more go out as gzip to clients that take it; "
@@ -171,6 +279,14 @@ class Settings(BaseSettings):
             raise ValueError(f"{zone!r} is not a time zone, as in Europe/Berlin") from None
         return zone
 
+    @field_validator("outgoing")
+    @classmethod
+    def _origins(cls, allowed: tuple[str, ...]) -> tuple[str, ...]:
+        """Refuse what no address could match."""
+        for one in allowed:
+            origin(one)
+        return allowed
+
     @model_validator(mode="after")
     def _secure(self) -> Self:
         """Refuse combinations that would put records on a network unprotected."""
@@ -183,6 +299,10 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"{self.host} is not loopback: give --tls-cert and --tls-key, or --behind-tls-proxy"
             )
+        if (self.upstream_issuer is None) != (self.upstream_client is None):
+            raise ValueError("TELLONCE_UPSTREAM_ISSUER and TELLONCE_UPSTREAM_CLIENT come together")
+        if not self.password_login and self.upstream_issuer is None:
+            raise ValueError("without TELLONCE_UPSTREAM_ISSUER nobody could log in")
         self._check_mllp()
         return self
 
