@@ -86,8 +86,15 @@ class Moment:
             found = hits[one.place] = _is_one_of(query, one, self)
         return found
 
-    def referred(self, where: ReferredBy) -> frozenset[int]:
-        """Return the hashes of the targets of all that ``where`` looks among."""
+    def is_referred(self, where: ReferredBy, one: Candidate) -> bool:
+        """Tell whether what ``where`` looks among refers to ``one``, which may be a past version."""
+        return not self._referred_names(where).isdisjoint(names_of(one.resource, one.rows))
+
+    def is_mentioned(self, by: Query, one: Candidate) -> bool:
+        """Tell whether a resource of ``by`` refers to ``one``, which may be a past version."""
+        return not self._mentioned_names(by).isdisjoint(names_of(one.resource, one.rows))
+
+    def _referred_names(self, where: ReferredBy) -> frozenset[int]:
         kept = self._referred.get(id(where))
         if kept is None:
             (type_,) = where.by.types
@@ -103,8 +110,7 @@ class Moment:
             kept = self._referred[id(where)] = (where, found)
         return kept[1]
 
-    def mentioned(self, by: Query) -> frozenset[int]:
-        """Return the hashes of the targets of all references of the resources of ``by``."""
+    def _mentioned_names(self, by: Query) -> frozenset[int]:
         kept = self._mentioned.get(id(by))
         if kept is None:
             found = frozenset(
@@ -167,9 +173,9 @@ def _holds(where: Predicate, one: Candidate, moment: Moment) -> bool:
             targets = [target for hashed, target in one.rows.references if hashed == place]
             return any(moment.matches(to, other) for t in targets for other in moment.named(t))
         case ReferredBy():
-            return not moment.referred(where).isdisjoint(names_of(one.resource, one.rows))
+            return moment.is_referred(where, one)
         case Mentioned(by):
-            return not moment.mentioned(by).isdisjoint(names_of(one.resource, one.rows))
+            return moment.is_mentioned(by, one)
         case CodesOf():
             raise TypeError(f"{where.type}.{where.param} asks for codes that are not known here")
         case _:

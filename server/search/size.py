@@ -5,6 +5,7 @@ from server.search.query import (
     AnyOf,
     HasKey,
     IdIs,
+    Mentioned,
     Not,
     Predicate,
     ReferredBy,
@@ -32,7 +33,7 @@ def size(where: Predicate) -> int:
                 todo += parts
             case Not(of=inner):
                 todo.append(inner)
-            case Refers(to=query) | ReferredBy(by=query):
+            case Refers(to=query) | ReferredBy(by=query) | Mentioned(by=query):
                 total += 1
                 todo.append(query.where)
             case _:

@@ -49,6 +49,10 @@ class LiveResources:
             for place in self._of_type.get(type_, ()):
                 yield self._all[place]
 
+    def candidate(self, place: Place) -> Candidate:
+        """Return a live resource; raises KeyError when it is none."""
+        return self._all[place].candidate
+
     def named(self, target: int) -> list[Candidate]:
         """Return what a reference with that target hash names."""
         return [self._all[place].candidate for place in self._named.get(target, ())]

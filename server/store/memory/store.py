@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from server.access.context import AccessContext, Interaction
-from server.access.narrow import decide, narrow, narrow_sort
+from server.access.narrow import decide, limit, narrow, narrow_sort
 from server.fhir import json as fhir_json
 from server.fhir.errors import StoreUnavailable
 from server.search import reach
@@ -23,6 +23,7 @@ from server.store.checks import check_distinct, check_version
 from server.store.memory.live import Live, LiveResources, Walk
 from server.store.memory.order import Item, behind, in_order
 from server.store.memory.records import MemoryRecords
+from server.store.past import Image, Judge, by_compartment_only
 from server.store.port import (
     CommitConflict,
     Expect,
@@ -106,7 +107,7 @@ class MemoryStore(MemoryRecords):
     async def read(self, access: AccessContext, type_: str, id_: str) -> Version | None:
         """See :meth:`server.store.port.Store.read`."""
         chain = self._chains.get((type_, id_), [])
-        return next(_seen(access, "read", chain[-1:]), None)
+        return next(self._seen(access, "read", chain[-1:]), None)
 
     async def read_many(
         self, access: AccessContext, references: Collection[tuple[str, str]]
@@ -121,7 +122,7 @@ class MemoryStore(MemoryRecords):
         """See :meth:`server.store.port.Store.vread`."""
         chain = self._chains.get((type_, id_), [])
         numbered = [kept for kept in chain if kept.version.number == number]
-        return next(_seen(access, "read", numbered), None)
+        return next(self._seen(access, "read", numbered), None)
 
     async def search(
         self,
@@ -186,6 +187,7 @@ class MemoryStore(MemoryRecords):
         since: int | None = None,
         until: int | None = None,
         before: int | None = None,
+        without: Collection[str] = (),
         limit: int,
     ) -> list[Version]:
         """See :meth:`server.store.port.Store.history`."""
@@ -197,15 +199,16 @@ class MemoryStore(MemoryRecords):
             and (since is None or kept.version.at >= since)
             and (until is None or kept.version.at < until)
             and (before is None or kept.version.seq < before)
+            and kept.version.type not in without
         )
-        return list(_seen(access, "search" if id_ is None else "read", wanted))[:limit]
+        return list(self._seen(access, "search" if id_ is None else "read", wanted))[:limit]
 
     async def changes(
         self, access: AccessContext, *, after: int = 0, limit: int, type_: str | None = None
     ) -> list[Version]:
         """See :meth:`server.store.port.Store.changes`."""
         wanted = (kept for kept in self._all[max(after, 0) :] if type_ in (None, kept.version.type))
-        return list(_seen(access, "search", wanted))[:limit]
+        return list(self._seen(access, "search", wanted))[:limit]
 
     async def outbox(self, *, after: int = 0, limit: int = 100) -> list[OutboxRow]:
         """See :meth:`server.store.port.Store.outbox`."""
@@ -299,6 +302,27 @@ class MemoryStore(MemoryRecords):
             )
         )
 
+    def _seen(
+        self, access: AccessContext, interaction: Interaction, versions: Iterable[_Kept]
+    ) -> Iterator[Version]:
+        moment = Moment(self._live)
+        judge = Judge(access, interaction, self._index, moment)
+        plain = by_compartment_only(access)
+        for kept in versions:
+            chain = self._chains[kept.version.type, kept.version.id]
+            type_, own, last = kept.version.type, kept.compartments, chain[-1].compartments
+            if plain or kept is chain[-1]:
+                open_ = decide(access, interaction, type_, own)
+            else:
+                open_ = judge.by_marks(type_, own, last)
+            if open_ is None and kept is chain[-1] and kept.version.body is not None:
+                asked = Query((type_,), limit(type_, access, interaction))
+                open_ = moment.matches(asked, self._live.candidate((type_, kept.version.id)))
+            elif open_ is None:
+                open_ = judge.holds(type_, _image(chain, kept), _image(chain, chain[-1]))
+            if open_:
+                yield kept.version
+
     def _answer(
         self, access: AccessContext, query: Query, sort: Sequence[SortKey], deadline_s: float
     ) -> _Answer:
@@ -309,6 +333,13 @@ class MemoryStore(MemoryRecords):
         made = [_item(live, keys, moment, self._catalog) for live in found]
         items = in_order(made, _directions(sort))
         return _Answer(walk, found, items)
+
+
+def _image(chain: Sequence[_Kept], kept: _Kept) -> Image:
+    """Return what a version is judged by; a deletion by the content of the version before it."""
+    upto = chain[: kept.version.number]
+    bodies = [one.version.body for one in upto if one.version.body is not None]
+    return Image(kept.compartments, bodies[-1] if bodies else None, kept.version.at)
 
 
 def _matching(query: Query, walk: Walk, moment: Moment | None = None) -> list[Live]:
@@ -329,11 +360,3 @@ def _directions(sort: Sequence[SortKey]) -> tuple[bool, ...]:
 def _told(key: SortKey) -> str:
     chain = ".".join([*(hop.param for hop in key.through), key.param])
     return f"{chain}, {'descending' if key.descending else 'ascending'}"
-
-
-def _seen(
-    access: AccessContext, interaction: Interaction, versions: Iterable[_Kept]
-) -> Iterator[Version]:
-    for kept in versions:
-        if decide(access, interaction, kept.version.type, kept.compartments):
-            yield kept.version
