@@ -120,7 +120,15 @@ async def _page(
         until = min(asked.at[1], until) if until is not None else asked.at[1]
     limit = MAX_SCANNED if asked.at is not None else asked.count
     scanned = await services.store.history(
-        access, type_, id_, since=asked.since, until=until, before=before, limit=limit + 1
+        access,
+        type_,
+        id_,
+        since=asked.since,
+        until=until,
+        before=before,
+        # Nobody who walks through the record wants to meet the traces of that walk.
+        without=rights.READ_ONLY if type_ is None else (),
+        limit=limit + 1,
     )
     page: list[Version] = []
     for at, version in enumerate(scanned):

@@ -46,7 +46,7 @@ async def parsed(
     policy = services.policy
     read = partial(
         parse_search,
-        (type_,) if type_ is not None else _types(compartment),
+        (type_,) if type_ is not None else _types(compartment, named=_names_types(pairs)),
         tuple(pairs),
         base_url=services.base_url,
         default_count=policy.default_page,
@@ -90,14 +90,22 @@ def _within(wanted: Search, compartment: str) -> Search:
     return replace(wanted, query=limited(wanted.query), containers=around)
 
 
+def _names_types(pairs: Pairs) -> bool:
+    return any(name == "_type" for name, _ in pairs)
+
+
+def _types(compartment: str | None, *, named: bool) -> tuple[str, ...]:
+    """Return all types, or those that can be in the compartment, with the one that it is of.
+
+    AuditEvents are among them only where ``_type`` is ``named``: a walk over the record is not to
+    be one over its own traces.
+    """
+    return _sorted_types(compartment.partition("/")[0] if compartment else None, named)
+
+
 @cache
-def _all_types() -> tuple[str, ...]:
-    return tuple(sorted(definitions.resource_types()))
-
-
-def _types(compartment: str | None) -> tuple[str, ...]:
-    """Return all types, or those that can be in the compartment, with the one that it is of."""
-    if compartment is None:
-        return _all_types()
-    own = compartment.partition("/")[0]
-    return tuple(sorted({own, *definitions.compartments()[own]}))
+def _sorted_types(own: str | None, read_only: bool) -> tuple[str, ...]:
+    found = set(definitions.resource_types())
+    if own is not None:
+        found = {own, *definitions.compartments()[own]}
+    return tuple(sorted(found if read_only else found - rights.READ_ONLY))

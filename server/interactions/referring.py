@@ -13,6 +13,7 @@ from typing import Any
 from server.access.context import AccessContext
 from server.fhir import definitions
 from server.fhir import json as fhir_json
+from server.interactions.rights import READ_ONLY
 from server.interactions.services import Services
 from server.search import extract
 from server.search import parameters as search_parameters
@@ -172,7 +173,7 @@ def parameters(
     if type_ is not None:
         sources = [type_]
     else:
-        every = sorted(definitions.resource_types())
+        every = sorted(definitions.resource_types() - READ_ONLY)  # those have to be named
         sources = every if include.source == "*" else [include.source]
     return tuple(
         (source, code, frozenset(parameter.target) or definitions.resource_types())

@@ -18,6 +18,7 @@ from server.fhir import json as fhir_json
 from server.fhir.dates import InvalidDate, interval
 from server.fhir.errors import InvalidParameter
 from server.fhir.references import split_reference
+from server.interactions import rights
 from server.interactions.cursor import seal, unseal
 from server.interactions.links import page_url
 from server.interactions.read import read
@@ -178,7 +179,7 @@ def _query(call: Call) -> Query:
     """What is in the compartment, without the resource itself, which comes first."""
     own, id_ = call.type or "", call.id or ""
     members = sorted({own, *definitions.compartments()[own]})
-    asked = call.args.get("_type", members)
+    asked = call.args.get("_type", [type_ for type_ in members if type_ not in rights.READ_ONLY])
     unknown = [type_ for type_ in asked if type_ not in definitions.resource_types()]
     if unknown:
         raise InvalidParameter(f"_type: R4 has no {unknown[0][:80]!r}", expression=("_type",))

@@ -46,7 +46,7 @@ def _types(call: Call) -> tuple[str, ...]:
     if call.type is not None:
         rights.demand(call.access, "search", call.type)
         return (call.type,)
-    known = sorted(definitions.resource_types())
+    known = sorted(definitions.resource_types() - rights.READ_ONLY)
     found = tuple(type_ for type_ in known if call.access.covering(type_, "search"))
     if not found:
         raise Forbidden("this token does not allow search of any type")

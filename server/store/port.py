@@ -291,12 +291,14 @@ class Store(RecordStore, Protocol):
         since: int | None = None,
         until: int | None = None,
         before: int | None = None,
+        without: Collection[str] = (),
         limit: int,
     ) -> list[Version]:
         """Return versions, deletions included, newest first, at most ``limit``.
 
         Of one resource, one type, or (no argument) the whole record.  ``since`` (inclusive) and
         ``until`` (exclusive) bound ``at``; ``before`` (exclusive) bounds ``seq`` and resumes.
+        ``without``: types that are left out.
         """
 
     async def changes(

@@ -216,12 +216,15 @@ class SqliteStore:
         since: int | None = None,
         until: int | None = None,
         before: int | None = None,
+        without: Collection[str] = (),
         limit: int,
     ) -> list[Version]:
         """See :meth:`server.store.port.Store.history`; ends after 10 s as a search does."""
         place, bounds = (type_, id_), (since, until, before)
         return await self._look(
-            lambda reader: versions.history(reader.db, reader.codec, access, place, bounds, limit),
+            lambda reader: versions.history(
+                reader.db, reader.codec, access, place, bounds, limit, without
+            ),
             _HISTORY_DEADLINE_S,
             brief=limit <= ROWS,
         )

@@ -81,6 +81,7 @@ def history(
     place: tuple[str | None, str | None],
     bounds: tuple[int | None, int | None, int | None],
     limit: int,
+    without: Collection[str] = (),
 ) -> list[Version]:
     """See :meth:`server.store.port.Store.history`; ``bounds`` are since, until, before."""
     type_, id_ = place
@@ -94,6 +95,7 @@ def history(
         conditions.append(Sql("v.rid=?", (found,)))
     elif type_ is not None:
         conditions.append(Sql("v.type=?", (type_,)))
+    conditions += [Sql("v.type<>?", (type_left_out,)) for type_left_out in without]
     if since is not None:
         conditions.append(Sql("v.vid>=?", (first_at(db, since),)))
     # Of one resource the chain is in the order of vid, and has an index of its own.
