@@ -95,6 +95,7 @@ class Launch(Kept):
 
     ``context``: what else goes beside the access token (``encounter``, ``fhirContext``,
     ``need_patient_banner``, ``intent``, ``tenant`` ...; SMART scopes-and-launch-context.html).
+    ``session``: key of the session that it was made in; no other may use it.
     """
 
     KIND: ClassVar[str] = "launch"
@@ -102,6 +103,7 @@ class Launch(Kept):
     client: str | None = None
     patient: str | None = None
     context: dict[str, Any] = field(default_factory=dict)
+    session: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
