@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from server.commands.client import client_app
 from server.commands.demo import demo
 from server.commands.fhirpath import fhirpath
 from server.commands.inbox_replay import inbox_app
@@ -12,8 +13,10 @@ from server.commands.load import load
 from server.commands.maintain import backup, reindex, verify
 from server.commands.map import map_app
 from server.commands.outbound import outbound_app
+from server.commands.proxy import proxy_app
 from server.commands.serve import serve
 from server.commands.token import token_app
+from server.commands.user import user_app
 
 cli = typer.Typer(
     name="tellonce",
@@ -50,6 +53,9 @@ cli.add_typer(inbox_app, name="inbox")
 cli.add_typer(map_app, name="map")
 cli.add_typer(outbound_app, name="outbound")
 cli.add_typer(token_app, name="token")
+cli.add_typer(user_app, name="user")
+cli.add_typer(client_app, name="client")
+cli.add_typer(proxy_app, name="proxy")
 
 
 def main() -> None:

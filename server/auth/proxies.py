@@ -43,12 +43,13 @@ class Proxies:
             raise Taken(f"{proxy.related_person} acts for somebody already; remove that first")
         return proxy
 
-    async def remove(self, related_person: str) -> Proxy:
-        """Take it back, and return it; works on the next request.  Raise Missing."""
-        record = await self._store.take_record(Proxy.KIND, related_person)
-        if record is None:
-            raise Missing(f"{related_person} acts for nobody")
-        return Proxy.unpack(record.value)
+    async def remove(self, related_person: str, patient: str | None = None) -> Proxy:
+        """Take it back, and return it; ``patient``: only if it is that one.  Raise Missing."""
+        proxy = await self.get(related_person)
+        if proxy is None or patient not in (None, proxy.patient):
+            raise Missing(f"{related_person} does not act for {patient or 'anybody'}")
+        await self._store.commit([], records=[RecordWrite(Proxy.KIND, related_person, None)])
+        return proxy
 
 
 def check_proxy(proxy: Proxy) -> None:

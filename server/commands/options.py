@@ -1,5 +1,6 @@
 """Command-line options, turned into settings; every refusal is one line and exit code 1."""
 
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,10 +11,13 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from mappings.maps import MapError
+from server.auth.unfit import Unfit
 from server.feeds import UnusableTls
 from server.fhir.errors import StoreUnavailable
 from server.settings import Settings
 from server.store.port import CorruptStore, NewerSchema
+
+_LONGEST_LINE = 10_000
 
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -40,9 +44,17 @@ def settings_from(**given: Any) -> Settings:
         fail("; ".join(_told(problem, options) for problem in error.errors()))
 
 
+def secret_from_stdin(what: str) -> str:
+    """Return the first line of stdin: a secret must not stand in the list of processes."""
+    line = sys.stdin.readline(_LONGEST_LINE).removesuffix("\n").removesuffix("\r")
+    if not line:
+        fail(f"there is no {what} on stdin")
+    return line
+
+
 @contextmanager
 def refusals() -> Iterator[None]:
-    """Turn what an operator can mend into one line: wrong file, newer file, file in use.
+    """Turn what an operator can mend into one line: wrong file, newer file, file in use, bad name.
 
     Maps that cannot be used are a line for each fault.
     """
@@ -54,7 +66,7 @@ def refusals() -> Iterator[None]:
         for problem in error.problems:
             errors.print(problem, markup=False)
         fail(f"{len(error.problems)} faults in the maps")
-    except (NewerSchema, CorruptStore, StoreUnavailable, UnusableTls) as error:
+    except (NewerSchema, CorruptStore, StoreUnavailable, UnusableTls, Unfit) as error:
         fail(str(error))
     except OSError as error:
         fail(f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""))
