@@ -263,11 +263,16 @@ async def plan_delete(
 
 def demand_deletable(services: Services, type_: str) -> None:
     """Raise ``BusinessRule`` when the operator's rules keep the type from deletion."""
-    if services.policy.delete == "refuse-clinical" and type_ in clinical_types():
+    if not is_deletable(services, type_):
         raise BusinessRule(
             f"{type_} belongs to the legal record and is not deleted here: correct it (status "
             "entered-in-error, or active false), or let the operator set TELLONCE_DELETE=allow"
         )
+
+
+def is_deletable(services: Services, type_: str) -> bool:
+    """Tell whether the operator's rules let the type be deleted."""
+    return services.policy.delete == "allow" or type_ not in clinical_types()
 
 
 @cache

@@ -4,8 +4,9 @@ The composition root needs :func:`build`; to put more pages beside ``/fhir`` it 
 ``Application.pages``, and more figures go into ``Application.metrics.registry``.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 from server.interactions.services import Services
 from server.operations import OPERATIONS
@@ -33,12 +34,16 @@ def build(
     cors_origins: Sequence[str] = (),
     checks: Mapping[str, health.Check] | None = None,
     prefix: str = "/fhir",
+    oauth: Mapping[str, str] = {},
+    well_known: Mapping[str, Callable[[], dict[str, Any]]] = {},
 ) -> Application:
     """Return the ASGI application.
 
     ``authenticate`` gets the ``Authorization`` header and returns the caller's rights, or raises
     ``LoginRequired``; ``secured`` says whether it demands a token, for the CapabilityStatement.
-    ``checks`` are asked by ``/readyz``, beside the store.
+    ``checks`` are asked by ``/readyz``, beside the store.  ``oauth``: the endpoints of the
+    authorization server, as :func:`.capability.capability` takes them.  ``well_known`` makes
+    ``smart-configuration`` and ``openid-configuration``, by name.
     """
     registry = Registry.of(operations)
     metrics = Metrics()
@@ -48,14 +53,21 @@ def build(
         authenticate=authenticate,
         registry=registry,
         capability=capability(
-            services, registry, version=software, secured=secured, cors=bool(cors_origins)
+            services,
+            registry,
+            version=software,
+            secured=secured,
+            cors=bool(cors_origins or oauth),
+            oauth=oauth,
         ),
         limits=limits,
         cors=Cors(cors_origins),
         metrics=metrics,
         prefix=prefix,
+        well_known=well_known,
     )
-    beside = pages(software, openapi.paths(registry, prefix))
+    schemes = openapi.schemes(oauth) if secured else {}
+    beside = pages(software, openapi.paths(registry, prefix), schemes)
     beside.include_router(health.router(services.store, metrics, checks=checks))
     return Application(dispatcher, beside, metrics, prefix)
 

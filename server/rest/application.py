@@ -46,8 +46,11 @@ class Application:
         await self.pages(scope, receive, send)
 
 
-def pages(version: str, fhir_paths: dict[str, Any]) -> FastAPI:
-    """Return the FastAPI application, its OpenAPI document with the FHIR routes in it."""
+def pages(version: str, fhir_paths: dict[str, Any], schemes: dict[str, Any]) -> FastAPI:
+    """Return the FastAPI application, its OpenAPI document with the FHIR routes in it.
+
+    ``schemes``: the OpenAPI security schemes, any of which opens the FHIR routes.
+    """
     made = FastAPI(title="Tellonce", version=version, docs_url=None, redoc_url=None)
     made.add_exception_handler(HTTPException, _http_error)
     made.add_exception_handler(Exception, _bug)
@@ -56,6 +59,9 @@ def pages(version: str, fhir_paths: dict[str, Any]) -> FastAPI:
     def merged() -> dict[str, Any]:
         document = plain()
         document["paths"] = {**fhir_paths, **document["paths"]}
+        if schemes:
+            components = document.setdefault("components", {})
+            components["securitySchemes"] = {**components.get("securitySchemes", {}), **schemes}
         return document
 
     made.openapi = merged  # type: ignore[method-assign] # FastAPI's own way to extend it

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 from server.fhir import definitions
 from server.fhir import json as fhir_json
 from server.fhir.dates import instant_text
+from server.interactions import write
+from server.interactions.rights import READ_ONLY
 from server.interactions.services import Services
 from server.operations.registry import Operation, Registry
 from server.rest.compression import gzipped
@@ -18,11 +20,21 @@ from server.search.catalog import Catalog
 from server.search.criteria import common_parameter
 from server.search.parameters import OF_WORDS
 
-_TYPE_INTERACTIONS = (
-    "read", "vread", "update", "patch", "delete",
-    "history-instance", "history-type", "create", "search-type",
-)  # fmt: skip
+_READING = ("read", "vread", "history-instance", "history-type", "search-type")
+_WRITING = ("create", "update", "patch")
 _SYSTEM_INTERACTIONS = ("transaction", "batch", "search-system", "history-system")
+
+OAUTH_URIS = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
+_SERVICE = {
+    "coding": [
+        {
+            "system": "http://terminology.hl7.org/CodeSystem/restful-security-service",
+            "code": "SMART-on-FHIR",
+            "display": "SMART-on-FHIR",
+        }
+    ],
+    "text": "OAuth2 using SMART-on-FHIR profile (see http://docs.smarthealthit.org)",
+}
 
 _EVERYWHERE: tuple[dict[str, Any], ...] = (
     {
@@ -61,12 +73,20 @@ class Prepared(NamedTuple):
 
 
 def capability(
-    services: Services, registry: Registry, *, version: str, secured: bool, cors: bool
+    services: Services,
+    registry: Registry,
+    *,
+    version: str,
+    secured: bool,
+    cors: bool,
+    oauth: Mapping[str, str] = {},
 ) -> Callable[[], Prepared]:
     """Return a function that returns the JSON and its ETag, made when first asked for, and again
     when other search parameters are in force.
 
-    ``secured``: tokens are demanded.  The ``date`` is that of the start, or of the change.
+    ``secured``: tokens are demanded.  ``oauth``: the endpoints of the authorization server by their
+    names in the ``oauth-uris`` extension (``authorize``, ``token``, ``register``, ``introspect``,
+    ``revoke``); none without one.  The ``date`` is that of the start, or of the change.
     """
     started = instant_text(services.now())
     first = services.catalog
@@ -76,7 +96,8 @@ def capability(
         catalog = services.catalog
         if catalog not in made:
             date = started if catalog == first else instant_text(services.now())
-            statement = _statement(services, registry, version, date, secured, cors)
+            security = _security(secured, cors, oauth)
+            statement = _statement(services, registry, version, date, security)
             body = fhir_json.dumps(statement)
             etag = b'W/"%b"' % blake2b(body, digest_size=12).hexdigest().encode()
             made.clear()
@@ -87,7 +108,7 @@ def capability(
 
 
 def _statement(
-    services: Services, registry: Registry, version: str, date: str, secured: bool, cors: bool
+    services: Services, registry: Registry, version: str, date: str, security: dict[str, Any]
 ) -> dict[str, Any]:
     return {
         "resourceType": "CapabilityStatement",
@@ -106,7 +127,7 @@ def _statement(
             {
                 "mode": "server",
                 "documentation": _SEARCH,
-                "security": _security(secured, cors),
+                "security": security,
                 "resource": [
                     _resource(services, registry, type_)
                     for type_ in sorted(definitions.resource_types())
@@ -119,35 +140,53 @@ def _statement(
     }
 
 
-def _security(secured: bool, cors: bool) -> dict[str, Any]:
+def _security(secured: bool, cors: bool, oauth: Mapping[str, str]) -> dict[str, Any]:
+    """Programs that know no ``.well-known`` find the endpoints here (SMART 1.0 conformance)."""
     told = (
         "Every request but this one needs a token: Authorization: Bearer ..."
         if secured
         else "No tokens are asked for; the server is bound to its own machine."
     )
-    return {"cors": cors, "description": told}
+    if not oauth:
+        return {"cors": cors, "description": told}
+    named = [{"url": name, "valueUri": address} for name, address in oauth.items()]
+    extension = [{"url": OAUTH_URIS, "extension": named}]
+    return {"extension": extension, "cors": cors, "service": [_SERVICE], "description": told}
 
 
 def _resource(services: Services, registry: Registry, type_: str) -> dict[str, Any]:
     parameters = _parameters(services, (type_,))
     includes = [f"{type_}:{p['name']}" for p in parameters if p["type"] == "reference"]
     reverse = _reverse(services.catalog).get(type_, ())
+    read_only = type_ in READ_ONLY
     return {
         "type": type_,
         "profile": f"http://hl7.org/fhir/StructureDefinition/{type_}",
-        "interaction": [{"code": code} for code in _TYPE_INTERACTIONS],
-        "versioning": "versioned",
-        "readHistory": True,
-        "updateCreate": services.policy.update_creates,
-        "conditionalCreate": True,
-        "conditionalRead": "full-support",
-        "conditionalUpdate": True,
-        "conditionalDelete": services.policy.conditional_delete,
+        **_interactions(services, type_),
         "referencePolicy": ["literal", "logical", "local"],
         **({"searchInclude": ["*", f"{type_}:*", *includes]} if includes else {}),
         **({"searchRevInclude": ["*", *reverse]} if reverse else {}),
         "searchParam": parameters,
-        **_operations(registry.of_type(type_)),
+        **_operations(
+            [op for op in registry.of_type(type_) if not (read_only and op.affects_state)]
+        ),
+    }
+
+
+def _interactions(services: Services, type_: str) -> dict[str, Any]:
+    """Return what works, under the operator's rules: what nobody may is not claimed."""
+    policy, writes = services.policy, type_ not in READ_ONLY
+    deletes = writes and write.is_deletable(services, type_)
+    codes = (*_READING, *(_WRITING if writes else ()), *(("delete",) if deletes else ()))
+    return {
+        "interaction": [{"code": code} for code in codes],
+        "versioning": "versioned",
+        "readHistory": True,
+        "updateCreate": writes and policy.update_creates,
+        "conditionalCreate": writes,
+        "conditionalRead": "full-support",
+        "conditionalUpdate": writes,
+        "conditionalDelete": policy.conditional_delete if deletes else "not-supported",
     }
 
 

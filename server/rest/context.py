@@ -1,7 +1,8 @@
 """What every handler is given."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from server.interactions.services import Services
 from server.operations.registry import Registry
@@ -13,7 +14,8 @@ from server.rest.jobs import Jobs
 @dataclass(frozen=True, slots=True)
 class Context:
     """One server.  ``capability`` returns the CapabilityStatement, made once;
-    ``on_bug`` is told of exceptions that a batch answers entry by entry, with the request's id."""
+    ``on_bug`` is told of exceptions that a batch answers entry by entry, with the request's id;
+    ``well_known`` makes the documents below ``/.well-known``, by name."""
 
     services: Services
     registry: Registry
@@ -21,3 +23,4 @@ class Context:
     capability: Callable[[], Prepared]
     jobs: Jobs
     on_bug: Callable[[BaseException, str], None]
+    well_known: Mapping[str, Callable[[], dict[str, Any]]] = field(default_factory=dict)

@@ -4,9 +4,10 @@ Measured, CPU per GET: bare ASGI 18 us, a dispatcher such as this 19, FastAPI wi
 1,061 (docs/decisions).  Stored bytes go out as they are.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from itertools import count
 from time import perf_counter
+from typing import Any
 
 from server.access.context import AccessContext
 from server.fhir.errors import (
@@ -28,7 +29,7 @@ from server.rest.jobs import Job, Jobs
 from server.rest.metrics import Metrics
 from server.rest.pretty import indented
 from server.rest.reading import pairs_of
-from server.rest.routes import AT_ONCE, PUBLIC, ROUTES, template
+from server.rest.routes import AT_ONCE, PUBLIC, ROUTES, WELL_KNOWN, template
 
 # The value of the Authorization header, if there is one -> who calls.  Raises LoginRequired.
 Authenticate = Callable[[bytes | None], Awaitable[AccessContext]]
@@ -54,9 +55,12 @@ class Dispatcher:
         cors: Cors,
         metrics: Metrics,
         prefix: str,
+        well_known: Mapping[str, Callable[[], dict[str, Any]]] = {},
     ) -> None:
         self.jobs = Jobs(services, limits, self._run_job)
-        self._context = Context(services, registry, limits, capability, self.jobs, self._on_bug)
+        self._context = Context(
+            services, registry, limits, capability, self.jobs, self._on_bug, well_known
+        )
         self._authenticate = authenticate
         self._cors = cors
         self._metrics = metrics
@@ -142,7 +146,7 @@ class Dispatcher:
             return _not_allowed(method, route)
         query = scope["query_string"]
         pairs, format_, pretty = _parameters(query) if query else _NO_FORMAT
-        wants_json = negotiate.check_accept(sent.get(b"accept"), format_)
+        wants_json = route in WELL_KNOWN or negotiate.check_accept(sent.get(b"accept"), format_)
         asked = Asked(
             "GET" if method == "HEAD" else method,
             path,

@@ -3,6 +3,7 @@
 The composition root merges them into the document of the FastAPI application.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from server.operations.registry import Operation, Param, Registry
@@ -11,6 +12,8 @@ from server.rest.routes import PUBLIC, ROUTES
 _WORDS = {
     "/": {"GET": "Search all types", "POST": "Run a batch or transaction Bundle"},
     "/metadata": {"GET": "CapabilityStatement"},
+    "/.well-known/smart-configuration": {"GET": "Where the authorization server is (SMART)"},
+    "/.well-known/openid-configuration": {"GET": "Where the authorization server is (OpenID)"},
     "/_history": {"GET": "History of the whole record"},
     "/_search": {"POST": "Search all types, by form"},
     "/_async/{job}": {
@@ -56,6 +59,17 @@ _SEARCHING = {
     "_containedType": "What stands for a match inside: container or contained.",
     "_explain": "true tells how the search ran; for callers without limits.",
 }
+_SCOPES = {
+    "patient/*.rs": "Read and search the record of the patient in context",
+    "user/*.cruds": "What the user may do",
+    "system/*.rs": "Read and search, as a backend service",
+    "launch": "Be launched from an EHR",
+    "launch/patient": "Let the user choose a patient",
+    "openid": "Who the user is",
+    "fhirUser": "The resource that stands for the user",
+    "offline_access": "Stay authorized when the user is gone",
+    "online_access": "Stay authorized while the user is logged in",
+}
 _BODY_METHODS = ("POST", "PUT", "PATCH")
 
 
@@ -71,6 +85,27 @@ def paths(registry: Registry, prefix: str = "/fhir") -> dict[str, Any]:
         }
     for operation in registry.operations:
         made.update(_of_operation(operation, prefix))
+    return made
+
+
+def schemes(oauth: Mapping[str, str]) -> dict[str, Any]:
+    """Return the OpenAPI security schemes: a token, and how programs get one (``oauth``: the
+    endpoints of the authorization server by name; none without one)."""
+    made: dict[str, Any] = {
+        "bearer": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "An access token, or an administrator's.",
+        }
+    }
+    if "authorize" in oauth and "token" in oauth:
+        flow = {"tokenUrl": oauth["token"], "scopes": _SCOPES}
+        code = {"authorizationUrl": oauth["authorize"], "refreshUrl": oauth["token"], **flow}
+        made["smart"] = {
+            "type": "oauth2",
+            "description": "SMART App Launch 2.2; PKCE with S256 is demanded.",
+            "flows": {"authorizationCode": code, "clientCredentials": flow},
+        }
     return made
 
 
@@ -97,8 +132,7 @@ def _operation(route: str, method: str, summary: str) -> dict[str, Any]:
         if method == "PATCH":
             types = ["application/json-patch+json", "application/fhir+json"]
         described["requestBody"] = {"content": {type_: {"schema": {}} for type_ in types}}
-    if route in PUBLIC:
-        described["security"] = []
+    described["security"] = [] if route in PUBLIC else [{"bearer": []}]
     return described
 
 

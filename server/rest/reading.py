@@ -6,7 +6,8 @@ from urllib.parse import parse_qsl
 import anyio.to_thread
 
 from server.fhir import definitions
-from server.fhir.errors import InvalidSearch, NotSupported, UnsupportedMediaType
+from server.fhir import json as fhir_json
+from server.fhir.errors import InvalidSearch, NotFound, NotSupported, UnsupportedMediaType
 from server.interactions import history as histories
 from server.interactions import read as reads
 from server.interactions import search as searches
@@ -79,6 +80,14 @@ async def capabilities(context: Context, asked: Asked) -> Answer:
     if etag.removeprefix(b"W/") in [text.strip().removeprefix(b"W/") for text in known]:
         return Answer(304, b"", [(b"etag", etag)])
     return Answer(200, body, [FHIR_JSON, (b"etag", etag)], gzipped)
+
+
+async def well_known(context: Context, asked: Asked) -> Answer:
+    """``GET /.well-known/...``: plain JSON whatever ``Accept`` says (SMART conformance.html)."""
+    make = context.well_known.get(asked.path[1])
+    if make is None:
+        raise NotFound("this server has no authorization server")
+    return Answer(200, fhir_json.dumps(make()), [(b"content-type", b"application/json")])
 
 
 def pairs_of(query: bytes) -> Pairs:

@@ -11,7 +11,8 @@ from server.rest.context import Context
 Handler = Callable[[Context, Asked], Awaitable[Answer]]
 
 # Everything else demands an AccessContext, that is a caller who was recognised.
-PUBLIC = frozenset(("/metadata",))
+WELL_KNOWN = ("/.well-known/smart-configuration", "/.well-known/openid-configuration")
+PUBLIC = frozenset(("/metadata", *WELL_KNOWN))
 
 # ``Prefer: respond-async`` is for requests of somebody who can be told the answer later.
 AT_ONCE = PUBLIC | {"/_async/{job}"}
@@ -22,6 +23,7 @@ _SEARCH_FORM = {"POST": reading.search_by_post}
 ROUTES: Mapping[str, Mapping[str, Handler]] = {
     "/": {"GET": reading.search, "POST": writing.run_bundle},
     "/metadata": {"GET": reading.capabilities},
+    **{route: {"GET": reading.well_known} for route in WELL_KNOWN},
     "/_history": {"GET": reading.history},
     "/_search": _SEARCH_FORM,
     "/_async/{job}": {"GET": asynchronous.poll, "DELETE": asynchronous.remove},
@@ -66,6 +68,9 @@ def template(path: tuple[str, ...]) -> str:
         first, second = path
         if first == "_async":
             return "/_async/{job}"
+        if first == ".well-known":
+            address = f"/{first}/{second}"
+            return address if address in WELL_KNOWN else _nowhere()
         _demand_type(first)
         if second[0] == "$":
             return "/{type}/{operation}"

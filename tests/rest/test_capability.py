@@ -2,13 +2,15 @@
 
 from typing import Any
 
+import httpx
 import pytest
 from fhir.resources.R4B.capabilitystatement import CapabilityStatement
 
+from server import rest
 from server.fhir import definitions
 from server.interactions.services import Policy
 from server.operations import OPERATIONS
-from tests.rest.house import House
+from tests.rest.house import BASE, House, authenticate
 
 
 @pytest.fixture
@@ -46,7 +48,7 @@ async def test_it_names_what_there_is(statement: dict[str, Any]) -> None:
     assert {o["name"] for o in patient["operation"]} == {
         "validate", "meta", "meta-add", "meta-delete", "everything",
     }  # fmt: skip
-    assert patient["conditionalDelete"] == "single"
+    assert location["conditionalDelete"] == "single"
     assert "xml" not in " ".join(statement["format"])
 
 
@@ -102,9 +104,82 @@ async def test_it_is_made_once_and_read_conditionally(house: House) -> None:
 
 @pytest.mark.parametrize("policy", [Policy(conditional_delete="multiple", update_creates=False)])
 async def test_it_follows_the_rules_of_the_operator(statement: dict[str, Any]) -> None:
-    resource = statement["rest"][0]["resource"][0]
-    assert resource["conditionalDelete"] == "multiple"
-    assert resource["updateCreate"] is False
+    account, *_ = statement["rest"][0]["resource"]
+    assert account["updateCreate"] is False
+    location = of_type(statement, "Location")
+    assert location["conditionalDelete"] == "multiple"
+
+
+def of_type(statement: dict[str, Any], type_: str) -> dict[str, Any]:
+    (found,) = [r for r in statement["rest"][0]["resource"] if r["type"] == type_]
+    return dict(found)
+
+
+def codes(described: dict[str, Any]) -> set[str]:
+    return {one["code"] for one in described["interaction"]}
+
+
+async def test_it_does_not_claim_what_the_rules_forbid(statement: dict[str, Any]) -> None:
+    patient, location = of_type(statement, "Patient"), of_type(statement, "Location")
+    assert codes(location) - codes(patient) == {"delete"}
+    assert patient["conditionalDelete"] == "not-supported"
+
+
+@pytest.mark.parametrize("policy", [Policy(delete="allow")])
+async def test_it_says_that_patients_can_be_deleted_where_they_can(
+    statement: dict[str, Any],
+) -> None:
+    patient = of_type(statement, "Patient")
+    assert "delete" in codes(patient)
+    assert patient["conditionalDelete"] == "single"
+
+
+@pytest.mark.parametrize("policy", [Policy(delete="allow")])
+async def test_audit_events_can_be_read_and_nothing_else(statement: dict[str, Any]) -> None:
+    described = of_type(statement, "AuditEvent")
+    assert codes(described) == {
+        "read", "vread", "history-instance", "history-type", "search-type",
+    }  # fmt: skip
+    assert {n: described[n] for n in described if n.startswith(("cond", "updateC"))} == {
+        "updateCreate": False,
+        "conditionalCreate": False,
+        "conditionalRead": "full-support",
+        "conditionalUpdate": False,
+        "conditionalDelete": "not-supported",
+    }
+    assert {o["name"] for o in described["operation"]} == {"validate", "meta"}
+
+
+OAUTH = {
+    "authorize": "http://fhir.test/auth/authorize",
+    "token": "http://fhir.test/auth/token",
+    "introspect": "http://fhir.test/auth/introspect",
+    "revoke": "http://fhir.test/auth/revoke",
+}
+
+
+async def test_it_says_where_the_authorization_server_is(house: House) -> None:
+    app = rest.build(house.services, authenticate=authenticate, oauth=OAUTH)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=BASE) as client:
+        answer = await client.get("/metadata")
+    CapabilityStatement.model_validate_json(answer.content)
+    security = answer.json()["rest"][0]["security"]
+    assert security["cors"] is True
+    assert security["service"][0]["coding"][0]["code"] == "SMART-on-FHIR"
+    (extension,) = security["extension"]
+    assert extension["url"] == (
+        "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
+    )
+    assert extension["extension"] == [
+        {"url": "authorize", "valueUri": "http://fhir.test/auth/authorize"},
+        {"url": "token", "valueUri": "http://fhir.test/auth/token"},
+        {"url": "introspect", "valueUri": "http://fhir.test/auth/introspect"},
+        {"url": "revoke", "valueUri": "http://fhir.test/auth/revoke"},
+    ]
+
+
+async def test_without_one_it_says_nothing_of_it(statement: dict[str, Any]) -> None:
+    assert {"extension", "service"}.isdisjoint(statement["rest"][0]["security"])
 
 
 def test_every_operation_says_what_it_is_for() -> None:

@@ -5,9 +5,10 @@ import re
 import httpx
 import pytest
 
+from server import rest
 from server.rest.application import PUBLIC as PUBLIC_PAGES
 from server.rest.routes import PUBLIC, ROUTES
-from tests.rest.house import House, told
+from tests.rest.house import BASE, House, authenticate, told
 
 EXAMPLES = {
     "{type}": "Patient", "{id}": "a", "{vid}": "1", "{member}": "Observation",
@@ -17,7 +18,11 @@ CALLS = [(route, method) for route, methods in ROUTES.items() for method in meth
 
 
 def test_the_public_list_is_short() -> None:
-    assert {"/metadata"} == PUBLIC
+    assert {
+        "/metadata",
+        "/.well-known/smart-configuration",
+        "/.well-known/openid-configuration",
+    } == PUBLIC
     assert {"/livez", "/readyz", "/metrics", "/openapi.json"} == PUBLIC_PAGES
 
 
@@ -26,10 +31,26 @@ async def test_every_fhir_route_demands_a_caller(house: House, route: str, metho
     address = re.sub(r"\{\w+\}", lambda found: EXAMPLES[found[0]], route)
     async with house.client(None) as stranger:
         answer = await stranger.request(method, address)
-    if route in PUBLIC:
+    if route == "/metadata":
         assert answer.status_code == 200
+    elif route in PUBLIC:
+        assert told(answer) == (404, "not-found", None)  # this house has no such documents
     else:
         assert told(answer) == (401, "login", None)
+
+
+async def test_discovery_is_plain_json_for_everybody(house: House) -> None:
+    documents = {"smart-configuration": lambda: {"issuer": "http://fhir.test"}}
+    app = rest.build(house.services, authenticate=authenticate, well_known=documents)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=BASE) as stranger:
+        answer = await stranger.get(
+            "/.well-known/smart-configuration", headers={"Accept": "text/html"}
+        )
+        other = await stranger.get("/.well-known/other")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json() == {"issuer": "http://fhir.test"}
+    assert told(other) == (401, "login", None)
 
 
 async def test_no_page_beside_fhir_is_open_by_accident(house: House) -> None:
@@ -88,5 +109,8 @@ async def test_the_openapi_document_holds_the_fhir_routes(house: House) -> None:
     assert set(paths["/fhir/Patient/{id}/$everything"]) == {"get", "post"}
     assert set(paths["/fhir/{type}/{id}/$meta-add"]) == {"post"}
     assert "/livez" in paths
+    assert paths["/fhir/{type}/{id}"]["get"]["security"] == [{"bearer": []}]
+    assert paths["/fhir/metadata"]["get"]["security"] == []
+    assert set(document["components"]["securitySchemes"]) == {"bearer"}
     plain = [route for route in ROUTES if "{operation}" not in route]
     assert {"/fhir" + ("" if route == "/" else route) for route in plain} <= set(paths)
