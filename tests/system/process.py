@@ -26,8 +26,11 @@ class Process:
 
 
 @contextmanager
-def served(data: Path, *options: str) -> Iterator[Process]:
-    """Start ``tellonce serve`` on free ports; end it with SIGTERM, then SIGKILL."""
+def served(data: Path, *options: str, settings: dict[str, str] | None = None) -> Iterator[Process]:
+    """Start ``tellonce serve`` on free ports; end it with SIGTERM, then SIGKILL.
+
+    ``settings``: of the environment (``TELLONCE_...``); no others of this machine are handed on.
+    """
     command = [
         str(TELLONCE), "serve", "--port", "0", "--mllp-port", "0", "--data", str(data), *options,
     ]  # fmt: skip
@@ -41,7 +44,7 @@ def served(data: Path, *options: str) -> Iterator[Process]:
             stderr=stderr,
             text=True,
             cwd=data.parent,
-            env=environment | {"COLUMNS": "200"},
+            env=environment | {"COLUMNS": "200"} | (settings or {}),
         )
     try:
         yield _announced(popen, begun, log)
