@@ -12,7 +12,15 @@ from server.fhir import definitions
 from server.fhir.fhirpath.branches import Branch, Field, Keep
 from server.fhir.fhirpath.errors import FhirPathError
 from server.fhir.references import split_reference
-from server.search import composite, composite_rows, evaluated, parameters, readable, reference
+from server.search import (
+    composite,
+    composite_rows,
+    evaluated,
+    marks,
+    parameters,
+    readable,
+    reference,
+)
 from server.search.catalog import R4, Catalog
 from server.search.clinical import CLINICAL_PARAM
 from server.search.gather import Gathered, Indexer
@@ -60,7 +68,8 @@ def compartments(
     """Return the compartments a resource is in, such as ``Patient/x``, sorted.
 
     R4 compartmentdefinition.html: by its references in the parameters that the definition names;
-    a Patient (Device, Encounter, Practitioner, RelatedPerson) is in its own too.
+    a Patient (Device, Encounter, Practitioner, RelatedPerson) is in its own too.  Beside them is
+    what :mod:`server.search.marks` adds: security labels, limited release, compartments for access.
     """
     rows = _walked(_compartment_tree(resource["resourceType"], catalog), resource, base_url)
     _enter_own(resource, rows)
@@ -226,6 +235,7 @@ def _enter_own(resource: dict[str, Any], rows: Gathered) -> None:
     type_ = resource["resourceType"]
     if type_ in definitions.compartments() and "id" in resource:
         rows.compartments.add(f"{type_}/{resource['id']}")
+    marks.enter(resource, rows)
 
 
 def _clinical_date(type_: str, rows: Gathered) -> int | None:

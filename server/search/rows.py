@@ -51,7 +51,7 @@ _INT64 = Struct("<q").unpack
 RELEASE = "_release"  # the parameter of the date row of a release; no search knows it
 RELEASE_MARK = "release"
 
-VERSION = 4  # raise it when other rows are made of the same resource: stores then index anew
+VERSION = 5  # raise it when other rows are made of the same resource: stores then index anew
 
 LONGEST_KEPT = 256  # characters of a value whose hashes are kept at hand; long ones fill the memory
 

@@ -126,12 +126,11 @@ def test_compartments_are_entered_by_the_parameters_of_their_definition() -> Non
     assert hash64("compartment|Patient/focused") not in keys
 
 
-def test_a_patient_is_in_its_own_compartment_and_in_those_it_links_to() -> None:
+def test_a_patient_is_in_its_own_compartment_and_in_none_that_it_links_to() -> None:
     link = [{"other": {"reference": "Patient/b"}, "type": "refer"}]
-    assert compartments({"resourceType": "Patient", "id": "a", "link": link}) == (
-        "Patient/a",
-        "Patient/b",
-    )
+    patient = {"resourceType": "Patient", "id": "a", "link": link}
+    assert compartments(patient) == ("Patient/a",)
+    assert hash64("compartment|Patient/b") not in index_rows(patient).keys
 
 
 def test_targets_are_local_references() -> None:
