@@ -52,6 +52,7 @@ NO_HEADER = Fault("100", "the message does not begin with an MSH segment", ("MSH
 TOO_LARGE = Fault("207", "the message is larger than this server accepts")
 NOT_CLOSED = Fault("100", "the frame was not closed with FS CR in time")
 NO_STORE = Fault("207", "the message could not be stored, send it again later")
+NO_RECORD = Fault("207", "the record cannot be searched now, ask again later")
 NOT_ALLOWED = Fault("207", "this sender may not send messages of this feed")
 STOPPING = Fault("207", "the server is stopping, send it again later")
 STILL_RETRYING = Fault("207", "the message is stored and still being retried")

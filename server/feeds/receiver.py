@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from server.feeds import ack
+from server.feeds import ack, demographics
 from server.feeds.ack import Fault
 from server.feeds.batches import Line, Reply, Splitter
 from server.feeds.framing import TooLarge
@@ -75,6 +75,8 @@ class SenderEnd:
             log.warning("a message for feed %s came from where it may not come from", feed)
             self._service.counts[feed].refused += 1
             return [self._service.refuse(message[:4096], ack.NOT_ALLOWED)]
+        if header is not None and header.message_type in demographics.TYPES:
+            return await self._service.query(message, feed, header)
         take = self._service.take if insist else self._service.receive
         answers = await take(message, feed, header)
         return [self._timed(answer, feed, began) for answer in answers]

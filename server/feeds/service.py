@@ -14,7 +14,7 @@ from typing import Any
 
 from mappings.feed import Feed
 from mappings.maps import Maps
-from server.feeds import ack
+from server.feeds import ack, demographics
 from server.feeds.ack import Fault
 from server.feeds.backlog import Backlog
 from server.feeds.folder import DropFolder
@@ -77,6 +77,7 @@ class FeedService:
         self.services, self.maps = services, maps
         self.ports = ports
         self._ack_timeout_s, self._replay_poll_s = ack_timeout_s, replay_poll_s
+        self._demographics = demographics.Demographics(services, maps)
         self._worker = Worker(services, self.inbox, self._stamp, keep_days=keep_days)
         self._lanes: Lanes[Job] = Lanes(self._work, workers=workers)
         self._jobs: dict[str, Job] = {}
@@ -198,6 +199,23 @@ class FeedService:
             await self.enqueue(entry, body, header)
             return accepted
         return [*accepted, self._answer(await self.enqueue(entry, body, header))]
+
+    async def query(self, body: bytes, feed_name: str, header: Header) -> list[Answer]:
+        """Answer a query; nothing is kept."""
+        header = self._heard(feed_name, header) or header
+        accepted: list[Answer] = []
+        if ack.wants_accept(header, "CA"):
+            accepted.append(self._stamp(header, "CA", None, None))
+        if self.wiring.wire(feed_name).queries == "none":
+            self.counts[feed_name].refused += 1
+            return [*accepted, self._stamp(header, "AR", None, demographics.NOT_ASKED)]
+        feed, id_ = self.maps.feed(feed_name), self.own_id("Q")
+        try:
+            answer = await self._demographics.answer(body, feed, header, id_, self.at())
+        except FhirError as error:
+            log.warning("a query was not answered: %s", type(error).__name__)
+            answer = self._stamp(header, "AR", None, ack.NO_RECORD)
+        return [*accepted, answer]
 
     def _heard(self, feed: str, header: Header | None) -> Header | None:
         """Return the header as the feed wants it understood."""

@@ -18,6 +18,7 @@ from mappings.spelling import hint
 Network = IPv4Network | IPv6Network
 Batch = Literal["all", "errors", "each", "none"]
 Acknowledge = Literal["message", "original", "enhanced", "commit"]
+Queries = Literal["none", "patients"]
 
 ACK_TIMEOUT_S = 20.0
 
@@ -34,7 +35,8 @@ class Wire:
     ``batch``: the answer to a batch is a batch of ``all`` answers, of the ``errors`` only, one
     answer for ``each`` message, or ``none`` (HL7 v2.5 section 2.10.3.3).  ``acknowledge``: as
     MSH-15 and MSH-16 of the ``message`` say, or as if they said ``original`` mode, ``enhanced``
-    mode (AL, AL) or ``commit`` acknowledgements only (AL, NE).
+    mode (AL, AL) or ``commit`` acknowledgements only (AL, NE).  ``queries``: whether its senders
+    may ask for ``patients`` by demographics (QBP^Q22).
     """
 
     senders: frozenset[tuple[str, str]] = frozenset()
@@ -46,6 +48,7 @@ class Wire:
     batch: Batch = "all"
     acknowledge: Acknowledge = "message"
     ack_timeout_s: float = ACK_TIMEOUT_S
+    queries: Queries = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +256,7 @@ _WIRE = {
     "batch": _one_of(Batch),
     "acknowledge": _one_of(Acknowledge),
     "ack_timeout_s": _seconds,
+    "queries": _one_of(Queries),
 }
 _PORT = {
     "port": _count(65535),
