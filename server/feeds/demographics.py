@@ -10,15 +10,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from mappings.charsets import TABLE_0211
-from mappings.demographics_query import (
-    CANCEL,
-    TYPE,
-    Asked,
-    QueryFault,
-    echo,
-    field_of,
-    read_query,
-)
 from mappings.emit import load_outbound, preferred
 from mappings.emit_destination import Destination
 from mappings.emit_map import EmitMap, emit
@@ -31,6 +22,15 @@ from mappings.parse import Message, Unparsable, parse
 from server.access.context import AccessContext, Permit
 from server.feeds import ack
 from server.feeds.ack import Fault
+from server.feeds.demographics_query import (
+    CANCEL,
+    TYPE,
+    Asked,
+    QueryFault,
+    echo,
+    field_of,
+    read_query,
+)
 from server.feeds.header import Header
 from server.fhir import json as fhir_json
 from server.fhir.errors import DeadlineExceeded, InvalidSearch

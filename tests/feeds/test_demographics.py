@@ -162,13 +162,17 @@ WRONG = [
     ),
     (
         "@PID.19^123",
-        "ERR||QPD^1^3^1|204^Unknown key identifier^HL70357|E||||this server searches by "
-        "PID.3 PID.5.1 PID.5.2 PID.7 PID.8 PID.11.1 PID.11.3 PID.11.4 PID.11.5 PID.11.6",
+        (
+            "ERR||QPD^1^3^1|204^Unknown key identifier^HL70357|E||||this server searches by "
+            "PID.3 PID.5.1 PID.5.2 PID.7 PID.8 PID.11.1 PID.11.3 PID.11.4 PID.11.5 PID.11.6"
+        ),
     ),
     (
         "@PID.5.1^*",
-        "ERR||QPD^1^3^1|102^Data type error^HL70357|E||||"
-        "a value holds no letter or digit to look for",
+        (
+            "ERR||QPD^1^3^1|102^Data type error^HL70357|E||||"
+            "a value holds no letter or digit to look for"
+        ),
     ),
 ]
 
@@ -195,9 +199,7 @@ async def test_a_cancel_is_acknowledged(desk: Desk) -> None:
     assert (await desk.ask(qbp("", head="QCN^J01^QCN_J01")))[1] == "MSA|AA|Q1"
 
 
-async def test_a_merged_patient_is_told_by_the_survivor(
-    desk: Desk, services: Services
-) -> None:
+async def test_a_merged_patient_is_told_by_the_survivor(desk: Desk, services: Services) -> None:
     merge = (
         "MSH|^~\\&|REG|HOSP|TELL|MAIN|20260316080000||ADT^A40^ADT_A39|M9|P|2.5.1\r"
         "EVN|A40|20260316090000\rPID|1||1^^^HOSP^MR||Müller^Anna\rMRG|2^^^HOSP^MR\r"
