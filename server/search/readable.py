@@ -20,7 +20,7 @@ _LONGEST_MARKUP = 4 * LONGEST
 
 _TEXT_TYPES = frozenset(("string", "markdown"))
 _FOR_MACHINES = frozenset(("expression", "id", "linkId", "path", "reference", "unit", "version"))
-_IDENTIFYING = frozenset(("Identifier.value",))
+_IDENTIFYING = frozenset(("AuditEvent.agent.network.address", "Identifier.value"))
 _MARKUP = re.compile(
     r"""<!--.*?-->|<(/?)([A-Za-z0-9]*)(?:[^<>"']++|"[^"]*+"|'[^']*+')*+>""", re.DOTALL
 )
