@@ -48,7 +48,8 @@ WARD = "destination: ward\nmessages: [ADT-person]\n"
 
 def test_the_packaged_maps_have_no_faults() -> None:
     assert sorted(load_outbound([], TABLES).maps) == [
-        "ADT", "ADT-merge", "ADT-person", "MDM", "OML", "ORM", "ORU", "ORU-observation", "RSP", "SIU",
+        "ADT", "ADT-merge", "ADT-person", "MDM", "OML", "ORM", "ORU", "ORU-observation", "RSP",
+        "SIU",
     ]  # fmt: skip
 
 
