@@ -20,16 +20,20 @@ ALL_INTERACTIONS: frozenset[Interaction] = frozenset(
 SHARED = "shared"
 """As :attr:`Permit.type`: the types that belong to no patient (:func:`shared_types`)."""
 
+SEVERAL = "several"
+"""As :attr:`Permit.type`: those of :attr:`Permit.types`; one is looked at faster than many."""
+
 
 @dataclass(frozen=True, slots=True)
 class Permit:
     """One thing that is allowed; everything but ``type`` and ``interactions`` limits it.
 
-    ``type`` is a resource type, ``*`` (all), or :data:`SHARED`.  ``compartment`` is ``Patient/x``
-    (R4 compartmentdefinition.html), or ``None`` for the whole record.  ``where`` must hold for the
-    resource as well: what a granular scope or a department asks.  ``hidden`` are security labels
-    (``system|code``) above the caller's clearance: what bears one is not there.  ``released``: what
-    is on hold, or is released later than this (microseconds), is not there; ``None`` sees it too.
+    ``type`` is a resource type, ``*`` (all), :data:`SHARED`, or :data:`SEVERAL` (``types``).
+    ``compartment`` is ``Patient/x`` (R4 compartmentdefinition.html), or ``None`` for the whole
+    record.  ``where`` must hold for the resource as well: what a granular scope or a department
+    asks.  ``hidden`` are security labels (``system|code``) above the caller's clearance: what bears
+    one is not there.  ``released``: what is on hold, or is released later than this (microseconds),
+    is not there; ``None`` sees it too.
     """
 
     type: str
@@ -38,12 +42,17 @@ class Permit:
     where: Predicate = EVERYTHING
     hidden: tuple[str, ...] = ()
     released: int | None = None
+    types: frozenset[str] = frozenset()
 
     def covers(self, type_: str, interaction: Interaction) -> bool:
         """Tell whether this permit speaks about the interaction on the type at all."""
         if interaction not in self.interactions:
             return False
-        return self.type in ("*", type_) or (self.type == SHARED and type_ in shared_types())
+        return (
+            self.type in ("*", type_)
+            or type_ in self.types
+            or (self.type == SHARED and type_ in shared_types())
+        )
 
     @property
     def whole(self) -> bool:

@@ -25,7 +25,14 @@ from server.search.query import (
     Refers,
     SortKey,
 )
-from server.search.rows import RELEASE, RELEASE_MARK, compartment_key, hash64, label_mark
+from server.search.rows import (
+    ANY_TYPE,
+    RELEASE,
+    RELEASE_MARK,
+    compartment_key,
+    hash64,
+    label_mark,
+)
 
 
 def narrow(query: Query, access: AccessContext, interaction: Interaction = "search") -> Query:
@@ -39,10 +46,7 @@ def narrow(query: Query, access: AccessContext, interaction: Interaction = "sear
     if access.unrestricted:
         return query
     query = Query(query.types, _at_every_hop(query.where, access, interaction))
-    by_limit: dict[Predicate, list[str]] = {}
-    for type_ in query.types:
-        by_limit.setdefault(limit(type_, access, interaction), []).append(type_)
-    by_limit.pop(NOTHING, None)
+    by_limit = _by_limit(query.types, access, interaction)
     if not by_limit:
         return Query(query.types, NOTHING)
     if len(by_limit) == 1:
@@ -53,6 +57,22 @@ def narrow(query: Query, access: AccessContext, interaction: Interaction = "sear
     return Query(
         tuple(t for types in by_limit.values() for t in types), AllOf((query.where, allowed))
     )
+
+
+def _by_limit(
+    types: Sequence[str], access: AccessContext, interaction: Interaction
+) -> dict[Predicate, list[str]]:
+    """Return the types by what must hold for them; those that are not open at all are left out."""
+    by_permits: dict[tuple[int, ...], tuple[tuple[Permit, ...], list[str]]] = {}
+    for type_ in types:
+        found = access.covering(type_, interaction)
+        # By identity: to hash a permit is to hash all that its condition consists of.
+        by_permits.setdefault(tuple(map(id, found)), (found, []))[1].append(type_)
+    by_limit: dict[Predicate, list[str]] = {}
+    for permits, some in by_permits.values():
+        by_limit.setdefault(_any_of(permits), []).extend(some)
+    by_limit.pop(NOTHING, None)
+    return by_limit
 
 
 def narrow_sort(sort: Sequence[SortKey], access: AccessContext) -> tuple[SortKey, ...]:
@@ -79,7 +99,7 @@ def decide(
             continue
         if permit.compartment is not None and _mark(permit.compartment) not in marks:
             continue
-        if permit.hidden and any(_mark(label_mark(label)) in marks for label in permit.hidden):
+        if permit.hidden and not _label_marks(permit.hidden).isdisjoint(marks):
             continue
         unreleased = permit.released is not None and _mark(RELEASE_MARK) in marks
         if permit.where == EVERYTHING and not unreleased:
@@ -93,7 +113,11 @@ def limit(type_: str, access: AccessContext, interaction: Interaction) -> Predic
 
     Every hop inside is limited already.
     """
-    limits = [_of_permit(type_, permit) for permit in access.covering(type_, interaction)]
+    return _any_of(access.covering(type_, interaction))
+
+
+def _any_of(permits: Sequence[Permit]) -> Predicate:
+    limits = [_of_permit(permit) for permit in permits]
     if EVERYTHING in limits:
         return EVERYTHING
     # Permits that differ in their compartment only make one list of keys.
@@ -123,7 +147,7 @@ def _at_every_hop(where: Predicate, access: AccessContext, interaction: Interact
             return where
 
 
-def _of_permit(type_: str, permit: Permit) -> Predicate:
+def _of_permit(permit: Permit) -> Predicate:
     parts: list[Predicate] = []
     if permit.compartment is not None:
         parts.append(HasKey((compartment_key(permit.compartment),)))
@@ -133,15 +157,20 @@ def _of_permit(type_: str, permit: Permit) -> Predicate:
         labels = tuple(compartment_key(label_mark(label)) for label in permit.hidden)
         parts.append(Not(HasKey(labels)))
     if permit.released is not None:
-        parts.append(released_by(type_, permit.released))
+        parts.append(released_by(permit.released))
     return parts[0] if len(parts) == 1 else AllOf(tuple(parts))
 
 
-def released_by(type_: str, now: int) -> Predicate:
+def released_by(now: int) -> Predicate:
     """Return what holds for a resource that patients may see at ``now`` (microseconds)."""
     marked = HasKey((compartment_key(RELEASE_MARK),))
-    later = DateIs(type_, RELEASE, "gt", now, now + 1)
+    later = DateIs(ANY_TYPE, RELEASE, "gt", now, now + 1)
     return Not(AllOf((marked, later)))
+
+
+@lru_cache(maxsize=1024)
+def _label_marks(labels: tuple[str, ...]) -> frozenset[int]:
+    return frozenset(hash64(compartment_key(label_mark(label))) for label in labels)
 
 
 @lru_cache(maxsize=65_536)

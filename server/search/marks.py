@@ -10,7 +10,7 @@ from typing import Any
 from server.fhir.dates import InvalidDate, interval
 from server.fhir.references import split_reference
 from server.search.gather import Gathered
-from server.search.rows import MAX_TIME, RELEASE, RELEASE_MARK, label_mark, param_hash
+from server.search.rows import ANY_TYPE, MAX_TIME, RELEASE, RELEASE_MARK, label_mark, param_hash
 
 CONFIDENTIALITY = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
 SENSITIVITY = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
@@ -37,7 +37,7 @@ def enter(resource: dict[str, Any], rows: Gathered) -> None:
         rows.compartments.update(map(label_mark, labels(resource)))
     if "extension" in resource and (at := release(resource)) is not None:
         rows.compartments.add(RELEASE_MARK)
-        rows.dates.append((param_hash(type_, RELEASE), at, at + 1))
+        rows.dates.append((param_hash(ANY_TYPE, RELEASE), at, at + 1))
 
 
 def labels(resource: dict[str, Any]) -> tuple[str, ...]:

@@ -26,8 +26,8 @@ key text                                    is there when
                                             ``L`` are what stands behind ``Type|param|`` of each
 ``compartment|Patient/x``                   the version belongs to that compartment
 ``compartment|label|system|code``           it bears that security label
-``compartment|release``                     when it may be seen is limited: a date row of the
-                                            parameter ``_release`` says from when on
+``compartment|release``                     when it may be seen is limited: a date row of
+                                            ``Resource|_release`` says from when on
 ==========================================  ====================================================
 
 Composites of parts that are all asked of the resource as a whole have no rows: they are the AND
@@ -50,6 +50,7 @@ _INT64 = Struct("<q").unpack
 
 RELEASE = "_release"  # the parameter of the date row of a release; no search knows it
 RELEASE_MARK = "release"
+ANY_TYPE = "Resource"  # of the row of a release: one condition then serves queries of many types
 
 VERSION = 5  # raise it when other rows are made of the same resource: stores then index anew
 

@@ -21,7 +21,7 @@ from server.access.narrow import decide, limit
 from server.fhir import json as fhir_json
 from server.search.match import Candidate, Moment, matches
 from server.search.query import EVERYTHING, Query
-from server.search.rows import RELEASE, RELEASE_MARK, IndexRows, label_mark, param_hash
+from server.search.rows import ANY_TYPE, RELEASE, RELEASE_MARK, IndexRows, label_mark, param_hash
 from server.store.port import Index
 from server.store.stored import compartment_hashes, type_key
 
@@ -103,7 +103,7 @@ class Judge:
 
     def _bound(self, type_: str, was: Candidate, now: Candidate) -> Candidate:
         """Return the past version with the labels and the release of the latest."""
-        place = param_hash(type_, RELEASE)
+        place = param_hash(ANY_TYPE, RELEASE)
         release = tuple(row for row in now.rows.dates if row[0] == place)
         rows = replace(was.rows, dates=was.rows.dates + release)
         return _added(replace(was, rows=rows), now.rows.keys & self._binding)

@@ -68,7 +68,7 @@ def test_a_release_is_a_mark_and_a_row(parts: dict[str, str], moment: int) -> No
     rows, marks = indexed(resource)
     assert release(resource) == moment
     assert marks == ("release",)
-    assert rows.dates == ((param_hash("Flag", "_release"), moment, moment + 1),)
+    assert rows.dates == ((param_hash("Resource", "_release"), moment, moment + 1),)
     assert hash64("compartment|release") in rows.keys
 
 
