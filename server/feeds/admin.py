@@ -32,7 +32,6 @@ from server.feeds.admin_models import (
 from server.feeds.inbox import STATES, Entry, State
 from server.feeds.mllp import Listener
 from server.feeds.newest import newest
-from server.feeds.problems import ProblemRoute, authorization
 from server.feeds.quarantine import (
     Filter,
     Summary,
@@ -45,6 +44,7 @@ from server.feeds.quarantine import (
 from server.feeds.service import FeedService, Port
 from server.fhir import json as fhir_json
 from server.fhir.errors import Conflict, InvalidRequest, NotFound
+from server.problems import ProblemRoute, authorization
 from server.store.port import CommitConflict
 
 log = logging.getLogger(__name__)

@@ -21,7 +21,6 @@ from fastapi.responses import Response
 
 from server.feeds import ack
 from server.feeds.framing import HEAD_BYTES, MAX_MESSAGE_BYTES
-from server.feeds.problems import ProblemRoute, authorization
 from server.feeds.receiver import SenderEnd, settled
 from server.feeds.service import FeedService
 from server.feeds.wiring import Peer
@@ -31,6 +30,7 @@ from server.fhir.errors import (
     StoreUnavailable,
     UnsupportedMediaType,
 )
+from server.problems import ProblemRoute, authorization
 from server.store.port import CommitConflict
 
 # The value of the Authorization header and a feed -> who sends.  Raises LoginRequired, Forbidden.

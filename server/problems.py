@@ -6,9 +6,12 @@ from typing import Any
 
 import orjson
 from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
-from server.fhir.errors import FhirError, LoginRequired
+from server.fhir.errors import FhirError, InvalidResource, LoginRequired
+
+_MOST_TOLD = 10
 
 
 class ProblemRoute(APIRoute):
@@ -23,8 +26,17 @@ class ProblemRoute(APIRoute):
                 return await plain(request)
             except FhirError as error:
                 return problem(error)
+            except RequestValidationError as error:
+                return problem(InvalidResource(_told(error)))
 
         return handler
+
+
+def _told(error: RequestValidationError) -> str:
+    """Return what is wrong, and where; never what was sent, which may be a password."""
+    return "; ".join(
+        f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:_MOST_TOLD]
+    )
 
 
 def problem(error: FhirError) -> Response:
