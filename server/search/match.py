@@ -87,7 +87,7 @@ class Moment:
         return found
 
     def is_referred(self, where: ReferredBy, one: Candidate) -> bool:
-        """Tell whether what ``where`` looks among refers to ``one``, which may be a past version."""
+        """Tell whether what ``where`` looks among refers to ``one``, maybe a past version."""
         return not self._referred_names(where).isdisjoint(names_of(one.resource, one.rows))
 
     def is_mentioned(self, by: Query, one: Candidate) -> bool:

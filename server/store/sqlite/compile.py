@@ -16,6 +16,7 @@ from server.search.query import (
     DateIs,
     HasKey,
     IdIs,
+    Mentioned,
     Near,
     Not,
     NumberIs,
@@ -29,6 +30,7 @@ from server.search.query import (
     Words,
 )
 from server.search.rows import hash64, key_hash, param_hash
+from server.store.sqlite import mentioned
 from server.store.sqlite.intervals import compare, updated
 from server.store.sqlite.near import within
 from server.store.sqlite.sql import Sql, all_of, any_of, exists, is_in, marks, numbers
@@ -62,6 +64,20 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
+class Naming:
+    """The resource refers to one of these names, by whatever parameter."""
+
+    names: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Each:
+    """``of``, asked of each row anew: better than finding all of it, where rows are very few."""
+
+    of: Mentioned
+
+
+@dataclass(frozen=True, slots=True)
 class Unless:
     """A negation of what is settled."""
 
@@ -82,7 +98,7 @@ class Some:
     of: tuple["Member", ...]
 
 
-Member = Predicate | Lists | Rids | Found | Unless | Every | Some
+Member = Predicate | Lists | Rids | Found | Naming | Each | Unless | Every | Some
 """A part of a query as it is asked, or settled: what it finds is known already."""
 
 
@@ -111,6 +127,11 @@ def condition(member: Member, depth: int = 0, *, thorough: bool = False) -> Sql:
             return Sql(f"{row}.rid in (select value from carray(?))", (numbers(rids),))
         case Found(rows):
             return Sql(f"{row}.rid in (") + rows + Sql(")")
+        case Naming(names):
+            return exists(Sql(f"edge e where e.rid={row}.rid and ") + is_in("e.dst", names))
+        case Each(Mentioned(by)):
+            where = condition(by.where, depth + 1)
+            return exists(mentioned.names(by, where, f"f{depth + 1}", row))
         case AllOf() | Every():
             return all_of([condition(one, depth, thorough=thorough) for one in member.of])
         case AnyOf() | Some():
@@ -122,6 +143,9 @@ def condition(member: Member, depth: int = 0, *, thorough: bool = False) -> Sql:
             return _refers(param_hash(type_, code), to, depth)
         case ReferredBy(by, code):
             return _referred_by(param_hash(by.types[0], code), by, depth)
+        case Mentioned(by):
+            found = mentioned.named(by, condition(by.where, depth + 1), f"f{depth + 1}")
+            return Sql(f"{row}.rid in (") + found + Sql(")")
         case Words():
             return _words(member, row, thorough=thorough)
         case _:
@@ -136,7 +160,7 @@ def hashes(keys: tuple[str, ...]) -> tuple[int, ...]:
 def reads_others(asked: Predicate) -> bool:
     """Tell whether other resources decide whether the predicate holds."""
     match asked:
-        case Refers() | ReferredBy():
+        case Refers() | ReferredBy() | Mentioned():
             return True
         case Not(of):
             return reads_others(of)

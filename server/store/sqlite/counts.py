@@ -13,6 +13,7 @@ import apsw
 
 from server.search.query import (
     DateIs,
+    Mentioned,
     NumberIs,
     Predicate,
     Query,
@@ -99,6 +100,17 @@ class Counts:
             " cross join member m on m.h=? and m.n=e.s cross join name n on n.h=e.dst"
         )
         return tuple(rid for (rid,) in self._db.execute(named, (numbers(rids), of)))
+
+    def mentioned(self, asked: Mentioned, limit: int) -> tuple[int, ...] | None:
+        """See :meth:`server.store.sqlite.drive.Look.mentioned`."""
+        rids = self._reached(asked.by, limit)
+        if rids is None:
+            return None
+        named = (
+            "select distinct n.rid from carray(?) c cross join edge e on e.rid=c.value"
+            " cross join name n on n.h=e.dst"
+        )
+        return tuple(rid for (rid,) in self._db.execute(named, (numbers(rids),)))
 
     def earliest(self, asked: DateIs) -> int | None:
         """See :meth:`server.store.sqlite.drive.Look.earliest`."""

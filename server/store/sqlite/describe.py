@@ -9,6 +9,7 @@ from server.search.query import (
     DateIs,
     HasKey,
     IdIs,
+    Mentioned,
     Near,
     Not,
     NumberIs,
@@ -22,7 +23,7 @@ from server.search.query import (
     Words,
 )
 from server.search.rows import MAX_TIME
-from server.store.sqlite.compile import Every, Found, Lists, Member, Rids, Some, Unless
+from server.store.sqlite.compile import Each, Every, Found, Lists, Member, Rids, Some, Unless
 from server.store.sqlite.drive import Driver
 from server.store.sqlite.plan import Plan
 
@@ -73,7 +74,7 @@ def said(member: Member) -> str:
     match member:
         case HasKey(keys):
             return _any(keys)
-        case Lists(of=asked) | Rids(of=asked) | Found(of=asked):
+        case Lists(of=asked) | Rids(of=asked) | Found(of=asked) | Each(of=asked):
             return said(asked)
         case AllOf(of) | Every(of):
             return f"({_joined(of, ' and ') or 'everything'})"
@@ -85,6 +86,8 @@ def said(member: Member) -> str:
             return f"{type_}|{param} -> {query(to)}"
         case ReferredBy(by, param):
             return f"{param} <- {query(by)}"
+        case Mentioned(by):
+            return f"mentioned by {query(by)}"
         case _:
             return _value(member)
 

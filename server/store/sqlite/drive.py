@@ -14,6 +14,7 @@ from server.search.query import (
     DateIs,
     HasKey,
     IdIs,
+    Mentioned,
     Near,
     NumberIs,
     ReferredBy,
@@ -76,6 +77,9 @@ class Look(Protocol):
 
     def referred(self, asked: ReferredBy, limit: int) -> tuple[int, ...] | None:
         """Return the rids that the matches of ``by`` refer to; ``None``: there are more."""
+
+    def mentioned(self, asked: Mentioned, limit: int) -> tuple[int, ...] | None:
+        """Return the rids that ``limit`` resources at most refer to; ``None``: there are more."""
 
     def earliest(self, asked: DateIs) -> int | None:
         """Return the smallest ``lo`` that a row with ``hi`` behind ``asked.lo`` may have.

@@ -20,6 +20,7 @@ from server.search.query import (
     DateIs,
     HasKey,
     IdIs,
+    Mentioned,
     Near,
     Not,
     NumberIs,
@@ -33,6 +34,7 @@ from server.search.query import (
     Words,
 )
 from server.store.sqlite.compile import (
+    Each,
     Every,
     Found,
     Lists,
@@ -58,6 +60,8 @@ MAX_FOUND = 20_000  # matches of a value or of words that are found instead of a
 MERGED_EACH = 4  # lists that are walked side by side, each with what is found for it anew
 FEW_BAGS = 4  # lists in which a row is looked for, to tell whether it has a value
 MAX_REACHED = 5_000  # resources behind a chain that are looked up beforehand
+MAX_MENTIONING = 2_000  # resources whose references are all looked up beforehand
+ASKED_EACH = 3  # rows that are rather asked one by one whether one of many refers to them
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,16 +122,17 @@ class _Counted:
         return self.size, len(self.keys) if self.driver.keys else MAX_PARTS
 
 
-def plan(query: Query, look: Look) -> Plan:
-    """Return how to walk the matches of ``query``."""
-    members = conjuncts(query)
+def plan(query: Query, look: Look, also: tuple[Member, ...] = ()) -> Plan:
+    """Return how to walk the matches of ``query``, for which ``also`` holds as well."""
+    members = [*conjuncts(query), *also]
     if (size := sum(map(_size, members))) > MAX_KEYS:
         raise TooCostly(f"the search names {size} keys and ids; at most {MAX_KEYS}")
     bound = _bound(members, query.types, look)
     members = [_settled(member, look) for member in members]
     counted = _count(drivers(members, query.types, look), look, bound)
-    if min(one.size for one in counted) > FEW and any(_has_chain(m) for m in members):
-        members = [_reached(member, min(c.size for c in counted), look) for member in members]
+    size = min(one.size for one in counted)
+    if any(_has_chain(m, far=size > FEW) for m in members):
+        members = [_reached(member, size, look) for member in members]
         counted = _count(drivers(members, query.types, look), look, bound)
     best = min(counted, key=_Counted.rank)
     sizes = {id(one.driver.of): one.size for one in counted}
@@ -164,7 +169,7 @@ def _size(member: Member) -> int:
             return _size(of)
         case Refers(to=to):
             return _size(to.where)
-        case ReferredBy(by=by):
+        case ReferredBy(by=by) | Mentioned(by=by):
             return _size(by.where)
         case _:
             return 1
@@ -295,12 +300,15 @@ def _found(member: Member, types: tuple[str, ...], look: Look) -> Member:
             return member
 
 
-def _has_chain(member: Member) -> bool:
+def _has_chain(member: Member, *, far: bool) -> bool:
+    """Tell whether something may be looked up beforehand; chains only where many rows are left."""
     match member:
-        case Refers() | ReferredBy():
+        case Mentioned():
             return True
+        case Refers() | ReferredBy():
+            return far
         case AllOf(of) | AnyOf(of) | Every(of) | Some(of):
-            return any(_has_chain(one) for one in of)
+            return any(_has_chain(one, far=far) for one in of)
         case _:
             return False
 
@@ -312,6 +320,13 @@ def _reached(member: Member, size: int, look: Look) -> Member:
     the chain reaches; looking beforehand costs the more.
     """
     match member:
+        case Mentioned():
+            rids = look.mentioned(member, MAX_MENTIONING)
+            if rids is None:
+                return Each(member) if size <= ASKED_EACH else member
+            return Rids(rids, member)
+        case Refers() | ReferredBy() if size <= FEW:
+            return member
         case Refers(to=to):
             keys = look.referring(member, _worth(to.types, size, look))
             return member if keys is None else Lists(keys, member)

@@ -20,9 +20,9 @@ from server.store.sqlite.codec import Codec
 from server.store.sqlite.counts import Counts
 from server.store.sqlite.pages import BY_DATE, MAX_VALUES, Cursor, Order
 from server.store.sqlite.plan import Plan, plan
+from server.store.sqlite.sight import version_of
 from server.store.sqlite.sorts import INDEXED
 from server.store.sqlite.sql import TRUE, Sql
-from server.store.sqlite.versions import version_of
 
 WALKED = 20_000  # rows that are walked in the order of the answer before all matches are sorted
 

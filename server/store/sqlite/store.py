@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import apsw
 
-from server.access.context import AccessContext
+from server.access.context import AccessContext, Interaction
 from server.access.narrow import narrow, narrow_sort
 from server.fhir import json as fhir_json
 from server.fhir.errors import StoreUnavailable
@@ -23,6 +23,7 @@ from server.search.catalog import R4, Catalog
 from server.search.query import Query, SortKey
 from server.search.size import size
 from server.store.checks import check_distinct
+from server.store.past import by_compartment_only
 from server.store.port import (
     CorruptStore,
     Expect,
@@ -62,6 +63,7 @@ from server.store.sqlite.connect import (
 from server.store.sqlite.counts import Counts, Large
 from server.store.sqlite.lock import FileLock
 from server.store.sqlite.readers import Reader, Readers
+from server.store.sqlite.sight import ByMarks, Sight, sight
 from server.store.sqlite.tables import Commit, Tables
 from server.store.sqlite.writer import Writer
 
@@ -143,14 +145,19 @@ class SqliteStore:
 
     async def read(self, access: AccessContext, type_: str, id_: str) -> Version | None:
         """See :meth:`server.store.port.Store.read`."""
-        return self._inline(versions.latest, access, type_, id_)
+        try:
+            return self._inline(versions.latest, access, type_, id_)
+        except versions.Undecided:
+            return await self._one(access, type_, id_)
 
     async def read_many(
         self, access: AccessContext, references: Collection[tuple[str, str]]
     ) -> dict[tuple[str, str], Version]:
         """See :meth:`server.store.port.Store.read_many`."""
         return await self._look(
-            lambda reader: versions.many(reader.db, reader.codec, access, references),
+            lambda reader: versions.many(
+                reader.db, self._sight(reader, access, "read"), references
+            ),
             _HISTORY_DEADLINE_S,
             brief=len(references) <= ROWS,
         )
@@ -159,7 +166,10 @@ class SqliteStore:
         self, access: AccessContext, type_: str, id_: str, number: int
     ) -> Version | None:
         """See :meth:`server.store.port.Store.vread`."""
-        return self._inline(versions.numbered, access, type_, id_, number)
+        if access.unrestricted or by_compartment_only(access):
+            sight = ByMarks(self._point.codec, access, "read")
+            return self._own(versions.one, sight, type_, id_, number)
+        return await self._one(access, type_, id_, number)
 
     async def search(
         self,
@@ -223,7 +233,12 @@ class SqliteStore:
         place, bounds = (type_, id_), (since, until, before)
         return await self._look(
             lambda reader: versions.history(
-                reader.db, reader.codec, access, place, bounds, limit, without
+                reader.db,
+                self._sight(reader, access, "search" if id_ is None else "read"),
+                place,
+                bounds,
+                limit,
+                without,
             ),
             _HISTORY_DEADLINE_S,
             brief=limit <= ROWS,
@@ -234,7 +249,9 @@ class SqliteStore:
     ) -> list[Version]:
         """See :meth:`server.store.port.Store.changes`."""
         return await self._readers.run(
-            lambda reader: versions.changes(reader.db, reader.codec, access, after, limit, type_),
+            lambda reader: versions.changes(
+                reader.db, self._sight(reader, access, "search"), after, limit, type_
+            ),
             _HISTORY_DEADLINE_S,
         )
 
@@ -377,6 +394,21 @@ class SqliteStore:
             with suppress(TooLong):
                 return self._own(lambda _: briefly(self._point, work))
         return await self._readers.run(work, deadline_s)
+
+    def _sight(self, reader: Reader, access: AccessContext, interaction: Interaction) -> Sight:
+        return sight(reader.db, reader.codec, reader.counts, self._index, access, interaction)
+
+    async def _one(
+        self, access: AccessContext, type_: str, id_: str, number: int | None = None
+    ) -> Version | None:
+        """Return a version that marks alone do not open, in a transaction of its own."""
+        return await self._look(
+            lambda reader: versions.one(
+                reader.db, self._sight(reader, access, "read"), type_, id_, number
+            ),
+            _HISTORY_DEADLINE_S,
+            brief=True,
+        )
 
     def _inline(self, work: Callable[..., T], *args: Any) -> T:
         return self._own(work, self._point.codec, *args)

@@ -21,7 +21,8 @@ from server.store.sqlite.functions import name_of
 from server.store.sqlite.pages import COLUMNS
 from server.store.sqlite.reindex import filed
 from server.store.sqlite.rows import KEPT
-from server.store.sqlite.versions import checksum, version_of
+from server.store.sqlite.sight import version_of
+from server.store.sqlite.versions import checksum
 
 _RESOURCES = 200  # resources read in one transaction
 _MAX_FAULTS = 1000

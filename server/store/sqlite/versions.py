@@ -1,31 +1,34 @@
 """Versions in the file: their checksum, and the reads of them."""
 
 from array import array
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from hashlib import sha256
 from typing import Any
 
 import apsw
 
-from server.access.context import AccessContext, Interaction
+from server.access.context import AccessContext
 from server.access.narrow import decide
 from server.store.port import Version
 from server.store.sqlite.codec import Codec
 from server.store.sqlite.functions import name_of
 from server.store.sqlite.pages import COLUMNS
 from server.store.sqlite.rows import unpack
+from server.store.sqlite.sight import Sight, version_of
 from server.store.sqlite.sql import Sql, all_of
 
 _NAME = "name n cross join res r on r.rid=n.rid and r.type=? and r.id=?"
 _LATEST = f"select {COLUMNS} from {_NAME} cross join ver v on v.vid=r.vid where n.h=?"
 _NAMED = (
-    f"select {COLUMNS} from carray(?) c cross join name n on n.h=c.value"
-    " cross join res r on r.rid=n.rid cross join ver v on v.vid=r.vid where v.body is not null"
-)
-_NUMBERED = (
-    f"select {COLUMNS} from {_NAME} cross join ver v on v.rid=r.rid and v.number=? where n.h=?"
+    "from carray(?) c cross join name n on n.h=c.value"
+    " cross join res r on r.rid=n.rid cross join ver v on v.vid=r.vid"
 )
 _BATCH = 200
+_VID = -6  # of a row: counted from its end, where the columns are those of every sight
+
+
+class Undecided(Exception):
+    """Whether the version is open does not follow from what is kept beside it."""
 
 
 def checksum(version: Version, compartments: bytes) -> bytes:
@@ -37,47 +40,51 @@ def checksum(version: Version, compartments: bytes) -> bytes:
     return sha256(line.encode() + compartments + (version.body or b"")).digest()
 
 
-def version_of(row: tuple[Any, ...], codec: Codec) -> Version:
-    """Return the version of a row of :data:`~server.store.sqlite.pages.COLUMNS`."""
-    type_, id_, number, vid, at, method, _compartments, how, kept = row
-    body = None if kept is None else codec.decode(how, kept)
-    return Version(type_, id_, number, vid, at, method, body)
-
-
 def latest(
     db: apsw.Connection, codec: Codec, access: AccessContext, type_: str, id_: str
 ) -> Version | None:
-    """See :meth:`server.store.port.Store.read`."""
-    return _one(db.execute(_LATEST, (type_, id_, name_of(type_, id_))).fetchone(), codec, access)
+    """See :meth:`server.store.port.Store.read`; most reads end here.
+
+    Raises :class:`Undecided`.
+    """
+    row = db.execute(_LATEST, (type_, id_, name_of(type_, id_))).fetchone()
+    if row is None:
+        return None
+    open_ = access.unrestricted or decide(access, "read", type_, unpack(row[6]))
+    if open_ is None:
+        raise Undecided
+    return version_of(row, codec) if open_ else None
 
 
-def numbered(
-    db: apsw.Connection, codec: Codec, access: AccessContext, type_: str, id_: str, number: int
+def one(
+    db: apsw.Connection, sight: Sight, type_: str, id_: str, number: int | None = None
 ) -> Version | None:
-    """See :meth:`server.store.port.Store.vread`."""
-    place = (type_, id_, number, name_of(type_, id_))
-    return _one(db.execute(_NUMBERED, place).fetchone(), codec, access)
+    """Return the version of that number, or the latest, deletions included."""
+    which = "v.vid=r.vid" if number is None else "v.rid=r.rid and v.number=?"
+    text = f"select {sight.columns} from {_NAME} cross join ver v on {which}{sight.join}"
+    numbered = () if number is None else (number,)
+    place = (type_, id_, *numbered, name_of(type_, id_))
+    rows = db.execute(f"{text} where n.h=?", place).fetchall()
+    return next(sight.seen(rows), None)
 
 
 def many(
-    db: apsw.Connection,
-    codec: Codec,
-    access: AccessContext,
-    references: Collection[tuple[str, str]],
+    db: apsw.Connection, sight: Sight, references: Collection[tuple[str, str]]
 ) -> dict[tuple[str, str], Version]:
     """See :meth:`server.store.port.Store.read_many`."""
+    if not references:
+        return {}
     names = array("q", [name_of(type_, id_) for type_, id_ in references])
-    rows = db.execute(_NAMED, (apsw.carray(names),)).fetchall() if names else []
-    wanted = set(references)
+    text = f"select {sight.columns} {_NAMED}{sight.join} where v.body is not null"
+    rows = db.execute(text, (apsw.carray(names),)).fetchall()
+    found = {(v.type, v.id): v for v in sight.seen(rows)}
     # An address of a canonical resource may be hashed to the same number.
-    named = [row for row in rows if (row[0], row[1]) in wanted]
-    return {(v.type, v.id): v for v in _seen(named, codec, access, "read")}
+    return {place: found[place] for place in references if place in found}
 
 
 def history(
     db: apsw.Connection,
-    codec: Codec,
-    access: AccessContext,
+    sight: Sight,
     place: tuple[str | None, str | None],
     bounds: tuple[int | None, int | None, int | None],
     limit: int,
@@ -104,21 +111,16 @@ def history(
     while len(seen) < limit:
         upto = [Sql("v.vid<?", (below,))] if below is not None else []
         size = max(min(limit - len(seen), _BATCH), 1)
-        rows = _versions(db, all_of([*conditions, *upto]), f"{order} desc", size)
-        seen += _seen(rows, codec, access, "search" if id_ is None else "read")
+        rows = _versions(db, sight, all_of([*conditions, *upto]), f"{order} desc", size)
+        seen += sight.seen(rows)
         if len(rows) < size:
             break
-        below = rows[-1][3]
+        below = rows[-1][_VID]
     return seen
 
 
 def changes(
-    db: apsw.Connection,
-    codec: Codec,
-    access: AccessContext,
-    after: int,
-    limit: int,
-    type_: str | None = None,
+    db: apsw.Connection, sight: Sight, after: int, limit: int, type_: str | None = None
 ) -> list[Version]:
     """See :meth:`server.store.port.Store.changes`."""
     of_type = [Sql("v.type=?", (type_,))] if type_ is not None else []
@@ -126,11 +128,11 @@ def changes(
     while len(seen) < limit:
         size = max(min(limit - len(seen), _BATCH), 1)
         where = all_of([*of_type, Sql("v.vid>?", (after,))])
-        rows = _versions(db, where, "v.vid", size)
-        seen += _seen(rows, codec, access, "search")
+        rows = _versions(db, sight, where, "v.vid", size)
+        seen += sight.seen(rows)
         if len(rows) < size:
             break
-        after = rows[-1][3]
+        after = rows[-1][_VID]
     return seen
 
 
@@ -149,22 +151,11 @@ def first_at(db: apsw.Connection, at: int) -> int:
     return low
 
 
-def _one(row: tuple[Any, ...] | None, codec: Codec, access: AccessContext) -> Version | None:
-    return next(_seen([row] if row else [], codec, access, "read"), None)
-
-
-def _seen(
-    rows: list[tuple[Any, ...]], codec: Codec, access: AccessContext, interaction: Interaction
-) -> Iterator[Version]:
-    everything = access.unrestricted
-    for row in rows:
-        if everything or decide(access, interaction, row[0], unpack(row[6])):
-            yield version_of(row, codec)
-
-
-def _versions(db: apsw.Connection, where: Sql, order: str, limit: int) -> list[tuple[Any, ...]]:
+def _versions(
+    db: apsw.Connection, sight: Sight, where: Sql, order: str, limit: int
+) -> list[tuple[Any, ...]]:
     text = (
-        f"select {COLUMNS} from ver v cross join res r on r.rid=v.rid"
+        f"select {sight.columns} from ver v cross join res r on r.rid=v.rid{sight.join}"
         f" where {where.text} order by {order} limit ?"
     )
     return db.execute(text, (*where.values, limit)).fetchall()
