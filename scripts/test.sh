@@ -3,20 +3,33 @@
 # With CI=true a missing part fails instead (see tests/conftest.py).
 set -eu
 cd "$(dirname "$0")/.."
-client=tests/clients/node
 
 missing() {
-    echo "$1: the Node clients are not tested" >&2
+    echo "$1" >&2
     [ -z "${CI:-}" ] || exit 1
 }
 
-if [ -d "$client/node_modules/fhir-kit-client" ] && [ -d "$client/node_modules/simple-hl7" ]; then
-    :
-elif ! command -v npm >/dev/null 2>&1; then
-    missing "npm is missing (apt-get install nodejs npm)"
-elif ! (cd "$client" && npm ci --silent --no-audit --no-fund); then
-    # Half of an installation would look like a whole one the next time.
-    rm -rf "$client/node_modules"
-    missing "npm ci failed in $client"
-fi
+# packages FOLDER NAME...: install what the folder's lock file names, when one of NAME is not there.
+packages() {
+    folder=$1
+    shift
+    for name in "$@"; do
+        [ -d "$folder/node_modules/$name" ] || name=
+        [ -n "$name" ] || break
+    done
+    [ -z "$name" ] || return 0
+    if ! command -v npm >/dev/null 2>&1; then
+        missing "npm is missing (apt-get install nodejs npm): $folder is not tested"
+    elif ! (cd "$folder" && npm ci --silent --no-audit --no-fund); then
+        # Half of an installation would look like a whole one the next time.
+        rm -rf "$folder/node_modules"
+        missing "npm ci failed in $folder: it is not tested"
+    fi
+}
+
+packages tests/clients/node fhir-kit-client simple-hl7
+packages tests/browser playwright-core axe-core
+packages smart_apps/example fhirclient
+command -v chromium >/dev/null 2>&1 ||
+    missing "Chromium is missing (apt-get install chromium): the pages are not tested in a browser"
 exec .venv/bin/python -m pytest -m "not soak" -n "${TELLONCE_TEST_WORKERS:-2}" --dist loadgroup "$@"

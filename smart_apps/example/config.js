@@ -7,7 +7,7 @@ const VITAL_SIGNS =
 
 const EXAMPLE = {
   // Offered on the first page; a launch from the record names its own address.
-  server: "http://127.0.0.1:8000/fhir",
+  server: "http://127.0.0.1:8080/fhir",
   clientId: "told-once",
   // A patient who opens the app: reads, and adds vital signs, nothing else.
   scopes: [

@@ -34,9 +34,12 @@ class Person:
         self.http.close()
 
     def authorize(
-        self, url: str, redirect_uri: str, *, consent: Consent = allow, patient: str | None = None
+        self, url: str, redirect_uri: str, *, consent: Consent = allow, choose: str = ""
     ) -> dict[str, str]:
-        """Open an authorization address; return what the app is told at its redirect address."""
+        """Open an authorization address; return what the app is told at its redirect address.
+
+        ``choose``: the ids of patients and visits to choose where that is asked, with spaces.
+        """
         answer = self.http.get(url)
         for _ in range(MOST_STEPS):
             if answer.is_redirect:
@@ -46,19 +49,24 @@ class Person:
                 answer = self.http.get(to)
             else:
                 assert answer.status_code == 200, f"{answer.status_code}: {text_of(answer)}"
-                answer = self.answer(answer, consent, patient)
+                answer = self.answer(answer, consent, choose.split())
         raise AssertionError(f"it never ended: {text_of(answer)}")
 
-    def answer(self, page: httpx.Response, consent: Consent, patient: str | None) -> httpx.Response:
+    def answer(self, page: httpx.Response, consent: Consent, choose: list[str]) -> httpx.Response:
         """Fill the page's form in and send it."""
-        form = main_form(page)
+        content = main_of(page)
+        for button in content.xpath(".//button[@name='patient' or @name='encounter']"):
+            if button.get("value") in choose:
+                form = next(button.iterancestors("form"))
+                return self.send(page, form, f"{button.get('name')}={button.get('value')}")
+        form = next(content.iter("form"))
         if "password" in form.fields:
             form.fields["name"], form.fields["password"] = self.name, PASSWORD
-            return self.send(page, form)
-        if patient is not None and "patient" in form.fields:
-            form.fields["patient"] = patient
-            return self.send(page, form)
-        return self.send(page, form, consent(form))
+        elif form.get("role") == "search":
+            form.fields["name"] = choose[0]
+        else:
+            return self.send(page, form, consent(form))
+        return self.send(page, form)
 
     def send(self, page: httpx.Response, form: Form, button: str | None = None) -> httpx.Response:
         """Send a form as a browser does, with one of its buttons."""
@@ -75,12 +83,11 @@ class Person:
         return self.http.post(to, data=fields)
 
 
-def main_form(page: httpx.Response) -> Form:
-    """Return the form of the page's content (the header has one to log out)."""
-    document = html.fromstring(page.text)
-    forms = document.xpath("//main//form")
-    assert forms, f"no form: {text_of(page)}"
-    return forms[0]
+def main_of(page: httpx.Response) -> html.HtmlElement:
+    """Return a page's content, without the header (which has a form to log out)."""
+    content = html.fromstring(page.text).xpath("//main")[0]
+    assert content.xpath(".//form"), f"no form: {text_of(page)}"
+    return content
 
 
 def text_of(page: httpx.Response) -> str:

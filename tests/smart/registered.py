@@ -12,11 +12,12 @@ from tests.system.process import TELLONCE, Process
 PASSWORD = "correct horse battery staple"
 
 
-def tellonce(data: Path, *words: str, stdin: str = "") -> str:
+def tellonce(data: Path, *words: str, stdin: str = "", cwd: Path | None = None) -> str:
     """Run a command beside the server; return what it printed."""
     run = subprocess.run(
         [str(TELLONCE), *words, "--data", str(data)],
         input=stdin,
+        cwd=cwd,
         capture_output=True,
         text=True,
         check=False,
