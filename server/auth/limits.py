@@ -10,6 +10,7 @@ from math import ceil
 
 from server.fhir.errors import Throttled
 
+_ALMOST = 1e-6  # what binary fractions may be off by
 MOST_KEYS = 20_000  # of one kind; the one not heard of for longest is forgotten first
 
 
@@ -64,8 +65,8 @@ class Buckets:
             return
         now = self._now()
         level = self._level(key, now)
-        if level < 1:
-            wait_s = ceil((1 - level) / self._per_us / 1e6)
+        if level < 1 - _ALMOST:
+            wait_s = ceil((1 - level) / self._per_us / 1e6 - _ALMOST)
             raise Throttled(f"too many {self._what}", retry_after_s=max(1, wait_s))
         self._keep(key, level - 1, now)
 
