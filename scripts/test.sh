@@ -14,16 +14,17 @@ packages() {
     folder=$1
     shift
     for name in "$@"; do
-        [ -d "$folder/node_modules/$name" ] || name=
-        [ -n "$name" ] || break
+        [ -d "$folder/node_modules/$name" ] || { install "$folder" && return 0; }
     done
-    [ -z "$name" ] || return 0
+}
+
+install() {
     if ! command -v npm >/dev/null 2>&1; then
-        missing "npm is missing (apt-get install nodejs npm): $folder is not tested"
-    elif ! (cd "$folder" && npm ci --silent --no-audit --no-fund); then
+        missing "npm is missing (apt-get install nodejs npm): $1 is not tested"
+    elif ! (cd "$1" && npm ci --silent --no-audit --no-fund); then
         # Half of an installation would look like a whole one the next time.
-        rm -rf "$folder/node_modules"
-        missing "npm ci failed in $folder: it is not tested"
+        rm -rf "$1/node_modules"
+        missing "npm ci failed in $1: it is not tested"
     fi
 }
 
