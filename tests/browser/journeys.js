@@ -147,6 +147,51 @@ async function patientRefuses(browser, world) {
   return finish(watch, { said: await text(watch.page, "#say") });
 }
 
+async function clinicianLaunches(browser, world) {
+  const watch = await Watch.open(browser);
+  const { page } = watch;
+  await page.goto(`${world.root}/auth/launch`);
+  await logIn(watch, world, "ruth");
+  await page.waitForURL("**/auth/launch");
+  await watch.look("choose an app");
+  await page.getByRole("button", { name: "Told once" }).click();
+  await page.getByLabel("Name", { exact: true }).fill("Lovelace");
+  await page.getByRole("button", { name: "Search" }).click();
+  await watch.look("choose a patient");
+  await page.getByRole("button", { name: /Lovelace/ }).click();
+  await page.waitForURL("**/auth/launch/visit**");
+  await watch.look("choose a visit");
+  await page.getByRole("button", { name: /Cardiology/ }).click();
+  await page.getByRole("button", { name: "Allow", exact: true }).click();
+  await connected(watch, world);
+  await page.locator("#observations li").first().waitFor();
+  await watch.look("app: during a visit");
+  const { encounter, need_patient_banner: banner } = await given(watch);
+  return finish(watch, {
+    encounter,
+    banner,
+    name: await text(page, "#name"),
+    context: await text(page, "#context"),
+    observations: await page.locator("#observations li").allInnerTexts(),
+    mayAdd: await page.locator("#add").isVisible(),
+    refreshed: await page.evaluate(async () => {
+      const client = await FHIR.oauth2.ready();
+      const before = client.state.tokenResponse.access_token;
+      return (await client.refresh()).tokenResponse.access_token !== before;
+    }),
+  });
+}
+
+async function whoOpened(browser, world) {
+  const watch = await Watch.open(browser);
+  const { page } = watch;
+  await page.goto(`${world.root}/auth/opened`);
+  await logIn(watch, world, "ada");
+  await page.waitForURL("**/auth/opened**");
+  await watch.look("opened");
+  return finish(watch, { opened: await text(page, "main") });
+}
+
 async function frames(browser, world) {
   const watch = await Watch.open(browser);
   const { page } = watch;
@@ -186,6 +231,8 @@ export default {
   patientByKeyboard,
   patientAdds,
   patientRefuses,
+  clinicianLaunches,
+  whoOpened,
   frames,
   strangers,
 };

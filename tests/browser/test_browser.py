@@ -20,7 +20,12 @@ JOURNEYS = [
 PAGES = {
     "patientByKeyboard": ["app: start", "login", "login refused", "consent", "app: connected"],
     "patientAdds": ["apps", "home", "logged out"],
-    "clinicianLaunches": ["choose an app", "choose a patient", "app: during a visit"],
+    "clinicianLaunches": [
+        "choose an app",
+        "choose a patient",
+        "choose a visit",
+        "app: during a visit",
+    ],
     "whoOpened": ["opened"],
     "strangers": ["unknown app"],
 }
@@ -101,6 +106,7 @@ def test_a_clinician_opens_the_app_from_the_record_during_a_visit(seen: Seen) ->
     assert facts["context"] == "Opened during a visit: Cardiology (in-progress)"
     assert facts["encounter"] == "visit"
     assert facts["banner"] is True
+    assert facts["refreshed"]
     assert not facts["mayAdd"]
 
 
