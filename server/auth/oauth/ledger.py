@@ -173,36 +173,46 @@ class Ledger:
         Raises:
             Reused: somebody else was faster; the family has ended.
         """
+        while True:
+            issued, records = self._issued(used, scope)
+            try:
+                await self.store.commit([], records=records)
+            except CommitConflict:
+                # Spent by another (it ends the family), or only the grant was changed: again.
+                used = await self._again(used)
+                continue
+            self._tell("C", "token", issued.grant, why=scope)
+            return issued
+
+    def _issued(self, used: Redeemable, scope: str) -> tuple[Issued, list[RecordWrite]]:
         now = self._now()
         grant = replace(used.grant, used=now)
-        access_expires = now + self._terms.access_s * SECOND
-        lasts = max(access_expires, now + self._terms.refresh_days * DAY)
-        grant_expires = lasts if grant.refresh else access_expires
-        access, write = self._access_token(grant, scope, now, access_expires)
-        refresh = token_urlsafe(32) if grant.refresh else None
+        ends = now + self._terms.access_s * SECOND
+        lasts = max(ends, now + self._terms.refresh_days * DAY) if grant.refresh else ends
+        access, write = self._access_token(grant, scope, now, ends)
+        tag, rev = grant.user or "", used.grant_rev
         records = [
             write,
-            self._spent(used, grant_expires),
-            RecordWrite(
-                Grant.KIND,
-                grant.id,
-                grant.pack(),
-                grant.user or "",
-                used.grant_rev,
-                grant_expires,
-            ),
+            self._spent(used, lasts),
+            RecordWrite(Grant.KIND, grant.id, grant.pack(), tag, rev, lasts),
         ]
-        if refresh is not None:
+        refresh = None
+        if grant.refresh:
+            refresh = token_urlsafe(32)
             kept = RefreshToken(grant.id, grant.client).pack()
             records.append(
                 RecordWrite(RefreshToken.KIND, key_of(refresh), kept, grant.id, 0, lasts)
             )
-        try:
-            await self.store.commit([], records=records)
-        except CommitConflict:
-            await self._reused(grant.id, "a code or refresh token was used twice at once")
-        self._tell("C", "token", grant, why=scope)
-        return Issued(access, refresh, scope, self._terms.access_s, grant)
+        return Issued(access, refresh, scope, self._terms.access_s, grant), records
+
+    async def _again(self, used: Redeemable) -> Redeemable:
+        kept = used.code or used.refresh
+        assert kept is not None
+        record = await self.store.get_record(kept.KIND, used.key)
+        grant = await self.store.get_record(Grant.KIND, used.grant.id)
+        if record is None or record.rev != used.rev or grant is None:
+            await self._reused(used.grant.id, "a code or refresh token was used twice at once")
+        return replace(used, grant=Grant.unpack(grant.value), grant_rev=grant.rev)
 
     async def issue_backend(self, client: Client, scope: str) -> Issued:
         """Return the token of a backend service; it has no user and no refresh token."""

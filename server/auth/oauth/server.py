@@ -1,65 +1,64 @@
 """The parts of the authorization server, put together."""
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Mapping
 
-from fastapi import APIRouter
-
-from server.audit.port import Audit
-from server.auth.oauth.authorize import Authorize, Pending
+from server.auth.bearer import Bearer
+from server.auth.clients import Clients
+from server.auth.discovery import smart_configuration
+from server.auth.keys import Keys
+from server.auth.limits import Limits
+from server.auth.oauth.authorize import Authorize
+from server.auth.oauth.client_jwks import ClientKeys
+from server.auth.oauth.endpoints import Endpoints
+from server.auth.oauth.http import Origins
 from server.auth.oauth.ledger import Ledger
+from server.auth.oauth.protocol import Protocol
+from server.auth.oauth.register import Registration
 from server.auth.oauth.terms import Terms
-from server.auth.records import User
-from server.store.port import Store
+from server.interactions.services import Services
+from server.safe_client import SafeClient
 
 
 class AuthorizationServer:
-    """``now`` gives microseconds; ``audit`` is told of every token issued, refused, revoked.
+    """One server's: ``services.audit`` is told of every token issued, refused, revoked.
 
-    ``router`` holds the endpoints (``/auth/...``, ``/.well-known/openid-configuration``).
+    ``bearer`` says whom a token stands for.  ``web`` fetches the key sets of clients; without it
+    those that have only an address cannot sign in.  ``limits`` counts requests for tokens.
+
+    ``router``: the endpoints but that of authorization, which the pages answer by ``authorize``.
+    ``origins``: those of registered browser apps, for CORS of the FHIR API as well.  ``keys``:
+    the server's own.  ``ledger``: grants and tokens; ``ledger.end(grant)`` takes one back at once.
     """
 
     def __init__(
-        self, store: Store, now: Callable[[], int], terms: Terms, *, audit: Audit | None = None
-    ) -> None:
-        self.ledger = Ledger(store, terms, now, audit)
-        self._authorize = Authorize(self.ledger, terms, now)
-        self.router = APIRouter()
-
-    async def begin(self, params: Iterable[tuple[str, str]]) -> Pending:
-        """See :meth:`server.auth.oauth.authorize.Authorize.begin`."""
-        return await self._authorize.begin(params)
-
-    async def pending(self, id_: str) -> Pending:
-        """See :meth:`server.auth.oauth.authorize.Authorize.pending`."""
-        return await self._authorize.pending(id_)
-
-    async def conclude(
         self,
-        pending: Pending,
+        services: Services,
+        terms: Terms,
+        bearer: Bearer,
         *,
-        user: User,
-        scopes_granted: str,
-        patient: str | None,
-        context: dict[str, Any],
-        session: str,
-        auth_time: int,
-    ) -> str:
-        """See :meth:`server.auth.oauth.authorize.Authorize.conclude`."""
-        return await self._authorize.conclude(
-            pending,
-            user=user,
-            scopes_granted=scopes_granted,
-            patient=patient,
-            context=context,
-            session=session,
-            auth_time=auth_time,
+        web: SafeClient | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        store, now = services.store, services.now
+        self.terms, self.bearer = terms, bearer
+        self.ledger = Ledger(store, terms, now, services.audit, bearer.forget)
+        self.authorize = Authorize(self.ledger, terms, now)
+        self.keys = Keys(store, now)
+        self.origins = Origins(store, now)
+        protocol = Protocol(self.ledger, terms, self.keys, ClientKeys(web, now), now)
+        registration = Registration(Clients(store, now), terms)
+        endpoints = Endpoints(
+            terms, self.ledger, protocol, self.keys, bearer, self.origins, registration, limits
         )
+        self.router = endpoints.router()
 
-    async def deny(self, pending: Pending, error: str, description: str) -> str:
-        """See :meth:`server.auth.oauth.authorize.Authorize.deny`."""
-        return await self._authorize.deny(pending, error, description)
+    def discovery(self) -> bytes:
+        """Return the document at ``[base]/.well-known/smart-configuration``, JSON."""
+        return smart_configuration(self.terms)
 
-    async def revoke(self, grant: str) -> bool:
-        """End a grant and all its tokens, in this process at once; tell whether there was one."""
-        return await self.ledger.end(grant)
+    def oauth_uris(self) -> Mapping[str, str]:
+        """Return the endpoints by their names in the ``oauth-uris`` extension."""
+        names = ["authorize", "token", "introspect", "revoke"]
+        if self.terms.registration != "off":
+            names.append("register")
+        return {name: self.terms.at(name) for name in names}

@@ -1,0 +1,100 @@
+"""How a client proves who it is at the token endpoint.  RFC 6749 2.3; SMART
+client-confidential-symmetric.html, client-confidential-asymmetric.html.
+
+authlib's own ``private_key_jwt`` refuses the algorithms that SMART asks for and accepts assertions
+that live for years, so ours takes its place.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import anyio.from_thread
+from authlib.oauth2.rfc6749 import InvalidClientError, InvalidRequestError
+from authlib.oauth2.rfc6749.models import ClientMixin
+
+from server.auth.clients import has_secret
+from server.auth.oauth import assertion
+from server.auth.oauth.client_jwks import ClientKeys, NoKey
+from server.auth.oauth.ledger import Ledger
+from server.auth.oauth.terms import SECOND
+from server.auth.records import Client
+
+METHODS = ["private_key_jwt", "client_secret_basic", "client_secret_post", "none"]
+
+
+class Registered(ClientMixin):  # type: ignore[misc] # authlib has no types
+    """A client as authlib asks for it."""
+
+    def __init__(self, client: Client) -> None:
+        self.kept = client
+
+    def get_client_id(self) -> str:
+        """Return its id."""
+        return self.kept.id
+
+    def check_client_secret(self, client_secret: str) -> bool:
+        """Tell whether this is the client's secret, in the same time for all."""
+        return has_secret(self.kept, client_secret)
+
+    def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:
+        """Tell whether the client is registered to prove itself in this way: in one only."""
+        return method == self.kept.auth
+
+    def check_grant_type(self, grant_type: str) -> bool:
+        """Tell whether it may use a grant; who may ask for codes may refresh what it was given."""
+        return grant_type in self.kept.grants or (
+            grant_type == "refresh_token" and "authorization_code" in self.kept.grants
+        )
+
+
+class SignedAssertion:
+    """The ``private_key_jwt`` method; it runs in authlib's thread."""
+
+    def __init__(
+        self, ledger: Ledger, keys: ClientKeys, audience: str, now: Callable[[], int]
+    ) -> None:
+        self._ledger, self._keys = ledger, keys
+        self._audience, self._now = audience, now
+
+    def __call__(self, query_client: Any, request: Any) -> Registered | None:
+        """Return the client that signed; ``None`` when there is no assertion.
+
+        Raises:
+            InvalidClientError: it is not right (SMART ...#response: ``invalid_client``).
+        """
+        sent = request.form
+        text = sent.get("client_assertion")
+        if text is None or sent.get("client_assertion_type") != assertion.ASSERTION_TYPE:
+            return None
+        try:
+            return self._signer(text, sent.get("client_id"))
+        except (assertion.InvalidAssertion, NoKey) as error:
+            raise InvalidClientError(description=str(error)) from error
+
+    def _signer(self, text: str, named: str | None) -> Registered:
+        header = assertion.read(text)
+        client = anyio.from_thread.run(self._ledger.client, header.client_id)
+        if client is None or named not in (None, header.client_id):
+            raise assertion.InvalidAssertion("the client is not registered")
+        if client.auth != "private_key_jwt":
+            raise assertion.InvalidAssertion("the client does not authenticate by a signature")
+        if header.jku is not None and header.jku != client.jwks_uri:
+            raise assertion.InvalidAssertion("jku is not the address given at registration")
+        key = anyio.from_thread.run(self._keys.key, client, header.alg, header.kid)
+        now_s = self._now() / SECOND
+        jti, exp = assertion.verify(text, header, key, audience=self._audience, now_s=now_s)
+        until = (exp + assertion.LEEWAY_S + 1) * SECOND
+        if not anyio.from_thread.run(self._ledger.first_use, client.id, jti, until):
+            raise assertion.InvalidAssertion("the assertion was used before (jti)")
+        return Registered(client)
+
+
+def check_one_method(authorization: str, form: dict[str, str]) -> None:
+    """Refuse a request with several kinds of proof.  RFC 6749 2.3."""
+    ways = (
+        authorization.lower().startswith("basic "),
+        "client_secret" in form,
+        "client_assertion" in form,
+    )
+    if sum(ways) > 1:
+        raise InvalidRequestError("more than one way to authenticate the client was used")

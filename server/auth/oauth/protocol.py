@@ -1,0 +1,158 @@
+"""authlib's protocol core behind an asynchronous door.
+
+It is synchronous, so each request runs in a worker thread, of which there are few: they wait for
+the store, they do not add to it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import anyio
+import anyio.from_thread
+import anyio.to_thread
+from authlib.oauth2 import OAuth2Error
+from authlib.oauth2.rfc6749 import (
+    AuthorizationServer,
+    InvalidClientError,
+    OAuth2Request,
+)
+from authlib.oauth2.rfc6749.requests import BasicOAuth2Payload
+
+from server.auth.keys import Keys
+from server.auth.oauth.client_auth import (
+    METHODS,
+    Registered,
+    SignedAssertion,
+    check_one_method,
+)
+from server.auth.oauth.client_jwks import ClientKeys
+from server.auth.oauth.grants import BackendGrant, CodeGrant, IdToken, Pkce, RefreshGrant
+from server.auth.oauth.ledger import Ledger
+from server.auth.oauth.terms import Terms
+from server.auth.records import Client
+
+THREADS = 8
+
+
+class OAuthError(Exception):
+    """An error of RFC 6749 5.2, with its HTTP status."""
+
+    def __init__(self, error: str, description: str = "", status: int = 400) -> None:
+        super().__init__(f"{error}: {description}")
+        self.error, self.description, self.status = error, description, status
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """``error`` is ``None`` when tokens were issued."""
+
+    status: int
+    body: dict[str, Any]
+    error: str | None = None
+
+
+class Protocol:
+    """The token endpoint, and the authentication of clients for the others."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        terms: Terms,
+        keys: Keys,
+        client_keys: ClientKeys,
+        now: Callable[[], int],
+    ) -> None:
+        self._server = _Server(ledger, terms)
+        self._server.register_client_auth_method(
+            "private_key_jwt", SignedAssertion(ledger, client_keys, terms.token_endpoint, now)
+        )
+        self._server.register_grant(CodeGrant, [Pkce(required=True), IdToken(keys, terms)])
+        self._server.register_grant(RefreshGrant)
+        self._server.register_grant(BackendGrant)
+        self._threads = anyio.CapacityLimiter(THREADS)
+
+    async def token(self, authorization: str, form: Mapping[str, str]) -> Answer:
+        """Return the answer to a request for a token."""
+        request = _request(authorization, form)
+        run = partial(self._server.respond, request)
+        return await anyio.to_thread.run_sync(run, limiter=self._threads)
+
+    async def client(self, authorization: str, form: Mapping[str, str]) -> Client:
+        """Return the client that a request is from; public ones are taken at their word.
+
+        Raises:
+            OAuthError: it did not prove itself.
+        """
+        request = _request(authorization, form)
+        run = partial(self._server.authenticated, request)
+        return await anyio.to_thread.run_sync(run, limiter=self._threads)
+
+
+class _Server(AuthorizationServer):  # type: ignore[misc] # authlib has no types
+    """What authlib asks a framework for."""
+
+    def __init__(self, ledger: Ledger, terms: Terms) -> None:
+        super().__init__()
+        self.ledger, self.terms = ledger, terms
+
+    def respond(self, request: OAuth2Request) -> Answer:
+        try:
+            check_one_method(request.headers["Authorization"], request.form)
+        except OAuth2Error as error:
+            return self.handle_error_response(request, error)
+        answer: Answer = self.create_token_response(request)
+        return answer
+
+    def authenticated(self, request: OAuth2Request) -> Client:
+        try:
+            check_one_method(request.headers["Authorization"], request.form)
+            found: Registered = self.authenticate_client(request, METHODS)
+        except OAuth2Error as error:
+            raise OAuthError(error.error, error.description or "", _status(error)) from error
+        return found.kept
+
+    def query_client(self, client_id: str) -> Registered | None:
+        client = anyio.from_thread.run(self.ledger.client, client_id)
+        return Registered(client) if client is not None else None
+
+    def create_oauth2_request(self, request: OAuth2Request) -> OAuth2Request:
+        return request
+
+    def send_signal(self, name: str, *args: Any, **kwargs: Any) -> None:
+        pass
+
+    def handle_response(self, status: int, body: Any, headers: Any) -> Answer:
+        return Answer(status, body)
+
+    def handle_error_response(self, request: OAuth2Request, error: OAuth2Error) -> Answer:
+        body = {"error": error.error}
+        if description := error.get_error_description():
+            body["error_description"] = description
+        return Answer(_status(error), body, error.error)
+
+
+def _request(authorization: str, form: Mapping[str, str]) -> OAuth2Request:
+    # Whether the transport is safe is for the listener to know: it binds loopback or has TLS.
+    request = _Form("POST", "https://localhost/", headers={"Authorization": authorization})
+    request.payload = BasicOAuth2Payload(dict(form))
+    return request
+
+
+class _Form(OAuth2Request):  # type: ignore[misc] # authlib has no types
+    """A POST whose parameters come from its body only (RFC 6749 2.3.1)."""
+
+    @property
+    def args(self) -> dict[str, str]:
+        return {}
+
+    @property
+    def form(self) -> dict[str, str]:
+        form: dict[str, str] = self.payload.data
+        return form
+
+
+def _status(error: OAuth2Error) -> int:
+    """RFC 6749 5.2."""
+    return 401 if isinstance(error, InvalidClientError) else 400
