@@ -8,14 +8,21 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from fastapi import APIRouter, Request, Response
 
-from server.auth.pages import login, static
+from server.auth.pages import authorize, consent, launch, login, pick, static
 from server.auth.pages.context import AccessOf, Authenticate, PageContext
 from server.auth.pages.serve import Page, serve
 from server.auth.pages.upstream_provider import Provider
 
 __all__ = ["PUBLIC", "AccessOf", "Authenticate", "PageContext", "Provider", "pages_router"]
 
-PAGES: Sequence[Page] = (*login.pages(), *static.pages())
+PAGES: Sequence[Page] = (
+    *login.pages(),
+    *authorize.pages(),
+    *pick.pages(),
+    *consent.pages(),
+    *launch.pages(),
+    *static.pages(),
+)
 PUBLIC = frozenset(page.path for page in PAGES if page.public)
 """What answers without knowing who asks."""
 

@@ -44,14 +44,24 @@ async def read_form(request: Request) -> Form:
     Raises:
         PageError: it is none, or too large (413, 415, 400).
     """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/x-www-form-urlencoded":
-        raise PageError(415, "This is not a form", "The server expected a form that was filled in.")
+    return form_of(request, await read_body(request))
+
+
+async def read_body(request: Request) -> bytes:
+    """Return the body of a POST; raise PageError (413) when it is too large."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > MAX_BYTES:
             raise PageError(413, "The form is too large", f"At most {MAX_BYTES} bytes can be sent.")
+    return bytes(body)
+
+
+def form_of(request: Request, body: bytes) -> Form:
+    """Return the form in a body; raise PageError (415, 400) when it is none."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/x-www-form-urlencoded":
+        raise PageError(415, "This is not a form", "The server expected a form that was filled in.")
     try:
         pairs = parse_qsl(
             body.decode("ascii"),

@@ -1,13 +1,14 @@
 """Login by name and password, logout, and the start page."""
 
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 from fastapi import Response
 
+from server.auth.oauth.authorize import PageError, Pending
 from server.auth.pages.form import Form
 from server.auth.pages.serve import SESSION, Page, drop_cookie, in_words, put_cookie
 from server.auth.pages.visit import Visit
-from server.auth.records import Client, User
+from server.auth.records import User
 from server.fhir.errors import Throttled
 
 HOME = "/auth/"
@@ -132,28 +133,30 @@ async def _form(
     errors: dict[str, str] | None = None,
     headers: dict[str, str] | None = None,
 ) -> Response:
-    client = await app_of(visit, wanted)
+    pending = await asked_by(visit, wanted)
     return visit.page(
         "login",
         status=status,
         headers=headers,
-        form_to=client.redirect_uris if client is not None else (),
+        form_to=(pending.redirect_uri,) if pending is not None else (),
         next=wanted,
-        name=name,
+        name=name or (pending.login_hint or "" if pending is not None else ""),
         summary=summary,
         errors=errors or {},
-        app=client.name if client is not None else "",
+        app=pending.client_name if pending is not None else "",
         left=visit.asked("left") == "1",
         provider=visit.context.provider,
         password_login=visit.context.password_login,
     )
 
 
-async def app_of(visit: Visit, wanted: str) -> Client | None:
-    """Return the app that an authorization request is of: logging in may lead to its address."""
+async def asked_by(visit: Visit, wanted: str) -> Pending | None:
+    """Return the request of an app that waits for the login, if there is one."""
     parts = urlsplit(wanted)
-    if parts.path != "/auth/authorize":
+    start, _, id_ = parts.path.rpartition("/")
+    if start != "/auth/authorize":
         return None
-    ids = parse_qs(parts.query).get("client_id", [])
-    record = await visit.context.services.store.get_record(Client.KIND, ids[0]) if ids else None
-    return Client.unpack(record.value) if record is not None else None
+    try:
+        return await visit.context.authorize.pending(id_)
+    except PageError:
+        return None

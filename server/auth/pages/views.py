@@ -5,6 +5,7 @@ can only be shown.
 """
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from hashlib import sha256
 from importlib.resources import files
 from typing import Any
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit
 from fastapi.responses import RedirectResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from server.auth.pages.people import date_words
 from server.auth.pages.site import Site
 
 STYLE = files("server.auth.pages").joinpath("static/style.css").read_bytes()
@@ -42,7 +44,10 @@ class Views:
             lstrip_blocks=True,
         )
         self._jinja.globals.update(
-            site=site, to=site.path, style=site.path(f"/auth/static/style.css?v={_STYLE_VERSION}")
+            site=site,
+            to=site.path,
+            day=day,
+            style=site.path(f"/auth/static/style.css?v={_STYLE_VERSION}"),
         )
 
     def page(
@@ -64,6 +69,15 @@ class Views:
     def redirect(self, path: str) -> Response:
         """Return the way to another page of ours; the browser asks for it with GET."""
         return RedirectResponse(self._site.address(path), 303, ALWAYS)
+
+
+def day(at: int) -> str:
+    """Return the day of an instant (microseconds), in UTC.
+
+    >>> day(1_767_323_045_678_000)
+    '2 January 2026'
+    """
+    return date_words(datetime.fromtimestamp(at // 1_000_000, UTC).date().isoformat())
 
 
 def policy(form_to: Iterable[str] = ()) -> str:
