@@ -1,0 +1,137 @@
+"""What a site decides about access, as data: roles, clearances, labels, releases, proxies' ages.
+
+Read from ``policy.yaml`` beside this file and the site's own file (:mod:`.policy_file`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import tzinfo
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from server.access.scopes import Scopes
+from server.access.value_sets import CodeSet
+from server.search.marks import CONFIDENTIALITY, LEVELS, SENSITIVITY
+
+Record = Literal["own", "proxied", "everyone", "none"]
+
+BASES = ("parent", "guardian", "power-of-attorney", "authorization")
+"""Why somebody may act for a patient."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clearance:
+    """Which labels somebody may see: levels up to ``confidentiality``, and some sensitivities."""
+
+    confidentiality: str
+    sensitive: frozenset[str]
+
+    def meet(self, other: "Clearance") -> "Clearance":
+        """Return what both may see."""
+        lower = min(self.confidentiality, other.confidentiality, key=LEVELS.index)
+        return Clearance(lower, self.sensitive & other.sensitive)
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """A kind of writing that a role may do: of ``types``, some of ``cud``, under conditions.
+
+    The value ``self`` of a condition stands for the person's own resource.
+    """
+
+    types: frozenset[str]
+    letters: str
+    query: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """What people may do who act in it; see ``policy.yaml``."""
+
+    name: str
+    record: Record
+    read: frozenset[str]
+    write: tuple[Right, ...]
+    clearance: Clearance
+    released_only: bool = True
+    departments: bool = False
+    relabel: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LabelRule:
+    """Resources of ``types`` (all where none) with one of the codes get the labels ``add``."""
+
+    name: str
+    types: frozenset[str]
+    elements: tuple[str, ...]
+    codes: CodeSet
+    add: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseRule:
+    """What patients see later, or not until somebody decides.
+
+    No ``codes``, no ``statuses``: any.  ``delay``: microseconds from the first of the elements
+    ``since`` that is there.  ``hold``: the reason.
+    """
+
+    name: str
+    types: frozenset[str]
+    elements: tuple[str, ...] = ()
+    codes: CodeSet | None = None
+    statuses: frozenset[str] = frozenset()
+    delay: int = 0
+    since: tuple[str, ...] = ()
+    hold: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ages:
+    """What a proxy may see of patients of an age in years, ``first`` to ``last``, both included."""
+
+    first: int
+    last: int
+    bases: frozenset[str]
+    scope: Scopes
+    clearance: Clearance
+
+
+@dataclass(frozen=True)
+class Policy:
+    """The decisions of a site.  ``inherit``: by type the references that hand labels on."""
+
+    zone: tzinfo
+    sensitivities: frozenset[str]
+    roles: Mapping[str, Role]
+    clients: Mapping[str, str] = field(default_factory=dict)
+    ages: tuple[Ages, ...] = ()
+    label_rules: tuple[LabelRule, ...] = ()
+    inherit: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    release_rules: tuple[ReleaseRule, ...] = ()
+
+    @cached_property
+    def enforced(self) -> frozenset[str]:
+        """The labels (``system|code``) that hide what bears them from those not cleared."""
+        levels = (f"{CONFIDENTIALITY}|{code}" for code in LEVELS)
+        return frozenset((*levels, *(f"{SENSITIVITY}|{code}" for code in self.sensitivities)))
+
+    def hidden(self, clearance: Clearance) -> tuple[str, ...]:
+        """Return the labels above a clearance, sorted, as a permit has them."""
+        above = LEVELS[LEVELS.index(clearance.confidentiality) + 1 :]
+        kept_back = self.sensitivities - clearance.sensitive
+        levels = (f"{CONFIDENTIALITY}|{code}" for code in above)
+        return tuple(sorted((*levels, *(f"{SENSITIVITY}|{code}" for code in kept_back))))
+
+
+def load_policy(path: Path | None = None) -> Policy:
+    """Return the packaged policy, with what the site's file states otherwise.
+
+    Raises:
+        PolicyError: every fault of the file, each as ``file:line: sentence``.
+    """
+    from server.access.policy_file import read_policy  # it makes the values of this module
+
+    return read_policy(path)
