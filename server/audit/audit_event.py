@@ -352,8 +352,7 @@ def _data_json(lifecycle: str) -> bytes:
 def _is_unusual(event: Event) -> bool:
     """Tell whether an event has texts for people, names instead of references, or odd labels."""
     return bool(event.why) or not (
-        all(_is_reference(ref) for ref, _ in event.data)
-        and all(map(is_enforced, event.labels))
+        all(_is_reference(ref) for ref, _ in event.data) and all(map(is_enforced, event.labels))
     )
 
 

@@ -6,10 +6,9 @@ A row for everything that is told of.  To add something that is told, add a row 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 Coding = dict[str, str]
-Entity = Literal["data", "query", "none"]
 
 DCM = "http://dicom.nema.org/resources/ontology/DCM"
 REST_TYPE = "http://terminology.hl7.org/CodeSystem/audit-event-type"
@@ -28,8 +27,7 @@ PURPOSE = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
 class Kind:
     """What an AuditEvent of one interaction says.
 
-    ``client``, ``server`` and ``user`` are the types of the agents: (system, code).  ``entity``:
-    what stands beside the patient: the resource (BALP "data"), or the question ("query").
+    ``client``, ``server`` and ``user`` are the types of the agents: (system, code).
     """
 
     type: tuple[str, str]
@@ -37,7 +35,6 @@ class Kind:
     client: tuple[str, str]
     server: tuple[str, str]
     user: tuple[str, str]
-    entity: Entity = "data"
 
 
 _SOURCE, _DESTINATION = (DCM, "110153"), (DCM, "110152")
@@ -47,10 +44,10 @@ _AUTH_SERVER = (ROLE_TYPE, "authserver")
 _KEEPER = ("http://terminology.hl7.org/CodeSystem/provenance-participant-type", "custodian")
 
 
-def _rest(code: str, user: tuple[str, str], entity: Entity = "data", *, out: bool = False) -> Kind:
+def _rest(code: str, user: tuple[str, str], *, out: bool = False) -> Kind:
     """Return the kind of a REST interaction; ``out``: what is asked for flows to the client."""
     ends = (_DESTINATION, _SOURCE) if out else (_SOURCE, _DESTINATION)
-    return Kind((REST_TYPE, "rest"), (INTERACTION, code), *ends, user, entity)
+    return Kind((REST_TYPE, "rest"), (INTERACTION, code), *ends, user)
 
 
 def _security(type_: str, subtype: tuple[str, str]) -> Kind:
@@ -62,10 +59,10 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "read": _rest("read", _READER, out=True),
         "vread": _rest("vread", _READER, out=True),
         "history-instance": _rest("history-instance", _READER, out=True),
-        "history-type": _rest("history-type", _READER, "query"),
-        "history-system": _rest("history-system", _READER, "query"),
-        "search-type": _rest("search-type", _READER, "query"),
-        "search-system": _rest("search-system", _READER, "query"),
+        "history-type": _rest("history-type", _READER),
+        "history-system": _rest("history-system", _READER),
+        "search-type": _rest("search-type", _READER),
+        "search-system": _rest("search-system", _READER),
         "create": _rest("create", _AUTHOR),
         "update": _rest("update", _AUTHOR),
         "patch": _rest("patch", _AUTHOR),
@@ -74,7 +71,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         ),
         "batch": _rest("batch", _AUTHOR),
         "transaction": _rest("transaction", _AUTHOR),
-        "operation": _rest("operation", _READER, "query"),
+        "operation": _rest("operation", _READER),
         "login": _security("110114", (DCM, "110122")),
         "logout": _security("110114", (DCM, "110123")),
         "token": _security("110114", (DCM, "110126")),

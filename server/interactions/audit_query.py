@@ -15,10 +15,10 @@ Shown = tuple[str | None, tuple[str, ...], str | None]
 
 _OF_NOBODY = frozenset(
     (
-        "_count", "_elements", "_format", "_include", "_include:iterate", "_lastUpdated", "_pretty",
-        "_profile", "_revinclude", "_revinclude:iterate", "_security", "_since", "_sort",
-        "_summary", "_tag", "_total", "_type", "category", "class", "clinical-status", "code", "date", "end",
-        "intent", "max", "start", "status", "type", "verification-status",
+        "_count", "_elements", "_format", "_include", "_include:iterate", "_lastUpdated",
+        "_pretty", "_profile", "_revinclude", "_revinclude:iterate", "_security", "_since",
+        "_sort", "_summary", "_tag", "_total", "_type", "category", "class", "clinical-status",
+        "code", "date", "end", "intent", "max", "start", "status", "type", "verification-status",
     )
 )  # fmt: skip
 _OF_PATIENT = frozenset(("patient", "subject", "patient:Patient", "subject:Patient"))
@@ -54,7 +54,8 @@ def _says_only(query: str, patient: str) -> bool:
     """Tell whether a question names no person but the patient."""
     path, _, text = query.partition("?")
     parts = path.split("/")
-    if len(parts) > 1 and parts[1][:1] not in ("_", "$") and "/".join(parts[:2]) != patient:
+    of_patient = path.startswith("Patient/") and parts[1][:1] not in ("_", "$")
+    if of_patient and "/".join(parts[:2]) != patient:
         return False
     own = (patient, patient.partition("/")[2])
     return all(

@@ -83,4 +83,3 @@ def patients_in(compartments: Iterable[str]) -> tuple[str, ...]:
 def labels_in(marks: Iterable[str]) -> tuple[str, ...]:
     """Return the security labels among the marks of a write."""
     return tuple(one.removeprefix(_LABEL) for one in marks if one.startswith(_LABEL))
-

@@ -6,6 +6,7 @@ nothing twice whatever is written meanwhile.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 from server.access.context import AccessContext
 from server.fhir import json as fhir_json
@@ -66,6 +67,7 @@ async def history(
     elif type_ and id_ and not await services.store.history(access, type_, id_, limit=1):
         raise rights.not_found(type_, id_)
     versions, more = await _page(services, access, type_, id_, asked, before)
+    _tell(services, access, (type_, id_), versions, pairs)
     following = seal(services.cursor_key, more, context) if more is not None else None
     links = [("self", page_url(services.base_url, path, asked.used, asked.cursor))]
     if following is not None:
@@ -73,6 +75,24 @@ async def history(
     entries = [_entry(services.base_url, version) for version in versions]
     total = len(versions) if before is None and more is None else None
     return bundle("history", entries=entries, total=total, links=links)
+
+
+def _tell(
+    services: Services,
+    access: AccessContext,
+    place: tuple[str | None, str | None],
+    versions: list[Version],
+    pairs: Sequence[tuple[str, str]],
+) -> None:
+    """Tell audit of a page; a deletion concerns whom the versions beside it concern."""
+    if services.audit is None:
+        return
+    type_, id_ = place
+    level = "history-instance" if id_ else "history-type" if type_ else "history-system"
+    path = "/".join(part for part in (type_, id_, "_history") if part)
+    asked = [pair for pair in pairs if pair[0] != CURSOR]
+    question = f"{path}?{urlencode(asked)}" if asked else path
+    services.audit.shown(access, level, versions, question)
 
 
 def parse_history(services: Services, pairs: Pairs, *, strict: bool) -> Asked:

@@ -9,13 +9,22 @@ from server.store.port import Version
 
 
 async def read(services: Services, access: AccessContext, type_: str, id_: str) -> Version:
-    """Return the latest version; its ``body`` is there.
+    """Return the latest version, to be shown to the caller; its ``body`` is there.
 
     Raises:
         Forbidden: the caller may not read the type at all.
         NotFound: there is none, or none that the caller may see.
         Gone: the latest version is a deletion.
+        StoreUnavailable: audit cannot be told of it.
     """
+    found = await looked_up(services, access, type_, id_)
+    if services.audit is not None:
+        services.audit.shown(access, "read", (found,), None)
+    return found
+
+
+async def looked_up(services: Services, access: AccessContext, type_: str, id_: str) -> Version:
+    """Return what :func:`read` returns, for who tells audit of it in his own words."""
     demand(access, "read", type_)
     found = await services.store.read(access, type_, id_)
     if found is None:
@@ -36,4 +45,6 @@ async def vread(
         raise not_found(type_, f"{id_}/_history/{version}")
     if found.body is None:
         raise Gone(f"{type_}/{id_} was deleted at {instant_text(found.at)}, in this version")
+    if services.audit is not None:
+        services.audit.shown(access, "vread", (found,), None)
     return found

@@ -7,6 +7,7 @@ pages bring the rest of them before the next matches.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
+from urllib.parse import urlencode
 
 from server.access.context import AccessContext
 from server.fhir.errors import DeadlineExceeded, InvalidSearch, Issue
@@ -50,6 +51,12 @@ class Found:
     warnings: tuple[Issue, ...] = ()
 
     @property
+    def shown(self) -> tuple[Version, ...]:
+        """Everything of which the page shows something."""
+        inside = tuple(one.container for one in self.inside)
+        return (*self.matches, *self.included, *inside)
+
+    @property
     def shaped(self) -> int:
         """How many resources are shown in part (``_summary``, ``_elements``)."""
         if self.search.summary in (None, "false") and not self.search.elements:
@@ -87,7 +94,7 @@ async def search(
     found = Found(path, wanted, cursor=cursor, warnings=unfinished.issues(services, wanted))
     try:
         walk = _Walk(services, access, found, await expand(services, access, wanted), compartment)
-        return await walk.page(walk.place(cursor))
+        page = await walk.page(walk.place(cursor))
     except DeadlineExceeded as error:
         if access.unrestricted:
             raise
@@ -96,6 +103,11 @@ async def search(
             f"the search ran longer than {services.policy.deadline_s:g} s; "
             "narrow it by a patient, a code or a date"
         ) from error
+    if services.audit is not None:
+        interaction = "search-system" if type_ is None else "search-type"
+        question = f"{path}?{urlencode(asked)}" if asked else path
+        services.audit.shown(access, interaction, page.shown, question)
+    return page
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,10 @@ from server.rest.application import Application, pages
 from server.rest.body import Limits
 from server.rest.capability import capability
 from server.rest.cors import Cors
-from server.rest.dispatch import Authenticate, Dispatcher
+from server.rest.dispatch import Authenticate, Dispatcher, Throttle
 from server.rest.metrics import Metrics
 
-__all__ = ["Application", "Authenticate", "Limits", "build"]
+__all__ = ["Application", "Authenticate", "Limits", "Throttle", "build"]
 
 _DEFAULTS = Limits()
 
@@ -36,6 +36,8 @@ def build(
     prefix: str = "/fhir",
     oauth: Mapping[str, str] = {},
     well_known: Mapping[str, Callable[[], dict[str, Any]]] = {},
+    registered_origin: Callable[[str], bool] | None = None,
+    throttle: Throttle | None = None,
 ) -> Application:
     """Return the ASGI application.
 
@@ -43,7 +45,9 @@ def build(
     ``LoginRequired``; ``secured`` says whether it demands a token, for the CapabilityStatement.
     ``checks`` are asked by ``/readyz``, beside the store.  ``oauth``: the endpoints of the
     authorization server, as :func:`.capability.capability` takes them.  ``well_known`` makes
-    ``smart-configuration`` and ``openid-configuration``, by name.
+    ``smart-configuration`` and ``openid-configuration``, by name.  ``registered_origin`` tells
+    whether an origin is that of a registered app, for CORS.  ``throttle`` is asked before each
+    request of a known caller, and raises ``Throttled``.
     """
     registry = Registry.of(operations)
     metrics = Metrics()
@@ -61,10 +65,11 @@ def build(
             oauth=oauth,
         ),
         limits=limits,
-        cors=Cors(cors_origins),
+        cors=Cors(cors_origins, registered_origin),
         metrics=metrics,
         prefix=prefix,
         well_known=well_known,
+        throttle=throttle,
     )
     schemes = openapi.schemes(oauth) if secured else {}
     beside = pages(software, openapi.paths(registry, prefix), schemes)

@@ -22,7 +22,7 @@ from server.rest.jobs import Job
 # What a handler reads of the request later.  Authorization is not among them.
 _KEPT = (
     b"accept", b"content-type", b"if-match", b"if-modified-since", b"if-none-exist",
-    b"if-none-match", b"prefer", b"x-security-context",
+    b"if-none-match", b"prefer", b"x-provenance", b"x-security-context",
 )  # fmt: skip
 
 

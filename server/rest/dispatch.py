@@ -9,14 +9,17 @@ from itertools import count
 from time import perf_counter
 from typing import Any
 
-from server.access.context import AccessContext
+from server.access.context import AccessContext, Trace
 from server.fhir.errors import (
     FhirError,
     InvalidRequest,
     InvalidSearch,
+    LoginRequired,
     MethodNotAllowed,
+    StoreUnavailable,
     Throttled,
 )
+from server.interactions import audit_failures
 from server.interactions.services import Services
 from server.operations.registry import Registry
 from server.rest import asynchronous, compression, errors, headers, negotiate, request_log
@@ -33,6 +36,9 @@ from server.rest.routes import AT_ONCE, PUBLIC, ROUTES, WELL_KNOWN, template
 
 # The value of the Authorization header, if there is one -> who calls.  Raises LoginRequired.
 Authenticate = Callable[[bytes | None], Awaitable[AccessContext]]
+
+# Who calls -> nothing, or raises Throttled, which says when to come back.
+Throttle = Callable[[AccessContext], None]
 
 NOBODY = AccessContext("-", "-", ())
 
@@ -56,7 +62,11 @@ class Dispatcher:
         metrics: Metrics,
         prefix: str,
         well_known: Mapping[str, Callable[[], dict[str, Any]]] = {},
+        throttle: Throttle | None = None,
     ) -> None:
+        self._services = services
+        self._audit = services.audit
+        self._throttle = throttle
         self.jobs = Jobs(services, limits, self._run_job)
         self._context = Context(
             services, registry, limits, capability, self.jobs, self._on_bug, well_known
@@ -79,11 +89,13 @@ class Dispatcher:
         request_id = headers.request_id(sent_headers.get(b"x-request-id"))
         if request_id is None:
             request_id = f"{self._start}-{next(self._ids)}"
-        exchange = _Exchange(scope["method"], request_id)
+        exchange = _Exchange(scope["method"], request_id, _address(scope))
         intake = Intake(receive, sent_headers) if exchange.method in _WITH_BODY else None
         self._in_flight += 1
         try:
             answer = await self._answer(scope, intake or receive, sent_headers, exchange)
+            if exchange.access is not None:
+                answer = await self._audited(answer, exchange)
             if intake is not None and answer.status >= 400:
                 await intake.discard()
             if self._compress is not None:
@@ -91,12 +103,14 @@ class Dispatcher:
                 await compression.compress(answer, accepted, self._compress)
             more = [*_ALWAYS, (b"x-request-id", request_id.encode())]
             if (origin := sent_headers.get(b"origin")) is not None:
-                more += self._cors.headers(origin)
+                more += self._cors.headers(origin, public=exchange.public)
             await self._send(answer, more, send, exchange)
         except ClientGoneError:
             return
         finally:
             self._in_flight -= 1
+            if self._audit is not None and exchange.access is not None:
+                self._audit.take(exchange.trace)
         seconds = perf_counter() - started
         self._metrics.answered(exchange.method, exchange.route, answer.status, seconds)
         request_log.answered(
@@ -116,6 +130,8 @@ class Dispatcher:
                 raise Throttled("too many requests at once", retry_after_s=1)
             return await self._handled(scope, receive, sent, exchange)
         except FhirError as error:
+            if self._audit is not None and isinstance(error, LoginRequired):
+                self._audit.refused(exchange.address)
             return errors.failure(error)
         except ClientGoneError:
             raise
@@ -128,15 +144,21 @@ class Dispatcher:
         self, scope: Scope, receive: Receive, sent: dict[bytes, bytes], exchange: "_Exchange"
     ) -> Answer:
         method = exchange.method
-        if method == "OPTIONS" and (preflight := self._cors.preflight(sent)) is not None:
-            exchange.route = "preflight"
-            return preflight
         path = self._path(scope["path"])
-        public = path is not None and "/" + "/".join(path) in PUBLIC
+        exchange.public = public = path is not None and "/" + "/".join(path) in PUBLIC
+        if method == "OPTIONS":
+            preflight = self._cors.preflight(sent, public=public)
+            if preflight is not None:
+                exchange.route = "preflight"
+                return preflight
         access = NOBODY
         if not public and method != "OPTIONS":
             access = await self._authenticate(sent.get(b"authorization"))
             exchange.principal = access.principal
+            if self._throttle is not None:
+                self._throttle(access)
+            access = exchange.traced(access, sent.get(b"x-provenance"))
+            exchange.path = path or ()
         if path is None:
             raise InvalidRequest("an empty segment in the address")
         exchange.route = route = template(path)
@@ -146,6 +168,7 @@ class Dispatcher:
             return _not_allowed(method, route)
         query = scope["query_string"]
         pairs, format_, pretty = _parameters(query) if query else _NO_FORMAT
+        exchange.pairs = pairs
         wants_json = route in WELL_KNOWN or negotiate.check_accept(sent.get(b"accept"), format_)
         asked = Asked(
             "GET" if method == "HEAD" else method,
@@ -164,6 +187,31 @@ class Dispatcher:
             answer = await handler(self._context, asked)
         if pretty and isinstance(answer.body, bytes) and _is_json(answer):
             answer.body, answer.gzipped = indented(answer.body), None
+        return answer
+
+    async def _audited(self, answer: Answer, exchange: "_Exchange") -> Answer:
+        """Tell audit of what nobody told it of; return the answer, or why it cannot be given.
+
+        Nothing is shown that audit could not be told of.  An answer that shows nothing leaves all
+        the same: it is a failure already.
+        """
+        audit, access = self._audit, exchange.access
+        if audit is None or access is None:
+            return answer
+        try:
+            if not audit.take(exchange.trace):
+                audit_failures.tell(
+                    self._services,
+                    access,
+                    exchange.method,
+                    exchange.path,
+                    exchange.pairs,
+                    answer.status,
+                )
+            if audit.durable:
+                await audit.settled()
+        except StoreUnavailable as error:
+            return answer if answer.status >= 400 else errors.failure(error)
         return answer
 
     async def _send(
@@ -201,8 +249,12 @@ class Dispatcher:
         """Answer a request that was accepted earlier; counted and logged like any other."""
         started = perf_counter()
         route = f"{job.route} (async)"
+        exchange = _Exchange(job.method, job.request_id, "")
         try:
             asked = asynchronous.replayed(job, body)
+            sent_by_client = asked.headers.get(b"x-provenance")
+            asked.access = exchange.traced(asked.access, sent_by_client)
+            exchange.path, exchange.pairs = asked.path, asked.pairs
             answer = await ROUTES[job.route][job.method](self._context, asked)
             most = self._context.limits.job_bytes
             answer = await asynchronous.collected(answer, most, repeatable=job.repeatable)
@@ -212,6 +264,7 @@ class Dispatcher:
         except Exception as error:
             request_log.failed(error, job.request_id, route)
             answer = errors.bug(job.request_id)
+        answer = await self._audited(answer, exchange)
         seconds, who = perf_counter() - started, job.access.principal
         self._metrics.answered(job.method, route, answer.status, seconds)
         request_log.answered(job.method, route, answer.status, seconds * 1000, job.request_id, who)
@@ -224,17 +277,48 @@ class Dispatcher:
 class _Exchange:
     """What the log and the figures say of a request."""
 
-    __slots__ = ("head", "method", "principal", "request_id", "route")
+    __slots__ = (
+        "access", "address", "head", "method", "pairs", "path", "principal", "public",
+        "request_id", "route", "trace",
+    )  # fmt: skip
 
-    def __init__(self, method: str, request_id: str) -> None:
+    def __init__(self, method: str, request_id: str, address: str) -> None:
         self.method = method if method in _METHODS else "OTHER"
         self.head = method == "HEAD"
         self.request_id = request_id
         self.route = "-"
         self.principal = "-"
+        self.address = address
+        self.public = False
+        self.path: tuple[str, ...] = ()
+        self.pairs: Pairs = ()
+        self.access: AccessContext | None = None
+        self.trace = _NO_TRACE
+
+    def traced(self, access: AccessContext, provenance: bytes | None) -> AccessContext:
+        """Return the caller's rights for this request alone."""
+        self.trace = Trace(self.request_id, self.address, provenance)
+        # Spelt out, which takes half the time of dataclasses.replace.
+        self.access = AccessContext(
+            access.principal,
+            access.client,
+            access.permits,
+            access.person,
+            access.patient,
+            access.grant,
+            access.role,
+            self.trace,
+        )
+        return self.access
 
 
+_NO_TRACE = Trace("-")
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+
+
+def _address(scope: Scope) -> str:
+    client = scope.get("client")
+    return str(client[0]) if client else ""
 
 
 def _parameters(query: bytes) -> tuple[Pairs, str | None, bool]:
