@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from mappings.maps import MapError
+from server.access.policy_file import PolicyError
 from server.auth.unfit import Unfit
 from server.feeds import UnusableTls
 from server.fhir.errors import StoreUnavailable
@@ -56,16 +57,17 @@ def secret_from_stdin(what: str) -> str:
 def refusals() -> Iterator[None]:
     """Turn what an operator can mend into one line: wrong file, newer file, file in use, bad name.
 
-    Maps that cannot be used are a line for each fault.
+    Maps and policies that cannot be used are a line for each fault.
     """
     try:
         yield
-    except MapError as error:
+    except (MapError, PolicyError) as error:
         if len(error.problems) == 1:
             fail(error.problems[0])
         for problem in error.problems:
             errors.print(problem, markup=False)
-        fail(f"{len(error.problems)} faults in the maps")
+        where = "maps" if isinstance(error, MapError) else "access policy"
+        fail(f"{len(error.problems)} faults in the {where}")
     except (NewerSchema, CorruptStore, StoreUnavailable, UnusableTls, Unfit) as error:
         fail(str(error))
     except OSError as error:

@@ -54,13 +54,20 @@ def serve(
             fail(str(taken))
 
 
+def login_of(user: app.FirstUser) -> str:
+    """Return a user's name and password, as it is typed."""
+    return f"{user.name} {user.password}"
+
+
 def announce(running: app.Running) -> None:
-    """Say the first token once, and where the server listens; the MLLP line is the last one."""
+    """Say the first token and login once, where the server listens; the MLLP line is the last."""
     console = Console(highlight=False, soft_wrap=True, markup=False)
     if running.open:
         errors.print("no tokens are asked for: everybody on this machine may do everything")
     if running.first_token is not None:
         console.print(f"token {running.first_token}  (administrator; shown this once)")
+    if running.first_user is not None:
+        console.print(f"login {login_of(running.first_user)}  (administrator; shown this once)")
     console.print(f"FHIR  {running.base_url}")
     if running.mllp_port is not None:
         console.print(f"MLLP  {running.mllp_host}:{running.mllp_port}")

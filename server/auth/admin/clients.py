@@ -11,7 +11,6 @@ from server.auth.clients import new_secret, secret_to_keep
 from server.auth.records import Client
 from server.auth.unfit import Missing
 
-
 _REMOVABLE = frozenset(("launch_uri", "logo_uri", "jwks", "jwks_uri"))
 
 

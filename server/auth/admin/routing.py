@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.security import HTTPBearer
 
 from server.access.context import AccessContext, Trace
+from server.access.policy import Policy
 from server.audit.port import Action, Audit, Told
 from server.auth.admin.door import AdminDoor
 from server.auth.clients import Clients
@@ -31,8 +32,8 @@ _bearer = HTTPBearer(
 class Administration:
     """What the routes work on.
 
-    ``revoke`` ends a grant and its tokens and tells whether there was one.  ``policy`` returns what
-    is in force, as JSON.
+    ``revoke`` ends a grant and its tokens and tells whether there was one.  ``policy`` is
+    the one in force.
     """
 
     store: Store
@@ -40,7 +41,7 @@ class Administration:
     clients: Clients
     proxies: Proxies
     revoke: Callable[[str], Coroutine[Any, Any, bool]]
-    policy: Callable[[], Any]
+    policy: Policy
     now: Callable[[], int]
     audit: Audit | None = None
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from server.auth.bearer import Bearer
 from server.auth.clients import Clients
-from server.auth.discovery import smart_configuration
+from server.auth.discovery import openid_configuration, smart_configuration
 from server.auth.keys import Keys
 from server.auth.limits import Limits
 from server.auth.oauth.authorize import Authorize
@@ -55,6 +55,10 @@ class AuthorizationServer:
     def discovery(self) -> bytes:
         """Return the document at ``[base]/.well-known/smart-configuration``, JSON."""
         return smart_configuration(self.terms)
+
+    def openid(self) -> bytes:
+        """Return the document at ``[issuer]/.well-known/openid-configuration``, JSON."""
+        return openid_configuration(self.terms)
 
     def oauth_uris(self) -> Mapping[str, str]:
         """Return the endpoints by their names in the ``oauth-uris`` extension."""

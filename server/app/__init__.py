@@ -1,0 +1,29 @@
+"""The composition root: settings in, a running server out; the only package that knows all."""
+
+from server.app.first_start import FirstUser
+from server.app.opening import (
+    PortTaken,
+    base_url_of,
+    cursor_key,
+    listen,
+    now_us,
+    open_store,
+    services_of,
+    store_beside,
+)
+from server.app.serving import Running, run, serve
+
+__all__ = [
+    "FirstUser",
+    "PortTaken",
+    "Running",
+    "base_url_of",
+    "cursor_key",
+    "listen",
+    "now_us",
+    "open_store",
+    "run",
+    "serve",
+    "services_of",
+    "store_beside",
+]

@@ -1,0 +1,36 @@
+"""What the first start makes, so that somebody can come in: a token, and an administrator."""
+
+from dataclasses import dataclass
+from secrets import token_urlsafe
+
+from server.auth import has_token, new_token
+from server.auth.unfit import Taken
+from server.auth.users import Users
+from server.store.port import Store
+
+ADMINISTRATOR = "admin"
+
+
+@dataclass(frozen=True, slots=True)
+class FirstUser:
+    """The administrator who was made; the password cannot be shown again."""
+
+    name: str
+    password: str
+
+
+async def first_token(store: Store) -> str | None:
+    """Return a token for scripts and commands, when there was never one."""
+    return None if await has_token(store) else await new_token(store, "first")
+
+
+async def first_user(users: Users) -> FirstUser | None:
+    """Return an administrator who can log in, when there is no user at all."""
+    if await users.any():
+        return None
+    password = token_urlsafe(15)
+    try:
+        await users.add(ADMINISTRATOR, roles=("admin",), password=password)
+    except Taken:  # a command was faster
+        return None
+    return FirstUser(ADMINISTRATOR, password)

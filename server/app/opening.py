@@ -1,0 +1,131 @@
+"""What is opened before anything runs: the store, the socket, and what every part is given."""
+
+import errno
+import socket
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from secrets import token_bytes
+
+from server.fhir.errors import StoreUnavailable
+from server.interactions import search_parameters
+from server.interactions.services import Policy, Searchable, Services
+from server.search.catalog import Catalog
+from server.settings import Settings
+from server.store.port import CommitConflict, RecordWrite, Store
+from server.store.sqlite import SqliteStore
+from server.uuid7 import new_id
+
+
+class PortTaken(Exception):
+    """Another program listens on the port."""
+
+
+def now_us() -> int:
+    """Return the time in microseconds since 1970-01-01T00:00:00Z."""
+    return time.time_ns() // 1000
+
+
+def open_store(settings: Settings, base_url: str, *, beside: bool = False) -> SqliteStore:
+    """Open the store that the settings name.
+
+    ``beside``: next to a running server, for the server's own records, reads and backups only.
+
+    Raises:
+        NewerSchema, CorruptStore, StoreUnavailable: it cannot be opened; the text says what to do.
+    """
+    if settings.store is not None and settings.store.scheme != "sqlite":
+        raise StoreUnavailable(f"{settings.store.scheme}: this version has the SQLite store only")
+    plain = Catalog(zone=settings.time_zone)
+    file = settings.store_file
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return SqliteStore(
+        file,
+        now=now_us,
+        index=search_parameters.index(base_url, plain),
+        fingerprint=search_parameters.fingerprint(base_url, plain),
+        beside=beside,
+        words=settings.search_words,
+    )
+
+
+@asynccontextmanager
+async def store_beside(settings: Settings) -> AsyncIterator[Store]:
+    """Open the store for a command that may run while a server has it open.
+
+    Raises:
+        StoreUnavailable: there is none; a command in the wrong folder must not make an empty one.
+        Others as :func:`open_store`.
+    """
+    embedded = settings.store is None or settings.store.scheme == "sqlite"
+    if embedded and not settings.store_file.exists():
+        raise StoreUnavailable(
+            f"{settings.store_file} is not there; name the server's folder with --data"
+        )
+    store = open_store(settings, base_url_of(settings, settings.port), beside=True)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def services_of(settings: Settings, store: Store, base_url: str) -> Services:
+    """Return what interactions need, with R4's own search parameters."""
+    return Services(
+        store,
+        base_url,
+        now_us,
+        new_id,
+        await cursor_key(store),
+        _policy(settings),
+        Searchable(Catalog(zone=settings.time_zone)),
+    )
+
+
+def base_url_of(settings: Settings, port: int) -> str:
+    """Return the public address of the FHIR API, without a slash at its end."""
+    if settings.base_url is not None:
+        return str(settings.base_url).rstrip("/")
+    scheme = "https" if settings.tls_cert else "http"
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"{scheme}://{host}:{port}/fhir"
+
+
+async def cursor_key(store: Store) -> bytes:
+    """Return the key that seals page cursors; made at the first start, kept in the store."""
+    for _ in range(3):
+        kept = await store.get_record("secret", "cursor")
+        if kept is not None:
+            return kept.value
+        try:
+            made = RecordWrite("secret", "cursor", token_bytes(32), if_rev=0)
+            await store.commit([], records=[made])
+        except CommitConflict:
+            continue
+    raise RuntimeError("the cursor key could not be read or written")
+
+
+def _policy(settings: Settings) -> Policy:
+    return Policy(
+        delete=settings.delete,
+        conditional_delete=settings.conditional_delete,
+        default_page=settings.page_size,
+        deadline_s=settings.query_deadline_s,
+        words=settings.search_words,
+    )
+
+
+@contextmanager
+def listen(host: str, port: int) -> Iterator[socket.socket]:
+    """Bind a listening socket; raise :class:`PortTaken` when somebody else has the port."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        bound = socket.create_server((host.strip("[]"), port), family=family, backlog=2048)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise PortTaken(
+                f"port {port} of {host} is taken; choose another with --port"
+            ) from error
+        raise
+    with bound:
+        yield bound
