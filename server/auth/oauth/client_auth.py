@@ -17,7 +17,7 @@ from server.auth.oauth import assertion
 from server.auth.oauth.client_jwks import ClientKeys, NoKey
 from server.auth.oauth.ledger import Ledger
 from server.auth.oauth.terms import SECOND
-from server.auth.records import Client
+from server.auth.records import Client, RefreshToken, key_of
 
 METHODS = ["private_key_jwt", "client_secret_basic", "client_secret_post", "none"]
 
@@ -87,6 +87,34 @@ class SignedAssertion:
         if not anyio.from_thread.run(self._ledger.first_use, client.id, jti, until):
             raise assertion.InvalidAssertion("the assertion was used before (jti)")
         return Registered(client)
+
+
+class Unproven:
+    """The ``none`` method: public clients are taken at their word; it runs in authlib's thread.
+
+    A refresh token says whose it is: npm's fhirclient sends no ``client_id`` with it.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def __call__(self, query_client: Any, request: Any) -> Registered | None:
+        """Return the client that is named; ``None`` when none is."""
+        sent = request.form
+        if "client_secret" in sent:
+            return None
+        found: Registered | None = query_client(sent.get("client_id") or self._owner(sent))
+        return found
+
+    def _owner(self, sent: dict[str, str]) -> str:
+        if sent.get("grant_type") != "refresh_token":
+            return ""
+        kept = anyio.from_thread.run(
+            self._ledger.store.get_record,
+            RefreshToken.KIND,
+            key_of(sent.get("refresh_token", "")),
+        )
+        return RefreshToken.unpack(kept.value).client if kept is not None else ""
 
 
 def check_one_method(authorization: str, form: dict[str, str]) -> None:

@@ -25,6 +25,7 @@ from server.auth.oauth.client_auth import (
     METHODS,
     Registered,
     SignedAssertion,
+    Unproven,
     check_one_method,
 )
 from server.auth.oauth.client_jwks import ClientKeys
@@ -68,6 +69,7 @@ class Protocol:
         self._server.register_client_auth_method(
             "private_key_jwt", SignedAssertion(ledger, client_keys, terms.token_endpoint, now)
         )
+        self._server.register_client_auth_method("none", Unproven(ledger))
         self._server.register_grant(CodeGrant, [Pkce(required=True), IdToken(keys, terms)])
         self._server.register_grant(RefreshGrant)
         self._server.register_grant(BackendGrant)
