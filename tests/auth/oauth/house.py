@@ -106,7 +106,8 @@ class Web(SafeClient):
     def __init__(self) -> None:
         super().__init__()
         self.asked: list[str] = []
-        self.answer = Fetched(200, {"cache-control": "max-age=120"}, b"")
+        self.headers = {"cache-control": "max-age=120"}
+        self.answer = Fetched(200, self.headers, b"")
         self.publish(RSA)
 
     def publish(self, *keys: RSAKey | ECKey) -> None:
@@ -160,7 +161,8 @@ class House:
             self.services, self.terms, self.bearer, web=self.web, limits=self.limits
         )
         self.yes: dict[str, Any] = {"patient": "a", "context": {}, "user": ANNA}
-        self.application = rest.build(self.services, authenticate=self.bearer)
+        unheard = replace(self.services, audit=None)
+        self.application = rest.build(unheard, authenticate=self.bearer)
         pages: FastAPI = self.application.pages
         pages.include_router(self.server.router)
         pages.add_api_route("/auth/authorize", self._authorize, methods=["GET", "POST"])
