@@ -8,6 +8,7 @@ from ipaddress import ip_address
 from json import JSONDecodeError, loads
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
@@ -217,10 +218,11 @@ class Settings(BaseSettings):
         description="Requests to the FHIR API per client and user, such as `600+6000/min`. Beyond "
         "it: 429 with `Retry-After`.",
     )
-    upstream_issuer: HttpUrl | None = Field(
+    upstream_issuer: str | None = Field(
         None,
         description="Issuer of the OpenID provider that people may log in by, such as the "
-        "hospital's own. Users are told apart by its `sub`: `tellonce user add --external`.",
+        "hospital's own, exactly as it calls itself; https, or http on this machine. Users are "
+        "told apart by its `sub`: `tellonce user add --external`.",
     )
     upstream_client: str | None = Field(
         None, description="Id of this server as a client of that provider."
@@ -286,6 +288,16 @@ class Settings(BaseSettings):
         for one in allowed:
             origin(one)
         return allowed
+
+    @field_validator("upstream_issuer")
+    @classmethod
+    def _issuer(cls, issuer: str | None) -> str | None:
+        """Refuse a provider whose answers anybody on the way could write."""
+        if issuer is not None:
+            said = urlsplit(origin(issuer))
+            if said.scheme != "https" and not is_loopback(said.hostname or ""):
+                raise ValueError(f"{issuer} is not https")
+        return issuer
 
     @model_validator(mode="after")
     def _secure(self) -> Self:

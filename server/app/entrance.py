@@ -16,7 +16,7 @@ from server.auth.bearer import Bearer
 from server.auth.clients import Clients
 from server.auth.limits import Limits, Rate
 from server.auth.oauth import AuthorizationServer, Terms
-from server.auth.pages import PageContext, Provider, pages_router
+from server.auth.pages import PageContext, Provider, Upstream, pages_router
 from server.auth.passwords import Passwords
 from server.auth.person import Rights
 from server.auth.proxies import Proxies
@@ -38,7 +38,8 @@ class Entrance:
         self._settings, self._services, self._policy = settings, services, policy
         self._passwords = Passwords()
         self._limits = limits_of(settings, now)
-        self._web = SafeClient(settings.outgoing)
+        named = (settings.upstream_issuer,) if settings.upstream_issuer is not None else ()
+        self._web = SafeClient((*settings.outgoing, *named))
         self.users = Users(store, self._passwords, now)
         self._clients, self._proxies = Clients(store, now), Proxies(store)
         self.registered_origin = RegisteredOrigins(self._clients)
@@ -111,10 +112,16 @@ class Entrance:
             server.bearer.access_of,
             self.authenticate,
             name=settings.organization,
-            provider=provider_of(settings),
+            upstream=self._upstream(),
             password_login=settings.password_login,
             remember_consent=settings.remember_consent,
         )
+
+    def _upstream(self) -> Upstream | None:
+        provider = provider_of(self._settings)
+        if provider is None:
+            return None
+        return Upstream(provider, self._web, self._services.now)
 
     def _administration(self) -> admin_api.Administration:
         services = self._services
@@ -147,7 +154,7 @@ def provider_of(settings: Settings) -> Provider | None:
         return None
     file = settings.upstream_secret_file
     return Provider(
-        str(settings.upstream_issuer).rstrip("/"),
+        settings.upstream_issuer,
         settings.upstream_client,
         _secret(file) if file is not None else None,
         label=settings.upstream_label,
