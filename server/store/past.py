@@ -15,13 +15,23 @@ A deletion has the content of the version before it.  What is not known is hidde
 import logging
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from server.access.context import AccessContext, Interaction
 from server.access.narrow import decide, limit
 from server.fhir import json as fhir_json
 from server.search.match import Candidate, Moment, matches
 from server.search.query import EVERYTHING, Query
-from server.search.rows import ANY_TYPE, RELEASE, RELEASE_MARK, IndexRows, label_mark, param_hash
+from server.search.rows import (
+    ANY_TYPE,
+    RELEASE,
+    RELEASE_MARK,
+    IndexRows,
+    compartment_key,
+    hash64,
+    label_mark,
+    param_hash,
+)
 from server.store.port import Index
 from server.store.stored import compartment_hashes, type_key
 
@@ -33,6 +43,33 @@ def by_compartment_only(access: AccessContext) -> bool:
     return all(
         p.where == EVERYTHING and not p.hidden and p.released is None for p in access.permits
     )
+
+
+def binding(access: AccessContext) -> frozenset[int]:
+    """Return those marks of a latest version that bind the versions before it."""
+    labels = {label for permit in access.permits for label in permit.hidden}
+    return frozenset({_mark(label_mark(label)) for label in labels} | {_mark(RELEASE_MARK)})
+
+
+def by_marks(
+    access: AccessContext,
+    interaction: Interaction,
+    type_: str,
+    own: Collection[int],
+    last: Collection[int],
+) -> bool | None:
+    """Tell what the marks of a past version and of the latest say.
+
+    ``None``: they do not, :meth:`Judge.holds` does.
+    """
+    was, now, bound = frozenset(own), frozenset(last), binding(access)
+    then = decide(access, interaction, type_, was | (now & bound))
+    if then is False:
+        return False
+    still = decide(access, interaction, type_, now | (was - bound))
+    if still is False:
+        return False
+    return True if then and still else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,21 +97,9 @@ class Judge:
     ) -> None:
         self._access, self._interaction = access, interaction
         self._index, self._moment = index, moment
-        labels = {label for permit in access.permits for label in permit.hidden}
-        self._binding = compartment_hashes([*map(label_mark, labels), RELEASE_MARK])
+        self._binding = binding(access)
         self._queries: dict[str, Query] = {}
         self._last: tuple[Image, Candidate | None] | None = None
-
-    def by_marks(self, type_: str, own: Collection[int], last: Collection[int]) -> bool | None:
-        """Tell what the marks of a version and of the latest say; ``None``: ask :meth:`holds`."""
-        was, now = frozenset(own), frozenset(last)
-        then = decide(self._access, self._interaction, type_, was | (now & self._binding))
-        if then is False:
-            return False
-        still = decide(self._access, self._interaction, type_, now | (was - self._binding))
-        if still is False:
-            return False
-        return True if then and still else None
 
     def holds(self, type_: str, own: Image, last: Image) -> bool:
         """Tell whether the caller's limits hold for a version whose latest one is ``last``."""
@@ -126,6 +151,11 @@ def _marked(
     """Return the rows with the marks that were kept, not those that would be made now."""
     keys = (made.keys - compartment_hashes(compartments)) | marks | {type_key(type_)}
     return replace(made, keys=keys)
+
+
+@lru_cache(maxsize=4096)
+def _mark(mark: str) -> int:
+    return hash64(compartment_key(mark))
 
 
 def _added(one: Candidate, keys: frozenset[int]) -> Candidate:

@@ -1,7 +1,5 @@
 """Permits that say more than a compartment: granular scopes, labels, release, what is shared."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,36 +7,23 @@ import pytest
 from server.access.context import SHARED, SYSTEM, AccessContext, Permit
 from server.search.query import EVERYTHING, AllOf, HasKey, Not, Query, Refers, SortKey
 from server.store.port import Store, Version
-from tests.contract.conftest import STORES
 from tests.contract.limited import (
     RESTRICTED,
     VITALS,
     holding,
-    index,
     labelled,
     mentioned_by,
     moment,
-    put,
     released,
     shared_with,
 )
-from tests.contract.made import Clock, deletion, ids
+from tests.contract.made import deletion, ids, put
 
 CLEARED = Permit("*", compartment="Patient/a")
 UNCLEARED = Permit("*", compartment="Patient/a", hidden=(RESTRICTED,))
 OF_VITALS = Permit("Observation", compartment="Patient/a", where=VITALS)
 IN_2026 = Permit("*", compartment="Patient/a", released=moment(2026))
 OBSERVATIONS = Query(("Observation",))
-
-
-@pytest.fixture(params=STORES)
-async def store(
-    request: pytest.FixtureRequest, tmp_path: Path, clock: Clock
-) -> AsyncIterator[Store]:
-    opened = STORES[request.param](tmp_path, clock)
-    opened.use_index(index, "limited")
-    yield opened
-    await opened.close()
 
 
 def patient(id_: str = "a", **more: Any) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from server.store.checks import check_distinct, check_version
 from server.store.memory.live import Live, LiveResources, Walk
 from server.store.memory.order import Item, behind, in_order
 from server.store.memory.records import MemoryRecords
-from server.store.past import Image, Judge, by_compartment_only
+from server.store.past import Image, Judge, by_compartment_only, by_marks
 from server.store.port import (
     CommitConflict,
     Expect,
@@ -314,7 +314,7 @@ class MemoryStore(MemoryRecords):
             if plain or kept is chain[-1]:
                 open_ = decide(access, interaction, type_, own)
             else:
-                open_ = judge.by_marks(type_, own, last)
+                open_ = by_marks(access, interaction, type_, own, last)
             if open_ is None and kept is chain[-1] and kept.version.body is not None:
                 asked = Query((type_,), limit(type_, access, interaction))
                 open_ = moment.matches(asked, self._live.candidate((type_, kept.version.id)))

@@ -8,7 +8,7 @@ import apsw
 
 from server.access.context import AccessContext, Interaction
 from server.access.narrow import decide, limit
-from server.store.past import Image, Judge, by_compartment_only
+from server.store.past import Image, Judge, by_compartment_only, by_marks
 from server.store.port import Index, Version
 from server.store.sqlite.codec import Codec
 from server.store.sqlite.counts import Counts
@@ -24,7 +24,7 @@ _CONTENT = (
 Row = tuple[Any, ...]
 
 
-def version_of(row: Row, codec: Codec) -> Version:
+def version_of(row: Sequence[Any], codec: Codec) -> Version:
     """Return the version of a row of :data:`~server.store.sqlite.pages.COLUMNS`."""
     type_, id_, number, vid, at, method, _compartments, how, kept = row
     body = None if kept is None else codec.decode(how, kept)
@@ -92,8 +92,8 @@ class ByLimits:
         told = [self._by_marks(row) for row in rows]
         asked = [row for row, open_ in zip(rows, told, strict=True) if open_ is None]
         live = self._open([row for row in asked if _is_live(row)])
-        for row, by_marks in zip(rows, told, strict=True):
-            open_ = by_marks
+        for row, said in zip(rows, told, strict=True):
+            open_ = said
             if open_ is None:
                 open_ = row[0] in live if _is_live(row) else self._holds(row)
             if open_:
@@ -103,7 +103,7 @@ class ByLimits:
         _, latest, _, _, last, type_, _, _, vid, _, _, own, *_ = row
         if vid == latest:
             return decide(self._access, self._interaction, type_, unpack(own))
-        return self._judge.by_marks(type_, unpack(own), unpack(last))
+        return by_marks(self._access, self._interaction, type_, unpack(own), unpack(last))
 
     def _open(self, rows: Sequence[Row]) -> set[int]:
         """Return the resources for whose live version the limits hold; one search for a type."""

@@ -23,7 +23,6 @@ from server.search.catalog import R4, Catalog
 from server.search.query import Query, SortKey
 from server.search.size import size
 from server.store.checks import check_distinct
-from server.store.past import by_compartment_only
 from server.store.port import (
     CorruptStore,
     Expect,
@@ -63,7 +62,7 @@ from server.store.sqlite.connect import (
 from server.store.sqlite.counts import Counts, Large
 from server.store.sqlite.lock import FileLock
 from server.store.sqlite.readers import Reader, Readers
-from server.store.sqlite.sight import ByMarks, Sight, sight
+from server.store.sqlite.sight import Sight, sight
 from server.store.sqlite.tables import Commit, Tables
 from server.store.sqlite.writer import Writer
 
@@ -166,10 +165,10 @@ class SqliteStore:
         self, access: AccessContext, type_: str, id_: str, number: int
     ) -> Version | None:
         """See :meth:`server.store.port.Store.vread`."""
-        if access.unrestricted or by_compartment_only(access):
-            sight = ByMarks(self._point.codec, access, "read")
-            return self._own(versions.one, sight, type_, id_, number)
-        return await self._one(access, type_, id_, number)
+        try:
+            return self._inline(versions.numbered, access, type_, id_, number)
+        except versions.Undecided:
+            return await self._one(access, type_, id_, number)
 
     async def search(
         self,

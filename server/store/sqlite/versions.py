@@ -9,6 +9,7 @@ import apsw
 
 from server.access.context import AccessContext
 from server.access.narrow import decide
+from server.store.past import by_compartment_only, by_marks
 from server.store.port import Version
 from server.store.sqlite.codec import Codec
 from server.store.sqlite.functions import name_of
@@ -19,6 +20,12 @@ from server.store.sqlite.sql import Sql, all_of
 
 _NAME = "name n cross join res r on r.rid=n.rid and r.type=? and r.id=?"
 _LATEST = f"select {COLUMNS} from {_NAME} cross join ver v on v.vid=r.vid where n.h=?"
+_BY_NUMBER = "cross join ver v on v.rid=r.rid and v.number=?"
+_NUMBERED = f"select v.vid, x'', {COLUMNS} from {_NAME} {_BY_NUMBER} where n.h=?"
+_BESIDE_LATEST = (
+    f"select r.vid, w.compartments, {COLUMNS} from {_NAME} {_BY_NUMBER}"
+    " cross join ver w on w.vid=r.vid where n.h=?"
+)
 _NAMED = (
     "from carray(?) c cross join name n on n.h=c.value"
     " cross join res r on r.rid=n.rid cross join ver v on v.vid=r.vid"
@@ -54,6 +61,29 @@ def latest(
     if open_ is None:
         raise Undecided
     return version_of(row, codec) if open_ else None
+
+
+def numbered(
+    db: apsw.Connection, codec: Codec, access: AccessContext, type_: str, id_: str, number: int
+) -> Version | None:
+    """See :meth:`server.store.port.Store.vread`.
+
+    Raises :class:`Undecided`.
+    """
+    place = (type_, id_, number, name_of(type_, id_))
+    own_only = access.unrestricted or by_compartment_only(access)
+    row = db.execute(_NUMBERED if own_only else _BESIDE_LATEST, place).fetchone()
+    if row is None:
+        return None
+    vid, marks, *version = row
+    own = unpack(version[6])
+    if own_only or vid == version[3]:
+        open_ = access.unrestricted or decide(access, "read", type_, own)
+    else:
+        open_ = by_marks(access, "read", type_, own, unpack(marks))
+    if open_ is None:
+        raise Undecided
+    return version_of(version, codec) if open_ else None
 
 
 def one(
