@@ -9,7 +9,7 @@ import httpx
 
 from tests.system.process import TELLONCE, Process
 
-PASSWORD = "correct horse battery staple"
+PASSWORD = "seven green bicycles sing"
 
 
 def tellonce(data: Path, *words: str, stdin: str = "", cwd: Path | None = None) -> str:
