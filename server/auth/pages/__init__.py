@@ -8,12 +8,30 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from fastapi import APIRouter, Request, Response
 
-from server.auth.pages import authorize, consent, launch, login, pick, static
+from server.auth.pages import (
+    apps,
+    authorize,
+    consent,
+    launch,
+    login,
+    opened,
+    pick,
+    static,
+    upstream,
+)
 from server.auth.pages.context import AccessOf, Authenticate, PageContext
 from server.auth.pages.serve import Page, serve
-from server.auth.pages.upstream_provider import Provider
+from server.auth.pages.upstream_provider import Provider, Upstream
 
-__all__ = ["PUBLIC", "AccessOf", "Authenticate", "PageContext", "Provider", "pages_router"]
+__all__ = [
+    "PUBLIC",
+    "AccessOf",
+    "Authenticate",
+    "PageContext",
+    "Provider",
+    "Upstream",
+    "pages_router",
+]
 
 PAGES: Sequence[Page] = (
     *login.pages(),
@@ -21,6 +39,9 @@ PAGES: Sequence[Page] = (
     *pick.pages(),
     *consent.pages(),
     *launch.pages(),
+    *apps.pages(),
+    *opened.pages(),
+    *upstream.pages(),
     *static.pages(),
 )
 PUBLIC = frozenset(page.path for page in PAGES if page.public)

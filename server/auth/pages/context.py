@@ -9,7 +9,7 @@ from server.auth.oauth.authorize import Authorize
 from server.auth.oauth.ledger import Ledger
 from server.auth.pages.sessions import Sessions
 from server.auth.pages.site import Site
-from server.auth.pages.upstream_provider import Provider
+from server.auth.pages.upstream_provider import Upstream
 from server.auth.pages.views import Views
 from server.auth.records import User
 from server.auth.users import Users
@@ -26,7 +26,7 @@ Authenticate = Callable[[bytes | None], Awaitable[AccessContext]]
 class PageContext:
     """One server's pages.
 
-    ``provider``: the external OpenID provider, where people may log in too.  ``password_login``:
+    ``upstream``: the external OpenID provider, where people may log in too.  ``password_login``:
     off, where only that provider may be used.  ``remember_consent``: an app that asks for no more
     than it has a grant for is not asked about again.
     """
@@ -39,7 +39,7 @@ class PageContext:
     access_of: AccessOf
     authenticate: Authenticate
     name: str = "Tellonce"
-    provider: Provider | None = None
+    upstream: Upstream | None = None
     password_login: bool = True
     remember_consent: bool = False
     site: Site = field(init=False)

@@ -79,7 +79,7 @@ async def make_handle(
     kept = RecordWrite(Launch.KIND, key_of(handle), launch.pack(), user.name, 0, until)
     await services.store.commit([], records=[kept])
     patients = (f"Patient/{asked.patient}",) if asked.patient else ()
-    visit.tell("E", "launch", user=user.name, patients=patients, why=f"app {client.id}")
+    visit.tell("E", "grant", user=user.name, patients=patients, why=f"launch of {client.id}")
     return handle, launch_address(client, services.base_url, handle)
 
 

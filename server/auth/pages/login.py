@@ -134,6 +134,7 @@ async def _form(
     headers: dict[str, str] | None = None,
 ) -> Response:
     pending = await asked_by(visit, wanted)
+    upstream = visit.context.upstream
     return visit.page(
         "login",
         status=status,
@@ -145,7 +146,7 @@ async def _form(
         errors=errors or {},
         app=pending.client_name if pending is not None else "",
         left=visit.asked("left") == "1",
-        provider=visit.context.provider,
+        provider=upstream.provider if upstream is not None else None,
         password_login=visit.context.password_login,
     )
 
