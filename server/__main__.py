@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from server.commands.audit import audit_app
 from server.commands.client import client_app
 from server.commands.demo import demo
 from server.commands.fhirpath import fhirpath
@@ -49,6 +50,7 @@ cli.command()(backup)
 cli.command()(verify)
 cli.command()(reindex)
 cli.command()(fhirpath)
+cli.add_typer(audit_app, name="audit")
 cli.add_typer(inbox_app, name="inbox")
 cli.add_typer(map_app, name="map")
 cli.add_typer(outbound_app, name="outbound")

@@ -17,6 +17,7 @@ from server.fhir.errors import StoreUnavailable
 from server.interactions.audit_beside import Beside
 from server.interactions.audit_query import shown_to
 from server.interactions.audit_refusals import Refusals
+from server.interactions.audit_seal import Sealer
 from server.interactions.concerned import Subjects
 from server.interactions.services import Searchable
 from server.store.port import Store, Version, Write
@@ -58,6 +59,7 @@ class AuditLog:
         self._subjects = Subjects(base_url)
         self._refusals = Refusals()
         self._beside = Beside(now, new_id, base_url, self._searchable)
+        self._sealer = Sealer(store, now)
         self._waiting: list[Write] = []
         self._known: set[int] = set()
         self._some = asyncio.Event()
@@ -78,6 +80,7 @@ class AuditLog:
     async def start(self) -> None:
         """Begin to keep what is told."""
         self._task = asyncio.create_task(self._run())
+        await self._sealer.start()
 
     async def stop(self) -> None:
         """Keep what was told, then end.  What the store does not take is logged as lost."""
@@ -91,6 +94,7 @@ class AuditLog:
             pass
         if self._waiting:
             log.error("%d audit events could not be kept", len(self._waiting))
+        await self._sealer.stop()
 
     def beside(self, access: AccessContext, writes: Sequence[Write]) -> list[Write]:
         """See :meth:`server.audit.port.Audit.beside`."""

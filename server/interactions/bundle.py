@@ -18,7 +18,7 @@ from server.fhir.errors import (
     operation_outcome,
     outcome,
 )
-from server.interactions import conditional, entries, patch, patch_entry, write
+from server.interactions import audit_failures, conditional, entries, patch, patch_entry, write
 from server.interactions.entries import Entry, placed
 from server.interactions.fetch import fetch
 from server.interactions.links import version_url
@@ -129,6 +129,9 @@ class _Run:
                 return await fetch(self._services, self._access, entry)
             return await self._write(entry)
         except FhirError as error:
+            audit_failures.tell(
+                self._services, self._access, entry.method, entry.path, (), error.status
+            )
             return _failed(placed(error, entry, "resource"))
         # One entry's bug must not lose the answers of the other entries, which are committed.
         except Exception as error:

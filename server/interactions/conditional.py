@@ -126,6 +126,8 @@ async def conditional_create(
     async def attempt() -> Written:
         found = await found_by(services, access, wanted)
         if there := demand_one_at_most(wanted, found):
+            if services.audit is not None:
+                services.audit.shown(access, "read", (there,), None)
             return Written(there, changed=False)
         made = await write.plan_create(services, access, resource, services.new_id())
         (version,) = await commit(services, access, [made], expect=[wanted.expect(found)])

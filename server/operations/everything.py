@@ -21,7 +21,7 @@ from server.fhir.references import split_reference
 from server.interactions import rights
 from server.interactions.cursor import seal, unseal
 from server.interactions.links import page_url
-from server.interactions.read import read
+from server.interactions.read import looked_up
 from server.interactions.searchset import bundle, bundle_head, entry
 from server.operations.registry import Call, Operation, Param, Result, Streamed
 from server.search.clinical import CLINICAL_PARAM
@@ -40,7 +40,10 @@ async def run(call: Call) -> Result:
     """Return a searchset: the resource itself first, then newest first."""
     assert call.type is not None
     assert call.id is not None
-    itself = await read(call.services, call.access, call.type, call.id)
+    itself = await looked_up(call.services, call.access, call.type, call.id)
+    if call.services.audit is not None:
+        address = f"{call.type}/{call.id}/$everything"
+        call.services.audit.shown(call.access, "operation", (itself,), address)
     wanted = _Wanted(call, itself, _query(call), _shared_types(call.type))
     if "_count" in call.args or call.cursor is not None:
         return await _one_page(wanted)

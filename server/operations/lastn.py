@@ -6,6 +6,7 @@ order is that of the clinical date, newest first.
 
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from server.fhir import json as fhir_json
 from server.fhir.errors import InvalidParameter
@@ -56,6 +57,9 @@ async def run(call: Call) -> bytes:
         if after is None:
             break
     found = [version for kind in kinds for _, version in kind.latest]
+    if services.audit is not None:
+        question = f"Observation/$lastn?{urlencode(call.pairs)}"
+        services.audit.shown(call.access, "operation", found, question)
     pairs = [("max", str(most)), *((n, v) for n, v in wanted.used if n != "_count")]
     link = page_url(services.base_url, "Observation/$lastn", pairs)
     entries = [entry(services.base_url, v, b"match", v.body or b"{}") for v in found]

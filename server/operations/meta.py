@@ -10,7 +10,7 @@ from typing import Any
 from server.fhir import json as fhir_json
 from server.interactions import rights, write
 from server.interactions.commit import commit, replanned
-from server.interactions.read import read
+from server.interactions.read import looked_up
 from server.operations.meta_in_use import in_use
 from server.operations.registry import Call, Operation, Param
 from server.store.port import Version
@@ -25,7 +25,11 @@ async def show(call: Call) -> bytes:
     """Return Parameters with ``return``, the meta of the latest version, or what is in use."""
     if call.id is None:
         return _parameters(await in_use(call))
-    return _answer(await read(call.services, call.access, call.type or "", call.id))
+    found = await looked_up(call.services, call.access, call.type or "", call.id)
+    if call.services.audit is not None:
+        address = f"{call.type}/{call.id}/$meta"
+        call.services.audit.shown(call.access, "operation", (found,), address)
+    return _answer(found)
 
 
 async def add(call: Call) -> bytes:
@@ -42,7 +46,7 @@ async def _change(call: Call, change: Callable[[Meta, Meta], Meta]) -> bytes:
     sent: Meta = call.args["meta"]
 
     async def attempt() -> Version:
-        current = await read(call.services, call.access, call.type or "", call.id or "")
+        current = await looked_up(call.services, call.access, call.type or "", call.id or "")
         resource = fhir_json.loads(current.body or b"{}")
         meta = change(resource["meta"], sent)
         if meta == resource["meta"]:
