@@ -46,12 +46,11 @@ class Permit:
 
     def covers(self, type_: str, interaction: Interaction) -> bool:
         """Tell whether this permit speaks about the interaction on the type at all."""
-        if interaction not in self.interactions:
-            return False
-        return (
-            self.type in ("*", type_)
+        own = self.type
+        return interaction in self.interactions and (
+            own in (type_, "*")
             or type_ in self.types
-            or (self.type == SHARED and type_ in shared_types())
+            or (own == SHARED and type_ in shared_types())
         )
 
     @property
