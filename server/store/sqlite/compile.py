@@ -71,13 +71,6 @@ class Naming:
 
 
 @dataclass(frozen=True, slots=True)
-class Each:
-    """``of``, asked of each row anew: better than finding all of it, where rows are very few."""
-
-    of: Mentioned
-
-
-@dataclass(frozen=True, slots=True)
 class Unless:
     """A negation of what is settled."""
 
@@ -98,7 +91,7 @@ class Some:
     of: tuple["Member", ...]
 
 
-Member = Predicate | Lists | Rids | Found | Naming | Each | Unless | Every | Some
+Member = Predicate | Lists | Rids | Found | Naming | Unless | Every | Some
 """A part of a query as it is asked, or settled: what it finds is known already."""
 
 
@@ -129,9 +122,6 @@ def condition(member: Member, depth: int = 0, *, thorough: bool = False) -> Sql:
             return Sql(f"{row}.rid in (") + rows + Sql(")")
         case Naming(names):
             return exists(Sql(f"edge e where e.rid={row}.rid and ") + is_in("e.dst", names))
-        case Each(Mentioned(by)):
-            where = condition(by.where, depth + 1)
-            return exists(mentioned.names(by, where, f"f{depth + 1}", row))
         case AllOf() | Every():
             return all_of([condition(one, depth, thorough=thorough) for one in member.of])
         case AnyOf() | Some():

@@ -6,7 +6,7 @@ the search's own transaction.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import apsw
@@ -25,10 +25,10 @@ from server.search.query import (
 )
 from server.search.rows import MIN_TIME, param_hash
 from server.store.sqlite import pages
-from server.store.sqlite.compile import Member, place, text_place
+from server.store.sqlite.compile import Member, Naming, place, text_place
 from server.store.sqlite.drive import Driver
 from server.store.sqlite.plan import FEW, MANY, MOST, plan
-from server.store.sqlite.sql import TRUE, Sql, numbers
+from server.store.sqlite.sql import TRUE, Sql, is_in, numbers
 
 _REMEMBER_S = 60.0
 _MAX_REMEMBERED = 50_000
@@ -111,6 +111,23 @@ class Counts:
             " cross join name n on n.h=e.dst"
         )
         return tuple(rid for (rid,) in self._db.execute(named, (numbers(rids),)))
+
+    def mentioned_of(self, asked: Mentioned, driver: Driver) -> tuple[int, ...]:
+        """See :meth:`server.store.sqlite.drive.Look.mentioned_of`."""
+        rows = driver.rows or Sql("select rid from tok where ") + is_in("h", driver.keys)
+        names = Sql("select r.rid, name_of(r.type,r.id) from res r where r.rid in (") + rows
+        names = names + Sql(") union select a.rid, a.h from alias a where a.rid in (") + rows
+        by_rid: dict[int, list[int]] = {}
+        for rid, name in self._db.execute(names.text + ")", names.values):
+            by_rid.setdefault(rid, []).append(name)
+        return tuple(rid for rid, some in by_rid.items() if self.is_named(asked.by, some))
+
+    def is_named(self, by: Query, names: Collection[int]) -> bool:
+        """Tell whether a resource of ``by`` refers to one of the names."""
+        planned = plan(by, self, also=(Naming(tuple(names)),))
+        if not planned.size:
+            return False
+        return self._one(pages.rids(planned, 1)) is not None
 
     def earliest(self, asked: DateIs) -> int | None:
         """See :meth:`server.store.sqlite.drive.Look.earliest`."""

@@ -23,7 +23,7 @@ from server.search.query import (
     Words,
 )
 from server.search.rows import MAX_TIME
-from server.store.sqlite.compile import Each, Every, Found, Lists, Member, Rids, Some, Unless
+from server.store.sqlite.compile import Every, Found, Lists, Member, Rids, Some, Unless
 from server.store.sqlite.drive import Driver
 from server.store.sqlite.plan import Plan
 
@@ -74,7 +74,7 @@ def said(member: Member) -> str:
     match member:
         case HasKey(keys):
             return _any(keys)
-        case Lists(of=asked) | Rids(of=asked) | Found(of=asked) | Each(of=asked):
+        case Lists(of=asked) | Rids(of=asked) | Found(of=asked):
             return said(asked)
         case AllOf(of) | Every(of):
             return f"({_joined(of, ' and ') or 'everything'})"

@@ -81,6 +81,9 @@ class Look(Protocol):
     def mentioned(self, asked: Mentioned, limit: int) -> tuple[int, ...] | None:
         """Return the rids that ``limit`` resources at most refer to; ``None``: there are more."""
 
+    def mentioned_of(self, asked: Mentioned, driver: Driver) -> tuple[int, ...]:
+        """Return those rows of a driver that are referred to; each is asked."""
+
     def earliest(self, asked: DateIs) -> int | None:
         """Return the smallest ``lo`` that a row with ``hi`` behind ``asked.lo`` may have.
 
@@ -110,8 +113,7 @@ def _driver(member: Member, types: tuple[str, ...], look: Look) -> Driver | None
             rows = Sql("select value from carray(?)", (numbers(rids),))
             return Driver(rows=rows, of=member, exact=True)
         case AnyOf(of) | Some(of) if of:
-            cover = _cover(of, look)
-            return None if cover is None else Driver(keys=cover, of=member)
+            return _covering(member, of, look)
         case IdIs():
             return _named(member, types)
         case UpdatedIs(op, lo, hi) if op != "ne":
@@ -221,18 +223,28 @@ def _number(member: NumberIs) -> Driver:
     return Driver(rows=begin + short + Sql(" union all ") + begin + wide, of=member, exact=True)
 
 
-def _cover(of: Sequence[Member], look: Look) -> tuple[int, ...] | None:
-    """Return the posting lists that hold every match of an alternative, if each has some."""
+def _covering(member: Member, of: Sequence[Member], look: Look) -> Driver | None:
+    """Return what holds every match of each alternative, if each has a list or is found."""
     keys: dict[int, None] = {}
+    rids: set[int] = set()
     for one in of:
-        found = [m for m in _flat(one) if isinstance(m, HasKey | Lists)]
+        found = [m for m in _flat(one) if isinstance(m, HasKey | Lists | Rids)]
         if not found:
             return None
-        # A compartment is the narrowest thing that access limits consist of.
         chosen = min(found, key=_width)
-        named = lists(chosen.keys, look) if isinstance(chosen, HasKey) else chosen.hashes
-        keys.update(dict.fromkeys(named))
-    return tuple(keys)
+        match chosen:
+            case Rids(some):
+                rids.update(some)
+            case Lists(hashed):
+                keys.update(dict.fromkeys(hashed))
+            case HasKey(texts):
+                keys.update(dict.fromkeys(lists(texts, look)))
+    if not rids:
+        return Driver(keys=tuple(keys), of=member)
+    rows = Sql("select value from carray(?)", (numbers(rids),))
+    if keys:
+        rows = rows + Sql(" union all select rid from tok where ") + is_in("h", tuple(keys))
+    return Driver(rows=rows, of=member)
 
 
 def _flat(member: Member) -> list[Member]:
@@ -243,7 +255,10 @@ def _flat(member: Member) -> list[Member]:
     return [member]
 
 
-def _width(member: HasKey | Lists) -> int:
+def _width(member: HasKey | Lists | Rids) -> int:
+    """Rank what an alternative consists of; a compartment is the narrowest list of a limit."""
+    if isinstance(member, Rids):
+        return 0
     if isinstance(member, HasKey) and member.keys and member.keys[0].startswith("compartment|"):
         return 0
     if isinstance(member, HasKey) and all("|" not in key for key in member.keys):

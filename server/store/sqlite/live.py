@@ -13,7 +13,7 @@ from server.search.match import Candidate, Moment, names_of
 from server.search.query import AllOf, IdIs, Predicate, Query, ReferredBy
 from server.search.rows import IndexRows, param_hash
 from server.store.sqlite import pages
-from server.store.sqlite.compile import Lists, Member, Naming
+from server.store.sqlite.compile import Lists
 from server.store.sqlite.counts import Counts
 from server.store.sqlite.plan import plan
 
@@ -46,11 +46,15 @@ class LiveRecord(Moment):
         """See :meth:`server.search.match.Moment.is_referred`."""
         place = param_hash(where.by.types[0], where.param)
         lists = tuple(place ^ name for name in names_of(one.resource, one.rows))
-        return self._any(where.by, Lists(lists, where))
+        planned = plan(where.by, self._counts, also=(Lists(lists, where),))
+        if not planned.size:
+            return False
+        found = pages.rids(planned, 1)
+        return self._db.execute(found.text, found.values).get is not None
 
     def is_mentioned(self, by: Query, one: Candidate) -> bool:
         """See :meth:`server.search.match.Moment.is_mentioned`."""
-        return self._any(by, Naming(names_of(one.resource, one.rows)))
+        return self._counts.is_named(by, names_of(one.resource, one.rows))
 
     def open(self, type_: str, limit: Predicate, ids: Collection[str]) -> set[str]:
         """Return those of the ids of a type that are live and for which ``limit`` holds."""
@@ -59,10 +63,3 @@ class LiveRecord(Moment):
             return set()
         found = pages.ids(planned, len(ids))
         return {id_ for (id_,) in self._db.execute(found.text, found.values)}
-
-    def _any(self, query: Query, member: Member) -> bool:
-        planned = plan(query, self._counts, also=(member,))
-        if not planned.size:
-            return False
-        found = pages.rids(planned, 1)
-        return self._db.execute(found.text, found.values).get is not None

@@ -5,10 +5,10 @@ from the few resources of one patient to what these name.  Asking the other way 
 to a practitioner, would look through the references of all other patients.
 """
 
-from collections.abc import Iterator
+from functools import lru_cache
 
 from server.fhir import definitions
-from server.search.query import AllOf, HasKey, Predicate, Query
+from server.search.query import AllOf, AnyOf, HasKey, Predicate, Query
 from server.search.rows import key_hash
 from server.store.sqlite.sql import Sql, exists, is_in
 
@@ -25,61 +25,45 @@ def named(by: Query, where: Sql, row: str) -> Sql:
     return Sql("select n.rid from (") + targets + Sql(") k cross join name n on n.h=k.h")
 
 
-def names(by: Query, where: Sql, row: str, asked: str) -> Sql:
-    """Return the rows of references of ``by`` to the row ``asked``, for EXISTS.
-
-    The first that is found ends it, so it is the better question where few rows are asked.
-    """
-    found = Sql(
-        f"tok {row} cross join edge e on e.rid={row}.rid and e.dst in"
-        f" (select name_of(r.type,r.id) from res r where r.rid={asked}.rid"
-        f" union all select h from alias where rid={asked}.rid)"
-    )
-    return found + _held(by, where, row)
-
-
 def _held(by: Query, where: Sql, row: str) -> Sql:
-    lists = tuple(dict.fromkeys(map(key_hash, _narrowest(by).keys)))
+    keys = _cover(by.where) or by.types
+    lists = tuple(dict.fromkeys(map(key_hash, keys)))
     held = Sql(" where ") + is_in(f"{row}.h", lists) + Sql(" and ") + where
-    if _implied(by):
+    if keys == by.types or all(is_only_of(key, frozenset(by.types)) for key in keys):
         return held
     of_type = Sql(f"res r where r.rid={row}.rid and ") + is_in("r.type", by.types)
     return held + Sql(" and ") + exists(of_type)
 
 
-def _narrowest(by: Query) -> HasKey:
-    """Return a posting list, or several, that hold every resource of ``by``."""
-    keys = [one for one in _conjuncts(by.where) if isinstance(one, HasKey)]
-    compartments = [one for one in keys if all(k.startswith(_COMPARTMENT) for k in one.keys)]
-    return next(iter(compartments), HasKey(by.types))
+@lru_cache(maxsize=1024)
+def is_only_of(key: str, types: frozenset[str]) -> bool:
+    """Tell whether only resources of the types can have a key; of compartments R4 says which.
 
-
-def _implied(by: Query) -> bool:
-    """Tell whether what is in the lists can only be of the types."""
-    keys = _narrowest(by).keys
-    if keys == by.types:
-        return True
-    return all(members(key) <= set(by.types) for key in keys)
-
-
-def members(key: str) -> frozenset[str]:
-    """Return the types that can be in a compartment, by its key.
-
-    >>> "Observation" in members("compartment|Patient/a")
-    True
-    >>> "Practitioner" in members("compartment|Patient/a")
+    >>> is_only_of("compartment|Patient/a", frozenset(("Patient", "Observation")))
     False
+    >>> is_only_of("Observation|code|?", frozenset(("Patient", "Observation")))
+    True
     """
+    if not key.startswith(_COMPARTMENT):
+        return key.partition("|")[0] in types
     kind = key.removeprefix(_COMPARTMENT).partition("/")[0]
     held = definitions.compartments().get(kind)
     if held is None:  # a label, or another mark that any type may have
-        return frozenset(definitions.resource_types())
-    return frozenset({type_ for type_, params in held.items() if params} | {kind})
+        return False
+    return kind in types and all(type_ in types for type_, params in held.items() if params)
 
 
-def _conjuncts(where: Predicate) -> Iterator[Predicate]:
-    if isinstance(where, AllOf):
-        for one in where.of:
-            yield from _conjuncts(one)
-    else:
-        yield where
+def _cover(where: Predicate) -> tuple[str, ...]:
+    """Return keys of which every match has one, those of compartments if possible; else none."""
+    match where:
+        case HasKey(keys):
+            return keys
+        case AllOf(of):
+            found = [keys for one in of if (keys := _cover(one))]
+            narrow = (keys for keys in found if all(k.startswith(_COMPARTMENT) for k in keys))
+            return next(narrow, next(iter(found), ()))
+        case AnyOf(of):
+            alternatives = [_cover(one) for one in of]
+            return tuple(k for keys in alternatives for k in keys) if all(alternatives) else ()
+        case _:
+            return ()

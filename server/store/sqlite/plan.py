@@ -34,7 +34,6 @@ from server.search.query import (
     Words,
 )
 from server.store.sqlite.compile import (
-    Each,
     Every,
     Found,
     Lists,
@@ -48,6 +47,7 @@ from server.store.sqlite.compile import (
 )
 from server.store.sqlite.drive import Driver, Look, drivers, lists
 from server.store.sqlite.intervals import DAY
+from server.store.sqlite.mentioned import is_only_of
 from server.store.sqlite.sql import TRUE, Sql, all_of, join
 
 FEW = 64  # rows that are walked and sorted in less time than it takes to look for a better driver
@@ -130,9 +130,9 @@ def plan(query: Query, look: Look, also: tuple[Member, ...] = ()) -> Plan:
     bound = _bound(members, query.types, look)
     members = [_settled(member, look) for member in members]
     counted = _count(drivers(members, query.types, look), look, bound)
-    size = min(one.size for one in counted)
-    if any(_has_chain(m, far=size > FEW) for m in members):
-        members = [_reached(member, size, look) for member in members]
+    best = min(counted, key=_Counted.rank)
+    if any(_has_chain(m, far=best.size > FEW) for m in members):
+        members = [_reached(member, best, look) for member in members]
         counted = _count(drivers(members, query.types, look), look, bound)
     best = min(counted, key=_Counted.rank)
     sizes = {id(one.driver.of): one.size for one in counted}
@@ -208,7 +208,8 @@ def _implies(member: Member, types: tuple[str, ...]) -> bool:
     """Tell whether only resources of the types can satisfy the member."""
     match member:
         case HasKey(keys):
-            return all(key.partition("|")[0] in types for key in keys)
+            some = frozenset(types)
+            return all(is_only_of(key, some) for key in keys)
         case StringIs(type=type_) | DateIs(type=type_) | NumberIs(type=type_):
             return type_ in types
         case TextIs(type=type_) | Refers(type=type_) | Near(type=type_):
@@ -313,7 +314,7 @@ def _has_chain(member: Member, *, far: bool) -> bool:
             return False
 
 
-def _reached(member: Member, size: int, look: Look) -> Member:
+def _reached(member: Member, best: _Counted, look: Look) -> Member:
     """Return the member with chains as what they reach, where that is little.
 
     Asking each row costs as many looks as rows are walked for a page, that is the fewer the more
@@ -322,21 +323,21 @@ def _reached(member: Member, size: int, look: Look) -> Member:
     match member:
         case Mentioned():
             rids = look.mentioned(member, MAX_MENTIONING)
-            if rids is None:
-                return Each(member) if size <= ASKED_EACH else member
-            return Rids(rids, member)
-        case Refers() | ReferredBy() if size <= FEW:
+            if rids is None and best.size <= ASKED_EACH:
+                rids = look.mentioned_of(member, best.driver)
+            return member if rids is None else Rids(rids, member)
+        case Refers() | ReferredBy() if best.size <= FEW:
             return member
         case Refers(to=to):
-            keys = look.referring(member, _worth(to.types, size, look))
+            keys = look.referring(member, _worth(to.types, best.size, look))
             return member if keys is None else Lists(keys, member)
         case ReferredBy(by=by):
-            rids = look.referred(member, _worth(by.types, size, look))
+            rids = look.referred(member, _worth(by.types, best.size, look))
             return member if rids is None else Rids(rids, member)
         case AllOf(of) | Every(of):
-            return Every(tuple(_reached(one, size, look) for one in of))
+            return Every(tuple(_reached(one, best, look) for one in of))
         case AnyOf(of) | Some(of) if of:
-            return _some(member, tuple(_reached(one, size, look) for one in of))
+            return _some(member, tuple(_reached(one, best, look) for one in of))
         case _:
             return member
 
