@@ -10,6 +10,7 @@ from server.commands.client import client_app
 from server.commands.demo import demo
 from server.commands.fhirpath import fhirpath
 from server.commands.inbox_replay import inbox_app
+from server.commands.key import key_app
 from server.commands.load import load
 from server.commands.maintain import backup, reindex, verify
 from server.commands.map import map_app
@@ -58,6 +59,7 @@ cli.add_typer(token_app, name="token")
 cli.add_typer(user_app, name="user")
 cli.add_typer(client_app, name="client")
 cli.add_typer(proxy_app, name="proxy")
+cli.add_typer(key_app, name="key")
 
 
 def main() -> None:

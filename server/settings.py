@@ -249,7 +249,7 @@ class Settings(BaseSettings):
     )
     brands: Path | None = Field(
         None,
-        description="JSON or YAML file with the user-access brands at `/brands`: under which "
+        description="JSON file with the user-access brands at `/brands`: under which "
         "names and logos people find this record in their apps. `docs/administration.md`.",
     )
     organization: str = Field(

@@ -1,6 +1,7 @@
 """Who comes in, and how: users, apps, tokens, pages, limits; put together from the settings."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -13,6 +14,8 @@ from server.app.origins import RegisteredOrigins
 from server.auth import Authenticator, FeedDoor, OpenHouse
 from server.auth import admin as admin_api
 from server.auth.bearer import Bearer
+from server.auth.brands import Brands, default_brand, published, read_brands
+from server.auth.brands_page import brands_router
 from server.auth.clients import Clients
 from server.auth.limits import Limits, Rate
 from server.auth.oauth import AuthorizationServer, Terms
@@ -33,9 +36,12 @@ class Entrance:
     With ``--open`` nobody is asked who they are, and there is no authorization server.
     """
 
-    def __init__(self, settings: Settings, services: Services, policy: Policy) -> None:
+    def __init__(
+        self, settings: Settings, services: Services, policy: Policy, brands: Brands
+    ) -> None:
         store, now = services.store, services.now
-        self._settings, self._services, self._policy = settings, services, policy
+        self._settings, self._services = settings, services
+        self._policy, self._brands = policy, brands
         self._passwords = Passwords()
         self._limits = limits_of(settings, now)
         named = (settings.upstream_issuer,) if settings.upstream_issuer is not None else ()
@@ -83,7 +89,10 @@ class Entrance:
 
     def routers(self) -> list[APIRouter]:
         """Return what answers beside the FHIR API."""
-        made = [admin_api.router(self._door, self._administration())]
+        made = [
+            admin_api.router(self._door, self._administration()),
+            brands_router(self._brands),
+        ]
         if not self._settings.open:
             made += [self._server.router, pages_router(self._pages())]
         return made
@@ -98,7 +107,9 @@ class Entrance:
             access_s=settings.access_token_s,
             backend_s=settings.backend_token_s,
             refresh_days=settings.refresh_days,
+            brand_identifier=self._brands.identifier,
         )
+        terms = replace(terms, brand_bundle=f"{terms.issuer}/brands")
         return AuthorizationServer(services, terms, bearer, web=self._web, limits=self._limits)
 
     def _pages(self) -> PageContext:
@@ -135,6 +146,16 @@ class Entrance:
             services.now,
             services.audit,
         )
+
+
+async def brands_of(settings: Settings, services: Services) -> Brands:
+    """Return the user-access brands; raise UnfitBrands."""
+    base_url = services.base_url
+    if settings.brands is not None:
+        said = read_brands(settings.brands, base_url)
+    else:
+        said = default_brand(base_url, settings.organization)
+    return await published(services.store, said, services.now())
 
 
 def limits_of(settings: Settings, now: Callable[[], int]) -> Limits:

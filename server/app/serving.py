@@ -7,13 +7,14 @@ import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
+from zoneinfo import ZoneInfo
 
 import uvloop
 
 from mappings.maps import Maps, load_maps
 from server import background, rest
 from server.access.policy import Policy, load_policy
-from server.app.entrance import Entrance
+from server.app.entrance import Entrance, brands_of
 from server.app.feed_ports import listen_for_feeds, ports
 from server.app.first_start import FirstUser, first_token, first_user
 from server.app.opening import base_url_of, listen, now_us, open_store, services_of
@@ -79,7 +80,7 @@ async def serve(
 ) -> None:
     """As :func:`run`, inside a running event loop; ``stop`` ends it as a signal would."""
     wiring = read_wiring(settings.feeds) if settings.feeds is not None else Wiring()
-    read = _Read(load_maps(settings.maps), wiring, load_policy(settings.access_policy))
+    read = _Read(load_maps(settings.maps), wiring, _policy(settings))
     if settings.tls_cert is not None and settings.tls_key is not None:
         server_context(settings.tls_cert, settings.tls_key)  # uvicorn would not say what is wrong
     with listen(settings.host, settings.port) as bound:
@@ -90,6 +91,14 @@ async def serve(
             await _serve(settings, services, read, bound, on_ready, stop or asyncio.Event())
         finally:
             await store.close()
+
+
+def _policy(settings: Settings) -> Policy:
+    """Return the access policy; without a site's file, days end where dates without a zone do."""
+    policy = load_policy(settings.access_policy)
+    if settings.access_policy is None:
+        return replace(policy, zone=ZoneInfo(settings.time_zone))
+    return policy
 
 
 async def _audited(settings: Settings, store: Store, base_url: str) -> Services:
@@ -119,7 +128,11 @@ async def _serve(
     feeds = FeedService(services, read.maps, listening, wiring=read.wiring, keep_days=days)
     # The embedded store is one server's: the next start is the same owner.
     outbound = OutboundService(services, read.maps, settings.maps, owner="server")
-    async with _auditing(services), Entrance(settings, services, read.policy) as entrance:
+    brands = await brands_of(settings, services)
+    async with (
+        _auditing(services),
+        Entrance(settings, services, read.policy, brands) as entrance,
+    ):
         application = _application(settings, services, entrance, feeds, stop)
         application.metrics.registry.register(OutboundCollector(outbound))
         http_server = HttpServer(application, settings, bound)
