@@ -5,8 +5,9 @@ about two patients, a patient with two numbers): it stands in the line of each, 
 is the first in all of them.  It enters all lines in one step, so no two jobs wait for each other.
 
 Groups (feeds) are bounded and served in turn: ``put`` waits while a group has ``depth`` unfinished
-jobs, and with it the connection that the message came by (back pressure); a group with a long
-backlog takes only its share of the workers from the others.
+jobs, and with it the connection that the message came by (back pressure).  A group that works off
+a backlog has few workers (:meth:`Lanes.restrain`): all jobs share one processor, so that a live
+message waits about as long as all of those at work take together.
 """
 
 import asyncio
@@ -24,6 +25,7 @@ Job = TypeVar("Job")
 
 WORKERS = 32  # jobs at a time; more only wait for the one writer together
 DEPTH = 256  # unfinished jobs of one group
+BACKLOG_WORKERS = 6  # jobs at a time of a group that is only catching up
 
 
 @dataclass(slots=True, eq=False)
@@ -52,6 +54,8 @@ class Lanes(Generic[Job]):
         self._ready: dict[str, deque[_Ticket[Job]]] = {}  # by group; the first group is next
         self._free: dict[str, asyncio.Semaphore] = {}
         self._unfinished: Counter[str] = Counter()
+        self._at_work: Counter[str] = Counter()
+        self._most: dict[str, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._running = False
         self.active = 0  # jobs at work
@@ -88,6 +92,14 @@ class Lanes(Generic[Job]):
         """How many lanes have something queued or at work."""
         return len(self._lines)
 
+    def restrain(self, group: str, most: int | None) -> None:
+        """Let at most so many jobs of a group be at work at a time; ``None``: as many as may be."""
+        if most is None:
+            self._most.pop(group, None)
+        else:
+            self._most[group] = most
+        self._dispatch()
+
     def unfinished(self, group: str) -> int:
         """Return how many jobs of a group are queued or at work."""
         return self._unfinished[group]
@@ -106,16 +118,23 @@ class Lanes(Generic[Job]):
 
     def _dispatch(self) -> None:
         """Give free workers to the groups that have something ready, one after the other."""
-        while self._running and self._ready and len(self._tasks) < self._workers:
-            group, ready = next(iter(self._ready.items()))
+        while self._running and len(self._tasks) < self._workers:
+            group = next((name for name in self._ready if self._has_room(name)), None)
+            if group is None:
+                return
+            ready = self._ready[group]
             ticket = ready.popleft()
             del self._ready[group]
             if ready:
                 self._ready[group] = ready  # behind the other groups
             self.active += 1
+            self._at_work[group] += 1
             task = asyncio.create_task(self._run(ticket))
             self._tasks.add(task)
             task.add_done_callback(self._done)
+
+    def _has_room(self, group: str) -> bool:
+        return self._at_work[group] < self._most.get(group, self._workers)
 
     async def _run(self, ticket: _Ticket[Job]) -> None:
         try:
@@ -132,6 +151,7 @@ class Lanes(Generic[Job]):
     def _leave(self, ticket: _Ticket[Job]) -> None:
         """Take a finished job out of its lines; those behind it step forward."""
         self.active -= 1
+        self._at_work[ticket.group] -= 1
         for lane in ticket.lanes:
             line = self._lines[lane]
             line.popleft()

@@ -20,7 +20,7 @@ from server.feeds.backlog import Backlog
 from server.feeds.folder import DropFolder
 from server.feeds.header import Header, read_header
 from server.feeds.inbox import REPLAY, UNFINISHED, Entry, Inbox
-from server.feeds.lanes import WORKERS, Lanes
+from server.feeds.lanes import BACKLOG_WORKERS, WORKERS, Lanes
 from server.feeds.mllp import Answer, Limits, Listener
 from server.feeds.quarantine import reopen
 from server.feeds.receiver import SenderEnd
@@ -98,6 +98,7 @@ class FeedService:
         for feed in await self.inbox.feeds():
             if await anext(self.inbox.walk(feed=feed, states=UNFINISHED), None) is not None:
                 self._backlogs[feed] = Backlog()
+                self._lanes.restrain(feed, BACKLOG_WORKERS)
                 self._background(self._work_off(feed, upto))
         for port in self.ports:
             listener = Listener(self._door(port), limits=port.limits, tls=port.tls)
@@ -290,6 +291,7 @@ class FeedService:
         while (job := backlog.first()) is not None:
             await self._queue_patiently(job)
         del self._backlogs[feed]
+        self._lanes.restrain(feed, None)
         backlog.done.set()
 
     async def _queue_left(self, feed: str, upto: str, backlog: Backlog) -> None:

@@ -121,3 +121,26 @@ async def test_a_job_that_fails_does_not_stop_its_lane(caplog: pytest.LogCapture
     assert done == [1]
     assert "ZeroDivisionError" in caplog.text
     await lanes.stop()
+
+
+async def test_a_restrained_group_leaves_workers_to_the_others() -> None:
+    work = Recorder()
+    work.close("old0", "old1", "old2", "old3")
+    lanes = Lanes(work, workers=4)
+    lanes.restrain("old", 2)
+    lanes.start()
+    for number in range(4):
+        await lanes.put([f"o{number}"], f"old{number}", group="old")
+    await lanes.put(["n"], "new", group="live")
+    await asyncio.sleep(0.01)
+    assert work.begun == ["old0", "old1", "new"]
+    work.gates["old0"].set()
+    await asyncio.sleep(0.01)
+    assert work.begun[3:] == ["old2"]
+    lanes.restrain("old", None)
+    await asyncio.sleep(0.01)
+    assert work.begun[4:] == ["old3"]
+    for gate in work.gates.values():
+        gate.set()
+    await lanes.drain()
+    await lanes.stop()
