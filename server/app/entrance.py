@@ -100,7 +100,9 @@ class Entrance:
     def _authorization_server(self) -> AuthorizationServer:
         services, settings = self._services, self._settings
         store, now, base_url = services.store, services.now, services.base_url
-        bearer = Bearer(store, now, base_url, Rights(services), Authenticator(store, now))
+        bearer = Bearer(
+            store, now, base_url, Rights(services, self._policy), Authenticator(store, now)
+        )
         terms = Terms(
             base_url,
             registration=settings.registration,
