@@ -282,6 +282,10 @@ def _entities(event: Event, frame: _Frame) -> tuple[list[bytes], list[int], list
         keys += (_ENTITY ^ target, _PATIENT_PARAM ^ target)
         references += ((_PATIENT_PARAM, target), (_ENTITY, target))
     for ref, lifecycle in event.data:
+        if not _is_reference(ref):
+            made.append(_named_json(lifecycle) % orjson.dumps(ref))
+            keys += _identified(ref)
+            continue
         made.append(_data_json(lifecycle) % ref.encode())
         local = ref.partition("/_history/")[0]
         target = hash64(local)
@@ -299,10 +303,7 @@ def _entities(event: Event, frame: _Frame) -> tuple[list[bytes], list[int], list
     if event.access.trace is not None:
         request_id = event.access.trace.request_id
         made.append(_REQUEST_JSON % orjson.dumps(request_id))
-        keys += (
-            hash64(f"AuditEvent|entity|n|c|{request_id}"),
-            hash64(f"AuditEvent|entity|n|s||{request_id}"),
-        )
+        keys += _identified(request_id)
     if references and frame.rows.references:
         references = [one for one in references if one not in frame.rows.references]
     return made, keys, references
@@ -349,11 +350,19 @@ def _data_json(lifecycle: str) -> bytes:
     return b'{"what":{"reference":"%b"},' + orjson.dumps({**_DATA, **more})[1:]
 
 
+@lru_cache(maxsize=8)
+def _named_json(lifecycle: str) -> bytes:
+    more = {"lifecycle": coding((codes.LIFECYCLE, lifecycle))} if lifecycle else {}
+    return b'{"what":{"identifier":{"value":%b}},' + orjson.dumps({**_DATA, **more})[1:]
+
+
+def _identified(value: str) -> tuple[int, int]:
+    return hash64(f"AuditEvent|entity|n|c|{value}"), hash64(f"AuditEvent|entity|n|s||{value}")
+
+
 def _is_unusual(event: Event) -> bool:
-    """Tell whether an event has texts for people, names instead of references, or odd labels."""
-    return bool(event.why) or not (
-        all(_is_reference(ref) for ref, _ in event.data) and all(map(is_enforced, event.labels))
-    )
+    """Tell whether an event has texts for people, or odd labels."""
+    return bool(event.why) or not all(map(is_enforced, event.labels))
 
 
 @lru_cache(maxsize=1024)

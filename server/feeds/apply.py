@@ -15,6 +15,7 @@ import orjson
 from mappings.feed import Feed
 from mappings.plan import Plan, PlannedResource
 from server.feeds import merge, ownership
+from server.feeds.audit import audit_events, in_their_compartment, labelled
 from server.feeds.identity import PLAN, Resolution, Target
 from server.feeds.inbox import Entry, explain_write
 from server.feeds.ownership import OWNED, Ownership
@@ -186,14 +187,15 @@ async def _commit(
             recorded=services.now(),
             map_version=plan.map_version,
         )
-        write = to_write(
-            made,
+        beside = to_write(
+            labelled(made, writes),
             base_url=services.base_url,
             method="POST",
             must_be_new=True,
             catalog=services.catalog,
         )
-        writes.append(write)
+        told = audit_events(services, entry, writes, prepared.produced)
+        writes += [in_their_compartment(beside, writes), *told]
     records = [done.write(), explain_write(done, plan), *also]
     for working in (*prepared.changed, *prepared.unchanged):
         records += working.records()

@@ -10,6 +10,7 @@ from server.access.context import SYSTEM, AccessContext, Permit
 from server.interactions.audit_log import AuditLog
 from server.interactions.services import Policy, Searchable
 from server.rest import Limits
+from server.search.query import EVERYTHING, Query
 from server.store.port import Store
 from server.uuid7 import new_id
 from tests.rest.house import BASE, CALLERS, Clock, House, authenticate
@@ -38,6 +39,12 @@ class AuditedHouse(House):
         """Return all versions of a type, oldest first."""
         found = await self.store.changes(SYSTEM, limit=1000, type_=type_)
         return [json.loads(version.body or b"{}") for version in found]
+
+    async def seen_by_patient(self, id_: str, type_: str) -> list[str]:
+        """Return the ids of a type that an app of the patient finds."""
+        access = AccessContext("user/p", "app", (Permit("*", compartment=f"Patient/{id_}"),))
+        found = await self.store.search(access, Query((type_,), EVERYTHING), limit=100)
+        return [version.id for version in found.versions]
 
     async def new_events(self, before: int) -> list[dict[str, Any]]:
         """Return the AuditEvents behind the first so many."""
