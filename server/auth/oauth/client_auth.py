@@ -5,6 +5,7 @@ authlib's own ``private_key_jwt`` refuses the algorithms that SMART asks for and
 that live for years, so ours takes its place.
 """
 
+from base64 import b64decode
 from collections.abc import Callable
 from typing import Any
 
@@ -118,7 +119,7 @@ class Unproven:
 
 
 def check_one_method(authorization: str, form: dict[str, str]) -> None:
-    """Refuse a request with several kinds of proof.  RFC 6749 2.3."""
+    """Refuse a request with several kinds of proof (RFC 6749 2.3), or a header out of order."""
     ways = (
         authorization.lower().startswith("basic "),
         "client_secret" in form,
@@ -126,3 +127,8 @@ def check_one_method(authorization: str, form: dict[str, str]) -> None:
     )
     if sum(ways) > 1:
         raise InvalidRequestError("more than one way to authenticate the client was used")
+    if ways[0]:
+        try:
+            b64decode(authorization[6:].strip(), validate=True).decode()
+        except ValueError as error:  # authlib would let it pass as a failure of its own
+            raise InvalidClientError(description="the secret cannot be read") from error

@@ -79,9 +79,8 @@ class Endpoints:
             made.add_api_route(path, self._guarded(handler), methods=["POST"], name=name)
             made.add_api_route(path, self._origins.preflight, methods=["OPTIONS"])
         made.add_api_route("/auth/jwks", self.jwks, methods=["GET"])
-        for prefix in ("", "/fhir"):
-            path = f"{prefix}/.well-known/openid-configuration"
-            made.add_api_route(path, self.openid_configuration, methods=["GET"])
+        path = "/.well-known/openid-configuration"
+        made.add_api_route(path, self.openid_configuration, methods=["GET"])
         return made
 
     async def token(self, request: Request) -> Response:

@@ -309,7 +309,9 @@ class Ledger:
             return
         principal = f"user/{grant.user}" if grant.user else f"client/{grant.client}"
         patients = (f"Patient/{grant.patient}",) if grant.patient else ()
-        access = AccessContext(principal, grant.client, (), patient=grant.patient, grant=grant.id)
+        access = AccessContext(
+            principal, grant.client, (), patient=patients[0] if patients else None, grant=grant.id
+        )
         self._audit.tell(
             Told(self._now(), action, interaction, access, patients=patients, why=why[:500])
         )

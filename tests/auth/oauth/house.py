@@ -21,6 +21,7 @@ from joserfc.jwk import ECKey, RSAKey
 
 from server import rest
 from server.access.context import AccessContext
+from server.access.policy_file import read_policy
 from server.audit.port import Told
 from server.auth import Authenticator
 from server.auth.bearer import Bearer
@@ -155,7 +156,7 @@ class House:
             store, BASE, clock, lambda: f"new-{next(ids)}", b"k" * 32, audit=self.ear
         )
         self.terms = Terms(BASE, **terms)
-        rights = Rights(self.services)
+        rights = Rights(self.services, read_policy(None))
         self.bearer = Bearer(store, clock, BASE, rights, Authenticator(store, clock))
         self.server = AuthorizationServer(
             self.services, self.terms, self.bearer, web=self.web, limits=self.limits
