@@ -787,19 +787,23 @@ async def test_two_messages_that_share_one_of_their_numbers_are_in_order(
     async with running(services) as server:
         await server.send(message("1", mrn="77^^^HOSP^MR~88"))
         begun: list[str] = []
+        first, go = asyncio.Event(), asyncio.Event()
         work = server.service._worker.work
 
         async def slow(job: Job) -> None:
             begun.append(job.entry.control_id)
-            await asyncio.sleep(0.05)
+            first.set()
+            await go.wait()
             await work(job)
 
         server.service._worker.work = slow  # type: ignore[method-assign] # only waits
         sender = await server.connect()
         sender.write(message("2", mrn="77^^^HOSP^MR~88"))
         sender.write(message("3", mrn="88"))
-        await asyncio.sleep(0.03)
+        await first.wait()
+        await asyncio.sleep(0.03)  # time for the second to begin, if nothing kept it
         assert begun == ["2"]
+        go.set()
         assert (await sender.answer())[1] == "MSA|AA|2"
         assert (await sender.answer())[1] == "MSA|AA|3"
 
