@@ -12,14 +12,15 @@ import httpx
 from fastapi import FastAPI
 
 from server.access.context import SYSTEM, AccessContext, Permit
+from server.access.policy import load_policy
 from server.audit.port import Told
 from server.auth.bearer import Bearer
 from server.auth.limits import Limits
 from server.auth.oauth import AuthorizationServer, Terms
-from server.auth.pages import PageContext, Provider, pages_router
+from server.auth.pages import PageContext, pages_router
 from server.auth.passwords import CHEAP, Passwords
 from server.auth.person import Rights
-from server.auth.records import Client, Role, User
+from server.auth.records import Client, Proxy, Role, User
 from server.auth.users import Users
 from server.fhir.errors import LoginRequired
 from server.interactions import search_parameters, write
@@ -36,6 +37,7 @@ MINUTE = 60 * SECOND
 PASSWORD = "a long enough phrase"
 APP = "https://app.example"
 VERIFIER = "v" * 43
+POLICY = load_policy()
 
 
 class Clock:
@@ -71,19 +73,6 @@ class Ear:
         return [(one.interaction, one.access.principal, one.outcome) for one in self.told]
 
 
-async def rights(user: User) -> AccessContext:
-    """Patients see their own compartment, ``mother`` two children's, clinicians everything."""
-    compartments: tuple[str | None, ...] = ()
-    if user.fhir_user is not None and user.fhir_user.startswith("Patient/"):
-        compartments = (user.fhir_user,)
-    elif user.name == "mother":
-        compartments = ("Patient/kim", "Patient/lee")
-    elif "practitioner" in user.roles:
-        compartments = (None,)
-    permits = tuple(Permit("*", compartment=one) for one in compartments)
-    return AccessContext(f"user/{user.name}", "pages", permits, person=user.fhir_user)
-
-
 class House:
     """``browser()`` is a new browser, with a cookie jar of its own."""
 
@@ -98,10 +87,11 @@ class House:
         self.passwords = Passwords(CHEAP)
         self.users = Users(store, self.passwords, clock)
         terms = Terms(base, style_url=f"{origin}/auth/static/smart-style.json")
-        bearer = Bearer(store, clock, base, Rights(self.services), self._authenticate)
+        rights = Rights(self.services, POLICY)
+        bearer = Bearer(store, clock, base, rights, self._authenticate)
         self.server = AuthorizationServer(self.services, terms, bearer)
-        more.setdefault("access_of", rights)
-        more.setdefault("limits", Limits(clock))
+        more.setdefault("access_of", bearer.access_of)
+        more.setdefault("limits", Limits(clock, **more.pop("rates", {})))
         self.context = PageContext(
             services=self.services,
             users=self.users,
@@ -128,6 +118,21 @@ class House:
             display=display,
             **more,
         )
+
+    async def add_mother(self) -> None:
+        """Somebody who acts for two: a Person, linked with a RelatedPerson for each of them."""
+        hashed = await self.passwords.hash(PASSWORD)
+        user = User("mother", hashed, ("patient",), "Person/mother", (), "Mary Doe")
+        proxies = [
+            Proxy(f"RelatedPerson/of-{child}", f"Patient/{child}", "parent")
+            for child in ("kim", "lee")
+        ]
+        records = [RecordWrite(User.KIND, user.name, user.pack(), tag="user")]
+        records += [
+            RecordWrite(Proxy.KIND, one.related_person, one.pack(), tag=one.patient)
+            for one in proxies
+        ]
+        await self.store.commit([], records=records)
 
     async def add_client(self, id_: str = "chart", **more: Any) -> Client:
         more.setdefault("name", "Growth Chart")
@@ -170,13 +175,13 @@ class Page:
 
     @property
     def title(self) -> str:
-        found = re.search("<title>(.*?)</title>", self.text, re.S)
+        found = re.search("<title>(.*?)</title>", self.text, re.DOTALL)
         return unescape(found[1]).strip() if found else ""
 
     @property
     def words(self) -> str:
         """What is read, without markup, in one line."""
-        body = re.sub(r"<head>.*?</head>", "", self.text, flags=re.S)
+        body = re.sub(r"<head>.*?</head>", "", self.text, flags=re.DOTALL)
         return " ".join(unescape(re.sub(r"<[^>]*>", " ", body)).split())
 
     def values(self, name: str) -> list[str]:
@@ -232,9 +237,9 @@ class Browser:
         body = urlencode(fields, doseq=True)
         return await self._follow(await self.client.post(path, content=body, headers=sent), follow)
 
-    async def submit(self, page: Page, path: str, **fields: Any) -> Page:
+    async def submit(self, page: Page, path: str, *, follow: bool = True, **fields: Any) -> Page:
         """Send a form of a page with its token."""
-        return await self.post(path, {"csrf": page.csrf, **fields})
+        return await self.post(path, {"csrf": page.csrf, **fields}, follow=follow)
 
     async def log_in(self, name: str, wanted: str = "", password: str = PASSWORD) -> Page:
         form = await self.get("/auth/login" + (f"?{urlencode({'next': wanted})}" if wanted else ""))
@@ -313,6 +318,21 @@ PATIENTS: list[dict[str, Any]] = [
         "identifier": [{"system": "urn:mrn", "value": "1003"}],
     },
 ]
+RELATIVES: list[dict[str, Any]] = [
+    *(
+        {
+            "resourceType": "RelatedPerson",
+            "id": f"of-{child}",
+            "patient": {"reference": f"Patient/{child}"},
+        }
+        for child in ("kim", "lee")
+    ),
+    {
+        "resourceType": "Person",
+        "id": "mother",
+        "link": [{"target": {"reference": f"RelatedPerson/of-{one}"}} for one in ("kim", "lee")],
+    },
+]
 ENCOUNTERS: list[dict[str, Any]] = [
     {
         "resourceType": "Encounter",
@@ -334,11 +354,11 @@ async def opened(**more: Any) -> AsyncIterator[House]:
     store = MemoryStore(now=clock, index=index, fingerprint=search_parameters.fingerprint(BASE, R4))
     house = House(store, clock, **more)
     await house.add_user("anna", "patient", "Patient/anna", "Anna Roe")
-    await house.add_user("mother", "patient", "RelatedPerson/mother", "Mary Doe")
+    await house.add_mother()
     await house.add_user("bell", "practitioner", "Practitioner/bell", "Dr. Bell")
     await house.add_user("ops", "admin", None)
     await house.add_client()
-    for resource in (*PATIENTS, *ENCOUNTERS):
+    for resource in (*PATIENTS, *RELATIVES, *ENCOUNTERS):
         await house.put(resource)
     try:
         yield house
