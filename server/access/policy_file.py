@@ -269,20 +269,23 @@ class _Reading:
         self, said: Node, readers: Mapping[str, Reader], optional: Sequence[str] = ()
     ) -> Made:
         """Return what the keys say; every fault is told before the first one ends it."""
-        node = values.mapping(said)
+        node, count = values.mapping(said), len(self.problems)
         for key in node.keys() - readers.keys():
             told = f"there is no key {key!r} here{hint(key, readers)}"
             self.problems.append(f"{node.places[key]}: {told}")
         for key in readers.keys() - node.keys() - set(optional):
             self.problems.append(f"{node.place}: there is no key {key!r}, which is needed")
-        return self._all({key: partial(readers[key], node[key]) for key in readers if key in node})
+        parts = {key: partial(readers[key], node[key]) for key in readers if key in node}
+        return self._all(parts, count)
 
     def _each(self, said: Node, reader: Callable[[str, Node], Any]) -> Made:
         """Return what is said under each name."""
         node = values.mapping(said)
-        return self._all({name: partial(reader, name, part) for name, part in node.items()})
+        parts = {name: partial(reader, name, part) for name, part in node.items()}
+        return self._all(parts, len(self.problems))
 
-    def _all(self, parts: Mapping[str, Callable[[], Any]]) -> Made:
+    def _all(self, parts: Mapping[str, Callable[[], Any]], count: int) -> Made:
+        """Return what the parts say; raise when there are more than ``count`` problems then."""
         made: Made = {}
         for key, part in parts.items():
             try:
@@ -291,6 +294,6 @@ class _Reading:
                 self.problems.append(str(fault))
             except _Told:
                 pass
-        if self.problems:
+        if len(self.problems) > count:
             raise _Told
         return made
