@@ -6,8 +6,9 @@ that live for years, so ours takes its place.
 """
 
 from base64 import b64decode
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import unquote
 
 import anyio.from_thread
 from authlib.oauth2.rfc6749 import InvalidClientError, InvalidRequestError
@@ -116,6 +117,19 @@ class Unproven:
             key_of(sent.get("refresh_token", "")),
         )
         return RefreshToken.unpack(kept.value).client if kept is not None else ""
+
+
+def named(authorization: str, form: Mapping[str, str]) -> str:
+    """Return who a request says to be from, for audit; nothing of it is proven."""
+    if (client_id := form.get("client_id")) is not None:
+        return client_id
+    try:
+        if authorization.lower().startswith("basic "):
+            pair = b64decode(authorization[6:].strip(), validate=True).decode()
+            return unquote(pair.partition(":")[0])
+        return assertion.read(form.get("client_assertion", "")).client_id
+    except (ValueError, assertion.InvalidAssertion):
+        return ""
 
 
 def check_one_method(authorization: str, form: dict[str, str]) -> None:

@@ -5,9 +5,10 @@ from typing import Protocol as Shape
 
 from fastapi import APIRouter, Request, Response
 
-from server.access.context import AccessContext
+from server.access.context import AccessContext, Trace
 from server.auth.discovery import openid_configuration
 from server.auth.keys import MAX_AGE_S, Keys
+from server.auth.oauth.client_auth import named
 from server.auth.oauth.http import (
     Origins,
     error_answer,
@@ -18,7 +19,7 @@ from server.auth.oauth.http import (
     read_form,
 )
 from server.auth.oauth.introspect import Introspection, may_introspect
-from server.auth.oauth.ledger import Ledger
+from server.auth.oauth.ledger import TRACE, Ledger
 from server.auth.oauth.protocol import OAuthError, Protocol
 from server.auth.oauth.register import Registration, is_registration_token
 from server.auth.oauth.terms import Terms
@@ -58,10 +59,12 @@ class Endpoints:
         origins: Origins,
         registration: Registration,
         limit: TokenLimit | None,
+        new_id: Callable[[], str],
     ) -> None:
         self._terms, self._ledger = terms, ledger
         self._protocol, self._keys, self._caller = protocol, keys, caller
         self._origins, self._registration, self._limit = origins, registration, limit
+        self._new_id = new_id
         self._introspection = Introspection(ledger, terms)
 
     def router(self) -> APIRouter:
@@ -86,10 +89,10 @@ class Endpoints:
     async def token(self, request: Request) -> Response:
         """RFC 6749 3.2; SMART app-launch.html#response-5."""
         form = await read_form(request)
-        client = form.get("client_id", "")
-        answer = await self._protocol.token(request.headers.get("authorization", ""), form)
+        authorization = request.headers.get("authorization", "")
+        answer = await self._protocol.token(authorization, form)
         if answer.error is not None:
-            await self._ledger.refused("token", client, answer.error)
+            await self._ledger.refused("token", named(authorization, form), answer.error)
             error = OAuthError(
                 answer.error, answer.body.get("error_description", ""), answer.status
             )
@@ -125,7 +128,9 @@ class Endpoints:
             )
             if not known:
                 raise OAuthError("invalid_token", "registration needs an initial token", 401)
-        return json_answer(201, await self._registration.register(await read_body(request)))
+        client, answer = await self._registration.register(await read_body(request))
+        self._ledger.registered(client)
+        return json_answer(201, answer)
 
     async def jwks(self, request: Request) -> Response:
         """RFC 7517: the keys that id_tokens are signed by."""
@@ -139,11 +144,13 @@ class Endpoints:
         """Return ``handler`` with limits, errors and CORS."""
 
         async def guarded(request: Request) -> Response:
+            address = request.client.host if request.client is not None else ""
+            TRACE.set(Trace(self._new_id(), address))
             try:
                 if self._limit is not None:
-                    address = request.client.host if request.client is not None else ""
                     self._limit.token("", address)
-                answer = await handler(request)
+                answer = await self._told(handler, request)
+                await self._ledger.settled()
             except OAuthError as error:
                 answer = error_answer(error, _challenge(request))
             except FhirError as error:
@@ -153,6 +160,17 @@ class Endpoints:
 
         guarded.__doc__ = handler.__doc__
         return guarded
+
+    async def _told(self, handler: Handler, request: Request) -> Response:
+        """Return the handler's answer; audit is told of who was not let in."""
+        try:
+            return await handler(request)
+        except OAuthError as error:
+            if error.status in (401, 403):
+                name = request.url.path.rpartition("/")[2]
+                await self._ledger.refused("token", "", f"{name}: {error.error}")
+                await self._ledger.settled()
+            raise
 
     async def _asks(self, authorization: str, form: dict[str, str]) -> str | None:
         """Return the client that may ask about its own tokens only; ``None``: about any.

@@ -7,11 +7,12 @@ after, so that of racing uses one succeeds; the others are a second use, which e
 """
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from secrets import token_urlsafe
 from typing import Any, Literal, NoReturn
 
-from server.access.context import AccessContext
+from server.access.context import AccessContext, Trace
 from server.audit.port import Audit, Told
 from server.auth.oauth.terms import CODE_S, SECOND, Terms
 from server.auth.records import (
@@ -28,6 +29,11 @@ from server.store.port import CommitConflict, RecordWrite, Store
 
 DAY = 86_400 * SECOND
 JTI = "jti"
+MAX_ID = 128  # characters of a client's
+NOBODY = "-"  # who is not known, in audit
+
+TRACE: ContextVar[Trace | None] = ContextVar("trace", default=None)
+"""Of the request that is answered now, for audit; authlib's thread has it as well."""
 
 
 class Reused(Exception):
@@ -73,7 +79,7 @@ class Ledger:
 
     async def client(self, id_: str) -> Client | None:
         """Return a client that is registered and active."""
-        record = await self.store.get_record(Client.KIND, id_)
+        record = await self.store.get_record(Client.KIND, id_) if len(id_) <= MAX_ID else None
         client = Client.unpack(record.value) if record is not None else None
         return client if client is not None and client.active else None
 
@@ -277,11 +283,25 @@ class Ledger:
 
     async def refused(self, interaction: str, client: str, why: str) -> None:
         """Tell that something was refused to who says to be ``client``."""
+        if self._audit is None:
+            return
+        known = client if await self.client(client) is not None else None
+        principal = f"client/{known}" if known is not None else NOBODY
+        access = AccessContext(principal, known or NOBODY, (), trace=TRACE.get())
+        told = Told(self._now(), "E", interaction, access, outcome="4", why=why[:500])
+        self._audit.tell(told)
+
+    def registered(self, client: Client) -> None:
+        """Tell that a client registered itself."""
         if self._audit is not None:
-            access = AccessContext(f"client/{client}", client, ())
-            self._audit.tell(
-                Told(self._now(), "E", interaction, access, outcome="4", why=why[:500])
-            )
+            access = AccessContext(f"client/{client.id}", client.id, (), trace=TRACE.get())
+            told = Told(self._now(), "C", "administer", access, why="registered itself")
+            self._audit.tell(told)
+
+    async def settled(self) -> None:
+        """Return when an answer may leave: where the operator asks for it, audit is on disk."""
+        if self._audit is not None and self._audit.durable:
+            await self._audit.settled()
 
     def _access_token(
         self, grant: Grant, scope: str, now: int, expires: int
@@ -310,7 +330,12 @@ class Ledger:
         principal = f"user/{grant.user}" if grant.user else f"client/{grant.client}"
         patients = (f"Patient/{grant.patient}",) if grant.patient else ()
         access = AccessContext(
-            principal, grant.client, (), patient=patients[0] if patients else None, grant=grant.id
+            principal,
+            grant.client,
+            (),
+            patient=patients[0] if patients else None,
+            grant=grant.id,
+            trace=TRACE.get(),
         )
         self._audit.tell(
             Told(self._now(), action, interaction, access, patients=patients, why=why[:500])

@@ -46,8 +46,8 @@ class Registration:
     clients: Clients
     terms: Terms
 
-    async def register(self, body: bytes) -> dict[str, Any]:
-        """Return the client information response (RFC 7591, 3.2.1).
+    async def register(self, body: bytes) -> tuple[Client, dict[str, Any]]:
+        """Return the client, and the client information response (RFC 7591, 3.2.1).
 
         Raises:
             OAuthError: ``invalid_client_metadata`` or ``invalid_redirect_uri``.
@@ -70,7 +70,7 @@ class Registration:
         for name in ("jwks", "jwks_uri", "logo_uri"):
             if (value := getattr(client, name)) is not None:
                 made[name] = value
-        return made
+        return client, made
 
     def _client(self, said: Mapping[str, Any], secret: str | None) -> Client:
         if set(_texts(said, "response_types", ("code",))) != {"code"}:

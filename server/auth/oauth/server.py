@@ -48,7 +48,15 @@ class AuthorizationServer:
         protocol = Protocol(self.ledger, terms, self.keys, ClientKeys(web, now), now)
         registration = Registration(Clients(store, now), terms)
         endpoints = Endpoints(
-            terms, self.ledger, protocol, self.keys, bearer, self.origins, registration, limits
+            terms,
+            self.ledger,
+            protocol,
+            self.keys,
+            bearer,
+            self.origins,
+            registration,
+            limits,
+            services.new_id,
         )
         self.router = endpoints.router()
 

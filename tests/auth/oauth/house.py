@@ -20,7 +20,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
 
 from server import rest
-from server.access.context import AccessContext
+from server.access.context import AccessContext, Trace
 from server.access.policy_file import read_policy
 from server.audit.port import Told
 from server.auth import Authenticator
@@ -125,6 +125,8 @@ class Ear:
 
     def __init__(self) -> None:
         self.heard: list[Told] = []
+        self.durable = False
+        self.settlings = 0
 
     def beside(self, access: AccessContext, writes: Sequence[Write]) -> list[Write]:
         return []
@@ -133,6 +135,12 @@ class Ear:
         self.heard.append(told)
 
     async def settled(self) -> None:
+        self.settlings += 1
+
+    def take(self, trace: Trace) -> bool:
+        return False
+
+    def refused(self, address: str) -> None:
         pass
 
     def shown(
