@@ -33,7 +33,7 @@ class TokenLimit(Shape):
     """How often the endpoints may be called."""
 
     def token(self, client: str, address: str) -> None:
-        """Count a request; raise Throttled."""
+        """Count a request; raise Throttled.  ``client``: here the endpoint, as nobody is known."""
 
 
 class Caller(Shape):
@@ -148,7 +148,7 @@ class Endpoints:
             TRACE.set(Trace(self._new_id(), address))
             try:
                 if self._limit is not None:
-                    self._limit.token("", address)
+                    self._limit.token(request.url.path, address)
                 answer = await self._told(handler, request)
                 await self._ledger.settled()
             except OAuthError as error:
