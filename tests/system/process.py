@@ -23,6 +23,12 @@ class Process:
     token: str | None
     seconds_to_start: float
     log: Path
+    login: tuple[str, str] | None = None
+
+    @property
+    def root(self) -> str:
+        """The address above the FHIR API."""
+        return self.base_url.removesuffix("/fhir")
 
 
 @contextmanager
@@ -61,15 +67,18 @@ def served(data: Path, *options: str, settings: dict[str, str] | None = None) ->
 
 def _announced(popen: subprocess.Popen[str], begun: float, log: Path) -> Process:
     assert popen.stdout
-    base_url, mllp_port, token = "", 0, None
+    base_url, mllp_port, token, login = "", 0, None, None
     while not mllp_port:
         line = popen.stdout.readline()
         if not line or time.monotonic() - begun > START_S:
             raise AssertionError(f"the server did not start: {log.read_text()[-2000:]}")
         if line.startswith("token"):
             token = line.split()[1]
+        elif line.startswith("login"):
+            login = (line.split()[1], line.split()[2])
         elif line.startswith("FHIR"):
             base_url = line.split()[1]
         elif line.startswith("MLLP"):
             mllp_port = int(line.rsplit(":", 1)[1])
-    return Process(popen, base_url, mllp_port, token, time.monotonic() - begun, log)
+    seconds = time.monotonic() - begun
+    return Process(popen, base_url, mllp_port, token, seconds, log, login)

@@ -15,7 +15,7 @@ from server.auth.pages.page_error import PageError
 from server.auth.pages.serve import Page
 from server.auth.pages.visit import Visit
 from server.auth.proxies import Proxies
-from server.auth.records import Client, Grant
+from server.auth.records import Client, Grant, User
 
 APPS = "/auth/apps"
 
@@ -117,13 +117,23 @@ async def _grants(visit: Visit) -> AsyncIterator[Grant]:
 
 async def _proxies(visit: Visit, patient: str) -> list[str]:
     """Return the names of those who act for a patient; hardly anybody has any."""
-    acting = {
-        one.related_person
-        for one in await Proxies(visit.context.services.store).of_patient(patient)
-    }
+    proxies = await Proxies(visit.context.services.store).of_patient(patient)
+    acting = {one.related_person for one in proxies}
     if not acting:
         return []
-    return [one.name for one in await visit.context.users.list() if one.fhir_user in acting]
+    return [
+        user.name
+        for user in await visit.context.users.list()
+        if user.fhir_user in acting or await _acts_by_link(visit, user, patient)
+    ]
+
+
+async def _acts_by_link(visit: Visit, user: User, patient: str) -> bool:
+    """Tell whether a Person acts for the patient by one of the RelatedPersons that it links."""
+    if not (user.fhir_user or "").startswith("Person/"):
+        return False
+    ids = finding.within(await visit.context.access_of(user))
+    return ids is not None and patient.partition("/")[2] in ids
 
 
 async def _client_name(visit: Visit, id_: str) -> str:

@@ -20,7 +20,7 @@ from server.auth.pages import finding
 from server.auth.pages.page_error import PageError
 from server.auth.pages.people import date_words
 from server.auth.pages.serve import Page
-from server.auth.pages.visit import PRINCIPAL, Visit
+from server.auth.pages.visit import CLIENT, PRINCIPAL, Visit
 from server.auth.records import Client, Role
 from server.fhir import definitions
 from server.fhir import json as fhir_json
@@ -81,11 +81,12 @@ class Line:
 
 @dataclass(slots=True)
 class Day:
-    """``people`` did something themselves; ``programs`` did it without anybody there."""
+    """``people`` did something themselves; ``others`` are programs without anybody there, and the
+    person's own visits to these pages."""
 
     name: str
     people: list[Line] = field(default_factory=list)
-    programs: list[Line] = field(default_factory=list)
+    others: list[Line] = field(default_factory=list)
 
 
 def pages() -> list[Page]:
@@ -158,7 +159,7 @@ async def _line(visit: Visit, event: dict[str, Any], whose: str) -> Line:
         client if who else "",
         _DOING.get(code, "worked with"),
         _what(event, whose),
-        bool(who),
+        bool(who) and not (who == "You" and app == CLIENT),
         str(event.get("outcome", "0")) != "0",
         [at],
         [(at, request, references)],
@@ -239,7 +240,7 @@ def _by_day(found: Iterable[tuple[dict[str, Any], Line]]) -> list[Day]:
     for event, line in found:
         date = str(event.get("recorded", ""))[:10]
         day = days.setdefault(date, Day(_day(date)))
-        lines = day.people if line.person else day.programs
+        lines = day.people if line.person else day.others
         same = next((one for one in lines if one.kind == line.kind), None)
         if same is None:
             lines.append(line)

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from fastapi import Request, Response
 
+from server.access.context import Trace
 from server.auth.pages.context import PageContext
 from server.auth.pages.form import check_sender, check_token, read_form
 from server.auth.pages.page_error import LoginFirst, PageError
@@ -39,25 +40,36 @@ async def serve(context: PageContext, page: Page, request: Request) -> Response:
     who = None
     stranger = request.cookies.get(context.site.cookie(STRANGER), "")
     fresh = not 32 <= len(stranger) <= 64 and not page.stateless
-    visit = Visit(
-        context, request, context.services.new_id(), token_urlsafe(32) if fresh else stranger
-    )
+    address = request.client.host if request.client is not None else ""
+    trace = Trace(context.services.new_id(), address)
+    visit = Visit(context, request, trace, token_urlsafe(32) if fresh else stranger)
     try:
         check_host(context, request)
         if not page.stateless:
             who = await context.sessions.of(request.cookies.get(context.site.cookie(SESSION)))
             visit = replace(visit, who=who)
         answer = await _answer(page, visit)
+        await _audited(visit)
     except LoginFirst:
         answer = login_first(visit)
     except PageError as error:
         answer = problem(visit, error)
     except FhirError as error:
         answer = problem(visit, _told(error), error.retry_after_s)
+    finally:
+        if context.services.audit is not None:
+            context.services.audit.take(trace)
     if fresh and who is None:
         put_cookie(context, answer, STRANGER, visit.stranger)
-    answer.headers["X-Request-Id"] = visit.request_id
+    answer.headers["X-Request-Id"] = trace.request_id
     return answer
+
+
+async def _audited(visit: Visit) -> None:
+    """Let no page out before audit is on disk, where the operator asks for that."""
+    audit = visit.context.services.audit
+    if audit is not None and audit.durable:
+        await audit.settled()
 
 
 def check_host(context: PageContext, request: Request) -> None:

@@ -19,11 +19,12 @@ CLIENT = "pages"
 
 @dataclass(frozen=True)
 class Visit:
-    """``stranger`` is the cookie of a browser in which nobody is logged in."""
+    """``stranger`` is the cookie of a browser in which nobody is logged in; ``trace`` is what audit
+    wants to know of the request."""
 
     context: PageContext
     request: Request
-    request_id: str
+    trace: Trace
     stranger: str
     who: LoggedIn | None = None
     form: Form = NO_FORM
@@ -48,7 +49,7 @@ class Visit:
     @property
     def address(self) -> str:
         """The network address of the browser."""
-        return self.request.client.host if self.request.client is not None else ""
+        return self.trace.address
 
     def asked(self, name: str) -> str:
         """Return a parameter of the query; empty when it is absent or there several times."""
@@ -83,11 +84,6 @@ class Visit:
     async def access(self) -> AccessContext:
         """Return what the user may see: their own rights, never the server's."""
         return replace(await self.context.access_of(self.me.user), trace=self.trace)
-
-    @property
-    def trace(self) -> Trace:
-        """What audit wants to know of this request."""
-        return Trace(self.request_id, self.address)
 
     def tell(
         self,
