@@ -54,6 +54,7 @@ _DOING = {
     "110126": "let an app go on with",
     "110137": "took an app's access away from",
 }
+_ABOUT_ACCESS = ("AuthZ-Role", "110126", "110137")
 
 
 @dataclass(slots=True)
@@ -158,7 +159,7 @@ async def _line(visit: Visit, event: dict[str, Any], whose: str) -> Line:
         role,
         client if who else "",
         _DOING.get(code, "worked with"),
-        _what(event, whose),
+        f"{whose} record" if code in _ABOUT_ACCESS else _what(event, whose),
         bool(who) and not (who == "You" and app == CLIENT),
         str(event.get("outcome", "0")) != "0",
         [at],

@@ -1,7 +1,7 @@
 """A server with its pages and its token endpoint, for tests: fixed clock, a small record."""
 
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from hashlib import sha256
 from html import unescape
@@ -13,7 +13,6 @@ from fastapi import FastAPI
 
 from server.access.context import SYSTEM, AccessContext, Permit
 from server.access.policy import load_policy
-from server.audit.port import Told
 from server.auth.bearer import Bearer
 from server.auth.limits import Limits
 from server.auth.oauth import AuthorizationServer, Terms
@@ -22,8 +21,10 @@ from server.auth.passwords import CHEAP, Passwords
 from server.auth.person import Rights
 from server.auth.records import Client, Proxy, Role, User
 from server.auth.users import Users
+from server.fhir import json as fhir_json
 from server.fhir.errors import LoginRequired
 from server.interactions import search_parameters, write
+from server.interactions.audit_log import AuditLog
 from server.interactions.services import Services
 from server.search.catalog import R4
 from server.store.memory import MemoryStore
@@ -50,40 +51,15 @@ class Clock:
         return self.at
 
 
-class Ear:
-    """An audit that remembers what it was told."""
-
-    def __init__(self) -> None:
-        self.told: list[Told] = []
-
-    def beside(self, access: AccessContext, writes: Sequence[Any], **more: Any) -> list[Any]:
-        return []
-
-    def tell(self, told: Told) -> None:
-        self.told.append(told)
-
-    def shown(self, *args: Any, **more: Any) -> None:
-        return None
-
-    async def settled(self) -> None:
-        return None
-
-    @property
-    def heard(self) -> list[tuple[str, str, str]]:
-        return [(one.interaction, one.access.principal, one.outcome) for one in self.told]
-
-
 class House:
     """``browser()`` is a new browser, with a cookie jar of its own."""
 
     def __init__(self, store: Store, clock: Clock, origin: str = ORIGIN, **more: Any) -> None:
         self.store, self.clock, self.origin = store, clock, origin
-        self.ear = Ear()
         self._ids = 0
         base = f"{origin}/fhir"
-        self.services = Services(
-            store, base, clock, self._new_id, b"k" * 32, audit=cast(Any, self.ear)
-        )
+        self.audit = AuditLog(store, clock, self._new_id, base)
+        self.services = Services(store, base, clock, self._new_id, b"k" * 32, audit=self.audit)
         self.passwords = Passwords(CHEAP)
         self.users = Users(store, self.passwords, clock)
         terms = Terms(base, style_url=f"{origin}/auth/static/smart-style.json")
@@ -148,6 +124,21 @@ class House:
         written = RecordWrite(Client.KIND, id_, client.pack(), tag="client")
         await self.store.commit([], records=[written])
         return client
+
+    async def heard(self) -> list[tuple[str, str, str]]:
+        """What audit was told of security: code, principal and outcome, the oldest first."""
+        await self.audit.settled()
+        made = await self.store.changes(SYSTEM, limit=10_000)
+        events = [fhir_json.loads(one.body or b"{}") for one in made if one.type == "AuditEvent"]
+        return [
+            (
+                one["subtype"][0]["code"],
+                one["agent"][-1]["who"]["identifier"]["value"],
+                one["outcome"],
+            )
+            for one in events
+            if one["type"]["code"] in ("110113", "110114")
+        ]
 
     async def put(self, resource: dict[str, Any]) -> None:
         type_, id_ = resource["resourceType"], resource["id"]
@@ -358,10 +349,12 @@ async def opened(**more: Any) -> AsyncIterator[House]:
     await house.add_user("bell", "practitioner", "Practitioner/bell", "Dr. Bell")
     await house.add_user("ops", "admin", None)
     await house.add_client()
+    await house.audit.start()
     for resource in (*PATIENTS, *RELATIVES, *ENCOUNTERS):
         await house.put(resource)
     try:
         yield house
     finally:
+        await house.audit.stop()
         house.passwords.close()
         await store.close()

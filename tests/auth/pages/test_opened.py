@@ -1,0 +1,166 @@
+"""Who opened my record."""
+
+from urllib.parse import unquote
+
+import pytest
+
+from server.access.context import AccessContext, Trace
+from server.audit.audit_event import Event, audit_event
+from tests.auth.pages.house import BASE, MINUTE, START, Browser, House
+
+CONFIDENTIAL = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality|R"
+
+
+async def tell(house: House, number: int = 0, **more: object) -> None:
+    told = {
+        "at": START + number * MINUTE,
+        "action": "R",
+        "interaction": "read",
+        "access": by("user/bell", "chart", "Practitioner/bell"),
+        "patient": "Patient/anna",
+        "data": (("Observation/o1", ""),),
+        **more,
+    }
+    event = Event(**told)  # type: ignore[arg-type]
+    await house.store.commit([audit_event(event, house.services.new_id(), BASE)])
+
+
+def by(principal: str, client: str, person: str | None = None) -> AccessContext:
+    return AccessContext(principal, client, (), person, trace=Trace("request-7", "10.0.0.1"))
+
+
+async def test_it_is_told_who_in_which_role_with_which_app_did_what_and_when(
+    house: House, browser: Browser
+) -> None:
+    await tell(house)
+    await browser.log_in("anna")
+    page = await browser.get("/auth/opened")
+    assert page.title == "Who opened my record – Tellonce"
+    assert (
+        "Friday, 2 January 2026 03:04 Dr. Bell (clinician) opened your test results, vital signs "
+        "and other observations, with Growth Chart"
+    ) in page.words
+
+
+async def test_technical_details_are_there_for_who_wants_them(
+    house: House, browser: Browser
+) -> None:
+    await tell(house)
+    await browser.log_in("anna")
+    page = await browser.get("/auth/opened")
+    details = page.text[page.text.index("<details>") : page.text.index("</details>")]
+    assert "03:04 UTC, Patient/anna, Observation/o1, request request-7" in details
+    assert "10.0.0.1" not in page.text
+
+
+async def test_the_same_thing_many_times_is_one_line(house: House, browser: Browser) -> None:
+    for number in range(5):
+        await tell(house, number, data=((f"Observation/o{number}", ""),))
+    await browser.log_in("anna")
+    page = await browser.get("/auth/opened")
+    assert page.words.count("Dr. Bell") == 1
+    assert "03:04 to 03:08 Dr. Bell" in page.words
+    assert "– 5 times" in page.words
+
+
+async def test_days_are_apart_and_the_newest_is_first(house: House, browser: Browser) -> None:
+    await tell(house)
+    await tell(house, 1440)
+    await browser.log_in("anna")
+    words = (await browser.get("/auth/opened")).words
+    assert words.index("Saturday, 3 January 2026") < words.index("Friday, 2 January 2026")
+
+
+@pytest.mark.parametrize(
+    ("interaction", "more", "told"),
+    [
+        ("search-type", {"query": f"{BASE}/Condition?patient=anna", "data": ()}, "looked for your health problems and diagnoses"),
+        ("create", {"data": (("Immunization/i", "1"),)}, "added your immunizations"),
+        ("update", {"data": (("Patient/anna", "3"),)}, "changed your name, birth date and contact details"),
+        ("delete", {"data": (("Goal/g", "14"),)}, "removed your health goals"),
+        ("grant", {"data": ()}, "allowed an app to open your name, birth date and contact details"),
+    ],
+)  # fmt: skip
+async def test_what_was_done_is_in_plain_words(
+    house: House, browser: Browser, interaction: str, more: dict[str, object], told: str
+) -> None:
+    await tell(house, interaction=interaction, **more)
+    await browser.log_in("anna")
+    assert told in (await browser.get("/auth/opened")).words
+
+
+async def test_a_refusal_is_told_as_one(house: House, browser: Browser) -> None:
+    await tell(house, outcome="4")
+    await browser.log_in("anna")
+    words = (await browser.get("/auth/opened")).words
+    assert "tried, and was not allowed: opened your test results" in words
+
+
+async def test_oneself_is_called_you(house: House, browser: Browser) -> None:
+    await tell(house, access=by("user/anna", "chart", "Patient/anna"))
+    await browser.log_in("anna")
+    assert "03:04 You opened your test results" in (await browser.get("/auth/opened")).words
+
+
+async def test_programs_without_a_person_are_folded_away(house: House, browser: Browser) -> None:
+    await tell(house, access=by("client/lab", "lab"))
+    await browser.log_in("anna")
+    page = await browser.get("/auth/opened")
+    assert (
+        "1 entry more: programs, and your own visits to these pages 03:04 lab opened" in page.words
+    )
+
+
+async def test_nobody_sees_who_opened_the_record_of_somebody_else(
+    house: House, browser: Browser
+) -> None:
+    await tell(house)
+    await tell(house, patient="Patient/kim", data=(("Condition/c", ""),))
+    await browser.log_in("anna")
+    page = await browser.get("/auth/opened")
+    assert "health problems" not in page.words
+    assert (await browser.get("/auth/opened?patient=kim")).status == 404
+    await browser.log_in("bell")
+    clinician = await house.browser().log_in("bell", "/auth/opened")
+    assert (clinician.status, clinician.title) == (403, "There is no record of yours – Tellonce")
+
+
+async def test_who_acts_for_two_sees_one_record_at_a_time(house: House, browser: Browser) -> None:
+    await tell(house, patient="Patient/kim")
+    await tell(house, patient="Patient/lee", data=(("Condition/c", ""),))
+    await browser.log_in("mother")
+    kim = await browser.get("/auth/opened?patient=kim")
+    assert kim.title == "Who opened Kim Doe’s record – Tellonce"
+    assert "opened their test results" in kim.words
+    assert "health problems" not in kim.words
+    assert "Other records: Lee Doe" in kim.words
+
+
+async def test_what_is_confidential_is_not_there_for_who_is_not_cleared(
+    house: House, browser: Browser
+) -> None:
+    hidden = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality|V"
+    await tell(house, patient="Patient/kim", data=(("Condition/c", ""),), labels=(hidden,))
+    await tell(house, patient="Patient/kim")
+    await browser.log_in("mother")
+    words = (await browser.get("/auth/opened?patient=kim")).words
+    assert "test results" in words
+    assert "health problems" not in words
+
+
+async def test_older_entries_are_on_further_pages(house: House, browser: Browser) -> None:
+    for number in range(103):
+        await tell(house, number, data=((f"Observation/o{number}", ""),))
+    await browser.log_in("anna")
+    page = await browser.get("/auth/opened")
+    assert "– 100 times" in page.words
+    link = next(part for part in page.text.split('"') if "page=" in part).replace("&amp;", "&")
+    assert "– 3 times" in (await browser.get(link)).words
+    await browser.log_in("anna")
+    tampered = await browser.get(unquote(link)[:-6] + "AAAAAA")
+    assert tampered.status == 400
+
+
+async def test_nothing_yet_is_said(browser: Browser) -> None:
+    await browser.log_in("anna")
+    assert "Nobody has opened this record yet." in (await browser.get("/auth/opened")).words
