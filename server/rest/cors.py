@@ -46,15 +46,17 @@ class Cors:
         return self._registered is not None and self._registered(origin.decode("latin-1"))
 
     def preflight(self, headers: dict[bytes, bytes], *, public: bool = False) -> Answer | None:
-        """Return the answer to a preflight; ``None``: it is none, or from an unknown origin."""
+        """Return the answer to a preflight; ``None``: it is none, or from an unknown origin.
+
+        :meth:`headers` come on top, as with every answer: browsers refuse them twice.
+        """
         if b"access-control-request-method" not in headers:
             return None
-        allowed = self.headers(headers.get(b"origin"), public=public)
-        if not allowed:
+        if not self.headers(headers.get(b"origin"), public=public):
             return None
         more = [
             (b"access-control-allow-methods", _METHODS),
             (b"access-control-allow-headers", _HEADERS),
             (b"access-control-max-age", b"600"),
         ]
-        return Answer(204, b"", allowed + more)
+        return Answer(204, b"", more)

@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import threading
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.browser.world import ward
-from tests.smart.registered import PASSWORD, fhir, register, user
+from tests.smart.registered import PASSWORD, fhir, tellonce, user
 from tests.system.process import Process, served
 
 HERE = Path(__file__).parent
@@ -63,6 +64,12 @@ def app_url() -> Iterator[str]:
         thread.join()
 
 
+def _registration(app_url: str) -> list[str]:
+    """Return the words that the app's README registers it with, for its address of today."""
+    shown = (EXAMPLE / "README.md").read_text("utf-8").split("tellonce ")[1].split("\n")[0]
+    return shlex.split(shown.replace("http://127.0.0.1:3000", app_url))
+
+
 @pytest.fixture(scope="package")
 def server(
     programs: tuple[str, str], app_url: str, tmp_path_factory: pytest.TempPathFactory
@@ -71,20 +78,10 @@ def server(
     data = tmp_path_factory.mktemp("browser") / "data"
     with served(data) as process:
         fhir(process, "POST", "", ward())
-        user(data, "ada", "patient", "Patient/ada")
-        user(data, "bob", "patient", "Patient/bob")
-        user(data, "ruth", "practitioner", "Practitioner/ruth")
-        register(
-            data,
-            "told-once",
-            "--name", "Told once",
-            "--public",
-            "--redirect", f"{app_url}/index.html",
-            "--launch-uri", f"{app_url}/launch.html",
-            "--scope",
-            "launch launch/patient openid fhirUser offline_access online_access "
-            "patient/Patient.r patient/Observation.crs patient/Encounter.r",
-        )  # fmt: skip
+        user(process, "ada", "patient", "Patient/ada")
+        user(process, "bob", "patient", "Patient/bob")
+        user(process, "ruth", "practitioner", "Practitioner/ruth")
+        tellonce(data, *_registration(app_url))
         yield process
 
 

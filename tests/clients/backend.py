@@ -79,12 +79,17 @@ class Backend:
 
     def create(self, token: str, resource: dict[str, Any]) -> httpx.Response:
         """Create a resource."""
-        return httpx.post(
-            f"{self.base_url}/{resource['resourceType']}",
-            json=resource,
-            headers={"Authorization": f"Bearer {token}", "Content-Type": FHIR_JSON},
-        )
+        return self.call(token, resource["resourceType"], "POST", resource)
 
     def read(self, token: str, path: str) -> httpx.Response:
         """Read or search."""
-        return httpx.get(f"{self.base_url}/{path}", headers={"Authorization": f"Bearer {token}"})
+        return self.call(token, path)
+
+    def call(
+        self, token: str, path: str, method: str = "GET", body: dict[str, Any] | None = None
+    ) -> httpx.Response:
+        """Call the FHIR API."""
+        headers = {"Content-Type": FHIR_JSON} | (
+            {"Authorization": f"Bearer {token}"} if token else {}
+        )
+        return httpx.request(method, f"{self.base_url}/{path}", json=body, headers=headers)

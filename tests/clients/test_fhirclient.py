@@ -22,12 +22,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     data = tmp_path_factory.mktemp("fhirclient") / "data"
     with served(data) as process:
         fhir(process, "POST", "", ward())
-        user(data, "ada", "patient", "Patient/ada")
-        register(data, "diary", "--public", "--redirect", REDIRECT, "--scope", SCOPE)
-        register(
-            data, "report", "--secret-stdin", "--redirect", REDIRECT, "--scope", SCOPE,
-            stdin=f"{SECRET}\n",
-        )  # fmt: skip
+        user(process, "ada", "patient", "Patient/ada")
+        register(process, "diary", redirect_uris=[REDIRECT], scope=SCOPE)
+        proof = {"auth": "client_secret_basic", "secret": SECRET}
+        register(process, "report", redirect_uris=[REDIRECT], scope=SCOPE, **proof)
         yield process
 
 

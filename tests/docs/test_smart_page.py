@@ -14,7 +14,7 @@ import pytest
 from tests.browser.world import ward
 from tests.docs.test_examples import DOCS, block
 from tests.smart.person import Person
-from tests.smart.registered import fhir, tellonce, user
+from tests.smart.registered import PASSWORD, fhir, tellonce
 from tests.system.process import Process, served
 
 PAGE = (DOCS / "smart.md").read_text("utf-8")
@@ -57,7 +57,8 @@ def as_shown(server: Process, line: str) -> None:
     words = shlex.split(line)
     assert words.pop(0) == "tellonce"
     if words[:2] == ["user", "add"]:
-        user(server.log.parent / "data", words[2], words[4], words[6])
+        data = server.log.parent / "data"
+        tellonce(data, *words, "--password-stdin", stdin=f"{PASSWORD}\n")
     else:
         tellonce(server.log.parent / "data", *words)
 

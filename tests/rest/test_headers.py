@@ -181,6 +181,7 @@ async def test_cors_is_for_the_origins_on_the_list(stored: httpx.AsyncClient) ->
     assert app.headers["access-control-allow-origin"] == "https://app.example"
     assert "access-control-allow-origin" not in stranger.headers
     assert preflight.status_code == 204
+    assert preflight.headers["access-control-allow-origin"] == "https://app.example"  # once
     assert "PUT" in preflight.headers["access-control-allow-methods"]
     assert "access-control-allow-credentials" not in preflight.headers
 

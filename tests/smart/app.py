@@ -111,9 +111,7 @@ class App:
             method,
             f"{self.server.base_url}/{path}".rstrip("/"),
             json=body,
-            headers={
-                "Authorization": f"Bearer {token}",
-                "Content-Type": "application/fhir+json",
-            },
+            headers={"Content-Type": "application/fhir+json"}
+            | ({"Authorization": f"Bearer {token}"} if token else {}),
             timeout=30,
         )

@@ -17,6 +17,7 @@ Consent = Callable[[Form], str | None]
 
 def allow(form: Form) -> str | None:
     """Leave every box as it is, and allow."""
+    assert form.xpath(".//button[@value='allow']"), form.text_content()
     return None
 
 
@@ -40,6 +41,7 @@ class Person:
 
         ``choose``: the ids of patients and visits to choose where that is asked, with spaces.
         """
+        wanted = choose.split()
         answer = self.http.get(url)
         for _ in range(MOST_STEPS):
             if answer.is_redirect:
@@ -49,7 +51,7 @@ class Person:
                 answer = self.http.get(to)
             else:
                 assert answer.status_code == 200, f"{answer.status_code}: {text_of(answer)}"
-                answer = self.answer(answer, consent, choose.split())
+                answer = self.answer(answer, consent, wanted)
         raise AssertionError(f"it never ended: {text_of(answer)}")
 
     def answer(self, page: httpx.Response, consent: Consent, choose: list[str]) -> httpx.Response:
@@ -57,6 +59,7 @@ class Person:
         content = main_of(page)
         for button in content.xpath(".//button[@name='patient' or @name='encounter']"):
             if button.get("value") in choose:
+                choose.remove(button.get("value"))
                 form = next(button.iterancestors("form"))
                 return self.send(page, form, f"{button.get('name')}={button.get('value')}")
         form = next(content.iter("form"))

@@ -1,4 +1,4 @@
-"""People and programs of a running server, made with the commands as an operator makes them."""
+"""People and programs of a running server, made as an operator makes them."""
 
 import json
 import subprocess
@@ -13,7 +13,7 @@ PASSWORD = "seven green bicycles sing"
 
 
 def tellonce(data: Path, *words: str, stdin: str = "", cwd: Path | None = None) -> str:
-    """Run a command beside the server; return what it printed."""
+    """Run a command beside the server; return what it printed.  Starting one takes a second."""
     run = subprocess.run(
         [str(TELLONCE), *words, "--data", str(data)],
         input=stdin,
@@ -27,17 +27,28 @@ def tellonce(data: Path, *words: str, stdin: str = "", cwd: Path | None = None) 
     return run.stdout
 
 
-def user(data: Path, name: str, role: str, fhir_user: str) -> None:
+def user(process: Process, name: str, role: str, fhir_user: str) -> None:
     """Add somebody who logs in with :data:`PASSWORD`."""
-    tellonce(
-        data, "user", "add", name, "--role", role, "--fhir-user", fhir_user, "--password-stdin",
-        stdin=f"{PASSWORD}\n",
-    )  # fmt: skip
+    said = {"name": name, "roles": [role], "fhir_user": fhir_user, "password": PASSWORD}
+    admin(process, "users", said)
 
 
-def register(data: Path, id_: str, *options: str, stdin: str = "") -> str:
-    """Register a program; return what the command printed."""
-    return tellonce(data, "client", "add", id_, *options, stdin=stdin)
+def register(process: Process, id_: str, **members: Any) -> dict[str, Any]:
+    """Register a program; return what the admin API answers."""
+    return admin(process, "clients", {"id": id_, **members})
+
+
+def admin(process: Process, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Add something by the admin API, as the first administrator; return it."""
+    answer = httpx.post(
+        f"{process.base_url.removesuffix('/fhir')}/admin/{path}",
+        json=body,
+        headers={"Authorization": f"Bearer {process.token}"},
+        timeout=30,
+    )
+    assert answer.status_code == 201, answer.text
+    made: dict[str, Any] = answer.json()
+    return made
 
 
 def fhir(process: Process, method: str, path: str, body: Any = None, token: str = "") -> Any:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tests.clients.backend import Backend
 from tests.smart.app import App
 
 VITAL = "http://terminology.hl7.org/CodeSystem/observation-category|vital-signs"
@@ -63,13 +64,14 @@ def test_a_granular_scope_reaches_its_category_only(page: App) -> None:
 
 
 @pytest.mark.smart(123)
-def test_creating_by_update_needs_the_update_scope(page: App) -> None:
+def test_creating_by_update_needs_the_update_scope(lab: Backend) -> None:
+    """Who is limited to a part of the record never chooses ids; a backend service is not."""
     made = {**observation(72), "id": "by-update"}
-    creator = page.tokens("patient/Observation.c", "ruth", choose="ada")["access_token"]
-    updater = page.tokens("patient/Observation.u", "ruth", choose="ada")["access_token"]
-
-    assert page.call(creator, "Observation/by-update", "PUT", made).status_code == 403
-    assert page.call(updater, "Observation/by-update", "PUT", made).status_code == 201
+    statuses = [
+        lab.call(lab.token(f"system/Observation.{letter}"), "Observation/by-update", "PUT", made)
+        for letter in "cu"
+    ]
+    assert [one.status_code for one in statuses] == [403, 201]
 
 
 @pytest.mark.smart(130)
