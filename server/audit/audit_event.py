@@ -16,7 +16,7 @@ import orjson
 
 from server.access.context import AccessContext
 from server.audit import codes
-from server.audit.codes import KINDS, coding, concept
+from server.audit.codes import KINDS, LOGIN, SERVER, coding, concept
 from server.fhir import definitions
 from server.fhir.dates import instant_text
 from server.search import extract, marks
@@ -25,8 +25,6 @@ from server.search.rows import IndexRows, compartment_key, hash64, label_mark, p
 from server.search.token import token_keys
 from server.store.port import Body, Write
 
-SERVER = "tellonce"
-LOGIN = "urn:tellonce:principal"
 NOBODY = "-"  # principal and client of a caller who is not known
 
 _REFERENCE = re.compile(r"([A-Z][A-Za-z]{2,})/([A-Za-z0-9\-.]{1,64})(?:/_history/([0-9]{1,15}))?")

@@ -10,6 +10,9 @@ from typing import Any
 
 Coding = dict[str, str]
 
+SERVER = "tellonce"  # as which the server stands in what it writes
+LOGIN = "urn:tellonce:principal"
+
 DCM = "http://dicom.nema.org/resources/ontology/DCM"
 REST_TYPE = "http://terminology.hl7.org/CodeSystem/audit-event-type"
 INTERACTION = "http://hl7.org/fhir/restful-interaction"

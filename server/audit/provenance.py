@@ -12,8 +12,8 @@ from typing import Any
 import orjson
 
 from server.access.context import AccessContext
-from server.audit.audit_event import LOGIN, is_enforced
-from server.audit.codes import concept
+from server.audit.audit_event import is_enforced
+from server.audit.codes import LOGIN, concept
 from server.fhir import json as fhir_json
 from server.fhir.dates import instant_text
 from server.search import extract

@@ -6,6 +6,7 @@ set (``bag``) by its number, ``member`` tells which sets a hash is in.
 """
 
 from collections.abc import Collection, Iterable, Sequence
+from functools import lru_cache
 from hashlib import blake2b
 from struct import Struct, pack, unpack
 from typing import Any
@@ -24,6 +25,11 @@ UNKNOWN = 0  # the number of what the file has none for
 
 def content_hash(members: Iterable[int]) -> int:
     """Return the hash of a set of hashes; it is the posting key of a set of parameters."""
+    return _content_hash(members if isinstance(members, frozenset) else frozenset(members))
+
+
+@lru_cache(maxsize=16_384)
+def _content_hash(members: frozenset[int]) -> int:
     found = sorted(members)
     packed = pack(f"<{len(found)}q", *found)
     return int(_INT64(blake2b(packed, digest_size=8, person=b"bag").digest())[0])

@@ -10,6 +10,7 @@ from functools import lru_cache
 
 import apsw
 
+from server.audit.common import is_common
 from server.search.query import (
     AllOf,
     AnyOf,
@@ -29,12 +30,15 @@ from server.search.query import (
     UpdatedIs,
     Words,
 )
-from server.search.rows import hash64, key_hash, param_hash
+from server.search.rows import ANY_TYPE, compartment_key, hash64, key_hash, label_mark, param_hash
 from server.store.sqlite import mentioned
 from server.store.sqlite.intervals import compare, updated
 from server.store.sqlite.near import within
 from server.store.sqlite.sql import Sql, all_of, any_of, exists, is_in, marks, numbers
 from server.store.sqlite.texts import phrases, text_is
+from server.store.stored import LABELLED
+
+_LABEL = compartment_key(label_mark(""))
 
 MAX_PROBED = 50  # keys looked for one by one in each row; of more, the row's own are looked up
 
@@ -122,10 +126,14 @@ def condition(member: Member, depth: int = 0, *, thorough: bool = False) -> Sql:
             return Sql(f"{row}.rid in (") + rows + Sql(")")
         case Naming(names):
             return exists(Sql(f"edge e where e.rid={row}.rid and ") + is_in("e.dst", names))
+        case Not(AllOf((HasKey((key,)), DateIs(op="gt") as date))) if date.type == ANY_TYPE:
+            return _released(key, date, row)
         case AllOf() | Every():
             return all_of([condition(one, depth, thorough=thorough) for one in member.of])
         case AnyOf() | Some():
             return any_of([condition(one, depth, thorough=thorough) for one in member.of])
+        case Not(HasKey(keys)) | Unless(HasKey(keys)) if keys and keys[0].startswith(_LABEL):
+            return _not_labelled(keys, row)
         case Not(of) | Unless(of):
             inner = condition(of, depth, thorough=thorough)
             return Sql(f"not {inner.text}", inner.values)
@@ -144,7 +152,12 @@ def condition(member: Member, depth: int = 0, *, thorough: bool = False) -> Sql:
 
 def hashes(keys: tuple[str, ...]) -> tuple[int, ...]:
     """Return the stored hashes of key texts."""
+    if keys and keys[0].startswith("compartment|"):
+        return tuple(map(_mark_hash, keys))  # the same few, in every query of a caller
     return tuple(map(key_hash, keys))
+
+
+_mark_hash = lru_cache(maxsize=4096)(key_hash)
 
 
 def reads_others(asked: Predicate) -> bool:
@@ -161,12 +174,12 @@ def reads_others(asked: Predicate) -> bool:
 
 
 def says_present(key: str) -> bool:
-    """Tell whether a key text is one of presence; most of those stand in bags.
+    """Tell whether a key text is one of presence, or shared by very many; those stand in bags.
 
     >>> says_present("Patient|gender|?"), says_present("Patient|gender|c|?")
     (True, False)
     """
-    return key.endswith("|?") and key.count("|") == 2
+    return (key.endswith("|?") and key.count("|") == 2) or is_common(key)
 
 
 def place(type_: str, code: str) -> Sql:
@@ -221,6 +234,38 @@ def _has_key(keys: tuple[str, ...], row: str) -> Sql:
     # Beside the bag the key itself, for rows made before there were bags.
     bag = f"res r cross join member m on m.h in ({marks(present)}) and m.n=r.shape"
     return any_of([exists(Sql(f"{bag} where r.rid={row}.rid", tuple(present))), found])
+
+
+@lru_cache(maxsize=256)
+def _not_labelled(keys: tuple[str, ...], row: str) -> Sql:
+    """Return the condition that labels keep nothing back; that it bears none is the first look."""
+    labelled = all_of([_posted((LABELLED,), row), _has_key(keys, row)])
+    return Sql("not ") + labelled
+
+
+def keeps_unreleased(member: Member) -> bool:
+    """Tell whether the member is :func:`server.access.narrow.released_by`.
+
+    It is part of every query of patients and their apps, so it is not planned each time.
+    """
+    match member:
+        case Not(AllOf((HasKey(), DateIs(type=type_)))):
+            return type_ == ANY_TYPE
+        case _:
+            return False
+
+
+def _released(key: str, date: DateIs, row: str) -> Sql:
+    made = _released_at(key, date.param, row)
+    return Sql(made.text, (*made.values, date.hi))
+
+
+@lru_cache(maxsize=256)
+def _released_at(key: str, param: str, row: str) -> Sql:
+    """Return the condition without the time, its last value."""
+    later = _has_row(DateIs(ANY_TYPE, param, "gt", 0, 0), row)
+    both = all_of([_has_key((key,), row), later])
+    return Sql(f"not {both.text}", both.values[:-1])
 
 
 def _posted(wanted: tuple[int, ...], row: str) -> Sql:

@@ -14,6 +14,7 @@ from zlib import crc32
 
 import apsw
 
+from server.audit.common import common_hashes
 from server.search.catalog import R4
 from server.search.rows import IndexRows, hash64
 from server.store.sqlite.bags import Bags, content_hash
@@ -179,8 +180,12 @@ def change(db: apsw.Connection, bags: Bags, rid: int, old: Filed, new: Filed) ->
 
 @cache
 def presences(type_: str) -> frozenset[int]:
-    """Return the keys that say that a parameter of the type has a value."""
-    return frozenset(hash64(f"{type_}|{code}|?") for code in R4.parameters(type_))
+    """Return the keys that say that a parameter of the type has a value.
+
+    With them go the keys that very many resources of a type share.
+    """
+    present = frozenset(hash64(f"{type_}|{code}|?") for code in R4.parameters(type_))
+    return present | common_hashes(type_)
 
 
 def _keys(kept: Kept, edges: frozenset[tuple[int, int]], bags: Bags) -> frozenset[int]:
