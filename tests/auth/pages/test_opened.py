@@ -8,7 +8,7 @@ from server.access.context import AccessContext, Trace
 from server.audit.audit_event import Event, audit_event
 from tests.auth.pages.house import BASE, MINUTE, START, Browser, House
 
-CONFIDENTIAL = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality|R"
+VERY = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality|V"
 
 
 async def tell(house: House, number: int = 0, **more: object) -> None:
@@ -71,16 +71,19 @@ async def test_days_are_apart_and_the_newest_is_first(house: House, browser: Bro
     assert words.index("Saturday, 3 January 2026") < words.index("Friday, 2 January 2026")
 
 
+QUESTION = {"query": f"{BASE}/Condition?patient=anna", "data": ()}
+
+
 @pytest.mark.parametrize(
     ("interaction", "more", "told"),
     [
-        ("search-type", {"query": f"{BASE}/Condition?patient=anna", "data": ()}, "looked for your health problems and diagnoses"),
+        ("search-type", QUESTION, "looked for your health problems and diagnoses"),
         ("create", {"data": (("Immunization/i", "1"),)}, "added your immunizations"),
-        ("update", {"data": (("Patient/anna", "3"),)}, "changed your name, birth date and contact details"),
+        ("update", {"data": (("Patient/anna", "3"),)}, "changed your name, birth date and contact"),
         ("delete", {"data": (("Goal/g", "14"),)}, "removed your health goals"),
-        ("grant", {"data": ()}, "allowed an app to open your name, birth date and contact details"),
+        ("grant", {"data": ()}, "allowed an app to open your record, with Growth Chart"),
     ],
-)  # fmt: skip
+)
 async def test_what_was_done_is_in_plain_words(
     house: House, browser: Browser, interaction: str, more: dict[str, object], told: str
 ) -> None:
@@ -139,8 +142,7 @@ async def test_who_acts_for_two_sees_one_record_at_a_time(house: House, browser:
 async def test_what_is_confidential_is_not_there_for_who_is_not_cleared(
     house: House, browser: Browser
 ) -> None:
-    hidden = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality|V"
-    await tell(house, patient="Patient/kim", data=(("Condition/c", ""),), labels=(hidden,))
+    await tell(house, patient="Patient/kim", data=(("Condition/c", ""),), labels=(VERY,))
     await tell(house, patient="Patient/kim")
     await browser.log_in("mother")
     words = (await browser.get("/auth/opened?patient=kim")).words
