@@ -17,6 +17,7 @@ from tests.rest.house import BASE, CALLERS, Clock, House, authenticate
 
 ANNA = AccessContext("user/anna", "app", (Permit("*"),), person="Practitioner/anna")
 CALLERS.setdefault("anna", ANNA)
+CALLERS.setdefault("writer", AccessContext("user/w", "app", (Permit("Patient"),)))
 CALLERS.setdefault("service", AccessContext("client/loader", "loader", (Permit("*"),)))
 
 
