@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from server.fhir.dates import instant_text
-from server.search.rows import IndexRows, compartment_key, hash64
+from server.search.rows import IndexRows, compartment_key, hash64, label_mark
 from server.store.port import Body
 
 MILLISECOND = 1000
@@ -39,8 +39,22 @@ def stored_keys(type_: str, rows: IndexRows, compartments: frozenset[int]) -> fr
 
 
 def compartment_hashes(references: Iterable[str]) -> frozenset[int]:
-    """Return the hashed keys of compartments such as ``Patient/x``."""
-    return frozenset(hash64(compartment_key(reference)) for reference in references)
+    """Return the hashed keys of compartments such as ``Patient/x``, and of other marks.
+
+    What bears a security label has the key of :data:`LABELLED` as well.
+    """
+    hashes: set[int] = set()
+    for reference in references:
+        hashes.add(hash64(compartment_key(reference)))
+        if reference.startswith(_LABEL):
+            hashes.add(LABELLED)
+    return frozenset(hashes)
+
+
+LABELLED = hash64(compartment_key("labelled"))
+"""The key of all that bears a label: most resources bear none, and one look then tells so."""
+
+_LABEL = label_mark("")
 
 
 @lru_cache(maxsize=512)

@@ -35,7 +35,6 @@ _MAX_REMEMBERED = 50_000
 _MAX_LONG = 200  # intervals longer than a day that are looked at for the earliest start
 _WALKED_PER_REACHED = 4  # rows that are looked at for each that a chain may reach
 
-
 Large = dict[int | Predicate, tuple[int, int, float]]
 """Large counts: of a list or of what a predicate finds, how far it was counted, and until when it
 is believed.  Several connections share one: what a thread has counted, a brief search need not.

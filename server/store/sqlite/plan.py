@@ -43,6 +43,7 @@ from server.store.sqlite.compile import (
     Unless,
     condition,
     hashes,
+    keeps_unreleased,
     says_present,
 )
 from server.store.sqlite.drive import Driver, Look, drivers, lists
@@ -250,6 +251,8 @@ def _ends(date: DateIs, look: Look) -> Iterator[tuple[str, int]]:
 
 def _settled(member: Member, look: Look) -> Member:
     """Return the member with texts and presence as the lists that there are for them."""
+    if keeps_unreleased(member):
+        return member
     match member:
         case TextIs():
             keys = look.texts(member, MAX_TEXTS)
@@ -282,6 +285,8 @@ def _found(member: Member, types: tuple[str, ...], look: Look) -> Member:
     A walk asks the more rows the fewer have the value, each of them somewhere else in the file;
     what an index or the words find comes in a row.
     """
+    if keeps_unreleased(member):
+        return member  # it is asked of the few only whose release is limited
     match member:
         case NumberIs() | StringIs() | DateIs() | UpdatedIs() | Near() | Words():
             if isinstance(member, DateIs) and CLINICAL_PARAM.get(types[0]) == member.param:

@@ -2,9 +2,10 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import apsw
@@ -50,7 +51,7 @@ def search(
     """
     with _noted(asked.query) as note:
         planned = plan(asked.query, counts)
-        note.append(describe.told(planned))
+        note.append(partial(describe.told, planned))
         if not planned.size or asked.limit <= 0:
             return Page((), None)
         found, _ = _found(db, counts, planned, asked)
@@ -63,7 +64,7 @@ def count(db: apsw.Connection, counts: Counts, query: Query) -> int:
     """Return how many resources match."""
     with _noted(query) as note:
         planned = plan(query, counts)
-        note.append(describe.told(planned))
+        note.append(partial(describe.told, planned))
         if not planned.size:
             return 0
         total: int = _rows(db, pages.count(planned))[0][0]
@@ -71,13 +72,13 @@ def count(db: apsw.Connection, counts: Counts, query: Query) -> int:
 
 
 @contextmanager
-def _noted(query: Query) -> Iterator[list[str]]:
+def _noted(query: Query) -> Iterator[list[Callable[[], str]]]:
     """Tell an interrupted search what it was doing, for its caller: the last of the notes."""
-    notes = [f"planning {describe.query(query)}"]
+    notes: list[Callable[[], str]] = [lambda: f"planning {describe.query(query)}"]
     try:
         yield notes
     except apsw.InterruptError as error:
-        error.add_note(notes[-1])
+        error.add_note(notes[-1]())
         raise
 
 
@@ -151,18 +152,17 @@ def _walk(counts: Counts, planned: Plan, asked: Asked) -> Sql | None:
 
 def _by_date(db: apsw.Connection, planned: Plan, asked: Asked) -> list[Row]:
     after = BY_DATE.behind(asked.after) if asked.after is not None else None
-    return _in_posting_order(db, planned, BY_DATE, [], after, asked.limit)
+    return _in_posting_order(db, planned, BY_DATE, planned.probes, after, asked.limit)
 
 
 def _in_posting_order(
     db: apsw.Connection,
     planned: Plan,
     order: Order,
-    conditions: list[Sql],
+    probes: Sequence[Sql],
     after: Sql | None,
     limit: int,
 ) -> list[Row]:
-    probes = [*planned.probes, *conditions]
     if planned.broad and len(planned.keys) > limit:
         # Of more lists than rows are wanted, most have none of them.
         keys, worst = _nearest(db, pages.heads(planned, order, probes, after), limit)
@@ -194,6 +194,7 @@ def _by_clinical_date(db: apsw.Connection, planned: Plan, asked: Asked, param: i
     """
     order = Order(("f.d", "f.rid"), asked.sort[0].descending)
     found: list[Row] = []
+    probes = planned.probes
     for value, condition in _phases(db, planned, param, asked):
         after = None
         if asked.after is not None and _phase_of(asked.after) == value:
@@ -201,7 +202,7 @@ def _by_clinical_date(db: apsw.Connection, planned: Plan, asked: Asked, param: i
             place = asked.after if value == "known" else (_born(db, rid), rid)
             after = order.behind(place)
         left = asked.limit - len(found)
-        rows = _in_posting_order(db, planned, order, [condition], after, left)
+        rows = _in_posting_order(db, planned, order, [*probes, condition], after, left)
         fixed = {"open": MIN_TIME, "missing": None}
         found += rows if value == "known" else [(fixed[value], *row[1:]) for row in rows]
         if len(found) >= asked.limit:
