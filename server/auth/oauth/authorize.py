@@ -148,7 +148,8 @@ class Authorize:
             PageError: the request was answered already, or the client is gone.
         """
         client = await self._take(pending)
-        granted = _grantable(pending, user, scopes_granted, patient)
+        fit = fit_context({**pending.context, **context}, patient)
+        granted = _grantable(pending, user, scopes_granted, patient, fit)
         if not granted.of:
             return await self._denied(pending, "access_denied", "nothing was allowed")
         code = await self._ledger.grant(
@@ -156,7 +157,7 @@ class Authorize:
             user,
             scope=granted.text,
             patient=patient,
-            context=fit_context({**pending.context, **context}, patient),
+            context=fit,
             refresh=_refresh(granted),
             session=session,
             auth_time=auth_time,
@@ -347,7 +348,13 @@ def _max_age(asked: Mapping[str, str]) -> int | None:
     return int(text)
 
 
-def _grantable(pending: Pending, user: User, wanted: str, patient: str | None) -> scopes.Scopes:
+def _grantable(
+    pending: Pending,
+    user: User,
+    wanted: str,
+    patient: str | None,
+    context: Mapping[str, Any],
+) -> scopes.Scopes:
     """Return what of the user's choice can be granted: nothing that was not asked for."""
     chosen = scopes.intersect(scopes.parse(wanted), scopes.parse(pending.scope))
     never = {"launch"} if not pending.launched else set()
@@ -355,15 +362,19 @@ def _grantable(pending: Pending, user: User, wanted: str, patient: str | None) -
         never |= {"fhirUser", "profile"}
     if patient is None:
         never |= {"launch/patient"}
+    if "encounter" not in context:
+        never |= {"launch/encounter"}
+    if "offline_access" in chosen:  # one of both is granted, and said
+        never |= {"online_access"}
     if "admin" not in user.roles:
         never |= {one for one in chosen.others if one.startswith("admin/")}
-    return scopes.Scopes(
-        tuple(
-            one
-            for one in chosen.of
-            if (one not in never if isinstance(one, str) else patient or one.level != "patient")
-        )
-    )
+    return scopes.Scopes(tuple(one for one in chosen.of if not _is_of(one, never, patient)))
+
+
+def _is_of(one: scopes.Scope | str, never: set[str], patient: str | None) -> bool:
+    if isinstance(one, str):
+        return one.partition("?")[0] in never  # a role is a hint
+    return patient is None and one.level == "patient"
 
 
 def _refresh(granted: scopes.Scopes) -> Any:

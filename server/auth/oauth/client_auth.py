@@ -49,8 +49,9 @@ class Registered(ClientMixin):  # type: ignore[misc] # authlib has no types
         )
 
 
-class SignedAssertion:
-    """The ``private_key_jwt`` method; it runs in authlib's thread."""
+class Signatures:
+    """Checks assertions, before authlib's thread is entered: a key set that comes slowly must not
+    hold one of the few threads."""
 
     def __init__(
         self, ledger: Ledger, keys: ClientKeys, audience: str, now: Callable[[], int]
@@ -58,37 +59,43 @@ class SignedAssertion:
         self._ledger, self._keys = ledger, keys
         self._audience, self._now = audience, now
 
-    def __call__(self, query_client: Any, request: Any) -> Registered | None:
-        """Return the client that signed; ``None`` when there is no assertion.
+    async def proof(self, form: Mapping[str, str]) -> "Registered | InvalidClientError | None":
+        """Return the client that signed, or why it is not proven; ``None``: no assertion is there.
 
-        Raises:
-            InvalidClientError: it is not right (SMART ...#response: ``invalid_client``).
+        SMART client-confidential-asymmetric.html#response: the error is ``invalid_client``.
         """
-        sent = request.form
-        text = sent.get("client_assertion")
-        if text is None or sent.get("client_assertion_type") != assertion.ASSERTION_TYPE:
+        text = form.get("client_assertion")
+        if text is None or form.get("client_assertion_type") != assertion.ASSERTION_TYPE:
             return None
         try:
-            return self._signer(text, sent.get("client_id"))
+            return Registered(await self._signer(text, form.get("client_id")))
         except (assertion.InvalidAssertion, NoKey) as error:
-            raise InvalidClientError(description=str(error)) from error
+            return InvalidClientError(description=str(error))
 
-    def _signer(self, text: str, named: str | None) -> Registered:
+    async def _signer(self, text: str, named: str | None) -> Client:
         header = assertion.read(text)
-        client = anyio.from_thread.run(self._ledger.client, header.client_id)
+        client = await self._ledger.client(header.client_id)
         if client is None or named not in (None, header.client_id):
             raise assertion.InvalidAssertion("the client is not registered")
         if client.auth != "private_key_jwt":
             raise assertion.InvalidAssertion("the client does not authenticate by a signature")
         if header.jku is not None and header.jku != client.jwks_uri:
             raise assertion.InvalidAssertion("jku is not the address given at registration")
-        key = anyio.from_thread.run(self._keys.key, client, header.alg, header.kid)
+        key = await self._keys.key(client, header.alg, header.kid)
         now_s = self._now() / SECOND
         jti, exp = assertion.verify(text, header, key, audience=self._audience, now_s=now_s)
         until = (exp + assertion.LEEWAY_S + 1) * SECOND
-        if not anyio.from_thread.run(self._ledger.first_use, client.id, jti, until):
+        if not await self._ledger.first_use(client.id, jti, until):
             raise assertion.InvalidAssertion("the assertion was used before (jti)")
-        return Registered(client)
+        return client
+
+
+def signed(query_client: Any, request: Any) -> Registered | None:
+    """Return who signed, as :class:`Signatures` found; authlib's ``private_key_jwt`` method."""
+    if isinstance(request.proof, InvalidClientError):
+        raise request.proof
+    proven: Registered | None = request.proof
+    return proven
 
 
 class Unproven:

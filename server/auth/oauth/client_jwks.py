@@ -41,7 +41,7 @@ class ClientKeys:
     def __init__(self, web: SafeClient | None, now: Callable[[], int]) -> None:
         self._web, self._now = web, now
         self._sets: dict[str, tuple[int, int, Mapping[str, Any]]] = {}
-        self._lock = anyio.Lock()
+        self._locks: dict[str, anyio.Lock] = {}  # of fetches in flight
 
     async def key(self, client: Client, alg: str, kid: str) -> Key:
         """Return the one key of the client with this ``kid`` that fits the algorithm.
@@ -56,16 +56,24 @@ class ClientKeys:
         return await self._fetched_key(client.jwks_uri, alg, kid)
 
     async def _fetched_key(self, url: str, alg: str, kid: str) -> Key:
-        async with self._lock:
-            fetched, until, jwks = self._sets.get(url, (0, 0, {}))
-            now = self._now()
-            if fetched <= now < until:
-                try:
-                    return _one(jwks, alg, kid)
-                except NoKey:
-                    if now - fetched < RETRY_S * SECOND:
-                        raise
-            return _one(await self._fetch_set(url, now), alg, kid)
+        lock = self._locks.setdefault(url, anyio.Lock())
+        try:
+            async with lock:
+                return await self._known_key(url, alg, kid)
+        finally:
+            if not lock.statistics().tasks_waiting:
+                self._locks.pop(url, None)
+
+    async def _known_key(self, url: str, alg: str, kid: str) -> Key:
+        fetched, until, jwks = self._sets.get(url, (0, 0, {}))
+        now = self._now()
+        if fetched <= now < until:
+            try:
+                return _one(jwks, alg, kid)
+            except NoKey:
+                if now - fetched < RETRY_S * SECOND:
+                    raise
+        return _one(await self._fetch_set(url, now), alg, kid)
 
     async def _fetch_set(self, url: str, now: int) -> Mapping[str, Any]:
         if self._web is None:

@@ -24,9 +24,10 @@ from server.auth.keys import Keys
 from server.auth.oauth.client_auth import (
     METHODS,
     Registered,
-    SignedAssertion,
+    Signatures,
     Unproven,
     check_one_method,
+    signed,
 )
 from server.auth.oauth.client_jwks import ClientKeys
 from server.auth.oauth.grants import BackendGrant, CodeGrant, IdToken, Pkce, RefreshGrant
@@ -66,9 +67,8 @@ class Protocol:
         now: Callable[[], int],
     ) -> None:
         self._server = _Server(ledger, terms)
-        self._server.register_client_auth_method(
-            "private_key_jwt", SignedAssertion(ledger, client_keys, terms.token_endpoint, now)
-        )
+        self._signatures = Signatures(ledger, client_keys, terms.token_endpoint, now)
+        self._server.register_client_auth_method("private_key_jwt", signed)
         self._server.register_client_auth_method("none", Unproven(ledger))
         self._server.register_grant(CodeGrant, [Pkce(required=True), IdToken(keys, terms)])
         self._server.register_grant(RefreshGrant)
@@ -77,7 +77,7 @@ class Protocol:
 
     async def token(self, authorization: str, form: Mapping[str, str]) -> Answer:
         """Return the answer to a request for a token."""
-        request = _request(authorization, form)
+        request = await self._request(authorization, form)
         run = partial(self._server.respond, request)
         return await anyio.to_thread.run_sync(run, limiter=self._threads)
 
@@ -87,9 +87,16 @@ class Protocol:
         Raises:
             OAuthError: it did not prove itself.
         """
-        request = _request(authorization, form)
+        request = await self._request(authorization, form)
         run = partial(self._server.authenticated, request)
         return await anyio.to_thread.run_sync(run, limiter=self._threads)
+
+    async def _request(self, authorization: str, form: Mapping[str, str]) -> "_Form":
+        # Whether the transport is safe is for the listener to know: it binds loopback or has TLS.
+        request = _Form("POST", "https://localhost/", headers={"Authorization": authorization})
+        request.payload = BasicOAuth2Payload(dict(form))
+        request.proof = await self._signatures.proof(form)
+        return request
 
 
 class _Server(AuthorizationServer):  # type: ignore[misc] # authlib has no types
@@ -135,15 +142,13 @@ class _Server(AuthorizationServer):  # type: ignore[misc] # authlib has no types
         return Answer(_status(error), body, error.error)
 
 
-def _request(authorization: str, form: Mapping[str, str]) -> OAuth2Request:
-    # Whether the transport is safe is for the listener to know: it binds loopback or has TLS.
-    request = _Form("POST", "https://localhost/", headers={"Authorization": authorization})
-    request.payload = BasicOAuth2Payload(dict(form))
-    return request
-
-
 class _Form(OAuth2Request):  # type: ignore[misc] # authlib has no types
-    """A POST whose parameters come from its body only (RFC 6749 2.3.1)."""
+    """A POST whose parameters come from its body only (RFC 6749 2.3.1).
+
+    ``proof``: what came of the client's assertion.
+    """
+
+    proof: Registered | InvalidClientError | None = None
 
     @property
     def args(self) -> dict[str, str]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+import anyio
 import httpx
 from fastapi import FastAPI, Request, Response
 from joserfc import jwt
@@ -107,6 +108,7 @@ class Web(SafeClient):
     def __init__(self) -> None:
         super().__init__()
         self.asked: list[str] = []
+        self.slow: anyio.Event | None = None
         self.headers = {"cache-control": "max-age=120"}
         self.answer = Fetched(200, self.headers, b"")
         self.publish(RSA)
@@ -117,6 +119,8 @@ class Web(SafeClient):
 
     async def fetch(self, url: str, **_: Any) -> Fetched:
         self.asked.append(url)
+        if self.slow is not None:
+            await self.slow.wait()
         return self.answer
 
 

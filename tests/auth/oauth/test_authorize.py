@@ -149,7 +149,7 @@ async def test_a_removed_client_is_unknown_at_once(house: House) -> None:
     assert (await house.ask()).status_code == 400
 
 
-@pytest.mark.smart(352, 168)
+@pytest.mark.smart(352, 361, 362, 168)
 async def test_a_launch_handle_brings_its_patient_and_context_once(house: House) -> None:
     await house.launch("handle", client="app", patient="b", context={"encounter": "e1"})
 
@@ -218,6 +218,30 @@ async def test_without_a_patient_no_scope_of_a_patient_is_granted(house: House) 
     tokens = await house.tokens(scope=f"{SCOPE} user/Patient.r")
     assert tokens["scope"] == "openid fhirUser offline_access user/Patient.r"
     assert "patient" not in tokens
+
+
+@pytest.mark.smart(149, 167, 364)
+async def test_what_context_is_not_there_is_not_granted_either(house: House) -> None:
+    asked = "launch launch/patient launch/encounter?role=x patient/Patient.r"
+    assert (await house.tokens(scope=asked))["scope"] == "launch/patient patient/Patient.r"
+    house.yes["context"] = {"encounter": "e1"}
+    tokens = await house.tokens(scope=asked)
+    assert tokens["scope"] == "launch/patient launch/encounter?role=x patient/Patient.r"
+    assert tokens["encounter"] == "e1"
+
+
+@pytest.mark.smart(366)
+async def test_of_offline_and_online_access_one_is_granted(house: House) -> None:
+    tokens = await house.tokens(scope="online_access offline_access patient/Patient.r")
+    assert tokens["scope"] == "offline_access patient/Patient.r"
+
+
+async def test_scopes_of_administration_are_for_administrators(house: House) -> None:
+    app = Client("app", "Console", redirect_uris=(CALLBACK,), scope="openid admin/users")
+    await house.keep(app, "app", "client")
+    assert (await house.tokens(scope="openid admin/users"))["scope"] == "openid"
+    house.yes["user"] = User("anna", roles=("admin",))
+    assert (await house.tokens(scope="openid admin/users"))["scope"] == "openid admin/users"
 
 
 @pytest.mark.smart(197)

@@ -60,6 +60,32 @@ async def test_a_patients_token_opens_what_its_scope_says_of_that_patient(house:
     assert (await call(house, token, "Observation")).json()["total"] == 1
 
 
+@pytest.mark.smart(370)
+async def test_a_granular_scope_opens_what_its_conditions_hold_for(house: House) -> None:
+    await furnish(house)
+    ops = await new_token(house.store, "ops")
+    system = "http://terminology.hl7.org/CodeSystem/observation-category"
+    lab = observation(
+        "Patient/a", "lab", category=[{"coding": [{"system": system, "code": "laboratory"}]}]
+    )
+    assert (await call(house, ops, "Observation/lab", "PUT", lab)).status_code == 201
+    scope = f"patient/Observation.rs?category={system}|laboratory"
+    tokens = await house.tokens(scope=f"launch/patient {scope}")
+
+    assert tokens["scope"] == f"launch/patient {scope}"
+    token = tokens["access_token"]
+    assert await statuses(house, token, "Observation/lab", "Observation/oa") == [200, 404]
+    assert (await call(house, token, "Observation")).json()["total"] == 1
+
+
+@pytest.mark.smart(144)
+async def test_a_wildcard_opens_every_type_of_the_patient(house: House) -> None:
+    await furnish(house)
+    token = (await house.tokens(scope="launch/patient patient/*.read"))["access_token"]
+    paths = ("Patient/a", "Observation/oa", "Condition", "RelatedPerson", "Observation/ob")
+    assert await statuses(house, token, *paths) == [200, 200, 200, 200, 404]
+
+
 async def test_a_token_without_a_scope_for_resources_reads_nothing(house: House) -> None:
     await furnish(house)
     token = (await house.tokens(scope="launch/patient openid fhirUser"))["access_token"]

@@ -317,6 +317,33 @@ async def test_keys_are_cached_no_longer_than_their_header_says(
     assert len(house.web.asked) == fetches
 
 
+async def test_a_key_set_that_comes_slowly_holds_nobody_up(house: House) -> None:
+    house.web.slow, answers = anyio.Event(), []
+    far = Client(
+        "far2",
+        "Elsewhere too",
+        auth="private_key_jwt",
+        jwks_uri="https://far2.example/jwks",
+        scope="system/*.rs",
+        grants=("client_credentials",),
+    )
+    await house.keep(far, "far2", "client")
+
+    async def use(client: str) -> None:
+        answer = await house.backend(house.assertion(iss=client, sub=client))
+        answers.append(answer.status_code)
+
+    async with anyio.create_task_group() as group:
+        for client in ("far", "far2") * 10:
+            group.start_soon(use, client)
+        await anyio.wait_all_tasks_blocked()
+        assert (await house.backend(house.assertion())).status_code == 200
+        assert sorted(house.web.asked) == ["https://far.example/jwks", "https://far2.example/jwks"]
+        house.web.slow.set()
+    assert answers == [200] * 20
+    assert len(house.web.asked) == 2
+
+
 async def test_a_new_key_of_a_client_is_found_within_a_minute(house: House) -> None:
     assert (await house.backend(house.assertion(iss="far", sub="far"))).status_code == 200
     house.web.publish(RSA, EC)
