@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
@@ -168,7 +169,8 @@ async def test_sealing_goes_on_where_it_ended(folder: Path) -> None:
 async def _replace_body(folder: Path, vid: int, edit: Callable[[bytes], bytes]) -> None:
     """Change a version as who knows the file's layout would."""
     db = apsw.Connection(str(folder / "r.db"))
-    how, kept = db.execute("select codec, body from ver where vid=?", (vid,)).fetchall()[0]
+    found: list[Any] = db.execute("select codec, body from ver where vid=?", (vid,)).fetchall()
+    how, kept = found[0]
     plain = zstandard.ZstdDecompressor().decompress(kept) if how == 1 else kept
     assert edit(plain) != plain
     db.execute("update ver set codec=0, body=? where vid=?", (edit(plain), vid))
@@ -177,7 +179,7 @@ async def _replace_body(folder: Path, vid: int, edit: Callable[[bytes], bytes]) 
 
 async def _flip(folder: Path, vid: int) -> None:
     db = apsw.Connection(str(folder / "r.db"))
-    (kept,) = db.execute("select body from ver where vid=?", (vid,)).fetchall()[0]
+    kept: Any = db.execute("select body from ver where vid=?", (vid,)).get
     middle = len(kept) // 2
     flipped = kept[:middle] + bytes([kept[middle] ^ 1]) + kept[middle + 1 :]
     db.execute("update ver set body=? where vid=?", (flipped, vid))
