@@ -91,7 +91,8 @@ class Settings(BaseSettings):
     behind_tls_proxy: bool = Field(
         False,
         description="A proxy in front ends TLS; allows binding other addresses without a "
-        "certificate. Set the public address with the base URL.",
+        "certificate. Set the public address with the base URL. The last entry of "
+        "`X-Forwarded-For` is believed to be the client's address, for limits and audit.",
     )
     mllp_host: str = Field(
         "127.0.0.1", description="Address the MLLP listener binds (HL7v2 over TCP)."

@@ -17,6 +17,7 @@ from server.access.policy import Policy, load_policy
 from server.app.entrance import Entrance, brands_of
 from server.app.feed_ports import listen_for_feeds, ports
 from server.app.first_start import FirstUser, first_token, first_user
+from server.app.forwarded import Forwarded
 from server.app.opening import base_url_of, listen, now_us, open_store, services_of
 from server.feeds import (
     FeedCollector,
@@ -135,7 +136,8 @@ async def _serve(
     ):
         application = _application(settings, services, entrance, feeds, stop)
         application.metrics.registry.register(OutboundCollector(outbound))
-        http_server = HttpServer(application, settings, bound)
+        served = Forwarded(application) if settings.behind_tls_proxy else application
+        http_server = HttpServer(served, settings, bound)
         _freeze()
         with _stopped_by_signals(stop):
             try:

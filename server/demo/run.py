@@ -13,6 +13,7 @@ from server.auth import new_token
 from server.demo.day import DemoMessage, messages
 from server.demo.folder import prepare
 from server.demo.hospital import DAY, NAME
+from server.demo.people import people, show_people
 from server.demo.send import send
 from server.demo.summary import Api, show, summarise
 from server.feeds.inbox import UNFINISHED, Inbox
@@ -97,8 +98,12 @@ async def _day(settings: Settings, running: app.Running, console: Console) -> No
             await _send(day, running, console)
         states = await _settled(inbox)
         quarantined = tuple([e async for e in inbox.walk(feed=FEED, states=("quarantined",))])
-        made = await summarise(Api(running.base_url, token), states, quarantined)
+        api = Api(running.base_url, token)
+        made = await summarise(api, states, quarantined)
         show(console, made, token, settings.data)
+        if not running.open:
+            who = await people(store, api, made.patient_url)
+            show_people(console, who, running.base_url)
     console.print("\nThe server runs until Ctrl-C.")
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.system.people import login
 from tests.system.process import TELLONCE
 
 READY = "The server runs until Ctrl-C."
@@ -104,6 +105,15 @@ def test_the_commands_that_it_shows_work(hospital: Demo, folder: Path) -> None:
     )
     assert listed.returncode == 0
     assert "157 applied, 2 quarantined" in listed.stdout
+
+
+def test_the_people_that_it_shows_can_log_in(hospital: Demo) -> None:
+    (root,) = re.findall(r"  (http://\S+)/auth/\n", hospital.said)
+    (password,) = re.findall(r"each with the password  (\S+)", hospital.said)
+
+    for name in ("admin", "ines", "doctor"):
+        assert f"\n  {name} " in hospital.said
+        assert login(root, name, password).status_code == 303
 
 
 def test_every_patient_of_the_day_is_one_patient(hospital: Demo) -> None:
