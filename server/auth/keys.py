@@ -45,8 +45,9 @@ class Keys:
 
     async def signing(self) -> RSAKey:
         """Return the key that signs now; made when there is none."""
-        now = self._now()
-        jwk = [one["jwk"] for one in await self._all() if one["signs"] <= now][-1]
+        keys = await self._all()
+        now = self._now()  # not before: the first key signs from its making on
+        jwk = [one["jwk"] for one in keys if one["signs"] <= now][-1]
         if jwk["kid"] not in self._parsed:
             self._parsed[jwk["kid"]] = RSAKey.import_key(jwk)
         return self._parsed[jwk["kid"]]

@@ -161,7 +161,7 @@ async function clinicianLaunches(browser, world) {
   await page.getByRole("button", { name: /Lovelace/ }).click();
   await page.waitForURL("**/auth/launch/visit**");
   await watch.look("choose a visit");
-  await page.getByRole("button", { name: /Cardiology/ }).click();
+  await page.getByRole("button", { name: /Outpatient visit/ }).click();
   await page.getByRole("button", { name: "Allow", exact: true }).click();
   await connected(watch, world);
   await page.locator("#observations li").first().waitFor();

@@ -61,7 +61,7 @@ def test_fhirclient_completes_its_code_flow(server: Process) -> None:
 def test_fhirclient_finds_the_patients_own_and_nobody_elses(server: Process) -> None:
     app = connected(server, "diary")
 
-    found = Observation.where({}).perform_resources(app.server)
+    found = Observation.where({}).perform_resources_iter(app.server)
 
     assert sorted(one.id for one in found) == ["ada-pulse", "ada-weight"]
 

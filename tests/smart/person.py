@@ -8,7 +8,7 @@ from lxml import html
 
 from tests.smart.registered import PASSWORD
 
-MOST_STEPS = 12
+MOST_STEPS = 20
 
 Form = html.FormElement
 Consent = Callable[[Form], str | None]
