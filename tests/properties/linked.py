@@ -1,10 +1,11 @@
 """Small random resources that refer to each other, and random questions about what they reach."""
 
+from collections.abc import Callable
 from typing import Any, get_args
 
 from hypothesis import strategies as st
 
-from server.access.context import AccessContext, Permit
+from server.access.context import SHARED, AccessContext, Permit
 from server.search.query import (
     EVERYTHING,
     AllOf,
@@ -12,6 +13,7 @@ from server.search.query import (
     HasKey,
     Hop,
     IdIs,
+    Mentioned,
     Not,
     Predicate,
     Query,
@@ -21,6 +23,7 @@ from server.search.query import (
     StringIs,
     TextOp,
 )
+from tests.contract.limited import RESTRICTED, labelled, mentioned_by, moment, released, shared_with
 from tests.contract.made import within
 
 IDS = ("a", "b")
@@ -71,13 +74,24 @@ def _resource(type_: str, id_: str) -> st.SearchStrategy[dict[str, Any]]:
     """Return a resource that states nearly all of its elements: chains are to lead somewhere."""
     elements = st.fixed_dictionaries(_ELEMENTS[type_])
     left_out = st.sampled_from(["", "", "", *_ELEMENTS[type_]])
-    return st.tuples(elements, left_out).map(
-        lambda drawn: {
-            "resourceType": type_,
-            "id": id_,
-            **{name: value for name, value in drawn[0].items() if name != drawn[1]},
-        }
+    return st.tuples(elements, left_out, st.sampled_from(_MARKED)).map(
+        lambda drawn: drawn[2](
+            {
+                "resourceType": type_,
+                "id": id_,
+                **{name: value for name, value in drawn[0].items() if name != drawn[1]},
+            }
+        )
     )
+
+
+_MARKED: list[Callable[[dict[str, Any]], dict[str, Any]]] = [
+    *(lambda resource: resource,) * 6,
+    labelled,
+    lambda resource: labelled(resource, "N"),
+    lambda resource: released(resource, "2025-01-01T00:00:00Z"),
+    lambda resource: released(resource, None),
+]
 
 
 _PLACES = [(type_, id_) for type_ in _ELEMENTS for id_ in IDS]
@@ -137,8 +151,22 @@ def _deeper(inner: st.SearchStrategy[Predicate]) -> st.SearchStrategy[Predicate]
         st.sampled_from(_LINKS),
         inner,
     )
+    mentioned = st.builds(
+        lambda types, where: Mentioned(Query(types, where)),
+        st.sampled_from(
+            [("Observation",), ("Patient", "QuestionnaireResponse"), ("Group", "Observation")]
+        ),
+        inner,
+    )
     return st.one_of(
-        refers, referred, refers, referred, some.map(AllOf), some.map(AnyOf), inner.map(Not)
+        refers,
+        referred,
+        refers,
+        referred,
+        mentioned,
+        some.map(AllOf),
+        some.map(AnyOf),
+        inner.map(Not),
     )
 
 
@@ -248,6 +276,10 @@ def sorts(types: tuple[str, ...]) -> st.SearchStrategy[tuple[SortKey, ...]]:
     return st.lists(key, max_size=2, unique_by=repr).map(tuple)
 
 
+_HIDDEN = (RESTRICTED,)
+_SHARED_WITH_A = Permit(SHARED, where=mentioned_by("Patient/a"))
+
+
 def _permits(*permits: Permit) -> AccessContext:
     return AccessContext("user/1", "app", permits)
 
@@ -262,5 +294,18 @@ callers = st.sampled_from(
         _permits(Permit("Observation"), Permit("Patient", compartment="Patient/b")),
         _permits(Permit("Patient"), Permit("Organization")),
         _permits(Permit("Patient"), Permit("Observation", compartment="Patient/a")),
+        _permits(*shared_with("Patient/a")),
+        _permits(_SHARED_WITH_A),
+        _permits(
+            Permit("*", compartment="Patient/a"),
+            Permit(SHARED, where=mentioned_by("Patient/b"), hidden=_HIDDEN),
+        ),
+        _permits(Permit("*", hidden=_HIDDEN)),
+        _permits(Permit("*", compartment="Patient/a", hidden=_HIDDEN, released=moment(2026))),
+        _permits(
+            Permit("*", compartment="Patient/b", released=moment(2026)),
+            Permit("Observation", where=HasKey(("Observation|code|c|x",))),
+            _SHARED_WITH_A,
+        ),
     ]
 )

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from server.access.context import SYSTEM, AccessContext
-from server.access.narrow import decide
+from server.access.narrow import decide, limit
 from server.search import reach
-from server.search.match import Candidate, Moment, names_of
+from server.search.match import Candidate, Moment, matches, names_of
 from server.search.query import Query, SortKey
 from server.search.rows import IndexRows
 from server.store.port import Store
@@ -70,15 +70,11 @@ async def fill(store: Store, clock: Clock, made: Commits, removed: set[int]) -> 
     return live
 
 
-class Seen:
-    """The world as one caller sees it: what may not be seen does not exist."""
+class _World:
+    """Live resources, among which references lead on."""
 
-    def __init__(self, live: Alive, access: AccessContext) -> None:
-        self.live = {
-            place: one
-            for place, one in live.items()
-            if decide(access, "search", place[0], one.rows.keys)
-        }
+    def __init__(self, live: Alive) -> None:
+        self.live = live
 
     def named(self, target: int) -> list[Candidate]:
         return [
@@ -89,6 +85,24 @@ class Seen:
 
     def of_type(self, type_: str) -> list[Candidate]:
         return [one.candidate for place, one in self.live.items() if place[0] == type_]
+
+
+def _is_open(one: Live, type_: str, access: AccessContext, world: _World) -> bool:
+    said = decide(access, "search", type_, one.rows.keys)
+    if said is not None:
+        return said
+    query = Query((type_,), limit(type_, access, "search"))
+    return matches(query, one.resource, one.rows, updated=one.updated, world=world)
+
+
+class Seen(_World):
+    """The world as one caller sees it: what may not be seen does not exist."""
+
+    def __init__(self, live: Alive, access: AccessContext) -> None:
+        everything = _World(live)
+        self.live = {
+            place: one for place, one in live.items() if _is_open(one, place[0], access, everything)
+        }
 
 
 def oracle(

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from server.access.context import SYSTEM, AccessContext, Permit
 from server.search.parse import parse_search
 from server.search.query import Query, SortKey
+from server.store.sqlite import plan
 from tests.contract.conftest import STORES
 from tests.contract.made import Clock
 from tests.properties.linked import callers, changes, queries, sorts, texts, worlds
@@ -40,6 +41,20 @@ async def test_every_chain_equals_the_oracle(
     name: str, made: Commits, removed: set[int], searches: list[Asked]
 ) -> None:
     await check(name, made, removed, searches)
+
+
+@pytest.mark.parametrize("each", [0, 3])
+@given(made=commits, searches=st.lists(asked, min_size=10, max_size=25))
+@settings(quick, max_examples=15)
+async def test_every_chain_equals_the_oracle_where_nothing_is_looked_up_beforehand(
+    each: int, made: Commits, searches: list[Asked]
+) -> None:
+    """As for patients with a long record: who is mentioned is found by one walk, or row by row."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plan, "MAX_MENTIONING", 0)
+        patch.setattr(plan, "MAX_REACHED", 0)
+        patch.setattr(plan, "ASKED_EACH", each)
+        await check("sqlite", made, set(), searches)
 
 
 @pytest.mark.parametrize("name", STORES)
