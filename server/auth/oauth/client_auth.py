@@ -150,6 +150,8 @@ def check_one_method(authorization: str, form: dict[str, str]) -> None:
         raise InvalidRequestError("more than one way to authenticate the client was used")
     if ways[0]:
         try:
-            b64decode(authorization[6:].strip(), validate=True).decode()
-        except ValueError as error:  # authlib would let it pass as a failure of its own
-            raise InvalidClientError(description="the secret cannot be read") from error
+            pair = b64decode(authorization[6:].strip(), validate=True).decode()
+        except ValueError:
+            pair = ""
+        if not pair:  # authlib would fail of it
+            raise InvalidClientError(description="the secret cannot be read")

@@ -17,6 +17,7 @@ from authlib.oauth2.rfc6749 import (
     AuthorizationServer,
     InvalidClientError,
     OAuth2Request,
+    UnsupportedGrantTypeError,
 )
 from authlib.oauth2.rfc6749.requests import BasicOAuth2Payload
 
@@ -93,7 +94,9 @@ class Protocol:
 
     async def _request(self, authorization: str, form: Mapping[str, str]) -> "_Form":
         # Whether the transport is safe is for the listener to know: it binds loopback or has TLS.
-        request = _Form("POST", "https://localhost/", headers={"Authorization": authorization})
+        # authlib fails of a scheme with a space and nothing behind it.
+        headers = {"Authorization": authorization.strip()}
+        request = _Form("POST", "https://localhost/", headers=headers)
         request.payload = BasicOAuth2Payload(dict(form))
         request.proof = await self._signatures.proof(form)
         return request
@@ -136,8 +139,11 @@ class _Server(AuthorizationServer):  # type: ignore[misc] # authlib has no types
         return Answer(status, body)
 
     def handle_error_response(self, request: OAuth2Request, error: OAuth2Error) -> Answer:
+        description = error.get_error_description()
+        if isinstance(error, UnsupportedGrantTypeError):  # it repeats what was sent
+            description = "grant_type is not one of this server's"
         body = {"error": error.error}
-        if description := error.get_error_description():
+        if description:
             body["error_description"] = description
         return Answer(_status(error), body, error.error)
 
