@@ -8,8 +8,8 @@ R4 security-labels.html.
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from server.access.policy import Clearance, LabelRule, Policy
-from server.access.value_sets import at, codings
+from server.access.policy import Clearance, Policy
+from server.access.value_sets import at, codes
 from server.search.marks import CONFIDENTIALITY, LEVELS, labels
 
 Resource = dict[str, Any]
@@ -49,7 +49,7 @@ def assigned(
     normal are not handed on; of several levels, only the highest is put on.
     """
     had = set(labels(resource))
-    found = {label for rule in policy.label_rules if _meets(rule, resource) for label in rule.add}
+    found = _ruled(policy, resource)
     found |= {label for some in referenced for label in some if _is_handed_on(policy, label)}
     found &= policy.enforced
     levels = {label for label in found | had if label.startswith(CONFIDENTIALITY)}
@@ -70,11 +70,11 @@ def protected(policy: Policy, before: Resource | None, after: Resource) -> tuple
 
 def labelled(resource: Resource, more: Iterable[str]) -> Resource:
     """Return a resource with further labels; the one given is not changed."""
-    codes = [dict(zip(("system", "code"), label.split("|", 1), strict=True)) for label in more]
-    if not codes:
+    added = [dict(zip(("system", "code"), label.split("|", 1), strict=True)) for label in more]
+    if not added:
         return resource
     meta = resource.get("meta") or {}
-    security = [*(meta.get("security") or ()), *codes]
+    security = [*(meta.get("security") or ()), *added]
     with_meta = {**resource, "meta": {**meta, "security": security}}
     # At its place, so that a resource without meta does not get it at the end.
     names = dict.fromkeys(("resourceType", "id", "meta", *with_meta))
@@ -82,13 +82,20 @@ def labelled(resource: Resource, more: Iterable[str]) -> Resource:
     return {name: with_meta[name] for name in order if name in with_meta}
 
 
-def _meets(rule: LabelRule, resource: Resource) -> bool:
-    return any(
-        rule.codes.holds(coding)
-        for one in _parts(resource)
-        if not rule.types or one.get("resourceType") in rule.types
-        for coding in codings(one, rule.elements)
-    )
+def _ruled(policy: Policy, resource: Resource) -> set[str]:
+    """Return the labels that the rules give for the codes of a resource."""
+    found: set[str] = set()
+    for one in _parts(resource):
+        type_ = one.get("resourceType")
+        said: dict[tuple[str, ...], frozenset[str]] = {}  # most rules look at the same elements
+        for rule in policy.label_rules:
+            if rule.types and type_ not in rule.types:
+                continue
+            if rule.elements not in said:
+                said[rule.elements] = codes(one, rule.elements)
+            if rule.codes.holds_any(said[rule.elements]):
+                found.update(rule.add)
+    return found
 
 
 def _parts(resource: Resource) -> Iterator[Resource]:

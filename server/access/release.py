@@ -8,7 +8,7 @@ names the ``rule`` and is made anew at each write; what a person decided wins ov
 from typing import Any
 
 from server.access.policy import Policy, ReleaseRule
-from server.access.value_sets import at, codings
+from server.access.value_sets import at, codes
 from server.fhir.dates import InvalidDate, instant_text, interval
 from server.search.marks import RELEASE_URL
 from server.search.marks import release as effective
@@ -63,9 +63,7 @@ def _meets(rule: ReleaseRule, resource: Resource) -> bool:
         return False
     if rule.statuses and resource.get("status") not in rule.statuses:
         return False
-    return rule.codes is None or any(
-        rule.codes.holds(coding) for coding in codings(resource, rule.elements)
-    )
+    return rule.codes is None or rule.codes.holds_any(codes(resource, rule.elements))
 
 
 def _said(rule: ReleaseRule, resource: Resource, now: int) -> Extension:

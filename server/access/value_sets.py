@@ -1,6 +1,6 @@
 """Value sets of a policy, and the codes of a resource that are looked up in them."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,21 +12,21 @@ class CodeSet:
     exact: frozenset[str]
     beginnings: tuple[str, ...] = ()
 
-    def holds(self, coding: Any) -> bool:
-        """Tell whether a Coding is of the set; one without system or code is not."""
-        if not isinstance(coding, dict) or "system" not in coding or "code" not in coding:
-            return False
-        text = f"{coding['system']}|{coding['code']}"
-        return text in self.exact or text.startswith(self.beginnings)
+    def holds_any(self, codes: Set[str]) -> bool:
+        """Tell whether one of ``system|code`` is of the set.
+
+        >>> code_set(["http://x.test|A5*"]).holds_any({"http://x.test|A51.0"})
+        True
+        """
+        return not self.exact.isdisjoint(codes) or any(
+            code.startswith(self.beginnings) for code in codes
+        )
 
 
 def code_set(words: Iterable[str]) -> CodeSet:
     """Return the set of ``system|code`` and ``system|beginning*``.
 
     Raises ValueError with a word that is neither.
-
-    >>> code_set(["http://x.test|A5*"]).holds({"system": "http://x.test", "code": "A51.0"})
-    True
     """
     exact: set[str] = set()
     beginnings: list[str] = []
@@ -41,12 +41,28 @@ def code_set(words: Iterable[str]) -> CodeSet:
     return CodeSet(frozenset(exact), tuple(beginnings))
 
 
-def codings(resource: dict[str, Any], elements: Sequence[str]) -> Iterator[Any]:
-    """Yield the codings at element paths, such as ``component.code``, of any coded type."""
+def codes(resource: dict[str, Any], elements: Sequence[str]) -> frozenset[str]:
+    """Return ``system|code`` of what is coded at element paths, such as ``component.code``.
+
+    A coding without system or code is left out.
+
+    >>> sorted(codes({"code": {"coding": [{"system": "s", "code": "c"}]}}, ["code"]))
+    ['s|c']
+    """
+    found: set[str] = set()
     for element in elements:
-        for value in at(resource, element):
-            if isinstance(value, dict):
-                yield from value.get("coding") or ((value,) if "code" in value else ())
+        name, _, rest = element.partition(".")
+        if name in resource:
+            for value in at(resource[name], rest):
+                found.update(_codes_of(value))
+    return frozenset(found)
+
+
+def _codes_of(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for coding in value.get("coding") or (value,):
+            if isinstance(coding, dict) and "system" in coding and "code" in coding:
+                yield f"{coding['system']}|{coding['code']}"
 
 
 def at(value: Any, path: str) -> Iterator[Any]:
