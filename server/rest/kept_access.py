@@ -40,7 +40,7 @@ def _plain(value: Any) -> Any:
         named = {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
         return {_IS: type(value).__name__, **named}
     if isinstance(value, frozenset):
-        return sorted(value)
+        return {_IS: "set", "of": sorted(value)}
     return [_plain(one) for one in value] if isinstance(value, tuple) else value
 
 
@@ -50,6 +50,6 @@ def _made(kept: Any) -> Any:
     if not isinstance(kept, dict):
         return kept
     named = {name: _made(value) for name, value in kept.items() if name != _IS}
-    if kept[_IS] == "Permit":
-        named["interactions"] = frozenset(named["interactions"])
+    if kept[_IS] == "set":
+        return frozenset(named["of"])
     return _KNOWN[kept[_IS]](**named)

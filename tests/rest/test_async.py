@@ -474,6 +474,7 @@ def test_a_job_keeps_every_right_of_its_caller() -> None:
         AllOf((inside, Not(DateIs("Observation", "date", "gt", 1, 2)), EVERYTHING)),
         ("http://x|R", "http://x|V"),
         1_767_323_045_678_000,
+        frozenset(("Task", "Device")),
     )
     access = AccessContext(
         "user/a", "app", (limited, Permit("*")), "Patient/a", "Patient/a", "grant-1", "patient",
