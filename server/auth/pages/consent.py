@@ -136,6 +136,7 @@ async def _page(
         record=[one for one in offers if "/" in one.scope and not one.scope.startswith("launch")],
         about=[one for one in offers if _is_about(one.scope)],
         lasting=[one for one in offers if one.scope in _LASTING],
+        everything=any(one.type == "*" for one in scopes.parse(pending.scope).resources),
         changing=[one for one in offers if one.changes],
         nothing=nothing,
     )

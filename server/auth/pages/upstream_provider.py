@@ -36,13 +36,17 @@ class UpstreamFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """``issuer`` is exactly what the provider calls itself; ``label`` is what the button says."""
+    """``issuer`` is exactly what the provider calls itself; ``label`` is what the button says.
+
+    ``aud``: the FHIR address of a provider that is a SMART server itself, and asks for it.
+    """
 
     issuer: str
     client_id: str
     client_secret: str | None = None
     scope: str = "openid"
     label: str = "Log in with your organization"
+    aud: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,7 @@ class Upstream:
             "nonce": secret.nonce,
             "code_challenge": create_s256_code_challenge(secret.verifier),
             "code_challenge_method": "S256",
+            **({"aud": self.provider.aud} if self.provider.aud is not None else {}),
         }
         return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(asked)}"
 
