@@ -191,6 +191,16 @@ async def test_the_first_key_is_made_once_and_kept(tmp_path: Path, clock: Clock)
     assert key.public_key.key_size == 2048
 
 
+async def test_a_clock_that_was_set_back_leaves_a_key_to_sign_with(
+    tmp_path: Path, clock: Clock
+) -> None:
+    empty = made(tmp_path, clock)
+    keys = empty.server.keys
+    first = await keys.rotate()
+    clock.at -= 86_400_000_000
+    assert (await keys.signing()).kid == first
+
+
 async def test_a_key_that_another_process_made_is_seen_soon(house: House) -> None:
     await house.server.keys.published()
     new = await Keys(house.store, house.clock).rotate()
