@@ -22,8 +22,10 @@ from server.store.sqlite import functions, pages, records, reindex, rows
 from server.store.sqlite.bags import Bags
 from server.store.sqlite.codec import FIRST_DICTIONARY, RAW, TRAIN_AT, ZSTD, Codec, train
 from server.store.sqlite.counts import Counts
+from server.store.sqlite.fresh import WORTH, Fresh
 from server.store.sqlite.functions import name_of
 from server.store.sqlite.plan import plan
+from server.store.sqlite.sql import numbers
 from server.store.sqlite.versions import checksum
 from server.store.stored import compartment_hashes, next_at, splice
 
@@ -32,6 +34,7 @@ _FIND = (
     " cross join res r on r.rid=n.rid and r.type=? and r.id=? cross join ver v on v.vid=r.vid"
     " where n.h=?"
 )
+_KNOWN = "select n.h from carray(?) c cross join name n on n.h=c.value"
 _NEW_RES = "insert into res values (?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 _NEXT_RES = (
     "update res set number=?, vid=?, at=?, deleted=?, d=?, fp=?, shape=?, words=?, postings=?,"
@@ -131,10 +134,10 @@ class Tables:
         for expected in commit.expect:
             self._check(expected)
         # Everything is checked before anything is changed: a refusal has nothing to undo.
-        had = [self._had(write) for write in commit.writes]
+        had = self._had_of(commit.writes)
         revs = [records.check(self.db, record, now) for record in commit.records]
         at = self._at = next_at(now, self._at)
-        made = [self._write(w, before, at) for w, before in zip(commit.writes, had, strict=True)]
+        made = self._written(commit.writes, had, at)
         for record, rev in zip(commit.records, revs, strict=True):
             records.put(self.db, record, rev)
         for row in commit.outbox:
@@ -170,6 +173,19 @@ class Tables:
         sql = pages.ids(planned, limit)
         return {row[0] for row in self.db.execute(sql.text, sql.values)}
 
+    def _had_of(self, writes: Sequence[Write]) -> list[_Had | None]:
+        """Return what each write replaces; those of which there is nothing are asked together."""
+        if len(writes) < WORTH:
+            return [self._had(write) for write in writes]
+        names = [name_of(write.type, write.id) for write in writes]
+        there = {h for (h,) in self.db.execute(_KNOWN, (numbers(names),))}
+        found: list[_Had | None] = []
+        for write, name in zip(writes, names, strict=True):
+            if name not in there:
+                check_version(write, 0)
+            found.append(self._had(write) if name in there else None)
+        return found
+
     def _had(self, write: Write) -> _Had | None:
         place = (write.type, write.id, name_of(write.type, write.id))
         row: tuple[Any, ...] | None = self.db.execute(_FIND, place).fetchone()
@@ -179,6 +195,43 @@ class Tables:
             had = _Had(rid, latest, born, rows.Kept(*kept))
         check_version(write, had.number if had is not None else 0)
         return had
+
+    def _written(
+        self, writes: Sequence[Write], had: Sequence[_Had | None], at: int
+    ) -> list[Version]:
+        new = sum(before is None for before in had)
+        if new < WORTH:
+            return [self._write(w, before, at) for w, before in zip(writes, had, strict=True)]
+        fresh, made = Fresh(), []
+        for write, before in zip(writes, had, strict=True):
+            if before is None and write.body is not None:
+                made.append(self._add(write, at, fresh))
+            else:
+                made.append(self._write(write, before, at))
+        fresh.write(self.db, self.bags)
+        return made
+
+    def _add(self, write: Write, at: int, fresh: Fresh) -> Version:
+        """Make a new resource's rows; they are written with those of the others."""
+        assert write.body is not None
+        self._vid += 1
+        self._rid += 1
+        rid, body = self._rid, splice(write.body, 1, at)
+        version = Version(write.type, write.id, 1, self._vid, at, write.method, body)
+        compartments = _compartments(write, None)
+        packed = rows.pack(compartments)
+        new = self._filed(write, compartments, at) or rows.Filed(at)
+        keys = rows.remembered(new, version.type, compartments, self.bags)
+        kept = (packed, checksum(version, packed), *self._encoded(version.type, body))
+        own = (new.d, self._made_by, new.shape, new.words, len(new.keys), keys)
+        fresh.add(version, rid, kept, new, own)
+        return version
+
+    def _encoded(self, type_: str, body: bytes) -> tuple[int, bytes]:
+        how, kept = self.codec.encode(type_, body)
+        if how == ZSTD:
+            self.untrained[type_] = self.untrained.get(type_, 0) + 1
+        return how, kept
 
     def _write(self, write: Write, had: _Had | None, at: int) -> Version:
         number = (had.number if had is not None else 0) + 1
@@ -207,9 +260,7 @@ class Tables:
     def _insert(self, version: Version, rid: int, compartments: bytes) -> None:
         how, kept = RAW, None
         if version.body is not None:
-            how, kept = self.codec.encode(version.type, version.body)
-            if how == ZSTD:
-                self.untrained[version.type] = self.untrained.get(version.type, 0) + 1
+            how, kept = self._encoded(version.type, version.body)
         row = (version.seq, rid, version.number, version.type, version.at, version.method)
         digest = checksum(version, compartments)
         self.db.execute(_NEW_VER, (*row, compartments, digest, how, kept))
