@@ -111,7 +111,11 @@ class Entrance:
             refresh_days=settings.refresh_days,
             brand_identifier=self._brands.identifier,
         )
-        terms = replace(terms, brand_bundle=f"{terms.issuer}/brands")
+        terms = replace(
+            terms,
+            brand_bundle=f"{terms.issuer}/brands",
+            style_url=terms.at("static/smart-style.json"),
+        )
         return AuthorizationServer(services, terms, bearer, web=self._web, limits=self._limits)
 
     def _pages(self) -> PageContext:
