@@ -282,3 +282,24 @@ def test_what_administrators_do_is_audited(server: Process, service: Service) ->
             return "user/fay" in found and "administrator/first" in found
 
         assert within(3, told)
+
+
+def test_the_log_holds_no_password_and_no_token(server: Process, service: Service) -> None:
+    token = service.headers("system/Patient.rs")["Authorization"].removeprefix("Bearer ")
+    httpx.get(f"{server.base_url}/Patient", headers={"Authorization": f"Bearer {token}"})
+    login(server.root, "anna", PASSWORD)
+
+    told = server.log.read_text()
+
+    assert server.token is not None
+    assert server.login is not None
+    for secret in (PASSWORD, token, server.token, server.login[1], "blue+kettle"):
+        assert secret not in told
+
+
+def test_the_admin_api_is_in_the_openapi_document(server: Process) -> None:
+    paths = httpx.get(f"{server.root}/openapi.json").json()["paths"]
+
+    for path in ("/admin/users", "/admin/clients/{id}", "/admin/grants", "/admin/proxies"):
+        assert path in paths
+    assert paths["/admin/users"]["post"]["security"] == [{"HTTPBearer": []}]
