@@ -75,6 +75,7 @@ class Client(Kept):
     origins: tuple[str, ...] = ()
     launch_uri: str | None = None
     logo_uri: str | None = None
+    registered_by: Literal["operator", "itself"] = "operator"
     active: bool = True
     created: int = 0
 

@@ -92,6 +92,7 @@ class Registration:
             jwks=jwks,
             jwks_uri=_text(said, "jwks_uri"),
             logo_uri=_text(said, "logo_uri"),
+            registered_by="itself",
         )
 
     def _scope(self, said: Mapping[str, Any]) -> str:

@@ -124,6 +124,7 @@ async def _page(
         app=pending.client_name,
         returns_to=_place(pending.redirect_uri),
         registered=client.created if client is not None else 0,
+        itself=client is not None and client.registered_by == "itself",
         here=path_of(pending, "consent"),
         person=person,
         own=own,

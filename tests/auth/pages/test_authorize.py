@@ -48,7 +48,7 @@ async def test_who_is_not_logged_in_logs_in_allows_and_comes_back_with_a_code(
     assert back.status == 303
     assert back.location.startswith(f"{APP}/cb?code=")
     assert back.sent["state"] == "s-1"
-    assert back.sent["iss"] == "https://record.example"
+    assert "iss" not in back.sent
 
 
 @pytest.mark.smart(49)
@@ -307,6 +307,16 @@ async def test_an_app_that_asks_to_write_is_warned_of(browser: Browser) -> None:
     writing = await browser.authorize(scope="patient/Observation.cruds")
     assert "This app asks to change the record." in writing.words
     assert "changes the record" in writing.words
+
+
+async def test_it_is_said_who_registered_the_app(house: House, browser: Browser) -> None:
+    await house.add_client("new", registered_by="itself", name="City Hospital")
+    await browser.log_in("anna")
+    known = await browser.authorize()
+    assert "was registered by those who run Tellonce, on 2 January 2026" in known.words
+    stranger = await browser.authorize(client_id="new")
+    assert "Nobody at Tellonce has checked this app. It registered itself" in stranger.words
+    assert "know app.example , where you go on afterwards" in stranger.words
 
 
 async def test_the_patient_of_another_window_is_not_mixed_in(browser: Browser) -> None:
