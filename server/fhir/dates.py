@@ -7,6 +7,7 @@ interval of all moments that it may mean.  Times are integers, microseconds sinc
 
 import re
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
+from functools import lru_cache
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
@@ -68,6 +69,7 @@ def interval(text: str, zone: tzinfo = UTC) -> tuple[int, int]:
     return lo, lo + width
 
 
+@lru_cache(maxsize=1024)  # what is written together is written at one moment
 def instant_text(us: int) -> str:
     """Return the instant in UTC, cut to milliseconds.
 

@@ -35,7 +35,10 @@ def stored_keys(type_: str, rows: IndexRows, compartments: frozenset[int]) -> fr
     A store adds the last two itself, so that access and whole-type walks never depend on how the
     rows were made.
     """
-    return rows.keys | compartments | {type_key(type_)}
+    own = type_key(type_)
+    if own in rows.keys and compartments <= rows.keys:
+        return rows.keys
+    return rows.keys | compartments | {own}
 
 
 def compartment_hashes(references: Iterable[str]) -> frozenset[int]:
