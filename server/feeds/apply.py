@@ -14,6 +14,7 @@ import orjson
 
 from mappings.feed import Feed
 from mappings.plan import Plan, PlannedResource
+from server.access.context import SYSTEM
 from server.feeds import merge, ownership
 from server.feeds.audit import audit_events, in_their_compartment, labelled
 from server.feeds.identity import PLAN, Resolution, Target
@@ -23,6 +24,8 @@ from server.feeds.provenance import provenance
 from server.feeds.refused import RefusedMessage
 from server.fhir.errors import Conflict, VersionConflict
 from server.fhir.references import rewrite
+from server.interactions import labelling
+from server.interactions.labelling import Ref
 from server.interactions.prepare import to_write
 from server.interactions.services import Services
 from server.store.port import CommitConflict, Expect, OutboxWrite, RecordWrite, Write
@@ -178,7 +181,8 @@ async def _commit(
     prepared: Prepared,
     also: list[RecordWrite],
 ) -> None:
-    writes = [_write(services, working) for working in prepared.changed]
+    beside = {_ref(one): one.resource for one in prepared.changed if one.resource is not None}
+    writes = [await _write(services, working, beside) for working in prepared.changed]
     if writes:
         made = provenance(
             services.new_id(),
@@ -187,7 +191,7 @@ async def _commit(
             recorded=services.now(),
             map_version=plan.map_version,
         )
-        beside = to_write(
+        told_of = to_write(
             labelled(made, writes),
             base_url=services.base_url,
             method="POST",
@@ -195,7 +199,7 @@ async def _commit(
             catalog=services.catalog,
         )
         told = audit_events(services, entry, writes, prepared.produced)
-        writes += [in_their_compartment(beside, writes), *told]
+        writes += [in_their_compartment(told_of, writes), *told]
     records = [done.write(), explain_write(done, plan), *also]
     for working in (*prepared.changed, *prepared.unchanged):
         records += working.records()
@@ -205,11 +209,18 @@ async def _commit(
     )
 
 
-def _write(services: Services, working: Working) -> Write:
+def _ref(working: Working) -> Ref:
+    type_, _, id_ = working.target.reference.partition("/")
+    return type_, id_
+
+
+async def _write(
+    services: Services, working: Working, beside: Mapping[Ref, dict[str, Any]]
+) -> Write:
     version = working.target.version
     assert working.resource is not None
     made = to_write(
-        working.resource,
+        await labelling.labelled(services, SYSTEM, working.resource, version, beside=beside),
         base_url=services.base_url,
         method="POST" if version is None else "PUT",
         if_version=version.number if version is not None else None,

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from server.access.policy import Policy as AccessPolicy
 from server.audit.port import Audit
 from server.search.catalog import R4, Catalog
 from server.store.port import Store
@@ -53,7 +54,8 @@ class Services:
 
     ``base_url`` has no slash at its end; ``now`` gives microseconds since 1970-01-01T00:00:00Z;
     ``new_id`` gives an unguessable logical id (UUIDv7); ``cursor_key`` signs page cursors.
-    ``audit`` is told of everything; ``None`` only where nothing is served.
+    ``audit`` is told of everything; ``None`` only where nothing is served.  ``access_policy`` says
+    which labels and releases are put on what is written; ``None``: none are.
     """
 
     store: Store
@@ -64,6 +66,7 @@ class Services:
     policy: Policy = field(default_factory=Policy)
     searchable: Searchable = field(default_factory=Searchable)
     audit: Audit | None = None
+    access_policy: AccessPolicy | None = None
 
     @property
     def catalog(self) -> Catalog:

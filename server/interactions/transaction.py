@@ -134,6 +134,7 @@ class _Plan:
     mapping: dict[str, str] = field(default_factory=dict)
     relative: dict[str, dict[str, str]] = field(default_factory=dict)
     merged: dict[str, dict[str, str]] = field(default_factory=dict)
+    beside: dict[Ref, Any] = field(default_factory=dict)
     may_have_conditions: bool = True
     binaries: bool = False
     catalog: Catalog = R4
@@ -278,6 +279,7 @@ class _Plan:
 
     async def prepare(self) -> None:
         """Make the writes, in the order of R4 http.html#trules."""
+        await self._rewrite()
         order = sorted(range(len(self.steps)), key=lambda i: _ORDER[self.steps[i].entry.method])
         for at, index in enumerate(order):
             step = self.steps[index]
@@ -285,6 +287,14 @@ class _Plan:
                 made = await self._guarded(step, self._write(step))
                 if made is not None:
                     self.writes.append((index, made))
+            if at % _BREATH == 0:
+                await anyio.lowlevel.checkpoint()
+
+    async def _rewrite(self) -> None:
+        """Put the final references into what is to be written."""
+        for at, step in enumerate(self.steps):
+            if step.ref and not step.unchanged and step.entry.method in ("POST", "PUT"):
+                self.beside[step.ref] = self._rewritten(step.entry, step.entry.resource)
             if at % _BREATH == 0:
                 await anyio.lowlevel.checkpoint()
 
@@ -301,14 +311,15 @@ class _Plan:
             )
         if entry.method == "PATCH":
             return await self._patch(step)
-        resource = self._rewritten(entry, entry.resource)
-        if entry.method == "POST":
-            return await write.plan_create(services, access, resource, step.ref[1])
-        if entry.id is None and there is None and not step.own_id:
-            return await write.plan_create(services, access, resource, step.ref[1])
+        resource, beside = self.beside[step.ref], self.beside
+        made_here = entry.id is None and there is None and not step.own_id
+        if entry.method == "POST" or made_here:
+            return await write.plan_create(services, access, resource, step.ref[1], beside=beside)
         if entry.id is None and there is not None:
             resource = conditional.with_id_of(resource, there)
-        return await write.plan_update(services, access, resource, there, if_match=entry.if_match)
+        return await write.plan_update(
+            services, access, resource, there, if_match=entry.if_match, beside=beside
+        )
 
     async def _patch(self, step: _Step) -> Write:
         entry, there = step.entry, step.there

@@ -5,6 +5,7 @@ it.  Transactions plan with the same functions and commit everything at once.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -22,6 +23,7 @@ from server.fhir.errors import (
 )
 from server.interactions import rights, search_parameter_check
 from server.interactions.commit import commit, replanned
+from server.interactions.labelling import NONE_BESIDE, Ref, labelled
 from server.interactions.prepare import to_write
 from server.interactions.services import Services
 from server.store.port import Method, Version, Write
@@ -178,11 +180,19 @@ def demand_id(resource: Resource, id_: str) -> None:
 
 
 async def plan_create(
-    services: Services, access: AccessContext, resource: Resource, id_: str
+    services: Services,
+    access: AccessContext,
+    resource: Resource,
+    id_: str,
+    *,
+    beside: Mapping[Ref, Resource] = NONE_BESIDE,
 ) -> Write:
-    """Return the write that stores ``resource`` as the first version of ``id_``."""
+    """Return the write that stores ``resource`` as the first version of ``id_``.
+
+    ``beside``: what the same commit writes.
+    """
     _demand_usable(services, resource)
-    resource = _with_id(resource, id_)
+    resource = await labelled(services, access, _with_id(resource, id_), None, beside=beside)
     write = to_write(
         resource,
         base_url=services.base_url,
@@ -204,6 +214,7 @@ async def plan_update(
     if_match: int | None = None,
     must_be_new: bool = False,
     method: Method = "PUT",
+    beside: Mapping[Ref, Resource] = NONE_BESIDE,
 ) -> Write:
     """Return the write that makes ``resource``, with its id, the version after ``current``.
 
@@ -225,6 +236,7 @@ async def plan_update(
         if limited and if_match is None:
             if_match = current.number  # what was checked is what is replaced
     _demand_usable(services, resource)
+    resource = await labelled(services, access, resource, current, beside=beside)
     write = to_write(
         resource,
         base_url=services.base_url,

@@ -4,12 +4,14 @@ import itertools
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 
 from server import rest
 from server.access.context import AccessContext
+from server.access.policy import load_policy
 from server.interactions.prepare import to_write
 from server.interactions.services import Policy, Services
 from server.store.port import Store, Write
@@ -55,6 +57,7 @@ def application(store: Store, clock: Clock, caller: AccessContext) -> rest.Appli
     """Return a server that takes everybody for ``caller``."""
     ids = itertools.count(1)
     services = Services(store, BASE, clock, lambda: f"new-{next(ids)}", b"k" * 32, POLICY)
+    services = replace(services, access_policy=load_policy())
 
     async def authenticate(_: bytes | None) -> AccessContext:
         return caller

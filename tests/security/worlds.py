@@ -202,7 +202,7 @@ FULL: tuple[Resource, ...] = (
     _b("Condition", "d0", code=coded("c"), encounter=ref("Encounter/e0"),
        evidence=[{"detail": [ref("Observation/o0")]}]),
     _b("Encounter", "k0", status="finished", **{"class": {"code": "AMB"}},
-       partOf=ref("Encounter/e0")),
+       partOf=ref("Encounter/e0"), meta={"security": [RESTRICTED]}),
     _b("List", "m0", status="current", mode="working", code=PROBLEMS,
        entry=[{"item": ref("Observation/o0")}, {"item": ref("Condition/c0")}]),
     {"resourceType": "Binary", "id": "z0", "contentType": "text/plain", "data": "QQ==",

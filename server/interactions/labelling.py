@@ -1,0 +1,77 @@
+"""Security labels and release of a resource that is to be written, as the site's policy says.
+
+Labels come from a resource's codes and from what it refers to.  Of what it refers to, only that
+counts which the writer may see: else a label, or a refusal for want of clearance, would tell that
+something is there.  R4 security-labels.html.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from server.access import labels as rules
+from server.access.context import AccessContext
+from server.access.policy import Policy
+from server.access.write import for_write
+from server.fhir import json as fhir_json
+from server.fhir.references import split_reference
+from server.interactions.services import Services
+from server.search.marks import labels
+from server.store.port import Version
+
+Resource = dict[str, Any]
+Ref = tuple[str, str]
+
+NONE_BESIDE: Mapping[Ref, Resource] = {}
+
+
+async def labelled(
+    services: Services,
+    access: AccessContext,
+    resource: Resource,
+    before: Version | None,
+    *,
+    beside: Mapping[Ref, Resource] = NONE_BESIDE,
+) -> Resource:
+    """Return the resource as it is to be stored; the one given where nothing is to be changed.
+
+    ``before``: the live version that it replaces.  ``beside``: what the same commit writes, by
+    type and id.
+    """
+    policy = services.access_policy
+    if policy is None:
+        return resource
+    there: Resource | None = None
+    if before is not None and before.body is not None:
+        there = fhir_json.loads(before.body)
+    referenced = await _referenced(services, access, policy, resource, beside)
+    return for_write(policy, access, resource, there, referenced, services.now())
+
+
+async def _referenced(
+    services: Services,
+    access: AccessContext,
+    policy: Policy,
+    resource: Resource,
+    beside: Mapping[Ref, Resource],
+) -> list[tuple[str, ...]]:
+    """Return the labels of all that hands them on, through what is written beside as well."""
+    found: list[tuple[str, ...]] = []
+    stored: set[Ref] = set()
+    seen: set[Ref] = set()
+    todo = [resource]
+    while todo:
+        for ref in _handing_on(services, policy, todo.pop()) - seen:
+            seen.add(ref)
+            if (near := beside.get(ref)) is not None:
+                found.append((*labels(near), *rules.assigned(policy, near)))
+                todo.append(near)
+            stored.add(ref)
+    if stored:
+        there = await services.store.read_many(access, sorted(stored))
+        found += [labels(fhir_json.loads(one.body or b"{}")) for one in there.values()]
+    return found
+
+
+def _handing_on(services: Services, policy: Policy, resource: Resource) -> set[Ref]:
+    named = (split_reference(r, services.base_url) for r in rules.handing_on(policy, resource))
+    return {(one.type, one.id) for one in named if one.type is not None and one.id is not None}
