@@ -130,7 +130,7 @@ class _Making:
         if not letters or not some:
             return
         try:
-            where = _both(limits.where, self._asked_of(right, some))
+            where = _both(limits.where, self._asked_of(record.own, right, some))
         except NoCondition:
             return
         if "c" in letters:
@@ -139,9 +139,8 @@ class _Making:
         changes = {INTERACTIONS[letter] for letter in letters - {"c"}}
         self._open(record, some, changes, replace(limits, where=where))
 
-    def _asked_of(self, right: Right, types: frozenset[str]) -> Predicate:
-        """Return the condition of a right; ``self`` in it is the person's own resource."""
-        own = self.person.fhir_user
+    def _asked_of(self, own: str | None, right: Right, types: frozenset[str]) -> Predicate:
+        """Return the condition of a right; ``self`` in it is ``own``."""
         if own is None and any(text == "self" for _, text in right.query):
             raise NoCondition("the person is not in the record")
         query = tuple((n, own if own and text == "self" else text) for n, text in right.query)

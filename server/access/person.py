@@ -35,11 +35,13 @@ class Person:
 class Record:
     """Something that a person may open: one patient's record, or every one (``patient`` None).
 
+    ``own`` is what stands for the person in it: a proxy's RelatedPerson of that patient.
     ``scopes``: ``patient/`` scopes that it is limited to; ``None``: not limited.
     """
 
     role: Role
     patient: str | None
+    own: str | None
     clearance: Clearance
     released: int | None = None
     scopes: Scopes | None = None
@@ -72,7 +74,7 @@ def records(
         return ()
     if acting.record in ("everyone", "none"):
         released = now if acting.released_only else None
-        return (Record(acting, None, acting.clearance, released),)
+        return (Record(acting, None, person.fhir_user, acting.clearance, released),)
     return (*_own(policy, person, now), *_proxied(policy, person, now, base_url))
 
 
@@ -90,7 +92,7 @@ def _own(policy: Policy, person: Person, now: int) -> list[Record]:
     if not own or not patient.startswith("Patient/"):
         return []
     released = now if own[0].released_only else None
-    return [Record(own[0], patient, own[0].clearance, released)]
+    return [Record(own[0], patient, patient, own[0].clearance, released)]
 
 
 def _proxied(policy: Policy, person: Person, now: int, base_url: str) -> list[Record]:
@@ -99,7 +101,14 @@ def _proxied(policy: Policy, person: Person, now: int, base_url: str) -> list[Re
         return []
     released = now if role.released_only else None
     return [
-        Record(role, one.patient, role.clearance.meet(stands.clearance), released, stands.scopes)
+        Record(
+            role,
+            one.patient,
+            one.related_person,
+            role.clearance.meet(stands.clearance),
+            released,
+            stands.scopes,
+        )
         for one, stands in standings(policy, person, now, base_url)
         if stands.allowed and stands.clearance is not None
     ]

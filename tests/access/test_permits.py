@@ -1,5 +1,7 @@
 """What a token opens: scopes and policy together.  SMART App Launch 2.2.0."""
 
+from dataclasses import replace
+
 import pytest
 
 from server.access.context import Permit
@@ -339,6 +341,20 @@ def test_a_user_scope_opens_the_own_record_and_those_acted_for(policy: Policy) -
 def test_in_the_own_record_a_proxy_sees_the_own_record_only(policy: Policy) -> None:
     found = opened(policy, MOTHER, "patient/*.rs", "Patient/anna", record=OF_CHILD)
     assert found == {"Observation/anna-lab"}
+
+
+def test_a_proxy_changes_the_answers_that_the_proxy_gave(policy: Policy) -> None:
+    grant = replace(GRANT, scope="patient/*.cruds")
+    person = replace(MOTHER, fhir_user="Person/anna", roles=(), proxies=(grant,))
+    authors = {"hers": "RelatedPerson/mother", "childs": "Patient/child"}
+    record = [
+        resource("QuestionnaireResponse", id_, subject="Patient/child", author=author)
+        for id_, author in authors.items()
+    ]
+    found = opened(
+        policy, person, "patient/*.cruds", "Patient/child", doing="update", record=record
+    )
+    assert found == {"QuestionnaireResponse/hers"}
 
 
 @pytest.mark.parametrize(
