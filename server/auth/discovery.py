@@ -94,7 +94,6 @@ def openid_configuration(terms: Terms) -> bytes:
             "claims_parameter_supported": False,
             "request_parameter_supported": False,
             "request_uri_parameter_supported": False,
-            "authorization_response_iss_parameter_supported": True,
         }
     )
 

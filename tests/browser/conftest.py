@@ -80,7 +80,7 @@ def server(
         fhir(process, "POST", "", ward())
         user(process, "ada", "patient", "Patient/ada")
         user(process, "bob", "patient", "Patient/bob")
-        user(process, "ruth", "practitioner", "Practitioner/ruth")
+        user(process, "ruth", "practitioner", "Practitioner/ruth", "Dr. Ruth Ruiz")
         tellonce(data, *_registration(app_url))
         yield process
 

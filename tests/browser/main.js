@@ -4,6 +4,7 @@
 import { readFileSync } from "node:fs";
 import { chromium } from "playwright-core";
 import journeys from "./journeys.js";
+import { Watch } from "./watch.js";
 
 const world = JSON.parse(readFileSync(0, "utf8"));
 const browser = await chromium.launch({
@@ -25,7 +26,8 @@ try {
     try {
       seen[name] = await journey(browser, world);
     } catch (error) {
-      seen[name] = { error: String(error.stack ?? error) };
+      const shown = await Watch.last?.page.locator("body").innerText().catch(String);
+      seen[name] = { error: `${error.stack ?? error}\nThe page says: ${shown}` };
     }
     seen[name].seconds = (Date.now() - begun) / 1000;
   }

@@ -17,6 +17,7 @@ export class Watch {
   static async open(browser, options = {}) {
     const watch = new Watch(await browser.newContext({ viewport: NARROW, ...options }));
     watch.page = await watch.context.newPage();
+    Watch.last = watch;
     watch.page.setDefaultTimeout(8000);
     watch.page.on("console", (message) => {
       if (["error", "warning"].includes(message.type())) watch.complaints.push(message.text());

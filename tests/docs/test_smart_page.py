@@ -103,7 +103,7 @@ def test_what_is_typed_with_curl_works(server: Process, authorized: dict[str, st
         use.replace("\ncurl", "\necho; curl").replace("\necho; curl", "\ncurl", 1),
         'echo; echo "$TOKENS"',
         after,
-        f"echo; {ending} -w '%{{http_code}}'",
+        f"echo; {ending} -o /dev/null -w '%{{http_code}}'",
         f"echo; {again}",
         TOKEN=server.token or "",
         **variables,

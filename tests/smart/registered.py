@@ -27,10 +27,10 @@ def tellonce(data: Path, *words: str, stdin: str = "", cwd: Path | None = None) 
     return run.stdout
 
 
-def user(process: Process, name: str, role: str, fhir_user: str) -> None:
+def user(process: Process, name: str, role: str, fhir_user: str, display: str = "") -> None:
     """Add somebody who logs in with :data:`PASSWORD`."""
-    said = {"name": name, "roles": [role], "fhir_user": fhir_user, "password": PASSWORD}
-    admin(process, "users", said)
+    said = {"name": name, "roles": [role], "fhir_user": fhir_user, "display": display}
+    admin(process, "users", {**said, "password": PASSWORD})
 
 
 def register(process: Process, id_: str, **members: Any) -> dict[str, Any]:

@@ -243,10 +243,13 @@ class Authorize:
         )
 
     def _answer(self, redirect_uri: str, state: str | None, **params: str) -> str:
-        """Return the address of an answer; it names its issuer (RFC 9207)."""
+        """Return the address of an answer.
+
+        Without ``iss`` (RFC 9207): to SMART apps that parameter is a FHIR address to launch at
+        (app-launch.html#launch-app-ehr-launch).  docs/decisions/0008.
+        """
         if state is not None:
             params["state"] = state
-        params["iss"] = self._terms.issuer
         return f"{redirect_uri}{'&' if '?' in redirect_uri else '?'}{urlencode(params)}"
 
 

@@ -12,9 +12,8 @@ from tests.rest.house import BASE
 async def test_a_request_is_answered_with_a_code_and_the_exact_state(house: House) -> None:
     answer = told(await house.ask())
 
-    assert set(answer) == {"code", "state", "iss"}
+    assert set(answer) == {"code", "state"}
     assert answer["state"] == "a state = {with} & odd/characters"
-    assert answer["iss"] == "http://fhir.test"
     assert len(answer["code"]) == 43  # 256 bits
 
 
@@ -32,7 +31,7 @@ async def test_a_refusal_is_told_to_the_app(house: House) -> None:
 
     assert url == (
         f"{CALLBACK}?error=access_denied&error_description=the+user+said+no"
-        "&state=a+state+%3D+%7Bwith%7D+%26+odd%2Fcharacters&iss=http%3A%2F%2Ffhir.test"
+        "&state=a+state+%3D+%7Bwith%7D+%26+odd%2Fcharacters"
     )
 
 

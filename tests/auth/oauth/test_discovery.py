@@ -123,7 +123,7 @@ async def test_openid_connect_is_discovered_at_the_issuer(house: House) -> None:
     assert said["issuer"] == "http://fhir.test"
     assert said["id_token_signing_alg_values_supported"] == ["RS256"]
     assert said["subject_types_supported"] == ["public"]
-    assert said["authorization_response_iss_parameter_supported"] is True
+    assert "authorization_response_iss_parameter_supported" not in said
 
 
 @pytest.mark.smart(16, 207)
