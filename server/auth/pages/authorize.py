@@ -51,6 +51,7 @@ async def posted(visit: Visit) -> Response:
 
 async def begin(visit: Visit, params: Sequence[tuple[str, str]]) -> Response:
     """Validate and keep a request; an unknown app or address is told in a page, nowhere else."""
+    visit.context.limits.token("authorize", visit.address)  # each is kept, and anybody may ask
     handles = [value for name, value in params if name == "launch" and value]
     session = await _session_of_launch(visit, handles[0]) if len(handles) == 1 else None
     try:

@@ -43,7 +43,8 @@ async def login(visit: Visit) -> Response:
     """Log in: the same answer, as slow, for a wrong password and for a name that is not known."""
     form, context = visit.form, visit.context
     wanted = onward(form.one("next"))
-    name, password = form.one("name").strip(), form.one("password")
+    # One character more than any user's name: what is longer is nobody's, and is not remembered.
+    name, password = form.one("name").strip()[:65], form.one("password")
     if not context.password_login:
         return await _form(visit, wanted, 403, summary="Please use the button below.")
     if missing := _missing(form):

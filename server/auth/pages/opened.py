@@ -4,25 +4,22 @@ They are found with the person's own rights, which for this page alone reach the
 the compartments that are open to them anyway: the same labels hide what is confidential.
 """
 
-from base64 import b64decode
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import date, datetime
 from typing import Any
 from urllib.parse import urlencode
 
 from fastapi import Response
 
-from server.access import plain
 from server.access.context import AccessContext, Permit
-from server.access.scopes import Scope
 from server.auth.pages import finding
+from server.auth.pages.event_words import agents, doing, technical, what
 from server.auth.pages.page_error import PageError
 from server.auth.pages.people import date_words
 from server.auth.pages.serve import Page
 from server.auth.pages.visit import CLIENT, PRINCIPAL, Visit
 from server.auth.records import Client, Role
-from server.fhir import definitions
 from server.fhir import json as fhir_json
 from server.interactions.links import CURSOR
 from server.interactions.search import search
@@ -35,26 +32,6 @@ _ROLES: dict[Role, str] = {
     "admin": "administrator",
     "patient": "patient or relative",
 }
-_DOING = {
-    "read": "opened",
-    "vread": "opened an earlier version of",
-    "history-instance": "looked at the history of",
-    "history-type": "looked at the history of",
-    "history-system": "looked at the history of",
-    "search-type": "looked for",
-    "search-system": "looked for",
-    "create": "added",
-    "update": "changed",
-    "patch": "changed",
-    "delete": "removed",
-    "operation": "asked for",
-    "batch": "worked with",
-    "transaction": "worked with",
-    "AuthZ-Role": "allowed an app to open",
-    "110126": "let an app go on with",
-    "110137": "took an app's access away from",
-}
-_ABOUT_ACCESS = ("AuthZ-Role", "110126", "110137")
 
 
 @dataclass(slots=True)
@@ -130,7 +107,10 @@ async def shown(visit: Visit) -> Response:
         person=person,
         own=own,
         others=[one for one in people if one.id != person.id],
-        days=_by_day(zip(events, lines, strict=True)),
+        zone=services.catalog.zone,
+        days=_by_day(
+            (_local(event, visit), line) for event, line in zip(events, lines, strict=True)
+        ),
         older=f"{OPENED}?{older}" if older else None,
         later=bool(visit.asked("page")),
     )
@@ -148,34 +128,22 @@ def with_events(access: AccessContext, patient_id: str) -> AccessContext:
 
 
 async def _line(visit: Visit, event: dict[str, Any], whose: str) -> Line:
-    principal, app = _agents(event)
+    principal, app = agents(event)
     who, role = await _person(visit, principal)
-    code = str((event.get("subtype") or [{}])[0].get("code", ""))
-    at = str(event.get("recorded", ""))[11:16]
-    request, references = _technical(event)
+    at = _local(event, visit).strftime("%H:%M")
+    request, references = technical(event)
     client = await _client(visit, app)
     return Line(
         who or client or "A program",
         role,
         client if who else "",
-        _DOING.get(code, "worked with"),
-        f"{whose} record" if code in _ABOUT_ACCESS else _what(event, whose),
+        doing(event),
+        what(event, whose),
         bool(who) and not (who == "You" and app == CLIENT),
         str(event.get("outcome", "0")) != "0",
         [at],
         [(at, request, references)],
     )
-
-
-def _agents(event: dict[str, Any]) -> tuple[str, str]:
-    """Return the principal (empty: a program by itself) and the client of an event.
-
-    BALP: the first agent is the client; the user is there when there is one, and the requestor.
-    """
-    agents = event.get("agent") or [{}]
-    names = [str(((a.get("who") or {}).get("identifier") or {}).get("value", "")) for a in agents]
-    principal = next((name for name in names[1:] if name.startswith(PRINCIPAL)), "")
-    return principal, names[0]
 
 
 async def _person(visit: Visit, principal: str) -> tuple[str, str]:
@@ -199,48 +167,11 @@ async def _client(visit: Visit, id_: str) -> str:
     return Client.unpack(record.value).name if record is not None else id_
 
 
-def _what(event: dict[str, Any], whose: str) -> str:
-    """Return the kinds of things that an event is about, in plain words."""
-    types = dict.fromkeys(_types(event))
-    words = [
-        plain.describe(Scope("patient", one, "r"), whose).removeprefix("see ")
-        for one in types
-        if one != "Patient" or len(types) == 1
-    ]
-    if not words:
-        return f"{whose} record"
-    shown = words[:4] + (["more"] if len(words) > 4 else [])
-    return " and ".join(filter(None, (", ".join(shown[:-1]), shown[-1])))
-
-
-def _types(event: dict[str, Any]) -> Iterable[str]:
-    for entity in event.get("entity") or []:
-        reference = str((entity.get("what") or {}).get("reference", ""))
-        type_ = reference.partition("/")[0]
-        if "query" in entity:
-            question = b64decode(str(entity["query"])).decode(errors="replace")
-            type_ = question.partition("?")[0].rpartition("/")[2].partition("$")[0]
-        if type_ in definitions.resource_types():
-            yield type_
-
-
-def _technical(event: dict[str, Any]) -> tuple[str, str]:
-    """Return the request's id, and the references of an event."""
-    request, references = "", []
-    for entity in event.get("entity") or []:
-        what = entity.get("what") or {}
-        if "reference" in what:
-            references.append(str(what["reference"]))
-        elif "query" not in entity:
-            request = str((what.get("identifier") or {}).get("value", ""))
-    return request, ", ".join(references)
-
-
-def _by_day(found: Iterable[tuple[dict[str, Any], Line]]) -> list[Day]:
-    days: dict[str, Day] = {}
-    for event, line in found:
-        date = str(event.get("recorded", ""))[:10]
-        day = days.setdefault(date, Day(_day(date)))
+def _by_day(found: Iterable[tuple[datetime, Line]]) -> list[Day]:
+    days: dict[date, Day] = {}
+    for at, line in found:
+        name = f"{at:%A}, {date_words(at.date().isoformat())}"
+        day = days.setdefault(at.date(), Day(name))
         lines = day.people if line.person else day.others
         same = next((one for one in lines if one.kind == line.kind), None)
         if same is None:
@@ -251,9 +182,7 @@ def _by_day(found: Iterable[tuple[dict[str, Any], Line]]) -> list[Day]:
     return list(days.values())
 
 
-def _day(date: str) -> str:
-    try:
-        weekday = datetime.fromisoformat(date).replace(tzinfo=UTC).strftime("%A")
-    except ValueError:
-        return date_words(date)
-    return f"{weekday}, {date_words(date)}"
+def _local(event: dict[str, Any], visit: Visit) -> datetime:
+    """Return when an event was recorded, as the clocks of the site showed it."""
+    recorded = datetime.fromisoformat(str(event["recorded"]))
+    return recorded.astimezone(visit.context.services.catalog.tzinfo)
