@@ -7,8 +7,7 @@ import pytest
 
 from server.auth.records import Grant, Launch, key_of
 from server.store.port import RecordWrite
-from tests.auth.pages.house import APP, BASE, MINUTE, ORIGIN, Browser, House, Page
-from tests.auth.pages.test_authorize import allow, path_of
+from tests.auth.pages.house import APP, BASE, MINUTE, ORIGIN, Browser, House, Page, allow, path_of
 
 EHR = {"Authorization": "Bearer administrator"}
 SCOPE = "launch patient/Observation.rs openid fhirUser"

@@ -15,9 +15,8 @@ from joserfc.jwk import OctKey, RSAKey
 from server.auth.pages import Provider, Upstream
 from server.auth.records import Session
 from server.safe_client import SafeClient
-from tests.auth.pages.house import PASSWORD, START, Browser, House, Page, opened
+from tests.auth.pages.house import PASSWORD, START, Browser, House, Page, allow, opened
 from tests.auth.pages.sockets import serving
-from tests.auth.pages.test_authorize import allow
 
 ISSUER_HOST = "localhost"  # cookies know no ports: the two servers need two names
 SCOPE = "openid"
