@@ -145,7 +145,8 @@ class Endpoints:
 
         async def guarded(request: Request) -> Response:
             address = request.client.host if request.client is not None else ""
-            TRACE.set(Trace(self._new_id(), address))
+            trace = Trace(self._new_id(), address)
+            TRACE.set(trace)
             try:
                 if self._limit is not None:
                     self._limit.token(request.url.path, address)
@@ -155,6 +156,8 @@ class Endpoints:
                 answer = error_answer(error, _challenge(request))
             except FhirError as error:
                 answer = failure_answer(error)
+            finally:
+                self._ledger.answered(trace)
             answer.headers.update(await self._origins.headers(request))
             return answer
 

@@ -303,6 +303,11 @@ class Ledger:
         if self._audit is not None and self._audit.durable:
             await self._audit.settled()
 
+    def answered(self, trace: Trace) -> None:
+        """Tell audit that nothing more will be told of a request."""
+        if self._audit is not None:
+            self._audit.take(trace)
+
     def _access_token(
         self, grant: Grant, scope: str, now: int, expires: int
     ) -> tuple[str, RecordWrite]:

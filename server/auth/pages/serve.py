@@ -9,6 +9,7 @@ from urllib.parse import quote
 from fastapi import Request, Response
 
 from server.access.context import Trace
+from server.auth.oauth.ledger import TRACE
 from server.auth.pages.context import PageContext
 from server.auth.pages.form import check_sender, check_token, read_form
 from server.auth.pages.page_error import LoginFirst, PageError
@@ -42,6 +43,7 @@ async def serve(context: PageContext, page: Page, request: Request) -> Response:
     fresh = not 32 <= len(stranger) <= 64 and not page.stateless
     address = request.client.host if request.client is not None else ""
     trace = Trace(context.services.new_id(), address)
+    TRACE.set(trace)
     visit = Visit(context, request, trace, token_urlsafe(32) if fresh else stranger)
     try:
         check_host(context, request)

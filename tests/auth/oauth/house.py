@@ -131,6 +131,7 @@ class Ear:
         self.heard: list[Told] = []
         self.durable = False
         self.settlings = 0
+        self.taken: list[Trace] = []
 
     def beside(self, access: AccessContext, writes: Sequence[Write]) -> list[Write]:
         return []
@@ -142,6 +143,7 @@ class Ear:
         self.settlings += 1
 
     def take(self, trace: Trace) -> bool:
+        self.taken.append(trace)
         return False
 
     def refused(self, address: str) -> None:

@@ -289,6 +289,7 @@ async def test_audit_is_told_from_where_and_waited_for_where_that_is_wanted(hous
     assert (told.access.principal, told.access.client) == ("client/app", "app")
     assert told.access.trace is not None
     assert told.access.trace.address == "127.0.0.1"
+    assert house.ear.taken[-1] == told.access.trace  # audit need not remember it any longer
 
 
 @pytest.mark.parametrize("client", ["nobody", "x" * 5000, "basic"])
