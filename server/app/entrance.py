@@ -9,7 +9,7 @@ from typing import Any, Self
 from fastapi import APIRouter
 
 from server.access.context import AccessContext
-from server.access.policy import Policy
+from server.access.policy import load_policy
 from server.app.origins import RegisteredOrigins
 from server.auth import Authenticator, FeedDoor, OpenHouse
 from server.auth import admin as admin_api
@@ -36,12 +36,11 @@ class Entrance:
     With ``--open`` nobody is asked who they are, and there is no authorization server.
     """
 
-    def __init__(
-        self, settings: Settings, services: Services, policy: Policy, brands: Brands
-    ) -> None:
+    def __init__(self, settings: Settings, services: Services, brands: Brands) -> None:
         store, now = services.store, services.now
         self._settings, self._services = settings, services
-        self._policy, self._brands = policy, brands
+        self._brands = brands
+        self._policy = services.access_policy or load_policy()
         self._passwords = Passwords()
         self._limits = limits_of(settings, now)
         named = (settings.upstream_issuer,) if settings.upstream_issuer is not None else ()

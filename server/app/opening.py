@@ -5,8 +5,12 @@ import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from secrets import token_bytes
+from zoneinfo import ZoneInfo
 
+from server.access.policy import Policy as AccessPolicy
+from server.access.policy import load_policy
 from server.fhir.errors import StoreUnavailable
 from server.interactions import search_parameters
 from server.interactions.services import Policy, Searchable, Services
@@ -79,7 +83,20 @@ async def services_of(settings: Settings, store: Store, base_url: str) -> Servic
         await cursor_key(store),
         _policy(settings),
         Searchable(Catalog(zone=settings.time_zone)),
+        access_policy=access_policy(settings),
     )
+
+
+def access_policy(settings: Settings) -> AccessPolicy:
+    """Return who may see what; without a site's file, days end where dates without a zone do.
+
+    Raises:
+        PolicyError: the file cannot be used; every fault with its line.
+    """
+    policy = load_policy(settings.access_policy)
+    if settings.access_policy is None:
+        return replace(policy, zone=ZoneInfo(settings.time_zone))
+    return policy
 
 
 def base_url_of(settings: Settings, port: int) -> str:

@@ -7,18 +7,16 @@ import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
-from zoneinfo import ZoneInfo
 
 import uvloop
 
 from mappings.maps import Maps, load_maps
 from server import background, rest
-from server.access.policy import Policy, load_policy
 from server.app.entrance import Entrance, brands_of
 from server.app.feed_ports import listen_for_feeds, ports
 from server.app.first_start import FirstUser, first_token, first_user
 from server.app.forwarded import Forwarded
-from server.app.opening import base_url_of, listen, now_us, open_store, services_of
+from server.app.opening import access_policy, base_url_of, listen, now_us, open_store, services_of
 from server.feeds import (
     FeedCollector,
     FeedService,
@@ -57,7 +55,6 @@ class _Read:
 
     maps: Maps
     wiring: Wiring
-    policy: Policy
 
 
 def run(settings: Settings, *, on_ready: Callable[[Running], None] | None = None) -> None:
@@ -81,7 +78,8 @@ async def serve(
 ) -> None:
     """As :func:`run`, inside a running event loop; ``stop`` ends it as a signal would."""
     wiring = read_wiring(settings.feeds) if settings.feeds is not None else Wiring()
-    read = _Read(load_maps(settings.maps), wiring, _policy(settings))
+    read = _Read(load_maps(settings.maps), wiring)
+    access_policy(settings)  # a fault is told before anything is opened
     if settings.tls_cert is not None and settings.tls_key is not None:
         server_context(settings.tls_cert, settings.tls_key)  # uvicorn would not say what is wrong
     with listen(settings.host, settings.port) as bound:
@@ -92,14 +90,6 @@ async def serve(
             await _serve(settings, services, read, bound, on_ready, stop or asyncio.Event())
         finally:
             await store.close()
-
-
-def _policy(settings: Settings) -> Policy:
-    """Return the access policy; without a site's file, days end where dates without a zone do."""
-    policy = load_policy(settings.access_policy)
-    if settings.access_policy is None:
-        return replace(policy, zone=ZoneInfo(settings.time_zone))
-    return policy
 
 
 async def _audited(settings: Settings, store: Store, base_url: str) -> Services:
@@ -132,7 +122,7 @@ async def _serve(
     brands = await brands_of(settings, services)
     async with (
         _auditing(services),
-        Entrance(settings, services, read.policy, brands) as entrance,
+        Entrance(settings, services, brands) as entrance,
     ):
         application = _application(settings, services, entrance, feeds, stop)
         application.metrics.registry.register(OutboundCollector(outbound))

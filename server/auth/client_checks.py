@@ -12,6 +12,7 @@ GRANTS = ("authorization_code", "refresh_token", "client_credentials")
 MOST_ADDRESSES = 50
 MAX_ADDRESS = 2000
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,127}")
+_RESERVED = frozenset(("token", "open", "pages", "tellonce"))
 _LOOPBACK = frozenset(("localhost", "127.0.0.1", "::1"))
 # Schemes that a browser or a system runs or opens by itself; they have no dot, as no app's may.
 _SCHEME = re.compile(r"[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+")
@@ -21,6 +22,8 @@ def check_client(client: Client) -> Client:
     """Return ``client`` when it can be kept as it is; raise Unfit."""
     if not _ID.fullmatch(client.id):
         raise Unfit("a client's id is 1 to 128 of A-Z a-z 0-9 . _ ~ -, a letter or digit first")
+    if client.id in _RESERVED:
+        raise Unfit(f"{client.id} is what the server calls callers of its own")
     if not client.name.strip() or len(client.name) > 128 or not client.name.isprintable():
         raise Unfit("a client has a name of at most 128 printable characters")
     for address in client.redirect_uris:

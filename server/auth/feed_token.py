@@ -91,7 +91,8 @@ async def administrator(authenticate: Authenticate, authorization: bytes | None)
         LoginRequired, Forbidden: it is none.
     """
     access = await authenticate(authorization)
-    if not access.unrestricted or access.client not in ("token", "open"):
+    by_token = access.client in ("token", "open") and access.grant is None
+    if not (by_token and access.unrestricted):
         raise Forbidden("this is for administrators")
     return access.principal
 

@@ -99,7 +99,7 @@ def test_hl7v2_files_go_through_the_inbox(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "token", "told"),
     [
-        ("/fhir", "wrong", "{url}: the token is unknown, or was removed (401)"),
+        ("/fhir", "wrong", "{url}: the token is unknown, has expired, or was revoked (401)"),
         ("", "right", "{url} is not the address of a FHIR server (404)"),
     ],
 )

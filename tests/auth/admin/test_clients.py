@@ -95,6 +95,7 @@ def test_what_is_open_to_interpretation_is_no_redirect_address(address: str) -> 
     ("bad", "why"),
     [
         ({"id": "a b"}, "a client's id"),
+        ({"id": "token"}, "callers of its own"),
         ({"name": " "}, "a name"),
         ({"redirect_uris": ()}, "needs a redirect address"),
         ({"scope": "openid opnid patient/*.rx"}, "not understood as scopes: opnid patient/*.rx"),

@@ -7,7 +7,6 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from server.access.policy import load_policy
 from server.app.entrance import Entrance, brands_of
 from server.app.opening import services_of
 from server.settings import Settings
@@ -34,7 +33,7 @@ async def app(store: Store) -> AsyncIterator[FastAPI]:
     settings = Settings(open=False)
     services = await services_of(settings, store, BASE)
     brands = await brands_of(settings, services)
-    async with Entrance(settings, services, load_policy(), brands) as entrance:
+    async with Entrance(settings, services, brands) as entrance:
         made = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
         for router in entrance.routers():
             made.include_router(router)
