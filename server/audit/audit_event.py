@@ -280,7 +280,7 @@ def _entities(event: Event, frame: _Frame) -> tuple[list[bytes], list[int], list
         keys += (_ENTITY ^ target, _PATIENT_PARAM ^ target)
         references += ((_PATIENT_PARAM, target), (_ENTITY, target))
     for ref, lifecycle in event.data:
-        if not _is_reference(ref):
+        if ":" in ref or not _is_reference(ref):
             made.append(_named_json(lifecycle) % orjson.dumps(ref))
             keys += _identified(ref)
             continue

@@ -51,7 +51,8 @@ class Bags:
         """Forget what was given out; needed after a change was undone."""
         self._numbers: dict[int, int] = {}
         self._hashes: dict[int, int] = {}
-        self._bags: dict[int, int] = {}
+        self._bags: dict[frozenset[int], int] = {}
+        self._keys: dict[int, int] = {}
         self._members: dict[int, tuple[int, ...]] = {}
         self._seen: dict[int, int] = {}
         self._read_upto = 0
@@ -72,17 +73,28 @@ class Bags:
 
     def bag(self, members: Collection[int]) -> int:
         """Return the number of a set of hashes."""
-        hashed = content_hash(members)
-        found = self._bags.get(hashed)
+        known = members if isinstance(members, frozenset) else frozenset(members)
+        found = self._bags.get(known)
         if found is None:
+            hashed = content_hash(known)
             found = self._db.execute("select n from bag where h=?", (hashed,)).get
             if found is None:
                 found = self._made_bag(hashed, sorted(members))
             if len(self._bags) >= _MAX_KEPT:
                 self._bags.clear()
             if found != UNKNOWN:
-                self._bags[hashed] = found
+                self._bags[known] = found
         return int(found)
+
+    def key(self, bag: int) -> int:
+        """Return the posting key of a set that is there."""
+        found = self._keys.get(bag)
+        if found is None:
+            found = content_hash(self.members(bag))
+            if len(self._keys) >= _MAX_KEPT:
+                self._keys.clear()
+            self._keys[bag] = found
+        return found
 
     def members(self, bag: int) -> tuple[int, ...]:
         """Return the hashes of a set, sorted."""

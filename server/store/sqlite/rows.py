@@ -6,7 +6,7 @@ Keys that follow from other rows (type, compartments, references, presence) are 
 """
 
 import struct
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -95,14 +95,14 @@ def filed(
         born if made.date is None else made.date,
         keys,
         shape,
-        frozenset((number(p), v) for p, v in made.strings),
-        frozenset((number(p), lo, hi) for p, lo, hi in made.dates),
-        _bagged(bags, (((lo, hi), p ^ u) for p, lo, hi, u in made.numbers)),
-        _bagged(bags, (((dst,), p) for p, dst in made.references)),
+        frozenset([(number(p), v) for p, v in made.strings]),
+        frozenset([(number(p), lo, hi) for p, lo, hi in made.dates]),
+        _bagged(bags, [((lo, hi), p ^ u) for p, lo, hi, u in made.numbers]),
+        _bagged(bags, [((dst,), p) for p, dst in made.references]),
         frozenset(made.names),
-        frozenset((number(p), lat, lon) for p, lat, lon in made.points),
+        frozenset([(number(p), lat, lon) for p, lat, lon in made.points]),
         _checksum(made) if words else 0,
-        tuple((number(p), v, h) for p, v, h in made.texts),
+        tuple([(number(p), v, h) for p, v, h in made.texts]),
         (made.narrative, made.content),
     )
 
@@ -134,7 +134,7 @@ def remembered(new: Filed, type_: str, compartments: Collection[int], bags: Bags
             flags |= flag
             rest -= derived
     if new.shape:
-        rest.discard(content_hash(bags.members(new.shape)))
+        rest.discard(bags.key(new.shape))
     return bags.pack(flags, rest)
 
 
@@ -206,12 +206,15 @@ def _references(edges: Iterable[tuple[int, int]], bags: Bags) -> set[int]:
     return {param ^ dst for bag, dst in edges for param in bags.members(bag)}
 
 
-def _bagged(bags: Bags, members: Iterable[tuple[tuple[Any, ...], int]]) -> frozenset[Any]:
+def _bagged(bags: Bags, members: Sequence[tuple[tuple[Any, ...], int]]) -> frozenset[Any]:
     """Return a row for each different value: its bag of members, and the value."""
-    by_value: dict[tuple[Any, ...], set[int]] = {}
+    if not members:
+        return frozenset()
+    by_value: dict[tuple[Any, ...], frozenset[int]] = {}
     for value, member in members:
-        by_value.setdefault(value, set()).add(member)
-    return frozenset((bags.bag(found), *value) for value, found in by_value.items())
+        one, had = frozenset((member,)), by_value.get(value)
+        by_value[value] = one if had is None else had | one
+    return frozenset([(bags.bag(found), *value) for value, found in by_value.items()])
 
 
 def _checksum(made: IndexRows) -> int:
