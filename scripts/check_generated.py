@@ -23,6 +23,7 @@ def main() -> int:
         print("definitions and units not compared: no ../shared/data here", file=sys.stderr)
         failed += os.environ.get("CI") == "true"
     failed += _run("scripts/gen_docs.py", "--check")
+    failed += _run("scripts/gen_smart_table.py", "--check")
     return 1 if failed else 0
 
 

@@ -31,9 +31,10 @@ def _count(known: list[Requirement]) -> str:
     excused = [one for one in binding if one.reason is not None]
     advised = [one for one in known if one.level.startswith("SHOULD")]
     met = [one for one in advised if one.reason is None]
+    proven = len(binding) - len(excused)
     return (
-        f"Of {len(binding)} SHALL requirements {len(binding) - len(excused)} are proven by tests "
-        f"and {len(excused)} do not apply; of {len(advised)} SHOULD requirements {len(met)} are met."
+        f"Of {len(binding)} SHALL requirements {proven} are proven by tests and {len(excused)} do "
+        f"not apply; of {len(advised)} SHOULD requirements {len(met)} are met."
     )
 
 
