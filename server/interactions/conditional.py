@@ -91,9 +91,10 @@ async def found_by(
     services: Services, access: AccessContext, wanted: Condition, *, limit: int = 2
 ) -> tuple[Version, ...]:
     """Return at most ``limit`` live matches that the caller may see."""
-    page = await services.store.search(
-        access, wanted.query, limit=limit, deadline_s=services.policy.deadline_s
-    )
+    with rights.discreet(access):
+        page = await services.store.search(
+            access, wanted.query, limit=limit, deadline_s=services.policy.deadline_s
+        )
     return page.versions
 
 

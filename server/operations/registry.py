@@ -86,7 +86,8 @@ class Operation:
         for interaction in self.needs:
             for type_ in (call.type,) if call.type else self.types:
                 rights.demand(call.access, interaction, type_)
-        return await self.run(call)
+        with rights.discreet(call.access):
+            return await self.run(call)
 
     def from_query(
         self, pairs: Iterable[tuple[str, str]]
