@@ -14,6 +14,7 @@ from authlib.oauth2.rfc7636 import CodeChallenge, create_s256_code_challenge
 from authlib.oidc.core.grants.code import OpenIDToken
 
 from server.access import scopes
+from server.access.conditions import grantable
 from server.auth.keys import Keys
 from server.auth.oauth import id_token
 from server.auth.oauth.client_auth import METHODS, Registered
@@ -176,7 +177,9 @@ class BackendGrant(_Smart, grants.ClientCredentialsGrant):  # type: ignore[misc]
         for_systems = asked.levels <= {"system"} and all(
             one == scopes.INTROSPECT or one.startswith("admin/") for one in asked.others
         )
-        if not asked.of or asked.dropped or not for_systems or not allowed.covers(asked):
+        kept, _ = grantable(asked, self.server.catalog(), self.server.terms.base_url)
+        whole = bool(asked.of) and not asked.dropped and kept == asked
+        if not whole or not for_systems or not allowed.covers(asked):
             raise InvalidScopeError("a scope is not for this backend service, or is missing")
 
     def generate_token(self, *, scope: str, **_: Any) -> dict[str, Any]:

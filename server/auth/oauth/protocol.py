@@ -35,6 +35,7 @@ from server.auth.oauth.grants import BackendGrant, CodeGrant, IdToken, Pkce, Ref
 from server.auth.oauth.ledger import Ledger
 from server.auth.oauth.terms import Terms
 from server.auth.records import Client
+from server.search.catalog import Catalog
 
 THREADS = 8
 
@@ -66,8 +67,9 @@ class Protocol:
         keys: Keys,
         client_keys: ClientKeys,
         now: Callable[[], int],
+        catalog: Callable[[], Catalog],
     ) -> None:
-        self._server = _Server(ledger, terms)
+        self._server = _Server(ledger, terms, catalog)
         self._signatures = Signatures(ledger, client_keys, terms.token_endpoint, now)
         self._server.register_client_auth_method("private_key_jwt", signed)
         self._server.register_client_auth_method("none", Unproven(ledger))
@@ -105,9 +107,9 @@ class Protocol:
 class _Server(AuthorizationServer):  # type: ignore[misc] # authlib has no types
     """What authlib asks a framework for."""
 
-    def __init__(self, ledger: Ledger, terms: Terms) -> None:
+    def __init__(self, ledger: Ledger, terms: Terms, catalog: Callable[[], Catalog]) -> None:
         super().__init__()
-        self.ledger, self.terms = ledger, terms
+        self.ledger, self.terms, self.catalog = ledger, terms, catalog
 
     def respond(self, request: OAuth2Request) -> Answer:
         try:

@@ -17,6 +17,7 @@ from server.auth.oauth.register import Registration
 from server.auth.oauth.terms import Terms
 from server.interactions.services import Services
 from server.safe_client import SafeClient
+from server.search.catalog import Catalog
 
 
 class AuthorizationServer:
@@ -42,10 +43,14 @@ class AuthorizationServer:
         store, now = services.store, services.now
         self.terms, self.bearer = terms, bearer
         self.ledger = Ledger(store, terms, now, services.audit, bearer.forget)
-        self.authorize = Authorize(self.ledger, terms, now)
+
+        def catalog() -> Catalog:
+            return services.catalog
+
+        self.authorize = Authorize(self.ledger, terms, now, catalog)
         self.keys = Keys(store, now)
         self.origins = Origins(store, now)
-        protocol = Protocol(self.ledger, terms, self.keys, ClientKeys(web, now), now)
+        protocol = Protocol(self.ledger, terms, self.keys, ClientKeys(web, now), now, catalog)
         registration = Registration(Clients(store, now), terms)
         endpoints = Endpoints(
             terms,

@@ -81,6 +81,7 @@ async def test_two_addresses_are_a_page_and_never_a_redirect(house: House) -> No
         ({"scope": None}, "invalid_scope"),
         ({"scope": "system/*.rs"}, "invalid_scope"),
         ({"scope": "patient/Nothing.rs patient/Patient.sr"}, "invalid_scope"),
+        ({"scope": "patient/Observation.rs?no-such-parameter=1"}, "invalid_scope"),
         ({"prompt": "none login"}, "invalid_request"),
         ({"prompt": "shout"}, "invalid_request"),
         ({"max_age": "-1"}, "invalid_request"),

@@ -133,6 +133,7 @@ async def test_a_backend_service_gets_no_refresh_token(house: House) -> None:
         "user/*.rs",
         "patient/Observation.rs",
         "system/Nothing.rs",
+        "system/Observation.rs?no-such-parameter=1",
         "openid system/Observation.rs",
         "system/Observation.rs offline_access",
         "admin/users",

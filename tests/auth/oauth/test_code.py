@@ -236,6 +236,7 @@ async def test_of_the_fhir_context_only_what_smart_allows_is_sent(house: House) 
             {"reference": "Encounter/e", "role": "launch"},
             {"reference": "Patient/c", "role": "https://ehr.example/proxy"},
             {"type": "Condition"},
+            "Condition/3",
             {"reference": "Condition/1", "role": "relative"},
             {"reference": "Condition/2", "role": ""},
             {"identifier": {"value": "1"}, "type": "Patient"},
