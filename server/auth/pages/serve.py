@@ -9,7 +9,7 @@ from urllib.parse import quote
 from fastapi import Request, Response
 
 from server.access.context import Trace
-from server.auth.oauth.ledger import TRACE
+from server.auth.oauth.told import TRACE
 from server.auth.pages.context import PageContext
 from server.auth.pages.form import check_sender, check_token, read_form
 from server.auth.pages.page_error import LoginFirst, PageError

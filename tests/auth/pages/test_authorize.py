@@ -18,7 +18,7 @@ from tests.auth.pages.house import (
 )
 
 
-@pytest.mark.smart(48, 53, 56, 57, 59)
+@pytest.mark.smart(48, 53, 56, 57, 59, 353)
 async def test_who_is_not_logged_in_logs_in_allows_and_comes_back_with_a_code(
     browser: Browser,
 ) -> None:
@@ -36,7 +36,7 @@ async def test_who_is_not_logged_in_logs_in_allows_and_comes_back_with_a_code(
     assert "iss" not in back.sent
 
 
-@pytest.mark.smart(49)
+@pytest.mark.smart(49, 354)
 async def test_an_app_may_ask_by_post_from_its_own_page(browser: Browser) -> None:
     await browser.log_in("anna")
     asked = urlsplit(authorize_path()).query
@@ -90,7 +90,7 @@ async def test_other_mistakes_of_an_app_are_told_to_the_app(browser: Browser) ->
     assert page.location.startswith(f"{APP}/cb?")
 
 
-@pytest.mark.smart(164, 168, 169, 170)
+@pytest.mark.smart(164, 168, 169, 170, 363)
 async def test_a_patient_is_in_context_without_launch_patient_too(browser: Browser) -> None:
     await browser.log_in("anna")
     page = await browser.authorize(scope="patient/Observation.rs")
@@ -161,7 +161,7 @@ async def test_an_app_of_a_device_comes_back_by_its_own_scheme(
     assert (await allow(browser, page)).location.startswith("com.example.app:/cb?code=")
 
 
-@pytest.mark.smart(100)
+@pytest.mark.smart(100, 365, 366)
 async def test_logging_out_ends_online_access_and_leaves_offline_access(
     house: House, browser: Browser
 ) -> None:

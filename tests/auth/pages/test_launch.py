@@ -27,7 +27,7 @@ async def launched(browser: Browser, handle: str, **more: str | None) -> Page:
     return await browser.authorize(launch=handle, **{"scope": SCOPE, **more})
 
 
-@pytest.mark.smart(168, 169, 170, 171, 172, 173, 174, 176, 178)
+@pytest.mark.smart(168, 169, 170, 171, 172, 173, 174, 176, 178, 352, 359, 361, 362)
 async def test_what_an_ehr_launches_with_comes_beside_the_token(
     house: House, browser: Browser
 ) -> None:

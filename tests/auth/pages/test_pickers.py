@@ -106,7 +106,7 @@ async def test_a_link_to_a_page_that_was_tampered_with_is_refused(
     assert other.status == 422
 
 
-@pytest.mark.smart(171)
+@pytest.mark.smart(171, 364)
 async def test_a_visit_is_chosen_where_the_app_asks_for_one(browser: Browser) -> None:
     await browser.log_in("anna")
     scope = "launch/patient launch/encounter patient/Observation.rs"
