@@ -1,7 +1,7 @@
 """Who did what: AuditEvents and Provenances, made when something is told and kept by the store.
 
 What is told of a write is in the write's own commit.  What is told of reads, refusals and logins
-waits in a buffer that goes to the store several times a second, many in one commit; an answer that
+waits in a buffer that goes to the store twice a second, many in one commit; an answer that
 must not leave before (``durable``) waits for the next of these.
 """
 
@@ -25,8 +25,8 @@ from server.store.port import Store, Version, Write
 log = logging.getLogger("tellonce")
 
 MOST_WAITING = 10_000  # events; when they cannot be kept nothing more is shown
-FLUSH_AT = 500  # events that are not made to wait for others
-FLUSH_EVERY_S = 0.25
+FLUSH_AT = 1_000  # events of one commit; so many are not made to wait for others
+FLUSH_EVERY_S = 0.5  # the more come together, the fewer pages of the index each one changes
 RETRY_S = 1.0
 
 

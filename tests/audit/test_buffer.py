@@ -48,14 +48,14 @@ async def count(store: Away) -> int:
     return len(await store.changes(SYSTEM, limit=100_000, type_="AuditEvent"))
 
 
-async def test_what_is_told_is_kept_within_half_a_second(
+async def test_what_is_told_is_kept_within_a_second(
     store: Away, log_of: Callable[[], AuditLog]
 ) -> None:
     log = log_of()
     await log.start()
     log.tell(login())
     assert await count(store) == 0
-    await asyncio.sleep(0.5)
+    await asyncio.sleep(0.9)
     assert await count(store) == 1
     await log.stop()
 
