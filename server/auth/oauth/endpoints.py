@@ -19,10 +19,11 @@ from server.auth.oauth.http import (
     read_form,
 )
 from server.auth.oauth.introspect import Introspection, may_introspect
-from server.auth.oauth.ledger import TRACE, Ledger
+from server.auth.oauth.ledger import Ledger
 from server.auth.oauth.protocol import OAuthError, Protocol
 from server.auth.oauth.register import Registration, is_registration_token
 from server.auth.oauth.terms import Terms
+from server.auth.oauth.told import TRACE
 from server.fhir import json as fhir_json
 from server.fhir.errors import FhirError, LoginRequired
 
@@ -129,7 +130,7 @@ class Endpoints:
             if not known:
                 raise OAuthError("invalid_token", "registration needs an initial token", 401)
         client, answer = await self._registration.register(await read_body(request))
-        self._ledger.registered(client)
+        self._ledger.told.registered(client)
         return json_answer(201, answer)
 
     async def jwks(self, request: Request) -> Response:
@@ -151,13 +152,13 @@ class Endpoints:
                 if self._limit is not None:
                     self._limit.token(request.url.path, address)
                 answer = await self._told(handler, request)
-                await self._ledger.settled()
+                await self._ledger.told.settled()
             except OAuthError as error:
                 answer = error_answer(error, _challenge(request))
             except FhirError as error:
                 answer = failure_answer(error)
             finally:
-                self._ledger.answered(trace)
+                self._ledger.told.answered(trace)
             answer.headers.update(await self._origins.headers(request))
             return answer
 
@@ -172,7 +173,7 @@ class Endpoints:
             if error.status in (401, 403):
                 name = request.url.path.rpartition("/")[2]
                 await self._ledger.refused("token", "", f"{name}: {error.error}")
-                await self._ledger.settled()
+                await self._ledger.told.settled()
             raise
 
     async def _asks(self, authorization: str, form: dict[str, str]) -> str | None:

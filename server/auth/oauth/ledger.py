@@ -7,14 +7,13 @@ after, so that of racing uses one succeeds; the others are a second use, which e
 """
 
 from collections.abc import Callable
-from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from secrets import token_urlsafe
 from typing import Any, Literal, NoReturn
 
-from server.access.context import AccessContext, Trace
-from server.audit.port import Audit, Told
+from server.audit.port import Audit
 from server.auth.oauth.terms import CODE_S, SECOND, Terms
+from server.auth.oauth.told import Telling
 from server.auth.records import (
     AccessToken,
     Client,
@@ -30,10 +29,6 @@ from server.store.port import CommitConflict, RecordWrite, Store
 DAY = 86_400 * SECOND
 JTI = "jti"
 MAX_ID = 128  # characters of a client's
-NOBODY = "-"  # who is not known, in audit
-
-TRACE: ContextVar[Trace | None] = ContextVar("trace", default=None)
-"""Of the request that is answered now, for audit; authlib's thread has it as well."""
 
 
 class Reused(Exception):
@@ -75,7 +70,8 @@ class Ledger:
         on_end: Callable[[str], None] = lambda grant: None,
     ) -> None:
         self.store = store
-        self._terms, self._now, self._audit, self._on_end = terms, now, audit, on_end
+        self.told = Telling(now, audit)
+        self._terms, self._now, self._on_end = terms, now, on_end
 
     async def client(self, id_: str) -> Client | None:
         """Return a client that is registered and active."""
@@ -130,7 +126,7 @@ class Ledger:
                 RecordWrite(Grant.KIND, grant.id, grant.pack(), user.name, 0, expires),
             ],
         )
-        self._tell("C", "grant", grant, why=scope)
+        self.told.granted("grant", grant, scope)
         return made
 
     async def find_code(self, value: str) -> Redeemable | None:
@@ -187,7 +183,7 @@ class Ledger:
                 # Spent by another (it ends the family), or only the grant was changed: again.
                 used = await self._again(used)
                 continue
-            self._tell("C", "token", issued.grant, why=scope)
+            self.told.granted("token", issued.grant, scope)
             return issued
 
     def _issued(self, used: Redeemable, scope: str) -> tuple[Issued, list[RecordWrite]]:
@@ -237,7 +233,7 @@ class Ledger:
         tag = f"client/{client.id}"
         records = [write, RecordWrite(Grant.KIND, grant.id, grant.pack(), tag, 0, expires)]
         await self.store.commit([], records=records)
-        self._tell("C", "token", grant, why=scope)
+        self.told.granted("token", grant, scope)
         return Issued(access, None, scope, self._terms.backend_s, grant)
 
     async def find(self, value: str) -> tuple[Grant, AccessToken | RefreshToken, int] | None:
@@ -266,7 +262,7 @@ class Ledger:
         self._on_end(grant_id)
         if record is None:
             return False
-        self._tell("D", "revoke", Grant.unpack(record.value), why=why)
+        self.told.ended(Grant.unpack(record.value), why)
         return True
 
     async def first_use(self, issuer: str, jti: str, until: int) -> bool:
@@ -282,31 +278,9 @@ class Ledger:
         return True
 
     async def refused(self, interaction: str, client: str, why: str) -> None:
-        """Tell that something was refused to who says to be ``client``."""
-        if self._audit is None:
-            return
-        known = client if await self.client(client) is not None else None
-        principal = f"client/{known}" if known is not None else NOBODY
-        access = AccessContext(principal, known or NOBODY, (), trace=TRACE.get())
-        told = Told(self._now(), "E", interaction, access, outcome="4", why=why[:500])
-        self._audit.tell(told)
-
-    def registered(self, client: Client) -> None:
-        """Tell that a client registered itself."""
-        if self._audit is not None:
-            access = AccessContext(f"client/{client.id}", client.id, (), trace=TRACE.get())
-            told = Told(self._now(), "C", "administer", access, why="registered itself")
-            self._audit.tell(told)
-
-    async def settled(self) -> None:
-        """Return when an answer may leave: where the operator asks for it, audit is on disk."""
-        if self._audit is not None and self._audit.durable:
-            await self._audit.settled()
-
-    def answered(self, trace: Trace) -> None:
-        """Tell audit that nothing more will be told of a request."""
-        if self._audit is not None:
-            self._audit.take(trace)
+        """Tell audit that something was refused to who says to be ``client``."""
+        known = await self.client(client)
+        self.told.refused(interaction, known.id if known is not None else None, why)
 
     def _access_token(
         self, grant: Grant, scope: str, now: int, expires: int
@@ -328,20 +302,3 @@ class Ledger:
 
     async def _online(self, session: str) -> bool:
         return await self.store.get_record(Session.KIND, session) is not None
-
-    def _tell(self, action: Literal["C", "D"], interaction: str, grant: Grant, *, why: str) -> None:
-        if self._audit is None:
-            return
-        principal = f"user/{grant.user}" if grant.user else f"client/{grant.client}"
-        patients = (f"Patient/{grant.patient}",) if grant.patient else ()
-        access = AccessContext(
-            principal,
-            grant.client,
-            (),
-            patient=patients[0] if patients else None,
-            grant=grant.id,
-            trace=TRACE.get(),
-        )
-        self._audit.tell(
-            Told(self._now(), action, interaction, access, patients=patients, why=why[:500])
-        )
