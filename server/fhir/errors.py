@@ -180,6 +180,10 @@ class MethodNotAllowed(FhirError):
     issue = "not-supported"
 
 
+class ReadOnly(MethodNotAllowed):
+    """The type can be read, and is written by the server alone."""
+
+
 class NotAcceptable(FhirError):
     """None of the formats asked for can be produced."""
 

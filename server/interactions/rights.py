@@ -15,7 +15,7 @@ from typing import Any
 from server.access.context import SYSTEM, AccessContext, Interaction
 from server.access.narrow import decide, limit
 from server.fhir import json as fhir_json
-from server.fhir.errors import DeadlineExceeded, Forbidden, MethodNotAllowed, NotFound
+from server.fhir.errors import DeadlineExceeded, Forbidden, NotFound, ReadOnly
 from server.interactions.hops import settled
 from server.interactions.services import Services
 from server.search import extract
@@ -34,11 +34,11 @@ def demand(access: AccessContext, interaction: Interaction, type_: str) -> None:
     """Raise unless some permit speaks of the interaction on the type.
 
     Raises:
-        MethodNotAllowed: nobody writes the type through the API.
+        ReadOnly: nobody writes the type through the API.
         Forbidden: no permit does.
     """
     if type_ in READ_ONLY and interaction in _CHANGES:
-        raise MethodNotAllowed(
+        raise ReadOnly(
             f"{type_} is written by the server alone: no request creates, changes or deletes one"
         )
     for permit in access.permits:

@@ -1,7 +1,7 @@
 """The only place where an exception becomes an HTTP response: always an OperationOutcome."""
 
 from server.fhir import json as fhir_json
-from server.fhir.errors import FhirError, LoginRequired, operation_outcome, outcome
+from server.fhir.errors import FhirError, LoginRequired, ReadOnly, operation_outcome, outcome
 from server.rest.answer import Answer, Header, fhir
 
 
@@ -10,6 +10,8 @@ def failure(error: FhirError) -> Answer:
     headers: list[Header] = []
     if isinstance(error, LoginRequired):
         headers.append((b"www-authenticate", b'Bearer realm="fhir"'))
+    if isinstance(error, ReadOnly):
+        headers.append((b"allow", b"GET, HEAD, OPTIONS"))
     if error.retry_after_s is not None:
         headers.append((b"retry-after", b"%d" % error.retry_after_s))
     return fhir(error.status, fhir_json.dumps(operation_outcome(error)), *headers)

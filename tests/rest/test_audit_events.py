@@ -71,6 +71,7 @@ async def test_nobody_writes_one(
     async with audited.client() as admin:
         answer = await admin.request(method, address, json=body, headers=headers)
         assert told(answer)[:2] == (405, "not-supported")
+        assert answer.headers["allow"] == "GET, HEAD, OPTIONS"
         assert "AuditEvent is written by the server alone" in answer.text
         assert (await admin.get("/AuditEvent/_history")).json()["total"] == 1
 
