@@ -40,6 +40,7 @@ from server.store.stored import LABELLED
 
 _LABEL = compartment_key(label_mark(""))
 
+MAX_TYPES_PROBED = 2  # types asked of the postings; of more, the resource's own row tells
 MAX_PROBED = 50  # keys looked for one by one in each row; of more, the row's own are looked up
 
 
@@ -225,6 +226,10 @@ def _has_row(member: Predicate, row: str) -> Sql:
 
 
 def _has_key(keys: tuple[str, ...], row: str) -> Sql:
+    if len(keys) > MAX_TYPES_PROBED and all(map(_is_type, keys)):
+        # Rows may come from where deleted resources are named as well.
+        live = Sql(f"res r where r.rid={row}.rid and r.deleted=0 and ")
+        return exists(live + is_in("r.type", keys))
     if len(keys) > MAX_PROBED:
         return _one_of_many(keys, row)
     present = [key_hash(key) for key in keys if says_present(key)]
@@ -234,6 +239,12 @@ def _has_key(keys: tuple[str, ...], row: str) -> Sql:
     # Beside the bag the key itself, for rows made before there were bags.
     bag = f"res r cross join member m on m.h in ({marks(present)}) and m.n=r.shape"
     return any_of([exists(Sql(f"{bag} where r.rid={row}.rid", tuple(present))), found])
+
+
+@lru_cache(maxsize=2048)
+def _is_type(key: str) -> bool:
+    """Tell whether a key text is that of a type."""
+    return "|" not in key and not key.startswith("#")
 
 
 @lru_cache(maxsize=256)

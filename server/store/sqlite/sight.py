@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import apsw
 
-from server.access.context import AccessContext, Interaction
+from server.access.context import SHARED, AccessContext, Interaction, shared_types
 from server.access.narrow import decide, limit
 from server.store.past import Image, Judge, by_compartment_only, by_marks
 from server.store.port import Index, Version
@@ -14,7 +14,9 @@ from server.store.sqlite.codec import Codec
 from server.store.sqlite.counts import Counts
 from server.store.sqlite.live import LiveRecord
 from server.store.sqlite.pages import COLUMNS
-from server.store.sqlite.rows import unpack
+from server.store.sqlite.rows import pack, unpack
+from server.store.sqlite.sql import TRUE, Sql, any_of, is_in
+from server.store.stored import compartment_hashes
 
 _CONTENT = (
     "select codec, body from ver where rid=? and number<=? and body is not null"
@@ -42,6 +44,10 @@ class Sight(Protocol):
     def join(self) -> str:
         """What is to be joined to ``v`` and ``r``."""
 
+    @property
+    def perhaps(self) -> Sql:
+        """A condition on ``v`` that holds for all that are open: SQL skips the others faster."""
+
     def seen(self, rows: Sequence[Row]) -> Iterator[Version]:
         """Return the versions that are open, in the order of the rows."""
 
@@ -54,6 +60,11 @@ class ByMarks:
 
     def __init__(self, codec: Codec, access: AccessContext, interaction: Interaction) -> None:
         self._codec, self._access, self._interaction = codec, access, interaction
+
+    @property
+    def perhaps(self) -> Sql:
+        """See :attr:`Sight.perhaps`."""
+        return perhaps(self._access, self._interaction)
 
     def seen(self, rows: Sequence[Row]) -> Iterator[Version]:
         """See :meth:`Sight.seen`."""
@@ -86,6 +97,11 @@ class ByLimits:
         self._live = LiveRecord(db, counts)
         self._judge = judge(self._live)
         self._last: tuple[int, Image] | None = None
+
+    @property
+    def perhaps(self) -> Sql:
+        """See :attr:`Sight.perhaps`."""
+        return perhaps(self._access, self._interaction)
 
     def seen(self, rows: Sequence[Row]) -> Iterator[Version]:
         """See :meth:`Sight.seen`."""
@@ -152,6 +168,27 @@ def sight(
         access,
         interaction,
     )
+
+
+def perhaps(access: AccessContext, interaction: Interaction) -> Sql:
+    """Return a condition on ``v`` that holds for every version that a permit could open.
+
+    Marks are looked for as bytes, wherever they begin; what is found by chance is judged as well.
+    """
+    ways: list[Sql] = []
+    for permit in access.permits:
+        if interaction not in permit.interactions:
+            continue
+        if permit.compartment is not None:
+            marks = pack(compartment_hashes((permit.compartment,)))
+            ways.append(Sql("instr(v.compartments,?)", (marks,)))
+        elif permit.type == "*":
+            return TRUE
+        else:
+            shared = shared_types() if permit.type == SHARED else frozenset()
+            types = permit.types | shared | {permit.type}
+            ways.append(is_in("v.type", tuple(sorted(types))))
+    return any_of(list(dict.fromkeys(ways)))
 
 
 def _is_live(row: Row) -> bool:

@@ -184,8 +184,9 @@ def first_at(db: apsw.Connection, at: int) -> int:
 def _versions(
     db: apsw.Connection, sight: Sight, where: Sql, order: str, limit: int
 ) -> list[tuple[Any, ...]]:
+    wanted = all_of([where, sight.perhaps])
     text = (
         f"select {sight.columns} from ver v cross join res r on r.rid=v.rid{sight.join}"
-        f" where {where.text} order by {order} limit ?"
+        f" where {wanted.text} order by {order} limit ?"
     )
-    return db.execute(text, (*where.values, limit)).fetchall()
+    return db.execute(text, (*wanted.values, limit)).fetchall()
