@@ -180,6 +180,7 @@ async def test_a_race_for_the_same_condition_stays_inside_its_record(two_patient
         ("POST", "", bundle("transaction", entry("POST", "Observation", observation()))),
     ],
 )  # fmt: skip
+@pytest.mark.smart(243)
 async def test_what_no_permit_speaks_of_is_forbidden(
     two_patients: House, method: str, address: str, body: Any
 ) -> None:

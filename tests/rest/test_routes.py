@@ -39,6 +39,7 @@ async def test_every_fhir_route_demands_a_caller(house: House, route: str, metho
         assert told(answer) == (401, "login", None)
 
 
+@pytest.mark.smart(372, 374, 377)
 async def test_discovery_is_plain_json_for_everybody(house: House) -> None:
     documents = {"smart-configuration": lambda: {"issuer": "http://fhir.test"}}
     app = rest.build(house.services, authenticate=authenticate, well_known=documents)
