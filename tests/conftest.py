@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.smart.plugin"]
+pytest_plugins = ["tests.scheduling", "tests.smart.plugin"]
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 

@@ -5,8 +5,6 @@ from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.xdist_group("browser")  # one worker: there is one server, one browser
-
 Seen = Callable[[str], dict[str, Any]]
 
 JOURNEYS = [

@@ -23,7 +23,6 @@ BACK = "http://127.0.0.1:3000/index.html"
 pytestmark = [
     pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed"),
     pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed"),
-    pytest.mark.xdist_group("smart-page"),
 ]
 
 

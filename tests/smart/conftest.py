@@ -18,13 +18,6 @@ SCOPES = (
 )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One worker for what needs the server: it is started once."""
-    for item in items:
-        if "tests/smart" in item.path.as_posix() and "server" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("smart"))
-
-
 @pytest.fixture(scope="package")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     data = tmp_path_factory.mktemp("smart") / "data"

@@ -44,7 +44,7 @@ def test_what_a_test_proves_is_not_excused() -> None:
 def test_the_tests_that_name_ids_are_there(request: pytest.FixtureRequest) -> None:
     """What is read from the text of a module is what pytest collected from it."""
     seen = {
-        (item.nodeid.partition("[")[0].rpartition("::")[2], id_)
+        (getattr(item, "originalname", item.name), id_)
         for item in request.session.items
         for mark in item.iter_markers("smart")
         for id_ in mark.args

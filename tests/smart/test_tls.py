@@ -66,5 +66,5 @@ def test_older_tls_is_refused_by_the_server(tmp_path: Path) -> None:
             old.minimum_version = ssl.TLSVersion.TLSv1
             old.maximum_version = ssl.TLSVersion.TLSv1_1
         # Said by the server, or its hanging up; not this side's own "no protocols available".
-        with pytest.raises(ssl.SSLError, match="alert protocol version|EOF occurred"):
+        with pytest.raises(ssl.SSLError, match=r"alert protocol version|EOF occurred"):
             handshake(port, old)
