@@ -49,7 +49,7 @@ def connected(server: Process, app: str, secret: str | None = None) -> smart.FHI
 
 @pytest.mark.smart(14, 31, 53, 57, 59, 355)
 def test_fhirclient_completes_its_code_flow(server: Process) -> None:
-    """It finds the addresses in the CapabilityStatement only, and sends S256 (since 4.3)."""
+    """It finds the addresses in the CapabilityStatement only, and sends S256 (since 4.4)."""
     app = connected(server, "diary")
 
     assert app.ready
