@@ -18,7 +18,7 @@ from server.auth.oauth.terms import PENDING_S, SECOND
 from server.auth.pages.choice import Choice, chosen, keep
 from server.auth.pages.finding import within
 from server.auth.pages.form import read_form
-from server.auth.pages.page_error import LoginFirst, PageError
+from server.auth.pages.page_error import LoginAgain, LoginFirst, PageError
 from server.auth.pages.serve import Page, login_path
 from server.auth.pages.views import ALWAYS
 from server.auth.pages.visit import Visit
@@ -92,11 +92,13 @@ async def whose(visit: Visit, pending: Pending) -> tuple[Choice, AccessContext]:
     """Return what was chosen so far and the person's rights; a sole patient is chosen at once.
 
     Raises:
-        LoginFirst: nobody is logged in.
+        LoginFirst: nobody is logged in; LoginAgain: longer ago than the app wants it.
         PageError: the app was launched by somebody else, or in another session.
     """
     if visit.who is None:
         raise LoginFirst
+    if not await _fresh(visit, pending):
+        raise LoginAgain(path_of(pending))
     choice = await chosen(visit, pending)
     await _check_launch(visit, pending, choice)
     access = await visit.access()
@@ -151,12 +153,17 @@ async def _refused_login(visit: Visit, pending: Pending) -> Response | None:
 
 
 async def _fresh(visit: Visit, pending: Pending) -> bool:
-    """Tell whether the login is as new as the app wants it."""
+    """Tell whether the login is as new as the app wants it.
+
+    One that was made for this very request always is: ``max_age=0`` asks for that, and a person
+    who takes longer than ``max_age`` to choose must not be asked for ever.
+    """
     login = visit.me.session.auth_time
+    if login >= await _begun(visit, pending):
+        return True
     age_us = visit.context.services.now() - login
-    if pending.max_age is not None and age_us > pending.max_age * SECOND:
-        return False
-    return "login" not in pending.prompt or login >= await _begun(visit, pending)
+    too_old = pending.max_age is not None and age_us > pending.max_age * SECOND
+    return not (too_old or "login" in pending.prompt)
 
 
 async def _begun(visit: Visit, pending: Pending) -> int:

@@ -20,3 +20,11 @@ class PageError(Exception):
 
 class LoginFirst(Exception):
     """The page is for people who are logged in; they come back to it afterwards."""
+
+
+class LoginAgain(Exception):
+    """The login is older than the app wants it; ``path`` leads to a new one."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("the login is too old")
+        self.path = path

@@ -12,7 +12,7 @@ from server.access.context import Trace
 from server.auth.oauth.told import TRACE
 from server.auth.pages.context import PageContext
 from server.auth.pages.form import check_sender, check_token, read_form
-from server.auth.pages.page_error import LoginFirst, PageError
+from server.auth.pages.page_error import LoginAgain, LoginFirst, PageError
 from server.auth.pages.visit import Visit
 from server.fhir.errors import FhirError
 
@@ -54,6 +54,8 @@ async def serve(context: PageContext, page: Page, request: Request) -> Response:
         await _audited(visit)
     except LoginFirst:
         answer = login_first(visit)
+    except LoginAgain as error:
+        answer = visit.redirect(error.path)
     except PageError as error:
         answer = problem(visit, error)
     except FhirError as error:

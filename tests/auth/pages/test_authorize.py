@@ -10,6 +10,7 @@ from tests.auth.pages.house import (
     APP,
     MINUTE,
     PASSWORD,
+    SECOND,
     Browser,
     House,
     allow,
@@ -139,6 +140,36 @@ async def test_prompt_login_asks_for_the_password_again_once(
         form, "/auth/login", name="anna", password=PASSWORD, next=form.values("next")[0]
     )
     assert page.title == "Allow Growth Chart? – Tellonce"
+
+
+async def test_a_login_for_the_request_is_new_enough_for_any_max_age(
+    house: House, browser: Browser
+) -> None:
+    await browser.log_in("anna")
+    house.clock.at += SECOND
+    form = await browser.authorize(max_age="0")
+    assert form.title == "Log in – Tellonce"
+    house.clock.at += SECOND
+    fields = {"name": "anna", "password": PASSWORD, "next": form.values("next")[0]}
+    answer = await browser.submit(form, "/auth/login", follow=False, **fields)
+    house.clock.at += SECOND
+    page = await browser.get(urlsplit(answer.location).path)
+    assert page.title == "Allow Growth Chart? – Tellonce"
+
+
+@pytest.mark.parametrize("more", [{"prompt": "login"}, {"max_age": "0"}])
+@pytest.mark.parametrize("question", ["consent", "patient", "visit"])
+async def test_no_question_is_shown_before_the_new_login_that_the_app_wants(
+    house: House, browser: Browser, more: dict[str, str], question: str
+) -> None:
+    before = await browser.log_in("anna")
+    house.clock.at += SECOND
+    form = await browser.authorize(**more)
+    asked = urlsplit(form.values("next")[0]).path
+    assert (await browser.get(f"{asked}/{question}")).title == "Log in – Tellonce"
+    fields = {"decision": "allow", "patient": "anna", "scope": "patient/Observation.rs"}
+    page = await browser.submit(before, f"{asked}/{question}", **fields)
+    assert page.title == "Log in – Tellonce"
 
 
 async def test_a_login_that_is_older_than_max_age_is_asked_for_again(
