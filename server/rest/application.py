@@ -51,7 +51,13 @@ def pages(version: str, fhir_paths: dict[str, Any], schemes: dict[str, Any]) -> 
 
     ``schemes``: the OpenAPI security schemes, any of which opens the FHIR routes.
     """
-    made = FastAPI(title="Tellonce", version=version, docs_url=None, redoc_url=None)
+    made = FastAPI(
+        title="Tellonce",
+        version=version,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,  # it would send people to whatever the Host header says
+    )
     made.add_exception_handler(HTTPException, _http_error)
     made.add_exception_handler(Exception, _bug)
     plain = made.openapi

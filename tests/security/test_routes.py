@@ -23,7 +23,7 @@ from tests.rest.test_routes import EXAMPLES, walk
 
 # Nobody is asked: health, discovery, what browsers load before a login, the login itself.
 PUBLIC = {
-    "GET /livez", "GET /readyz", "GET /metrics", "GET /openapi.json", "GET /brands",
+    "GET /", "GET /auth", "GET /livez", "GET /readyz", "GET /metrics", "GET /openapi.json", "GET /brands",
     "OPTIONS /brands", "GET /.well-known/openid-configuration", "GET /auth/jwks",
     "GET /auth/login", "POST /auth/login", "GET /auth/static/{name}", "GET /auth/upstream/login",
     "GET /auth/upstream/callback", "OPTIONS /auth/token", "OPTIONS /auth/introspect",
@@ -81,6 +81,17 @@ async def test_every_address_of_the_server_asks_who_is_there(
         ]
     assert len(calls) > 80
     assert wrong == []
+
+
+async def test_no_answer_leads_to_whatever_host_was_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving, "HttpServer", Seen)
+    async with served(tmp_path / "data") as (application, stranger):
+        stranger.headers["Host"] = "evil.example"
+        calls = [call for call in sorted(_pages(application) | _fhir()) if call.startswith("GET ")]
+        answers = [await _sent(stranger, f"{call}{end}") for call in calls for end in ("", "/")]
+    assert [one.headers for one in answers if "evil" in str(one.headers)] == []
 
 
 async def test_the_lists_name_nothing_that_is_gone(

@@ -52,8 +52,9 @@ def pages_router(context: PageContext) -> APIRouter:
     """Return the routes of all pages."""
     router = APIRouter(include_in_schema=False)
     for page in PAGES:
+        methods = ["GET", "HEAD"] if page.method == "GET" else [page.method]
         router.add_api_route(
-            page.path, _endpoint(context, page), methods=[page.method], response_class=Response
+            page.path, _endpoint(context, page), methods=methods, response_class=Response
         )
     return router
 

@@ -18,11 +18,18 @@ _WRONG = "The name or the password is not right."
 def pages() -> list[Page]:
     """Return the addresses of this module."""
     return [
-        Page("/auth/", home),
+        Page("/", door, public=True, stateless=True),
+        Page("/auth", door, public=True, stateless=True),
+        Page(HOME, home),
         Page("/auth/login", login_form, public=True),
         Page("/auth/login", login, "POST", public=True),
         Page("/auth/logout", logout, "POST"),
     ]
+
+
+async def door(visit: Visit) -> Response:
+    """Lead who types the name of the server only to the start page."""
+    return visit.redirect(HOME)
 
 
 async def home(visit: Visit) -> Response:

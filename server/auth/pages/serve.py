@@ -18,6 +18,7 @@ from server.fhir.errors import FhirError
 
 SESSION = "tellonce"
 STRANGER = "tellonce-visit"
+SENT_ON = "tellonce-sent-on"
 
 Handler = Callable[[Visit], Awaitable[Response]]
 
@@ -45,6 +46,8 @@ async def serve(context: PageContext, page: Page, request: Request) -> Response:
     trace = Trace(context.services.new_id(), address)
     TRACE.set(trace)
     visit = Visit(context, request, trace, token_urlsafe(32) if fresh else stranger)
+    if (elsewhere := sent_on(context, request)) is not None:
+        return elsewhere
     try:
         check_host(context, request)
         if not page.stateless:
@@ -76,12 +79,35 @@ async def _audited(visit: Visit) -> None:
         await audit.settled()
 
 
+def sent_on(context: PageContext, request: Request) -> Response | None:
+    """Return the way to this server's own address for who asks for a page at another one.
+
+    ``None``: the address is the right one, or the way there was shown already and led back here,
+    as it does behind a proxy that hands on a Host of its own.
+    """
+    site = context.site
+    if is_host(context, request) or request.method not in ("GET", "HEAD"):
+        return None
+    if SENT_ON in request.cookies:
+        return None
+    path = quote(request.scope["path"], safe="/~").removeprefix(site.path(""))
+    query = quote(request.scope["query_string"], safe="%=&+/?:@!$'()*,;~")
+    answer = context.views.redirect(f"{path}?{query}" if query else path, status=307)
+    answer.set_cookie(SENT_ON, "1", max_age=10, path="/", httponly=True, samesite="lax")
+    return answer
+
+
+def is_host(context: PageContext, request: Request) -> bool:
+    """Tell whether a request was sent to this server's own name."""
+    return request.headers.get("host", "").lower() == context.site.host
+
+
 def check_host(context: PageContext, request: Request) -> None:
     """Refuse a request that was sent to another name than this server's.
 
     Behind it may be a rebound DNS name or a poisoned cache (RFC 9110 7.4, 421).
     """
-    if request.headers.get("host", "").lower() != context.site.host:
+    if not is_host(context, request):
         raise PageError(
             421,
             "This is not the address of this server",

@@ -65,9 +65,9 @@ class Views:
             text, status, {**ALWAYS, **more, "Content-Language": "en"}, "text/html; charset=utf-8"
         )
 
-    def redirect(self, path: str) -> Response:
-        """Return the way to another page of ours; the browser asks for it with GET."""
-        return RedirectResponse(self._site.address(path), 303, ALWAYS)
+    def redirect(self, path: str, status: int = 303) -> Response:
+        """Return the way to another page of ours; by 303 the browser asks for it with GET."""
+        return RedirectResponse(self._site.address(path), status, ALWAYS)
 
 
 def day(at: int) -> str:

@@ -22,7 +22,12 @@ PUBLIC = {
     ("GET", "/.well-known/openid-configuration"): "where the endpoints are",
     ("GET", "/fhir/.well-known/openid-configuration"): "the same",
     ("GET", "/auth/jwks"): "public keys",
+    ("GET", "/"): "leads to the start page, which asks",
+    ("HEAD", "/"): "the same",
+    ("GET", "/auth"): "the same",
+    ("HEAD", "/auth"): "the same",
     ("GET", "/auth/login"): "the form",
+    ("HEAD", "/auth/login"): "the same",
     ("GET", "/auth/static/{name}"): "style and pictures",
     ("POST", "/auth/revoke"): "says 200 to whatever it does not know (RFC 7009, 2.2)",
 }

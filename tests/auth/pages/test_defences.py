@@ -120,15 +120,56 @@ async def test_a_form_is_taken_from_our_own_pages_only(
     assert answer.status == status
 
 
-@pytest.mark.parametrize("host", ["evil.example", "record.example:444", "record.example.evil"])
-@pytest.mark.parametrize("path", ["/auth/login", authorize_path(), "/auth/static/style.css"])
-async def test_a_request_for_another_host_is_refused(
+HOSTS = ["evil.example", "record.example:444", "record.example.evil", "", "["]
+PATHS = ["/auth/login", authorize_path(), "/auth/static/style.css"]
+
+
+@pytest.mark.parametrize("host", HOSTS)
+@pytest.mark.parametrize(
+    "path", [*PATHS, "/", "/auth", "/auth/static/a%0D%0Ab", "/auth/apps?x=a+b%0d"]
+)
+async def test_who_asks_for_a_page_at_another_address_is_sent_on_to_our_own(
     browser: Browser, host: str, path: str
 ) -> None:
-    page = await browser.get(path, Host=host)
+    answer = (await browser.get(path, follow=False, Host=host)).answer
+    assert answer.status_code == 307
+    assert answer.headers["location"] == f"{ORIGIN}{path}"
+    assert answer.headers["cache-control"] == "no-store"
+
+
+async def test_a_proxy_with_a_host_of_its_own_is_told_of_and_not_looped_through(
+    browser: Browser,
+) -> None:
+    browser.client.headers["Host"] = "inner:8080"
+    page = await browser.get("/auth/login")
     assert page.status == 421
-    assert "evil" not in page.text
+    assert "inner" not in page.text
     assert '<a href="https://record.example/auth/">' in page.text
+
+
+@pytest.mark.parametrize("host", HOSTS)
+async def test_a_form_for_another_host_is_refused(browser: Browser, host: str) -> None:
+    page = await browser.log_in("anna")
+    sent = {"csrf": page.csrf}
+    assert (await browser.post("/auth/logout", sent, headers={"Host": host or "x"})).status == 421
+    assert (await browser.get("/auth/")).title == "Start – Tellonce"
+
+
+@pytest.mark.parametrize("path", ["/", "/auth"])
+async def test_the_name_of_the_server_alone_leads_to_the_start_page(
+    browser: Browser, path: str
+) -> None:
+    answer = await browser.get(path, follow=False)
+    assert answer.location == f"{ORIGIN}/auth/"
+    assert (await browser.get(path)).title == "Log in – Tellonce"
+
+
+async def test_a_page_can_be_asked_for_by_head(browser: Browser) -> None:
+    answer = await browser.client.head("/auth/login")
+    assert (answer.status_code, answer.headers["content-type"]) == (
+        200,
+        "text/html; charset=utf-8",
+    )
 
 
 async def test_links_are_made_from_the_base_url(browser: Browser) -> None:
