@@ -20,7 +20,7 @@ _ID = r"[A-Za-z0-9.\-]{1,64}"
 _DEPARTMENT = re.compile(rf"Organization/{_ID}")
 _PERSON = re.compile(rf"(Patient|Practitioner|PractitionerRole|RelatedPerson|Person)/{_ID}")
 _STANDS_FOR: dict[Role, tuple[str, ...]] = {
-    "patient": ("Patient", "RelatedPerson"),
+    "patient": ("Patient", "RelatedPerson", "Person"),
     "practitioner": ("Practitioner", "PractitionerRole"),
 }
 

@@ -37,6 +37,12 @@ async def test_a_user_is_kept_without_the_password(users: Users, store: Store) -
     assert GOOD.encode() not in record.value
 
 
+@pytest.mark.parametrize("person", ["Patient/a", "RelatedPerson/a", "Person/a"])
+async def test_a_patient_is_one_or_acts_for_some(users: Users, person: str) -> None:
+    made = await anna(users, fhir_user=person)
+    assert made.fhir_user == person
+
+
 async def test_the_right_password_is_let_in_under_the_name_in_any_case(users: Users) -> None:
     made = await anna(users)
 
