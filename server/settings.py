@@ -233,6 +233,11 @@ class Settings(BaseSettings):
         description="File with the secret of this server as a client of that provider. A file, "
         "because the environment of a process is easily read.",
     )
+    upstream_aud: str | None = Field(
+        None,
+        description="FHIR address of that provider, sent as `aud`, when it is a SMART server "
+        "itself and asks for it.",
+    )
     upstream_label: str = Field(
         "Log in with your organization",
         min_length=1,

@@ -184,6 +184,7 @@ def provider_of(settings: Settings) -> Provider | None:
         settings.upstream_client,
         _secret(file) if file is not None else None,
         label=settings.upstream_label,
+        aud=settings.upstream_aud,
     )
 
 
