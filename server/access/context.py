@@ -126,7 +126,15 @@ def shared_types() -> frozenset[str]:
     return frozenset(definitions.resource_types()) - of_patients - _NEVER_SHARED
 
 
-# They hold, or stand for, resources of any patient; or are the server's own business.
-_NEVER_SHARED = frozenset(("Binary", "Bundle", "Parameters", "Subscription", "Task", "Device"))
+# They hold, stand for, or tell of resources of any patient, although R4's Patient compartment does
+# not know them; or are the server's own business.
+_NEVER_SHARED = frozenset(
+    (
+        "Binary", "BiologicallyDerivedProduct", "Bundle", "Contract", "Device",
+        "EnrollmentResponse", "GuidanceResponse", "Linkage", "MessageHeader", "OperationOutcome",
+        "Parameters", "PaymentNotice", "PaymentReconciliation", "Subscription", "Task",
+        "VerificationResult",
+    )
+)  # fmt: skip
 
 SYSTEM = AccessContext("system", "tellonce", (Permit("*"),))
