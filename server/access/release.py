@@ -3,6 +3,9 @@
 The extension :data:`RELEASE_URL` says ``at`` (from when on), or ``hold`` (the reason) with or
 without ``until``; :func:`~server.search.marks.release` reads it.  What a rule of the policy put on
 names the ``rule`` and is made anew at each write; what a person decided wins over every rule.
+
+Rules do not speak of what patients and their apps write: who wrote it knows it, and a rule that
+hid it would take their own words from them.
 """
 
 from typing import Any
@@ -25,10 +28,12 @@ def prepared(
     """Return a resource as it is to be written, with the release that holds for it.
 
     ``before``: the version that it replaces.  ``decides``: the writer may decide on the release;
-    patients and their apps may not, what stood there stays.
+    patients and their apps may not: what stood there stays, whoever put it there.
     """
-    said = _decided(resource) if decides else _decided(before or {})
-    wanted = said or ruled(policy, resource, now)
+    if decides:
+        wanted = _decided(resource) or ruled(policy, resource, now)
+    else:
+        wanted = [one for one in (before or {}).get("extension") or () if _is_release(one)]
     had = resource.get("extension") or []
     kept = [one for one in had if not _is_release(one)]
     if len(kept) == len(had) and not wanted:

@@ -78,6 +78,17 @@ def test_patients_neither_release_nor_hold(delaying: Policy) -> None:
     before = lab("o", "Patient/p") | {"extension": [held]}
     mine = lab("o", "Patient/p") | {"extension": [said(at="2020-01-01T00:00:00Z")]}
     assert written(delaying, mine, before, decides=False) == [held]
-    assert written(delaying, mine, None, decides=False) == [
-        said(at="2026-11-25T12:00:00.000Z", rule="three-days")
-    ]
+    assert written(delaying, mine, None, decides=False) == []
+
+
+def test_what_a_rule_put_on_stays_when_a_patient_writes_the_next_version(delaying: Policy) -> None:
+    ruled = said(at="2026-11-20T12:00:00.000Z", rule="three-days")
+    before = lab("o", "Patient/p") | {"extension": [ruled]}
+    assert written(delaying, lab("o", "Patient/p"), before, decides=False) == [ruled]
+
+
+def test_rules_do_not_speak_of_what_a_patient_writes(delaying: Policy) -> None:
+    mine = lab("o", "Patient/p")
+    assert written(delaying, mine, None, decides=False) == []
+    assert written(delaying, mine, mine, decides=False) == []
+    assert written(delaying, mine, mine, decides=True) != []

@@ -50,8 +50,10 @@ def test_a_clinician_releases_and_a_patient_does_not(policy: Policy) -> None:
     at = {"url": url, "extension": [{"url": "at", "valueInstant": "2026-11-22T12:00:00Z"}]}
     early = lab("o", "Patient/p") | {"status": "preliminary", "extension": [at]}
     assert for_write(policy, BERT, early, None, (), NOON)["extension"] == [at]
-    (held,) = for_write(policy, ANNA, early, None, (), NOON)["extension"]
-    assert held["extension"][0] == {"url": "hold", "valueString": "the result is not final"}
+    hold = {"url": url, "extension": [{"url": "hold", "valueString": "told in person"}]}
+    held = early | {"extension": [hold]}
+    assert for_write(policy, ANNA, early, held, (), NOON)["extension"] == [hold]
+    assert "extension" not in for_write(policy, ANNA, early, None, (), NOON)
 
 
 def test_done_twice_it_changes_nothing_more(policy: Policy) -> None:

@@ -226,3 +226,23 @@ async def test_a_patient_neither_sets_nor_removes_a_release(there: Labelling) ->
 async def test_without_a_policy_nothing_is_put_on(house: House) -> None:
     async with house.client() as admin:
         assert security((await admin.post("/Condition", json=condition())).json()) == []
+
+
+async def test_a_patient_writes_and_reads_what_a_rule_would_hold(there: Labelling) -> None:
+    system = "http://terminology.hl7.org/CodeSystem/observation-category"
+    mine = {
+        "resourceType": "Observation", "status": "preliminary", "code": {"text": "sugar, at home"},
+        "category": [{"coding": [{"system": system, "code": "laboratory"}]}],
+        "subject": {"reference": "Patient/a"},
+    }  # fmt: skip
+    async with there.client() as doctor, there.client("ann") as ann:
+        made = await ann.post("/Observation", json=mine)
+        assert made.status_code == 201
+        mine["id"] = made.json()["id"]
+        address = f"/Observation/{mine['id']}"
+        again = await ann.put(address, json=mine | {"issued": "2026-01-02T03:04:05Z"})
+        assert (again.status_code, "extension" in again.json()) == (200, False)
+        assert (await ann.get(address)).status_code == 200
+        checked = await doctor.put(address, json=mine)
+        assert [one["url"] for one in checked.json()["extension"]] == [RELEASE]
+        assert (await ann.get(address)).status_code == 404
