@@ -126,12 +126,14 @@ class Policy:
         return tuple(sorted((*levels, *(f"{SENSITIVITY}|{code}" for code in kept_back))))
 
 
-def load_policy(path: Path | None = None) -> Policy:
+def load_policy(path: Path | None = None, zone: tzinfo | None = None) -> Policy:
     """Return the packaged policy, with what the site's file states otherwise.
+
+    ``zone``: where days end, unless the site's file says it.
 
     Raises:
         PolicyError: every fault of the file, each as ``file:line: sentence``.
     """
     from server.access.policy_file import read_policy  # it makes the values of this module
 
-    return read_policy(path)
+    return read_policy(path, zone)

@@ -4,6 +4,8 @@ Every fault is told with its file and line, all at once; a policy with a fault i
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import tzinfo
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,14 +38,14 @@ class _Told(Exception):
     """A fault that stands among the problems already; there is no value."""
 
 
-def read_policy(path: Path | None) -> Policy:
+def read_policy(path: Path | None, zone: tzinfo | None = None) -> Policy:
     """Return the policy; see :func:`server.access.policy.load_policy`."""
     reading = _Reading()
     try:
-        said = read(PACKAGED, PACKAGED.name)
-        if path is not None:
-            said = _over(values.mapping(said), values.mapping(read(path, path.name)))
-        return reading.policy(said)
+        said = values.mapping(read(PACKAGED, PACKAGED.name))
+        site = values.mapping(read(path, path.name)) if path is not None else Entries()
+        made = reading.policy(_over(said, site) if path is not None else said)
+        return made if zone is None or "zone" in site else replace(made, zone=zone)
     except (Unreadable, OSError, values.Fault) as error:
         raise PolicyError([str(error)]) from error
     except _Told:

@@ -5,7 +5,6 @@ import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import replace
 from secrets import token_bytes
 from zoneinfo import ZoneInfo
 
@@ -88,15 +87,12 @@ async def services_of(settings: Settings, store: Store, base_url: str) -> Servic
 
 
 def access_policy(settings: Settings) -> AccessPolicy:
-    """Return who may see what; without a site's file, days end where dates without a zone do.
+    """Return who may see what; days end where dates without a zone do, unless the file says where.
 
     Raises:
         PolicyError: the file cannot be used; every fault with its line.
     """
-    policy = load_policy(settings.access_policy)
-    if settings.access_policy is None:
-        return replace(policy, zone=ZoneInfo(settings.time_zone))
-    return policy
+    return load_policy(settings.access_policy, ZoneInfo(settings.time_zone))
 
 
 def base_url_of(settings: Settings, port: int) -> str:

@@ -21,7 +21,8 @@ def brands_router(brands: Brands) -> APIRouter:
     """Return the route."""
     made = APIRouter(tags=["brands"])
 
-    @made.api_route("/brands", methods=["GET", "HEAD"], summary="The user-access brands")
+    @made.head("/brands", include_in_schema=False)
+    @made.get("/brands", summary="The user-access brands")
     async def get(request: Request) -> Response:
         headers = {**_HEADERS, "ETag": brands.etag}
         if _known(request.headers.get("if-none-match", ""), brands.etag):

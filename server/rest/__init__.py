@@ -72,7 +72,7 @@ def build(
         throttle=throttle,
     )
     schemes = openapi.schemes(oauth) if secured else {}
-    beside = pages(software, openapi.paths(registry, prefix), schemes)
+    beside = pages(software, openapi.paths(registry, prefix, schemes), schemes)
     beside.include_router(health.router(services.store, metrics, checks=checks))
     return Application(dispatcher, beside, metrics, prefix)
 

@@ -3,7 +3,7 @@
 The composition root merges them into the document of the FastAPI application.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from server.operations.registry import Operation, Param, Registry
@@ -73,8 +73,8 @@ _SCOPES = {
 _BODY_METHODS = ("POST", "PUT", "PATCH")
 
 
-def paths(registry: Registry, prefix: str = "/fhir") -> dict[str, Any]:
-    """Return ``paths`` of an OpenAPI 3.1 document."""
+def paths(registry: Registry, prefix: str = "/fhir", schemes: Iterable[str] = ()) -> dict[str, Any]:
+    """Return ``paths`` of an OpenAPI 3.1 document; each of ``schemes`` opens what is not public."""
     made: dict[str, Any] = {}
     for route, methods in ROUTES.items():
         if "{operation}" in route:
@@ -85,6 +85,11 @@ def paths(registry: Registry, prefix: str = "/fhir") -> dict[str, Any]:
         }
     for operation in registry.operations:
         made.update(_of_operation(operation, prefix))
+    any_of = [{name: list[str]()} for name in schemes]
+    public = {prefix + route for route in PUBLIC}
+    for address, methods_there in made.items():
+        for described in methods_there.values():
+            described["security"] = [] if address in public else any_of
     return made
 
 
@@ -132,7 +137,6 @@ def _operation(route: str, method: str, summary: str) -> dict[str, Any]:
         if method == "PATCH":
             types = ["application/json-patch+json", "application/fhir+json"]
         described["requestBody"] = {"content": {type_: {"schema": {}} for type_ in types}}
-    described["security"] = [] if route in PUBLIC else [{"bearer": []}]
     return described
 
 

@@ -1,6 +1,7 @@
 """The policy's file: what it says is what counts, what is wrong is told with file and line."""
 
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -46,6 +47,18 @@ def test_a_site_states_what_differs(tmp_path: Path, policy: Policy) -> None:
     assert made.roles["patient"] == policy.roles["patient"]
     assert made.clients == {"counter": "researcher"}
     assert made.label_rules == policy.label_rules
+
+
+@pytest.mark.parametrize(
+    ("text", "zone"), [(ROLE, "Asia/Tokyo"), ("zone: Europe/Berlin", "Europe/Berlin")]
+)
+def test_days_end_where_the_server_says_unless_the_file_does(
+    tmp_path: Path, text: str, zone: str
+) -> None:
+    path = tmp_path / "site.yaml"
+    path.write_text(text, "utf-8")
+    assert str(load_policy(path, ZoneInfo("Asia/Tokyo")).zone) == zone
+    assert str(load_policy(None, ZoneInfo("Asia/Tokyo")).zone) == "Asia/Tokyo"
 
 
 def test_a_key_of_a_role_may_be_changed_alone(tmp_path: Path, policy: Policy) -> None:

@@ -115,3 +115,15 @@ async def test_the_openapi_document_holds_the_fhir_routes(house: House) -> None:
     assert set(document["components"]["securitySchemes"]) == {"bearer"}
     plain = [route for route in ROUTES if "{operation}" not in route]
     assert {"/fhir" + ("" if route == "/" else route) for route in plain} <= set(paths)
+
+
+async def test_the_openapi_document_names_each_way_to_a_token(house: House) -> None:
+    oauth = {"authorize": "http://fhir.test/a", "token": "http://fhir.test/t"}
+    app = rest.build(house.services, authenticate=authenticate, oauth=oauth)
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://fhir.test"
+    ) as client:
+        document = (await client.get("/openapi.json")).json()
+    assert set(document["components"]["securitySchemes"]) == {"bearer", "smart"}
+    assert document["paths"]["/fhir/{type}"]["get"]["security"] == [{"bearer": []}, {"smart": []}]
+    assert document["paths"]["/fhir/metadata"]["get"]["security"] == []
