@@ -167,7 +167,7 @@ def test_a_file_that_is_no_bundle_is_told_of(tmp_path: Path, text: str) -> None:
         read_brands(tmp_path / "other.json", BASE)
 
 
-def test_openapi_tells_of_the_brands_once(brands: Brands) -> None:
+async def test_openapi_tells_of_the_brands_once(brands: Brands) -> None:
     app = FastAPI()
     app.include_router(brands_router(brands))
     assert set(app.openapi()["paths"]["/brands"]) == {"get"}
