@@ -1,5 +1,7 @@
 """Who comes in, and how: users, apps, tokens, pages, limits; put together from the settings."""
 
+import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -25,9 +27,12 @@ from server.auth.person import Rights
 from server.auth.proxies import Proxies
 from server.auth.users import Users
 from server.fhir import json as fhir_json
+from server.fhir.errors import StoreUnavailable
 from server.interactions.services import Services
 from server.safe_client import SafeClient
 from server.settings import Settings
+
+log = logging.getLogger("tellonce")
 
 
 class Entrance:
@@ -53,6 +58,7 @@ class Entrance:
         self._door = admin_api.AdminDoor(store, self.authenticate)
         self.administrator = self._door.name
         self.feed_door = FeedDoor(store, self.authenticate, now)
+        self._preparing: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         await self.registered_origin.start()
@@ -65,9 +71,16 @@ class Entrance:
         trace: TracebackType | None,
     ) -> None:
         await self.registered_origin.stop()
+        if self._preparing is not None:
+            await self._preparing
         await self._server.bearer.settled()
         await self._web.close()
         self._passwords.close()
+
+    def prepare(self) -> None:
+        """Make, beside requests, what the first login would have to wait for: the signing key."""
+        if not self._settings.open:
+            self._preparing = asyncio.create_task(self._made_key())
 
     def throttle(self, access: AccessContext) -> None:
         """Count a request to the API; raise Throttled."""
@@ -95,6 +108,12 @@ class Entrance:
         if not self._settings.open:
             made += [self._server.router, pages_router(self._pages())]
         return made
+
+    async def _made_key(self) -> None:
+        try:
+            await self._server.keys.signing()
+        except StoreUnavailable as error:  # the first login makes it
+            log.warning("no signing key yet: %s", error.diagnostics)
 
     def _authorization_server(self) -> AuthorizationServer:
         services, settings = self._services, self._settings

@@ -141,6 +141,7 @@ async def _serve(
                     running = await _running(settings, services, feeds, entrance)
                     if on_ready is not None:
                         on_ready(running)
+                    entrance.prepare()
                     await http_server.until(stop)
             finally:
                 grace_s = float(settings.shutdown_s)

@@ -3,9 +3,13 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import anyio
 import httpx
 import pytest
 
+from server import app
+from server.auth.keys import SigningKeys
+from server.settings import Settings
 from tests.system.people import (
     KNOWN_S,
     PASSWORD,
@@ -55,6 +59,14 @@ def test_the_first_start_makes_an_administrator_who_can_log_in(server: Process) 
 
     answer = login(server.root, name, password)
     assert (answer.status_code, answer.headers["location"]) == (303, f"{server.root}/auth/")
+
+
+def test_the_signing_key_is_made_before_anybody_asks_for_it(server: Process, data: Path) -> None:
+    async def kept() -> bool:
+        async with app.store_beside(Settings.model_validate({"data": data})) as store:
+            return await store.get_record(SigningKeys.KIND, "signing") is not None
+
+    assert within(10, lambda: anyio.run(kept))
 
 
 def test_a_user_logs_in_as_soon_as_the_command_has_ended(server: Process, data: Path) -> None:
