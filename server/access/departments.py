@@ -42,6 +42,17 @@ def seen_by(departments: tuple[str, ...], hidden: tuple[str, ...]) -> Mapping[st
     return MappingProxyType(found)
 
 
+def patients_asked_for(where: Predicate) -> Query | None:
+    """Return the patients that a condition asks for, ``None`` if it asks for none."""
+    match where:
+        case Refers(_, _, Query(("Patient",)) as patients):
+            return patients
+        case AllOf(of) | AnyOf(of):
+            return next((found for one in of if (found := patients_asked_for(one))), None)
+        case _:
+            return None
+
+
 def _encounters(departments: Sequence[str], cleared: Predicate) -> Query:
     provided = HasKey(tuple(f"Encounter|service-provider|r|{one}" for one in departments))
     of_them = HasKey(tuple(f"Location|organization|r|{one}" for one in departments))

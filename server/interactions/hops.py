@@ -4,6 +4,7 @@ For a resource that is not stored yet, or not with these rows: what it says of i
 of its own rows (:mod:`server.search.match`).
 """
 
+from collections.abc import Collection
 from typing import Any
 
 from server.access.context import SYSTEM
@@ -50,6 +51,18 @@ async def settled(services: Services, where: Predicate, resource: dict[str, Any]
             return _truth(await _some(services, Query((type_,), AllOf((IdIs((id_,)), where)))))
         case _:
             return where
+
+
+async def named(services: Services, wanted: Query, of: Collection[str]) -> set[str]:
+    """Return those of some references (``Patient/x``) that a query for one type finds."""
+    (type_,) = wanted.types
+    found = {one for one in of if one.startswith(f"{type_}/")}
+    ids = tuple(one.partition("/")[2] for one in sorted(found))
+    query = Query(wanted.types, AllOf((IdIs(ids), wanted.where)))
+    page = await services.store.search(
+        SYSTEM, query, limit=max(len(ids), 1), deadline_s=services.policy.deadline_s
+    )
+    return {f"{type_}/{version.id}" for version in page.versions}
 
 
 async def _refers(

@@ -6,23 +6,27 @@ for the caller, and is answered like what was never there (404).
 A write is judged twice, by the version that is there and by the one that would come: both must
 lie inside the limits.  So nothing is moved out of a record or into one, and nobody writes what
 he could not read afterwards, such as a resource with a security label above his clearance.
+Nor does anything enter or leave the record of a patient beside it: who writes about herself does
+not put that in somebody else's record by naming him as its subject.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from server.access.context import SYSTEM, AccessContext, Interaction
+from server.access.departments import patients_asked_for
 from server.access.narrow import decide, limit
 from server.fhir import json as fhir_json
 from server.fhir.errors import DeadlineExceeded, Forbidden, NotFound, ReadOnly
-from server.interactions.hops import settled
+from server.interactions.hops import named, settled
 from server.interactions.services import Services
 from server.search import extract
 from server.search.match import matches
 from server.search.query import Query
 from server.search.rows import IndexRows
-from server.store.port import Version
+from server.store.port import Version, Write
 
 READ_ONLY = frozenset(("AuditEvent",))
 """Types that only the server itself writes: what tells of deeds is not the doers' to change."""
@@ -57,18 +61,28 @@ async def demand_write(
     access: AccessContext,
     interaction: Interaction,
     resource: dict[str, Any],
-    rows: IndexRows,
+    write: Write,
+    before: Version | None = None,
 ) -> None:
     """Raise ``Forbidden`` when the version to be written would lie outside the caller's limits.
 
-    ``rows``: its index rows.
+    ``write``: how it is to be stored.  ``before``: the live version that it replaces.
     """
-    type_ = resource["resourceType"]
-    if limited(access, interaction, type_) and not await _open(
-        services, access, interaction, resource, rows, services.now()
-    ):
+    type_, rows = write.type, write.rows
+    if rows is None or not limited(access, interaction, type_):
+        return
+    if not await _open(services, access, interaction, resource, rows, services.now()):
         raise Forbidden(
             f"this token allows {interaction} of {type_} only inside the record it is for"
+        )
+    moved = _patients(write.compartments)
+    if before is not None:
+        there = fhir_json.loads(before.body or b"{}")
+        moved ^= _patients(extract.compartments(there, services.base_url, catalog=services.catalog))
+    if moved and not await _reaches(services, access, interaction, resource, rows, moved):
+        raise Forbidden(
+            f"this token allows {interaction} of {type_} only inside the record it is for; this "
+            "would enter or leave that of another patient as well"
         )
 
 
@@ -110,6 +124,35 @@ def discreet(access: AccessContext) -> Iterator[None]:
             raise
         told = "it took too long; narrow it by a patient, a code or a date"
         raise DeadlineExceeded(told) from error
+
+
+def _patients(compartments: Iterable[str]) -> set[str]:
+    return {one for one in compartments if one.startswith("Patient/")}
+
+
+async def _reaches(
+    services: Services,
+    access: AccessContext,
+    interaction: Interaction,
+    resource: dict[str, Any],
+    rows: IndexRows,
+    patients: set[str],
+) -> bool:
+    """Tell whether the permits that allow the write speak of all these patients."""
+    left = set(patients)
+    for permit in access.covering(resource["resourceType"], interaction):
+        alone = replace(access, permits=(permit,))
+        if not await _open(services, alone, interaction, resource, rows, services.now()):
+            continue
+        if permit.compartment is not None:
+            left.discard(permit.compartment)
+        elif (seen := patients_asked_for(permit.where)) is None:
+            return True
+        else:
+            left -= await named(services, seen, left)
+        if not left:
+            return True
+    return False
 
 
 async def live(services: Services, type_: str, id_: str) -> Version | None:

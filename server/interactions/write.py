@@ -200,8 +200,7 @@ async def plan_create(
         must_be_new=True,
         catalog=services.catalog,
     )
-    if write.rows is not None:
-        await rights.demand_write(services, access, "create", resource, write.rows)
+    await rights.demand_write(services, access, "create", resource, write)
     return write
 
 
@@ -245,8 +244,7 @@ async def plan_update(
         must_be_new=must_be_new,
         catalog=services.catalog,
     )
-    if write.rows is not None:
-        await rights.demand_write(services, access, "update", resource, write.rows)
+    await rights.demand_write(services, access, "update", resource, write, current)
     return write
 
 

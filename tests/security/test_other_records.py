@@ -1,0 +1,162 @@
+"""Nobody writes into the record of a patient that is not theirs, beside their own or instead."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+
+from server import rest
+from server.access.context import AccessContext
+from server.access.permits import permits
+from server.access.person import Person
+from server.access.policy import load_policy
+from server.access.proxy import Proxied
+from server.access.scopes import parse
+from tests.rest.house import BASE, START, House, bundle, entry
+
+Resource = dict[str, Any]
+POLICY = load_policy()
+CHILDREN = tuple(
+    Proxied(
+        f"RelatedPerson/of-{child}",
+        f"Patient/{child}",
+        "parent",
+        "patient/*.cruds",
+        related={"resourceType": "RelatedPerson", "id": f"of-{child}",
+                 "patient": {"reference": f"Patient/{child}"}},
+        subject={"resourceType": "Patient", "id": child, "birthDate": "2020-05-05"},
+    )
+    for child in ("tim", "tom")
+)  # fmt: skip
+PEOPLE = {
+    "ann": (Person("ann", ("patient",), "Patient/a"), "patient/*.cruds", "Patient/a"),
+    "ann-user": (Person("ann", ("patient",), "Patient/a"), "user/*.cruds", None),
+    "app-of-ann": (Person("bert", ("practitioner",), None), "patient/*.cruds", "Patient/a"),
+    "ward": (Person("dora", ("practitioner",), None, ("Organization/ward",)), "user/*.cruds", None),
+    "creator": (Person("d", ("practitioner",), None, ("Organization/ward",)), "user/*.cu", None),
+    "bert": (Person("bert", ("practitioner",), None), "user/*.cruds", None),
+    "mother": (Person("mother", (), None, (), CHILDREN), "user/*.cruds", None),
+}
+REFUSED = "would enter or leave that of another patient as well"
+
+
+def ref(text: str) -> Resource:
+    return {"reference": text}
+
+
+def answers(subject: str, author: str, **more: Any) -> Resource:
+    return {"resourceType": "QuestionnaireResponse", "status": "completed",
+            "subject": ref(subject), "author": ref(author), **more}  # fmt: skip
+
+
+def pulse(subject: str, *performers: str, **more: Any) -> Resource:
+    return {"resourceType": "Observation", "status": "final", "code": {"text": "pulse"},
+            "subject": ref(subject), "performer": [ref(one) for one in performers],
+            **more}  # fmt: skip
+
+
+def visit(patient: str, ward: str) -> Resource:
+    return {"resourceType": "Encounter", "id": f"of-{patient}", "status": "finished",
+            "class": {"code": "AMB"}, "subject": ref(f"Patient/{patient}"),
+            "serviceProvider": ref(f"Organization/{ward}")}  # fmt: skip
+
+
+def context(name: str) -> AccessContext:
+    person, scope, patient = PEOPLE[name]
+    made = permits(POLICY, person, parse(scope), patient, START)
+    return AccessContext(f"user/{person.login}", "app", made, role="practitioner")
+
+
+class Doors:
+    def __init__(self, house: House) -> None:
+        async def authenticate(authorization: bytes | None) -> AccessContext:
+            return context((authorization or b"").decode())
+
+        services = replace(house.services, access_policy=POLICY)
+        self.app = rest.build(services, authenticate=authenticate)
+
+    async def send(self, who: str, method: str, path: str, body: Any) -> httpx.Response:
+        transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url=BASE) as client:
+            return await client.request(method, path, json=body, headers={"Authorization": who})
+
+
+@pytest.fixture
+async def doors(house: House) -> AsyncIterator[Doors]:
+    own = answers("Patient/a", "Patient/a", id="own")
+    both = answers("Patient/b", "Patient/a", id="both")
+    things = [
+        *({"resourceType": "Patient", "id": one} for one in ("a", "b", "c", "tim", "tom")),
+        visit("a", "ward"), visit("c", "ward"), visit("b", "elsewhere"), own, both,
+    ]  # fmt: skip
+    async with house.client() as client:
+        for one in things:
+            answer = await client.put(f"/{one['resourceType']}/{one['id']}", json=one)
+            assert answer.status_code == 201, answer.text
+    made = Doors(house)
+    yield made
+    await made.app.stop(grace_s=5)
+
+
+@pytest.mark.parametrize("who", ["ann", "ann-user", "app-of-ann", "ward", "creator"])
+@pytest.mark.parametrize("in_a_bundle", ["", "batch", "transaction"])
+async def test_nobody_writes_into_another_record_beside_the_own(
+    doors: Doors, who: str, in_a_bundle: str
+) -> None:
+    """R4 has an Observation in the record of its subject and in those of its performers."""
+    sent = pulse("Patient/b", "Patient/a")
+    if in_a_bundle:
+        sent = bundle(in_a_bundle, entry("POST", "Observation", sent))
+    answer = await doors.send(who, "POST", "" if in_a_bundle else "/Observation", sent)
+    assert REFUSED in answer.text
+    left = (await doors.send("bert", "GET", "/Patient/b/Observation", None)).json()
+    assert left["total"] == 0
+
+
+async def test_nothing_is_moved_into_another_record(doors: Doors) -> None:
+    sent = answers("Patient/b", "Patient/a", id="own")
+    answer = await doors.send("ann", "PUT", "/QuestionnaireResponse/own", sent)
+    assert answer.status_code == 403
+    assert REFUSED in answer.text
+
+
+async def test_nothing_is_moved_out_of_another_record(doors: Doors) -> None:
+    sent = answers("Patient/a", "Patient/a", id="both")
+    answer = await doors.send("ann", "PUT", "/QuestionnaireResponse/both", sent)
+    assert answer.status_code == 403
+    assert REFUSED in answer.text
+
+
+async def test_what_two_records_hold_may_change_where_it_stays_in_both(doors: Doors) -> None:
+    sent = answers("Patient/b", "Patient/a", id="both", status="amended")
+    answer = await doors.send("ann", "PUT", "/QuestionnaireResponse/both", sent)
+    assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize("who", ["ward", "creator"])
+async def test_a_department_writes_about_several_of_its_patients(doors: Doors, who: str) -> None:
+    answer = await doors.send(who, "POST", "/Observation", pulse("Patient/a", "Patient/c"))
+    assert answer.status_code == 201, answer.text
+
+
+async def test_a_mother_writes_about_both_of_her_children(doors: Doors) -> None:
+    sent = pulse("Patient/tim", "Patient/tom")
+    assert (await doors.send("mother", "POST", "/Observation", sent)).status_code == 201
+    sent = pulse("Patient/tim", "Patient/a")
+    assert (await doors.send("mother", "POST", "/Observation", sent)).status_code == 403
+
+
+async def test_who_sees_everybody_writes_about_everybody(doors: Doors) -> None:
+    answer = await doors.send("bert", "POST", "/Observation", pulse("Patient/a", "Patient/b"))
+    assert answer.status_code == 201, answer.text
+
+
+async def test_the_refusal_does_not_tell_whether_the_other_patient_is_there(doors: Doors) -> None:
+    for who in ("ann", "ward"):
+        told = [
+            (await doors.send(who, "POST", "/Observation", pulse(other, "Patient/a"))).text
+            for other in ("Patient/b", "Patient/absent")
+        ]
+        assert told[0] == told[1]
