@@ -92,6 +92,8 @@ class Destination:
     retry: Retry = field(default_factory=Retry)
     on_parked: OnParked = "patient"
     keep_days: int = 30
+    clearance: str = "N"
+    sensitivities: frozenset[str] = frozenset()
     place: str = ""
 
     @property
@@ -299,5 +301,7 @@ _READERS: dict[str, Callable[[Node], Any]] = {
     "retry": _retry,
     "on_parked": _one_of("patient", "hold", "continue"),
     "keep_days": _number(0, 36_500),
+    "clearance": _one_of("U", "L", "M", "N", "R", "V"),
+    "sensitivities": _names,
 }
 KEYS = frozenset(_READERS)

@@ -17,6 +17,9 @@ from mappings.encode_types import units
 
 Function = Callable[[Scope, Sequence[Value]], Field]
 _MAX_ST = 199  # characters of an ST (v2.7 chapter 2A); longer texts are TX
+_CONFIDENTIALITY = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
+_SENSITIVITY = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
+_STRICTNESS = {"V": 0, "R": 1}  # then the sensitivities, by their codes
 _COMPARED = {"<": "<", "<=": "<=", ">": ">", ">=": ">="}
 
 
@@ -93,6 +96,51 @@ def reference_range(_scope: Scope, values: Sequence[Value]) -> Field:
 def attachment_type(_scope: Scope, values: Sequence[Value]) -> Field:
     """OBX-2 of an attachment: ED with its data, RP with an address."""
     return [["ED" if v.value.get("data") else "RP"] for v in values[:1]]
+
+
+def confidentiality(scope: Scope, values: Sequence[Value]) -> Field:
+    """Security labels as codes of table 0177, the strictest first.
+
+    "Usual control" is what a message without one says; levels below normal are no more.
+    """
+    found: list[tuple[int, str, Field]] = []
+    for value in values:
+        made, strict = _control(scope.run, value.value)
+        if made:
+            found.append((strict, str(made[0]), [made]))
+    return [one for _, _, field in sorted(found, key=lambda row: row[:2]) for one in field]
+
+
+def confidentiality_code(scope: Scope, values: Sequence[Value]) -> Field:
+    """The strictest of the security labels as a code of table 0177, for where there is one."""
+    found = confidentiality(scope, values)
+    if len(found) > 1:
+        scope.run.note("several security labels, and room for one: the strictest is sent")
+    return [[found[0][0]]] if found else []
+
+
+def protection(_scope: Scope, values: Sequence[Value]) -> Field:
+    """``Y`` where a security label asks for more protection than is usual."""
+    return [["Y"]] if any(_is_strict(v.value) for v in values) else []
+
+
+def _control(run: Run, label: Any) -> tuple[Repetition, int]:
+    """Return a label as code, words and table, and its place among several."""
+    if not _is_strict(label):
+        return [], 0
+    system, code = label.get("system", ""), label.get("code", "")
+    found = run.reverse.code("SecurityLabel", system, code)
+    if found is None:
+        run.note(f"UNMAPPED SecurityLabel {code!r}")
+        return [], 0
+    words = run.reverse.tables["SecurityLabel"].codes.get(found)
+    display = label.get("display") or (words.display if words is not None else "")
+    return [found, display, "HL70177"], _STRICTNESS.get(found, len(_STRICTNESS))
+
+
+def _is_strict(label: Any) -> bool:
+    system, code = label.get("system"), label.get("code")
+    return system == _SENSITIVITY or (system == _CONFIDENTIALITY and code in ("R", "V"))
 
 
 def _range_text(value: Any) -> str:
@@ -212,4 +260,7 @@ FUNCTIONS: dict[str, Function] = {
     "observation_units": observation_units,
     "reference_range": reference_range,
     "attachment_type": attachment_type,
+    "confidentiality": confidentiality,
+    "confidentiality_code": confidentiality_code,
+    "protection": protection,
 }

@@ -34,6 +34,7 @@ Maps = Annotated[
     list[Path] | None, typer.Option("--maps", help="Folder with destinations and maps.")
 ]
 _NOT_A_TERMINAL = 240
+_COUNTED: tuple[queue.MessageState, ...] = ("waiting", "held", "parked", "withheld", "sent")
 
 outbound_app = typer.Typer(
     help="HL7v2 messages that go out: list, show, retry, skip, pause, resume.",
@@ -58,7 +59,7 @@ def list_(maps: Maps = None, data: Data = None, store: StoreOption = None) -> No
     settings = settings_from(maps=maps, data=data, store=store)
     found = _files(settings)
     rows = _beside(settings, lambda opened: _overview(opened, found))
-    _print(("destination", "waiting", "held", "parked", "sent", "told up to", "state"), rows)
+    _print(("destination", *_COUNTED, "told up to", "state"), rows)
 
 
 @outbound_app.command("show")
@@ -221,7 +222,7 @@ async def _overview(opened: Store, found: Outbound) -> list[tuple[str, ...]]:
         paused = await queue.is_paused(opened, name, default=outlet.destination.paused)
         record = await opened.get_record(queue.STATE, name)
         state = str(orjson.loads(record.value)["state"]) if record is not None else "not yet begun"
-        sizes = [str(counts.get(one, 0)) for one in ("waiting", "held", "parked", "sent")]
+        sizes = [str(counts.get(one, 0)) for one in _COUNTED]
         upto = _time(cursor.at) if cursor is not None else ""
         made.append((name, *sizes, upto, "paused" if paused else state))
     return made

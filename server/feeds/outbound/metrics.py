@@ -41,6 +41,11 @@ class OutboundCollector(Collector):
             for destination, found in stats.items():
                 counter.add_metric([destination], getattr(found.counts, name))
             yield counter
+        said = "HL7v2 messages that the destination is not cleared for"
+        kept_back = CounterMetricFamily("tellonce_outbound_withheld", said, labels=["destination"])
+        for destination, found in stats.items():
+            kept_back.add_metric([destination], found.withheld)
+        yield kept_back
         for name, (shown, said) in _GAUGES.items():
             gauge = GaugeMetricFamily(f"tellonce_outbound_{shown}", said, labels=["destination"])
             for destination, found in stats.items():

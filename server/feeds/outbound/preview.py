@@ -33,6 +33,9 @@ async def preview(
     router = Router(services, outlet, Queue(services.store, outlet.destination.name))
     made: list[tuple[str, tuple[str, ...]]] = []
     for told in await router.told(Occasion((version,))):
+        if told.withheld:
+            made.append((told.made.type, (f"it would be withheld: {' '.join(told.withheld)}",)))
+            continue
         notes = told.made.notes
         try:
             body = to_message(told.made, outlet.destination, id_="PREVIEW", at=version.at)

@@ -25,8 +25,11 @@ import orjson
 from server.store.port import Record, RecordWrite, Store
 
 CURSOR, CONTROL, STATE, RAW = "outbound", "outbound-control", "outbound-state", "outbound-raw"
-MessageState = Literal["waiting", "held", "parked", "sent", "skipped"]
-STATES: tuple[MessageState, ...] = ("waiting", "held", "parked", "sent", "skipped")
+MessageState = Literal["waiting", "held", "parked", "sent", "skipped", "withheld"]
+STATES: tuple[MessageState, ...] = (
+    "waiting", "held", "parked", "sent", "skipped", "withheld",
+)  # fmt: skip
+_ENDED = frozenset({"sent", "skipped", "withheld"})
 _DAY_US = 86_400_000_000
 
 
@@ -50,7 +53,8 @@ class Message:
 
     ``about`` is the version that it tells of; ``lane`` is equal for messages of one patient and
     names nobody; ``at``: when the change was made; ``reason`` and ``problem``: why it is parked;
-    ``answer``: the code of the last answer; ``notes``: what could not be said in it.
+    ``answer``: the code of the last answer; ``notes``: what could not be said in it.  One that is
+    ``withheld`` has no bytes: the destination is not cleared for what it is about.
     """
 
     id: str
@@ -121,7 +125,9 @@ class Queue:
         """
         records = [cursor.write(self.name)]
         for message, body in made:
-            records += [message.write(), RecordWrite(RAW, self._raw(message.id), body)]
+            records.append(message.write(expires_at=self._expiry(message)))
+            if message.state != "withheld":
+                records.append(RecordWrite(RAW, self._raw(message.id), body))
         await self._store.commit([], records=records)
         return replace(cursor, rev=cursor.rev + 1)
 
@@ -187,7 +193,7 @@ class Queue:
         return f"{self.name}/{id_}"
 
     def _expiry(self, message: Message) -> int | None:
-        ended = message.state in ("sent", "skipped")
+        ended = message.state in _ENDED
         return message.updated + self._keep_us if ended and self._keep_us else None
 
 
@@ -217,13 +223,13 @@ async def is_paused(store: Store, name: str, *, default: bool) -> bool:
 
 
 async def retry(queue: Queue, message: Message, *, now: int) -> Message:
-    """Send a parked or skipped message again, under the same control id; its lane goes on behind.
+    """Send a message again that did not go out, under its control id; its lane goes on behind.
 
     Raises:
-        ValueError: it is neither.
+        ValueError: it is not parked, skipped or withheld.
         CommitConflict: it was changed meanwhile.
     """
-    if message.state not in ("parked", "skipped"):
+    if message.state not in ("parked", "skipped", "withheld"):
         raise ValueError(f"message {message.id} is {message.state}: only parked ones are retried")
     again = replace(
         message, state="waiting", attempts=0, unanswered=0, reason="", problem="", updated=now

@@ -17,6 +17,7 @@ from mappings.emit_map import Made
 from mappings.encode import Unencodable
 from server.access.context import SYSTEM
 from server.feeds.inbox import lane_hash
+from server.feeds.outbound.clearance import cleared
 from server.feeds.outbound.envelope import control_id, to_message
 from server.feeds.outbound.gather import MOST_FOUND, Gatherer, Occasion
 from server.feeds.outbound.occasions import PAGE, read_page
@@ -33,16 +34,23 @@ _REMEMBERED = 10_000  # resources
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """A message that was made, and what it is about."""
+    """A message that was made, and what it is about.
+
+    ``withheld``: the labels for which the destination must not be told of it.
+    """
 
     made: Made
     version: Version
     patient: str
     problem: str = ""
+    withheld: tuple[str, ...] = ()
 
 
 class Router:
-    """Tells one destination of changes.  ``limit``: versions that are looked at in one step."""
+    """Tells one destination of changes.  ``limit``: versions that are looked at in one step.
+
+    ``withheld`` counts the messages for which it is not cleared, since the start.
+    """
 
     def __init__(
         self, services: Services, outlet: Outlet, queue: Queue, *, limit: int = PAGE
@@ -51,6 +59,7 @@ class Router:
         self._limit = limit
         self._cursor: Cursor | None = None
         self._recent: dict[str, deque[int]] = {}
+        self.withheld = 0
 
     @property
     def at(self) -> int:
@@ -62,7 +71,7 @@ class Router:
         self._cursor = None
 
     async def step(self) -> int | None:
-        """Queue what the next changes ask for; return how many messages, ``None``: no changes.
+        """Queue what the next changes ask for; return how many messages wait, ``None``: no changes.
 
         Raises:
             StoreUnavailable, DeadlineExceeded: try again later; nothing was queued.
@@ -77,7 +86,9 @@ class Router:
             made += await self._queued(occasion)
         cursor = replace(cursor, seq=page.upto, at=page.at)
         self._cursor = await self._queue.add(cursor, made)
-        return len(made)
+        withheld = sum(message.state == "withheld" for message, _ in made)
+        self.withheld += withheld
+        return len(made) - withheld
 
     async def _begin(self) -> Cursor:
         """Return the cursor; that of a new destination is at the newest change, or at the first."""
@@ -108,7 +119,8 @@ class Router:
                 if one is None or said & {(type_, one.patient) for type_ in route.map.instead}:
                     continue  # another message of this occasion says it too
                 made.append(one)
-                said.add((route.map.about, one.patient))
+                if not one.withheld:
+                    said.add((route.map.about, one.patient))
                 await asyncio.sleep(0)  # thousands may be in one commit; others must get on
         return sorted(made, key=lambda one: one.version.seq)
 
@@ -143,7 +155,9 @@ class Router:
 
     async def _emitted(self, route: Route, gatherer: Gatherer, version: Version) -> _Told | None:
         change = await gatherer.change(route.map, version)
-        made = self._outlet.emit(route, change)
+        may = cleared(change, self._outlet.destination)
+        # What would have been said decides whether there is anything to withhold.
+        made = self._outlet.emit(route, change if may.withheld else may.change)
         if made is None:
             return None
         world = change.now if change.now.about is not None else change.was
@@ -153,7 +167,8 @@ class Router:
         if route.map.about == "Patient":
             patient = patient or f"Patient/{version.id}"
         problem = "" if patient else "the record names no patient for it"
-        return _Told(made, version, patient, problem)
+        made = replace(made, notes=(*made.notes, *may.notes))
+        return _Told(made, version, patient, problem, may.withheld)
 
     async def remade(self, message: Message) -> bytes:
         """Return the bytes of a message that could not be made before, ``b""`` if it still cannot.
@@ -165,7 +180,7 @@ class Router:
         if version is None:
             return b""
         for told in await self.told(Occasion((version,))):
-            if told.made.type == message.type and not told.problem:
+            if told.made.type == message.type and not told.problem and not told.withheld:
                 now = self._services.now()
                 to = self._outlet.destination
                 with suppress(Unencodable):
@@ -177,13 +192,16 @@ class Router:
         now = services.now()
         id_ = control_id(services.new_id())
         body, reason, problem = b"", "incomplete" if told.problem else "", told.problem
-        try:
-            body = to_message(told.made, to, id_=id_, at=now)
-        except Unencodable as wrong:
-            reason, problem = "unencodable", wrong.problem
-        if occasion.feed and self._loops(f"{version.type}/{version.id}", now):
-            reason = "loop"
-            problem = f"more than {LOOP_MOST} changes of it came by feeds within a minute"
+        if told.withheld:
+            reason, problem = "clearance", f"{' '.join(told.withheld)} is above what it may be told"
+        else:
+            try:
+                body = to_message(told.made, to, id_=id_, at=now)
+            except Unencodable as wrong:
+                reason, problem = "unencodable", wrong.problem
+            if occasion.feed and self._loops(f"{version.type}/{version.id}", now):
+                reason = "loop"
+                problem = f"more than {LOOP_MOST} changes of it came by feeds within a minute"
         message = Message(
             message_id(occasion.versions[-1].seq, number),
             to.name,
@@ -192,10 +210,10 @@ class Router:
             f"{version.type}/{version.id}/_history/{version.number}",
             version.at,
             lane_hash(told.patient or f"{version.type}/{version.id}"),
-            state="parked" if reason else "waiting",
+            state="withheld" if told.withheld else "parked" if reason else "waiting",
             reason=reason,
             problem=problem,
-            notes=told.made.notes,
+            notes=() if told.withheld else told.made.notes,
             size_bytes=len(body),
             updated=now,
         )

@@ -40,7 +40,10 @@ _CONTROL_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class DestinationStats:
-    """What Prometheus is told.  ``lag_s``: age of the oldest change that was not acknowledged."""
+    """What Prometheus is told.  ``lag_s``: age of the oldest change that was not acknowledged.
+
+    ``withheld``: messages for which it is not cleared, since the start.
+    """
 
     counts: Counts
     waiting: int
@@ -48,6 +51,7 @@ class DestinationStats:
     connected: bool
     paused: bool
     lag_s: float
+    withheld: int = 0
 
 
 class OutboundService:
@@ -199,6 +203,7 @@ class _Worker:
             self._connection.is_open,
             self._paused,
             max(0, self._services.now() - oldest) / 1e6 if oldest else 0.0,
+            self._router.withheld,
         )
 
     async def _leads(self) -> bool:
