@@ -1,4 +1,5 @@
-"""The server's own chores while it serves: index rows made anew, expiry of records."""
+"""The server's own chores while it serves: index rows made anew, expiry of records, what commands
+did beside it told to audit."""
 
 import asyncio
 import logging
@@ -7,13 +8,14 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from server.fhir.errors import StoreUnavailable
-from server.interactions import search_parameters
+from server.interactions import audit_later, search_parameters
 from server.interactions.services import Services
 from server.store.port import Store
 
 log = logging.getLogger("tellonce")
 
 EXPIRE_EVERY_S = 600.0
+TELL_EVERY_S = 1.0
 RETRY_S = 30.0
 REINDEX_BATCH = 500
 
@@ -31,6 +33,8 @@ async def tasks(
         asyncio.create_task(_keep_indexed(store, services)),
         asyncio.create_task(_expire(store, now)),
     ]
+    if services is not None:
+        running.append(asyncio.create_task(_tell(services)))
     try:
         yield
     finally:
@@ -96,3 +100,15 @@ async def _expire(store: Store, now: Callable[[], int]) -> None:
             log.warning("expired records stay for now: %s", error.diagnostics)
         except Exception as error:  # a bug must be seen, not end the chore unheard
             log.error("expired records stay for now: %s", type(error).__name__)
+
+
+async def _tell(services: Services) -> None:
+    """Tell audit of what commands did, also while no server ran."""
+    while True:
+        try:
+            await audit_later.tell(services)
+        except StoreUnavailable as error:
+            log.warning("what commands did waits for audit: %s", error.diagnostics)
+        except Exception as error:  # a bug must be seen, not end the chore unheard
+            log.error("what commands did waits for audit: %s", type(error).__name__)
+        await asyncio.sleep(TELL_EVERY_S)

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from server.access.policy import Policy as AccessPolicy
 from server.access.policy import load_policy
+from server.app.witnessed import witnessed
 from server.fhir.errors import StoreUnavailable
 from server.interactions import search_parameters
 from server.interactions.services import Policy, Searchable, Services
@@ -56,6 +57,8 @@ def open_store(settings: Settings, base_url: str, *, beside: bool = False) -> Sq
 async def store_beside(settings: Settings) -> AsyncIterator[Store]:
     """Open the store for a command that may run while a server has it open.
 
+    What is changed of users, clients, proxies, tokens and keys is told to audit.
+
     Raises:
         StoreUnavailable: there is none; a command in the wrong folder must not make an empty one.
         Others as :func:`open_store`.
@@ -67,7 +70,7 @@ async def store_beside(settings: Settings) -> AsyncIterator[Store]:
         )
     store = open_store(settings, base_url_of(settings, settings.port), beside=True)
     try:
-        yield store
+        yield witnessed(store, now_us)
     finally:
         await store.close()
 

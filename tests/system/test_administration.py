@@ -296,6 +296,20 @@ def test_what_administrators_do_is_audited(server: Process, service: Service) ->
         assert within(3, told)
 
 
+def test_what_operators_do_by_command_is_audited(server: Process, data: Path) -> None:
+    add_user("gil", "admin", data)
+    command("user", "remove", "gil", data=data)
+    with admin(server) as api:
+
+        def told() -> int:
+            found = api.get("/fhir/AuditEvent", params={"_count": "500"}).json()
+            events = [one["resource"] for one in found["entry"]]
+            about = [one for one in events if '"user/gil"' in httpx.Response(200, json=one).text]
+            return [one["action"] for one in about] == ["D", "C"]
+
+        assert within(4, told)
+
+
 def test_the_log_holds_no_password_and_no_token(server: Process, service: Service) -> None:
     token = service.headers("system/Patient.rs")["Authorization"].removeprefix("Bearer ")
     httpx.get(f"{server.base_url}/Patient", headers={"Authorization": f"Bearer {token}"})
