@@ -3,7 +3,6 @@
 SMART client-confidential-asymmetric.html#signature-verification.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,9 @@ from typing import Any
 from joserfc import jws, jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import Key
+
+from server.fhir import json as fhir_json
+from server.fhir.errors import InvalidJson
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ALGORITHMS = ("RS384", "ES384")
@@ -39,7 +41,7 @@ def read(assertion: str) -> Header:
         parts = jws.extract_compact(assertion.encode("ascii"))
         header, payload = parts.headers(), parts.payload
         said = _claims(payload)
-    except (JoseError, ValueError, RecursionError) as error:
+    except (JoseError, InvalidJson, ValueError, RecursionError) as error:
         raise InvalidAssertion("the assertion is not a signed JWT") from error
     alg, kid, jku, subject = header.get("alg"), header.get("kid"), header.get("jku"), said["sub"]
     if alg not in ALGORITHMS:
@@ -54,8 +56,11 @@ def read(assertion: str) -> Header:
 
 
 def _claims(payload: bytes) -> Mapping[str, Any]:
-    """Return the claims of a payload, of which ``sub`` is a text; raise ValueError."""
-    said = json.loads(payload)
+    """Return the claims of a payload, of which ``sub`` is a text; raise ValueError, InvalidJson.
+
+    Read strictly: half a surrogate pair is no text that could be looked up, or be a ``jti``.
+    """
+    said = fhir_json.loads(payload)
     if not isinstance(said, dict) or not isinstance(said.get("sub"), str):
         raise ValueError("no subject")
     return said
