@@ -8,6 +8,7 @@ assertion names.
 import re
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import anyio
@@ -26,6 +27,7 @@ MAX_BYTES = 256 * 1024
 TIMEOUT_S = 5.0
 MAX_CACHED_S = 3600
 RETRY_S = 60  # a key that is not in the cached set may be new: look again, but not at each request
+FAILED_S = 5  # a host that does not answer is not asked by each request
 MOST_SETS = 1000
 
 _MAX_AGE = re.compile(r"max-age\s*=\s*\"?([0-9]{1,9})", re.ASCII)
@@ -35,12 +37,21 @@ class NoKey(Exception):
     """There is no one key for the signature; the text says why."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Set:
+    """What an address answered ``at`` a time, good ``until`` another; ``None``: with no key set."""
+
+    at: int
+    until: int
+    jwks: Mapping[str, Any] | None
+
+
 class ClientKeys:
     """``web`` is ``None`` where nothing may be fetched; ``now`` gives microseconds."""
 
     def __init__(self, web: SafeClient | None, now: Callable[[], int]) -> None:
         self._web, self._now = web, now
-        self._sets: dict[str, tuple[int, int, Mapping[str, Any]]] = {}
+        self._sets: dict[str, _Set] = {}
         self._locks: dict[str, anyio.Lock] = {}  # of fetches in flight
 
     async def key(self, client: Client, alg: str, kid: str) -> Key:
@@ -56,40 +67,47 @@ class ClientKeys:
         return await self._fetched_key(client.jwks_uri, alg, kid)
 
     async def _fetched_key(self, url: str, alg: str, kid: str) -> Key:
+        asked = self._now()
         lock = self._locks.setdefault(url, anyio.Lock())
         try:
             async with lock:
-                return await self._known_key(url, alg, kid)
+                return await self._known_key(url, alg, kid, asked)
         finally:
             if not lock.statistics().tasks_waiting:
                 self._locks.pop(url, None)
 
-    async def _known_key(self, url: str, alg: str, kid: str) -> Key:
-        fetched, until, jwks = self._sets.get(url, (0, 0, {}))
-        now = self._now()
-        if fetched <= now < until:
-            try:
-                return _one(jwks, alg, kid)
-            except NoKey:
-                if now - fetched < RETRY_S * SECOND:
-                    raise
-        return _one(await self._fetch_set(url, now), alg, kid)
+    async def _known_key(self, url: str, alg: str, kid: str, asked: int) -> Key:
+        """Return the key; fetched at most once for all who waited for it.
 
-    async def _fetch_set(self, url: str, now: int) -> Mapping[str, Any]:
+        Anybody can name the client: what the client's host is asked must not grow with that.
+        """
+        known, now = self._sets.get(url), self._now()
+        if known is not None and (known.at >= asked or known.at <= now < known.until):
+            try:
+                return _one(known.jwks, alg, kid)
+            except NoKey:
+                if known.at >= asked or now - known.at < RETRY_S * SECOND or known.jwks is None:
+                    raise
+        if len(self._sets) >= MOST_SETS:
+            self._sets.clear()
+        self._sets[url] = found = await self._fetch_set(url)
+        return _one(found.jwks, alg, kid)
+
+    async def _fetch_set(self, url: str) -> _Set:
         if self._web is None:
             raise NoKey("this server fetches no key sets")
+        jwks, lasts_s = None, FAILED_S
         try:
             found = await self._web.fetch(url, max_bytes=MAX_BYTES, timeout_s=TIMEOUT_S)
             jwks = fhir_json.loads(found.body) if found.status == 200 else None
-        except (Unfetched, InvalidJson) as error:
-            raise NoKey("the client's key set could not be fetched") from error
-        if not isinstance(jwks, dict):
-            raise NoKey("the client's jwks_uri did not answer with a key set")
-        if len(self._sets) >= MOST_SETS:
-            self._sets.clear()
-        lasts = cached_s(found.headers.get("cache-control", ""))
-        self._sets[url] = (now, now + lasts * SECOND, jwks)
-        return jwks
+        except (Unfetched, InvalidJson):
+            jwks = None
+        if isinstance(jwks, dict):
+            lasts_s = cached_s(found.headers.get("cache-control", ""))
+        else:
+            jwks = None
+        now = self._now()
+        return _Set(now, now + lasts_s * SECOND, jwks)
 
 
 def cached_s(cache_control: str) -> int:
@@ -105,7 +123,9 @@ def cached_s(cache_control: str) -> int:
     return min(int(found[1]), MAX_CACHED_S)
 
 
-def _one(jwks: Mapping[str, Any], alg: str, kid: str) -> Key:
+def _one(jwks: Mapping[str, Any] | None, alg: str, kid: str) -> Key:
+    if jwks is None:
+        raise NoKey("the client's key set could not be fetched, or is none")
     kind = KTY[alg]
     listed = jwks.get("keys")
     found = [
