@@ -178,8 +178,8 @@ class Settings(BaseSettings):
     registration: Literal["off", "token", "open"] = Field(
         "off",
         description="Whether apps may register themselves at `/auth/register` (RFC 7591): `off`; "
-        "with an administrator's token in their hands; or `open` to whoever reaches the port, who "
-        "could then ask people for access under any name.",
+        "with a `token` of `tellonce token new --registration` in their hands; or `open` to "
+        "whoever reaches the port, who could then ask people for access under any name.",
     )
     remember_consent: bool = Field(
         False,
@@ -213,6 +213,9 @@ class Settings(BaseSettings):
         "300+600/min",
         description="Requests to the token endpoint and its like, per client and per network "
         "address.",
+    )
+    registration_limit: Limit = Field(
+        "20+6/min", description="Apps that register themselves, per network address."
     )
     request_limit: Limit = Field(
         "none",

@@ -56,7 +56,7 @@ class Entrance:
         self._server = self._authorization_server()
         self.authenticate = OpenHouse() if settings.open else self._server.bearer
         self._door = admin_api.AdminDoor(store, self.authenticate)
-        self.administrator = self._door.name
+        self.administrator = self._door
         self.feed_door = FeedDoor(store, self.authenticate, now)
         self._preparing: asyncio.Task[None] | None = None
 
@@ -189,6 +189,7 @@ def limits_of(settings: Settings, now: Callable[[], int]) -> Limits:
         login_user=Rate.read(settings.login_limit),
         login_address=Rate.read(settings.login_address_limit),
         token=Rate.read(settings.token_limit),
+        registration=Rate.read(settings.registration_limit),
         requests=Rate.read(settings.request_limit),
     )
 

@@ -14,6 +14,7 @@ MAX_ADDRESS = 2000
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,127}")
 _RESERVED = frozenset(("token", "open", "pages", "tellonce"))
 _LOOPBACK = frozenset(("localhost", "127.0.0.1", "::1"))
+_HOST = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\]")
 # Schemes that a browser or a system runs or opens by itself; they have no dot, as no app's may.
 _SCHEME = re.compile(r"[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+")
 
@@ -66,6 +67,9 @@ def check_web(address: str) -> None:
         raise Unfit(f"{address}: {error}") from error
     if not host or parts.username is not None or parts.password is not None:
         raise Unfit(f"{address} is not an absolute web address without a user")
+    if not _HOST.fullmatch(f"[{host}]" if ":" in host else host):
+        # Also: it stands in the policy of pages, where ";" and "," begin something new.
+        raise Unfit(f"{address} names no host")
     if parts.scheme != "https" and not (parts.scheme == "http" and host in _LOOPBACK):
         raise Unfit(f"{address} is not https (http goes on this machine only)")
 

@@ -15,6 +15,7 @@ from server.fhir.errors import InvalidJson
 
 MOST_KEYS = 50
 MIN_RSA_BITS = 2048
+MAX_RSA_BITS = 8192  # larger ones only cost the time to check by them
 _PRIVATE = ("d", "p", "q", "dp", "dq", "qi", "oth", "k")
 
 
@@ -52,7 +53,7 @@ def algorithm_of(key: Key) -> str | None:
     if said.get("use", "sig") != "sig" or "verify" not in said.get("key_ops", ["verify"]):
         return None
     made = None
-    if isinstance(key, RSAKey) and key.public_key.key_size >= MIN_RSA_BITS:
+    if isinstance(key, RSAKey) and MIN_RSA_BITS <= key.public_key.key_size <= MAX_RSA_BITS:
         made = "RS384"
     elif isinstance(key, ECKey) and key.curve_name == "P-384":
         made = "ES384"

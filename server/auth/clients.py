@@ -54,6 +54,10 @@ class Clients:
         async for record in walk(self._store, Client.KIND, TAG):
             yield Client.unpack(record.value)
 
+    async def count(self) -> int:
+        """Return how many there are."""
+        return sum((await self._store.count_records(Client.KIND)).values())
+
     async def add(self, client: Client) -> Client:
         """Keep a new client and return it, with the time of its making.
 

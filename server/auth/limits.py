@@ -6,6 +6,7 @@ In the memory of one process: a restart forgets, several processes count apart.
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address
 from math import ceil
 
 from server.fhir.errors import Throttled
@@ -101,28 +102,54 @@ class Limits:
         login_user: Rate = Rate(10, 6),
         login_address: Rate = Rate(60, 60),
         token: Rate = Rate(120, 600),
+        registration: Rate = Rate(20, 6),
         requests: Rate = Rate(0, 0),
     ) -> None:
         self._login_user = Buckets(login_user, now, "logins of this user: wait")
         self._login_address = Buckets(login_address, now, "logins from this address: wait")
         self._token = Buckets(token, now, "requests for tokens: wait")
+        self._registration = Buckets(registration, now, "apps registered from this address: wait")
         self._requests = Buckets(requests, now, "requests of this client: wait")
 
     def login(self, user: str, address: str) -> None:
         """Count an attempt to log in, before the password is looked at; raise Throttled."""
-        self._login_address.take(address)
+        self._login_address.take(network_of(address))
         self._login_user.take(user.strip().lower())
 
     def logged_in(self, user: str, address: str) -> None:
         """Uncount the attempt: it was the right person."""
-        self._login_address.give_back(address)
+        self._login_address.give_back(network_of(address))
         self._login_user.give_back(user.strip().lower())
 
     def token(self, client: str, address: str) -> None:
         """Count a request to an endpoint of the authorization server; raise Throttled."""
-        self._token.take(f"{client}\n{address}")
-        self._token.take(f"\n{address}")
+        network = network_of(address)
+        self._token.take(f"{client}\n{network}")
+        self._token.take(f"\n{network}")
+
+    def registration(self, address: str) -> None:
+        """Count an app that registers itself: it stays; raise Throttled."""
+        self._registration.take(network_of(address))
 
     def request(self, client: str) -> None:
         """Count a request to the API; raise Throttled."""
         self._requests.take(client)
+
+
+def network_of(address: str) -> str:
+    """Return what is counted for an address: of IPv6 the first half, as one customer has all of it.
+
+    >>> network_of("2001:db8:1:2:3:4:5:6"), network_of("::ffff:192.0.2.1"), network_of("192.0.2.1")
+    ('2001:db8:1:2::', '192.0.2.1', '192.0.2.1')
+    """
+    if ":" not in address:
+        return address
+    try:
+        read = ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if not isinstance(read, IPv6Address):
+        return address
+    if read.ipv4_mapped is not None:
+        return str(read.ipv4_mapped)
+    return str(IPv6Address(int(read) >> 64 << 64))

@@ -36,6 +36,9 @@ class TokenLimit(Shape):
     def token(self, client: str, address: str) -> None:
         """Count a request; raise Throttled.  ``client``: here the endpoint, as nobody is known."""
 
+    def registration(self, address: str) -> None:
+        """Count a client that registers itself; raise Throttled."""
+
 
 class Caller(Shape):
     """Who a bearer token stands for, and what it was granted."""
@@ -129,6 +132,8 @@ class Endpoints:
             )
             if not known:
                 raise OAuthError("invalid_token", "registration needs an initial token", 401)
+        if self._limit is not None:
+            self._limit.registration(request.client.host if request.client is not None else "")
         client, answer = await self._registration.register(await read_body(request))
         self._ledger.told.registered(client)
         return json_answer(201, answer)

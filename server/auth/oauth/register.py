@@ -10,7 +10,9 @@ from secrets import token_urlsafe
 from typing import Any
 
 from server.access import scopes
+from server.auth.client_checks import check_redirect
 from server.auth.clients import Clients, new_secret, secret_to_keep
+from server.auth.ending import walk
 from server.auth.oauth.protocol import OAuthError
 from server.auth.oauth.terms import SECOND, Terms
 from server.auth.records import Client, key_of
@@ -20,7 +22,9 @@ from server.fhir.errors import InvalidJson
 from server.store.port import RecordStore, RecordWrite, Store
 
 KIND = "registration-token"
+ID_LENGTH = 12
 _LIFE_DAYS = 30
+MOST_CLIENTS = 5_000  # all are looked through for the origins that browsers may call from
 _GRANTS = frozenset(("authorization_code", "refresh_token"))
 _AUTH = ("none", "client_secret_basic", "client_secret_post", "private_key_jwt")
 
@@ -32,6 +36,21 @@ async def new_registration_token(store: Store, name: str, now: int) -> str:
     kept = RecordWrite(KIND, key_of(token), name.encode(), if_rev=0, expires_at=expires)
     await store.commit([], records=[kept])
     return token
+
+
+async def registration_tokens(store: RecordStore) -> list[tuple[str, str]]:
+    """Return (id, name) of every initial access token, sorted by id."""
+    found = [record async for record in walk(store, KIND)]
+    return [(one.key[:ID_LENGTH], one.value.decode()) for one in found]
+
+
+async def remove_registration_token(store: Store, id_: str) -> str | None:
+    """Remove the token with this id and return its name; ``None`` when there is none."""
+    async for record in walk(store, KIND):
+        if record.key[:ID_LENGTH] == id_:
+            await store.commit([], records=[RecordWrite(KIND, record.key, None)])
+            return record.value.decode()
+    return None
 
 
 async def is_registration_token(store: RecordStore, token: str) -> bool:
@@ -104,11 +123,18 @@ class Registration:
         return found.text
 
     async def _add(self, client: Client) -> Client:
+        name = "invalid_redirect_uri"
         try:
+            if not client.redirect_uris:
+                raise Unfit("redirect_uris are missing")
+            for address in client.redirect_uris:
+                check_redirect(address)
+            name = "invalid_client_metadata"
+            if await self.clients.count() >= MOST_CLIENTS:
+                raise OAuthError("temporarily_unavailable", "too many apps are registered", 503)
             return await self.clients.add(client)
         except Unfit as error:
-            name = "invalid_redirect_uri" if "redirect" in str(error) else None
-            raise OAuthError(name or "invalid_client_metadata", str(error)) from error
+            raise OAuthError(name, str(error)) from error
 
 
 def _read(body: bytes) -> Mapping[str, Any]:

@@ -104,3 +104,26 @@ def test_many_clients_behind_one_address_share_its_limit(clock: Clock) -> None:
     with pytest.raises(Throttled):
         limits.token("c", "10.0.0.1")
     limits.token("c", "10.0.0.2")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "together"),
+    [
+        ("2001:db8:1:2::1", "2001:db8:1:2:ffff:ffff:ffff:ffff", True),
+        ("2001:db8:1:2::1", "2001:db8:1:3::1", False),
+        ("::ffff:192.0.2.1", "192.0.2.1", True),
+        ("fe80::1%eth0", "fe80::2%eth1", True),
+        ("192.0.2.1", "192.0.2.2", False),
+        ("", "192.0.2.2", False),
+    ],
+)
+def test_who_has_a_whole_network_of_version_6_is_counted_as_one(
+    clock: Clock, one: str, other: str, together: bool
+) -> None:
+    limits = Limits(clock, login_address=Rate(1, 1))
+    limits.login("anna", one)
+    if together:
+        with pytest.raises(Throttled):
+            limits.login("bob", other)
+    else:
+        limits.login("bob", other)

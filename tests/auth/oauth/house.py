@@ -162,9 +162,11 @@ class Ear:
 class House:
     """``http`` is a browser without an account; ``yes`` changes what the user allows."""
 
-    def __init__(self, store: Store, clock: Clock, **terms: Any) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, limits: Limits | None = None, **terms: Any
+    ) -> None:
         self.store, self.clock, self.web, self.ear = store, clock, Web(), Ear()
-        self.limits: Limits | None = None
+        self.limits = limits
         ids = itertools.count(1)
         self.services = Services(
             store, BASE, clock, lambda: f"new-{next(ids)}", b"k" * 32, audit=self.ear

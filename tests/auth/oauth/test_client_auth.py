@@ -5,10 +5,12 @@ import hashlib
 import hmac
 import json
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import anyio
 import pytest
+from joserfc import jws
 from joserfc.jwk import ECKey, RSAKey
 
 from server.auth.records import Client
@@ -167,6 +169,12 @@ def by_hand(header: dict[str, Any], house: House, sign: Any) -> str:
     return f"{text}.{part(sign(text.encode()))}"
 
 
+def escaped(assertion: str) -> str:
+    """Return an assertion in which half a surrogate pair stands for ``HALF``, signed again."""
+    payload = jws.extract_compact(assertion.encode()).payload.replace(b"HALF", b"\\ud800")
+    return jws.serialize_compact({"alg": "RS384", "kid": "rsa"}, payload, RSA, ["RS384"])
+
+
 ANY = RSAKey.import_key(RSA.as_pem(private=True), {"kid": "rsa"})  # for any algorithm
 PEM = RSA.as_pem(private=False)
 
@@ -197,6 +205,8 @@ PEM = RSA.as_pem(private=False)
         lambda house: house.assertion(jti=""),
         lambda house: house.assertion(jti=7),
         lambda house: house.assertion(jti="j" * 257),
+        lambda house: escaped(house.assertion(jti="HALF")),
+        lambda house: escaped(house.assertion(iss="HALF", sub="HALF")),
         lambda house: house.assertion(aud=None),
         lambda house: house.assertion(aud="https://other.example/auth/token"),
         lambda house: house.assertion(aud=TOKEN + "/"),
@@ -343,6 +353,45 @@ async def test_a_key_set_that_comes_slowly_holds_nobody_up(house: House) -> None
         house.web.slow.set()
     assert answers == [200] * 20
     assert len(house.web.asked) == 2
+
+
+async def test_all_who_wait_for_a_key_set_share_one_look_at_it(house: House) -> None:
+    house.web.slow, answers = anyio.Event(), []
+    house.web.headers.clear()  # nothing may be kept
+
+    async def use() -> None:
+        answer = await house.backend(house.assertion(iss="far", sub="far"))
+        answers.append(answer.status_code)
+
+    async with anyio.create_task_group() as group:
+        for _ in range(10):
+            group.start_soon(use)
+        await anyio.wait_all_tasks_blocked()
+        house.clock.at += 1_000_000
+        house.web.slow.set()
+    assert answers == [200] * 10
+    assert len(house.web.asked) == 1
+
+
+async def test_a_host_that_gives_no_key_set_is_not_asked_by_each_request(house: House) -> None:
+    right = house.web.answer
+    house.web.answer = replace(right, status=503)
+    for _ in range(5):
+        assert (await house.backend(house.assertion(iss="far", sub="far"))).status_code == 401
+        house.clock.at += 900_000
+    assert len(house.web.asked) == 1
+    house.clock.at += 1_000_000
+    house.web.answer = right
+    assert (await house.backend(house.assertion(iss="far", sub="far"))).status_code == 200
+
+
+async def test_a_client_that_is_not_let_in_is_told_what_can_be_wrong(house: House) -> None:
+    answer = await house.http.post("/auth/token", data={"grant_type": "refresh_token"})
+    assert answer.json() == {
+        "error": "invalid_client",
+        "error_description": "the client is unknown, its secret is wrong, or it does not prove "
+        "itself in the way that it is registered for",
+    }
 
 
 async def test_a_new_key_of_a_client_is_found_within_a_minute(house: House) -> None:

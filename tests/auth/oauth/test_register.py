@@ -6,7 +6,13 @@ from typing import Any
 
 import pytest
 
-from server.auth.oauth.register import new_registration_token
+from server.auth.limits import Limits, Rate
+from server.auth.oauth.register import (
+    is_registration_token,
+    new_registration_token,
+    registration_tokens,
+    remove_registration_token,
+)
 from tests.auth.oauth.house import RSA, House
 from tests.auth.oauth.house import house as made
 from tests.rest.house import Clock
@@ -96,6 +102,9 @@ async def test_a_client_that_signs_registers_its_keys(
         "https://*.example/cb",
         "https://user@mine.example/cb",
         "myapp:/cb",
+        "https://mine.example;frame-ancestors/cb",
+        "https://mine.example,x/cb",
+        "https://mine'example/cb",
         "/cb",
         "",
     ],
@@ -173,3 +182,37 @@ async def test_registration_may_ask_for_an_initial_token(tmp_path: Path, clock: 
     assert (await house.http.post("/auth/register", json=APP, headers=headers)).status_code == 201
     clock.at += 30 * 86_400_000_000
     assert (await house.http.post("/auth/register", json=APP, headers=headers)).status_code == 401
+
+
+async def test_only_so_many_register_from_an_address(tmp_path: Path, clock: Clock) -> None:
+    limits = Limits(clock, registration=Rate(2, 1))
+    house = made(tmp_path, clock, registration="open", limits=limits)
+    await house.furnish()
+    try:
+        found = [(await register(house)).status_code for _ in range(3)]
+        clock.at += 60_000_000
+        found.append((await register(house)).status_code)
+    finally:
+        await house.store.close()
+    assert found == [201, 201, 429, 201]
+
+
+async def test_only_so_many_are_registered_at_all(
+    open_house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = len(await open_house.store.find_records("client"))
+    monkeypatch.setattr("server.auth.oauth.register.MOST_CLIENTS", there + 1)
+    assert (await register(open_house)).status_code == 201
+    answer = await register(open_house)
+    assert (answer.status_code, answer.json()["error"]) == (503, "temporarily_unavailable")
+
+
+async def test_a_registration_token_is_listed_and_taken_back(open_house: House) -> None:
+    store = open_house.store
+    token = await new_registration_token(store, "a partner", open_house.clock())
+    ((id_, name),) = await registration_tokens(store)
+    assert (len(id_), name) == (12, "a partner")
+    assert await remove_registration_token(store, id_[:-1]) is None
+    assert await is_registration_token(store, token)
+    assert await remove_registration_token(store, id_) == "a partner"
+    assert not await is_registration_token(store, token)
