@@ -124,7 +124,7 @@ class _Server(AuthorizationServer):  # type: ignore[misc] # authlib has no types
             check_one_method(request.headers["Authorization"], request.form)
             found: Registered = self.authenticate_client(request, METHODS)
         except OAuth2Error as error:
-            raise OAuthError(error.error, error.description or "", _status(error)) from error
+            raise OAuthError(error.error, _description(error), _status(error)) from error
         return found.kept
 
     def query_client(self, client_id: str) -> Registered | None:
@@ -141,9 +141,7 @@ class _Server(AuthorizationServer):  # type: ignore[misc] # authlib has no types
         return Answer(status, body)
 
     def handle_error_response(self, request: OAuth2Request, error: OAuth2Error) -> Answer:
-        description = error.get_error_description()
-        if isinstance(error, UnsupportedGrantTypeError):  # it repeats what was sent
-            description = "grant_type is not one of this server's"
+        description = _description(error)
         body = {"error": error.error}
         if description:
             body["error_description"] = description
@@ -166,6 +164,19 @@ class _Form(OAuth2Request):  # type: ignore[misc] # authlib has no types
     def form(self) -> dict[str, str]:
         form: dict[str, str] = self.payload.data
         return form
+
+
+def _description(error: OAuth2Error) -> str:
+    """Return what an error says, in words for those who wrote the client."""
+    said = str(error.get_error_description() or "")
+    if isinstance(error, UnsupportedGrantTypeError):  # it repeats what was sent
+        return "grant_type is not one of this server's"
+    if isinstance(error, InvalidClientError) and "methods:" in said:  # it lists Python's names
+        return (
+            "the client is unknown, its secret is wrong, or it does not prove itself in the way "
+            "that it is registered for"
+        )
+    return said
 
 
 def _status(error: OAuth2Error) -> int:
