@@ -78,7 +78,8 @@ class Settings(BaseSettings):
     )
     base_url: HttpUrl | None = Field(
         None,
-        description="Public address of the FHIR API, written into every link. "
+        description="Public address of the FHIR API, written into every link. It ends in `/fhir` "
+        "and is https, or on this machine: the pages that people log in on are beside it. "
         "Default: the address that the server is bound to, with `/fhir`.",
     )
     open: bool = Field(
@@ -320,12 +321,23 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"{self.host} is not loopback: give --tls-cert and --tls-key, or --behind-tls-proxy"
             )
+        self._check_base_url()
         if (self.upstream_issuer is None) != (self.upstream_client is None):
             raise ValueError("TELLONCE_UPSTREAM_ISSUER and TELLONCE_UPSTREAM_CLIENT come together")
         if not self.password_login and self.upstream_issuer is None:
             raise ValueError("without TELLONCE_UPSTREAM_ISSUER nobody could log in")
         self._check_mllp()
         return self
+
+    def _check_base_url(self) -> None:
+        """Refuse an address beside which no page is found, or where passwords could be read."""
+        if self.base_url is None or self.open:
+            return
+        said = urlsplit(str(self.base_url))
+        if not said.path.rstrip("/").endswith("/fhir") or said.query or said.fragment:
+            raise ValueError(f"--base-url {self.base_url} does not end in /fhir")
+        if said.scheme != "https" and not is_loopback(said.hostname or ""):
+            raise ValueError(f"--base-url {self.base_url} is not https")
 
     def _check_mllp(self) -> None:
         if (self.mllp_tls_cert is None) != (self.mllp_tls_key is None):
