@@ -8,8 +8,9 @@ walk.  What differs is put between.  A test holds the rows equal to those of ``s
 import re
 from base64 import b64encode
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -21,7 +22,15 @@ from server.fhir import definitions
 from server.fhir.dates import instant_text
 from server.search import extract, marks
 from server.search.catalog import R4, Catalog
-from server.search.rows import IndexRows, compartment_key, hash64, label_mark, param_hash
+from server.search.rows import (
+    Framed,
+    IndexRows,
+    compartment_key,
+    hash64,
+    label_mark,
+    param_hash,
+    whole,
+)
 from server.search.token import token_keys
 from server.store.port import Body, Write
 
@@ -69,17 +78,9 @@ def audit_event(event: Event, id_: str, base_url: str, catalog: Catalog = R4) ->
         )
     )
     compartments = _compartments(event, frame)
-    keys += map(_compartment, compartments)
     if event.labels:
         keys += [key for label in event.labels for key in _label_keys(label)]
-    rows = IndexRows(
-        frame.keys.union(keys),
-        recorded,
-        frame.rows.strings,
-        ((_DATE, recorded, recorded + _MILLISECOND),),
-        references=frame.rows.references
-        + (tuple(dict.fromkeys(references)) if len(references) > 1 else tuple(references)),
-    )
+    rows = _rows(event, frame, keys, references, compartments, recorded)
     body = Body(b'{"resourceType":"AuditEvent","id":"%b","meta":{' % id_.encode(), tail)
     return Write("AuditEvent", id_, body, rows, compartments, "POST", must_be_new=True)
 
@@ -202,8 +203,8 @@ class _Frame:
 
     before: bytes
     between: bytes
-    keys: frozenset[int]
     rows: IndexRows
+    targets: frozenset[int]  # of its references
     compartments: tuple[str, ...]
 
 
@@ -257,27 +258,27 @@ def _frame(
         **middle,
     }
     rows, compartments = extract.indexed({**made, "entity": listed} if listed else made, base_url)
-    keys = rows.keys
+    keys = rows.keys - frozenset(map(_compartment, compartments))
     if patient or data or request:
         keys |= {hash64("AuditEvent|entity|?")}
     if patient:
-        keys |= {hash64("AuditEvent|patient|?")}
+        keys |= {_PATIENT_PRESENT}
     before = b"," + orjson.dumps(head)[1:-1] + b',"recorded":"'
     between = b'",' + orjson.dumps({"outcome": outcome, **middle})[1:-1]
     if listed:
         between += b',"entity":['
-    return _Frame(before, between, keys, rows, compartments)
+    targets = frozenset(target for _, target in rows.references)
+    return _Frame(before, between, replace(rows, keys=keys, dates=()), targets, compartments)
 
 
 def _entities(event: Event, frame: _Frame) -> tuple[list[bytes], list[int], list[tuple[int, int]]]:
-    """Return the entities of an event as JSON, their keys, and their references."""
+    """Return the entities of an event as JSON, their keys but those of references, and these."""
     made: list[bytes] = []
     keys: list[int] = []
     references: list[tuple[int, int]] = []
     if event.patient is not None:
-        target = _patient_hash(event.patient)
+        target = _named(event.patient)
         made.append(_PATIENT_JSON % event.patient.encode())
-        keys += (_ENTITY ^ target, _PATIENT_PARAM ^ target)
         references += ((_PATIENT_PARAM, target), (_ENTITY, target))
     for ref, lifecycle in event.data:
         if ":" in ref or not _is_reference(ref):
@@ -286,13 +287,13 @@ def _entities(event: Event, frame: _Frame) -> tuple[list[bytes], list[int], list
             continue
         made.append(_data_json(lifecycle) % ref.encode())
         local = ref.partition("/_history/")[0]
-        target = hash64(local)
-        keys.append(_ENTITY ^ target)
+        target = _named(local)
         references.append((_ENTITY, target))
         if local is not ref:
             keys.append(hash64(f"AuditEvent|entity|v|{ref}"))
         if ref.startswith("Patient/"):
-            keys += (_PATIENT_PARAM ^ target, _PATIENT_PRESENT)
+            if _PATIENT_PRESENT not in frame.rows.keys:
+                keys.append(_PATIENT_PRESENT)
             references.append((_PATIENT_PARAM, target))
             if local is not ref:
                 keys.append(hash64(f"AuditEvent|patient|v|{ref}"))
@@ -305,6 +306,26 @@ def _entities(event: Event, frame: _Frame) -> tuple[list[bytes], list[int], list
     if references and frame.rows.references:
         references = [one for one in references if one not in frame.rows.references]
     return made, keys, references
+
+
+def _rows(
+    event: Event,
+    frame: _Frame,
+    keys: list[int],
+    references: list[tuple[int, int]],
+    compartments: tuple[str, ...],
+    recorded: int,
+) -> IndexRows | Framed:
+    made = Framed(
+        frame.rows,
+        tuple(keys) if len(event.data) < 2 else tuple(set(keys)),
+        tuple(references) if len(references) < 4 else tuple(dict.fromkeys(references)),
+        frozenset(map(_compartment, compartments)),
+        recorded,
+        ((_DATE, recorded, recorded + _MILLISECOND),),
+    )
+    shared = frame.targets and not frame.targets.isdisjoint(map(itemgetter(1), references))
+    return whole(made) if shared or event.labels or _PATIENT_PRESENT in keys else made
 
 
 def _compartments(event: Event, frame: _Frame) -> tuple[str, ...]:
@@ -333,7 +354,7 @@ def _label_keys(label: str) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=65536)
-def _patient_hash(reference: str) -> int:
+def _named(reference: str) -> int:
     return hash64(reference)
 
 

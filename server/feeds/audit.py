@@ -14,6 +14,7 @@ from server.audit.provenance import in_compartments, labels_of
 from server.feeds.inbox import Entry
 from server.interactions.concerned import labels_in, patients_in
 from server.interactions.services import Services
+from server.search.rows import whole
 from server.store.port import Write
 
 
@@ -61,7 +62,7 @@ def in_their_compartment(provenance: Write, writes: Sequence[Write]) -> Write:
     patients = tuple({one for write in writes for one in patients_in(write.compartments)})
     if len(patients) != 1 or provenance.rows is None:
         return provenance
-    rows, own = in_compartments(provenance.rows, provenance.compartments, patients)
+    rows, own = in_compartments(whole(provenance.rows), provenance.compartments, patients)
     return replace(provenance, rows=rows, compartments=own)
 
 

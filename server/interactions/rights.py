@@ -25,7 +25,7 @@ from server.interactions.services import Services
 from server.search import extract
 from server.search.match import matches
 from server.search.query import Query
-from server.search.rows import IndexRows
+from server.search.rows import IndexRows, whole
 from server.store.port import Version, Write
 
 READ_ONLY = frozenset(("AuditEvent",))
@@ -68,9 +68,10 @@ async def demand_write(
 
     ``write``: how it is to be stored.  ``before``: the live version that it replaces.
     """
-    type_, rows = write.type, write.rows
-    if rows is None or not limited(access, interaction, type_):
+    type_ = write.type
+    if write.rows is None or not limited(access, interaction, type_):
         return
+    rows = whole(write.rows)
     if not await _open(services, access, interaction, resource, rows, services.now()):
         raise Forbidden(
             f"this token allows {interaction} of {type_} only inside the record it is for"

@@ -41,10 +41,11 @@ The hash of a reference key is composed (:func:`key_hash`), so that a store can 
 keeps: ``param_hash(type, param) ^ hash64(target)``.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import blake2b
 from struct import Struct
+from typing import NamedTuple
 
 _INT64 = Struct("<q").unpack
 
@@ -93,6 +94,42 @@ class IndexRows:
     points: tuple[tuple[int, float, float], ...] = ()
     narrative: str = ""
     content: str = ""
+
+
+class Framed(NamedTuple):
+    """The index rows of one of very many resources that share most of them.
+
+    What they share, ``frame``, is one object for all of them, so that a store can prepare it once;
+    its keys are never those of a compartment.  ``own`` are the keys beside it that follow from
+    nothing else, ``others`` its references beside it, no target of which is one of the frame's, and
+    ``within`` the keys of its compartments.  None of them is a key of presence.
+    """
+
+    frame: IndexRows
+    own: tuple[int, ...]
+    others: tuple[tuple[int, int], ...]
+    within: frozenset[int]
+    date: int
+    dates: tuple[tuple[int, int, int], ...]
+
+    @property
+    def keys(self) -> frozenset[int]:
+        """All keys, as of :class:`IndexRows`."""
+        referred = [param ^ target for param, target in self.others]
+        return self.frame.keys.union(self.own, referred, self.within)
+
+
+def whole(rows: IndexRows | Framed) -> IndexRows:
+    """Return rows as if nothing were shared."""
+    if isinstance(rows, IndexRows):
+        return rows
+    return replace(
+        rows.frame,
+        keys=rows.keys,
+        date=rows.date,
+        dates=rows.dates,
+        references=rows.frame.references + rows.others,
+    )
 
 
 def hash64(text: str) -> int:

@@ -31,7 +31,7 @@ from typing import Any, Literal, Protocol
 from server.access.context import AccessContext
 from server.search.catalog import R4, Catalog
 from server.search.query import Query, SortKey
-from server.search.rows import IndexRows
+from server.search.rows import Framed, IndexRows
 
 Method = Literal["POST", "PUT", "PATCH", "DELETE"]
 Scalar = str | int | float | None
@@ -63,7 +63,7 @@ class Write:
     type: str
     id: str
     body: Body | None
-    rows: IndexRows | None
+    rows: IndexRows | Framed | None
     compartments: tuple[str, ...] = ()
     method: Method = "PUT"
     if_version: int | None = None

@@ -48,10 +48,15 @@ def compartment_hashes(references: Iterable[str]) -> frozenset[int]:
     """
     hashes: set[int] = set()
     for reference in references:
-        hashes.add(hash64(compartment_key(reference)))
+        hashes.add(_compartment(reference))
         if reference.startswith(_LABEL):
             hashes.add(LABELLED)
     return frozenset(hashes)
+
+
+@lru_cache(maxsize=16_384)
+def _compartment(reference: str) -> int:
+    return hash64(compartment_key(reference))
 
 
 LABELLED = hash64(compartment_key("labelled"))

@@ -14,7 +14,7 @@ from server.audit.provenance import resource as provenance_resource
 from server.fhir import json as fhir_json
 from server.search import extract
 from server.search.catalog import Catalog
-from server.search.rows import IndexRows
+from server.search.rows import Framed, IndexRows, whole
 from server.store.port import Write
 from server.store.sqlite.rows import presences
 from server.store.stored import splice
@@ -42,14 +42,16 @@ LABELS = ((), (CONFIDENTIAL, "http://terminology.hl7.org/CodeSystem/v3-ActCode|H
 DATA = (
     (),
     (("Observation/1/_history/2", ""),),
+    (("Patient/a/_history/2", ""),),
     (("Patient/a/_history/2", "1"), ("Observation/2", "3")),
     (("urn:uuid:7", ""), ("client/my-app", "")),
 )
 
 
-def in_order(rows: IndexRows | None) -> IndexRows:
+def in_order(found: IndexRows | Framed | None) -> IndexRows:
     """The order of rows carries nothing."""
-    assert rows is not None
+    assert found is not None
+    rows = whole(found)
     return replace(rows, dates=tuple(sorted(rows.dates)), references=tuple(sorted(rows.references)))
 
 
@@ -59,6 +61,9 @@ def is_what_the_walk_makes(write: Write) -> None:
     check(stored)
     rows, compartments = extract.indexed(stored, BASE)
     assert in_order(write.rows) == in_order(rows)
+    if isinstance(write.rows, Framed):
+        parts = (write.rows.frame.keys, write.rows.own, write.rows.others, write.rows.within)
+        assert sum(map(len, parts)) == len(write.rows.keys)
     assert write.compartments == compartments
 
 

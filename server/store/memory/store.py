@@ -19,6 +19,7 @@ from server.search import reach
 from server.search.catalog import R4, Catalog
 from server.search.match import Candidate, Moment
 from server.search.query import Query, SortKey
+from server.search.rows import whole
 from server.store.checks import check_distinct, check_version
 from server.store.memory.live import Live, LiveResources, Walk
 from server.store.memory.order import Item, behind, in_order
@@ -273,8 +274,8 @@ class MemoryStore(MemoryRecords):
         self._live.remove(place)
         if kept.version.body is not None and write.rows is not None:
             first = chain[0].version
-            keys = stored_keys(write.type, write.rows, kept.compartments)
-            rows = replace(write.rows, keys=keys)
+            rows = whole(write.rows)
+            rows = replace(rows, keys=stored_keys(write.type, rows, kept.compartments))
             body = fhir_json.loads(kept.version.body)
             candidate = Candidate(body, rows, kept.version.at)
             date = first.at if rows.date is None else rows.date

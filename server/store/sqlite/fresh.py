@@ -5,7 +5,8 @@ of their keys share pages; so a commit of hundreds of AuditEvents costs half of 
 would.  What existed before goes the way of ``tables.py``, row by row.
 """
 
-from collections.abc import Iterator, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
@@ -13,8 +14,10 @@ import apsw
 
 from server.store.port import Version
 from server.store.sqlite.bags import Bags
+from server.store.sqlite.framed import Prepared
 from server.store.sqlite.functions import name_of
 from server.store.sqlite.rows import Filed
+from server.store.sqlite.sql import numbers
 
 WORTH = 8  # new resources of a commit from which on this costs less
 
@@ -41,6 +44,10 @@ _COLUMNS = {
     "alias": "(rid,h)",
     "words": "(rowid,narrative,content)",
 }
+_SHARE = (
+    "insert or fail into tok select k.value,r.d,r.rid from carray(?) k cross join carray(?) c"
+    " cross join res r on r.rid=c.value"
+)
 _AT_ONCE = (128, 32, 8, 1)  # rows of one statement
 _BY_KEY = frozenset(("name", "tok", "edge"))
 
@@ -51,6 +58,7 @@ class Fresh:
     def __init__(self) -> None:
         self._rows: dict[str, list[tuple[Any, ...]]] = {table: [] for table in _TABLES}
         self._texts: list[tuple[int, str, int]] = []
+        self._framed: dict[Prepared, array[int]] = {}
 
     def add(
         self,
@@ -61,20 +69,10 @@ class Fresh:
         own: tuple[Any, ...],
     ) -> None:
         """Add a resource: ``kept`` is the end of its row of ``ver``, ``own`` that of ``res``."""
-        rows, d = self._rows, new.d
-        place = (version.number, version.type, version.at, version.method)
-        rows["ver"].append((version.seq, rid, *place, *kept))
-        now = (version.number, version.seq, version.at, 0, version.at)
-        rows["res"].append((rid, version.type, version.id, *now, *own))
-        rows["name"].append((name_of(version.type, version.id), rid))
-        rows["tok"] += [(h, d, rid) for h in new.keys]
-        for table, found in (
-            ("str", new.strings),
-            ("dat", new.dates),
-            ("num", new.numbers),
-            ("edge", new.edges),
-            ("point", new.points),
-        ):
+        rows = self._rows
+        self._add_version(version, rid, kept, own)
+        self.add_own(rid, new.d, new.keys, new.dates, new.edges)
+        for table, found in (("str", new.strings), ("num", new.numbers), ("point", new.points)):
             if found:
                 rows[table] += [(rid, *row) for row in found]
         if new.aliases:
@@ -83,6 +81,42 @@ class Fresh:
         if new.words:
             rows["words"].append((rid, *new.spoken))
         self._texts += new.texts
+
+    def add_framed(
+        self,
+        version: Version,
+        rid: int,
+        kept: tuple[Any, ...],
+        frame: Prepared,
+        own: tuple[Any, ...],
+    ) -> None:
+        """Add a resource with the rows of its frame; those of its own are added beside."""
+        self._add_version(version, rid, kept, own)
+        there = self._framed.get(frame)
+        if there is None:
+            there = self._framed[frame] = array("q")
+        there.append(rid)
+
+    def add_own(
+        self,
+        rid: int,
+        d: int,
+        keys: Iterable[int],
+        dates: Iterable[tuple[int, int, int]],
+        edges: Iterable[tuple[int, int]],
+    ) -> None:
+        """Add postings, dates and references of a resource."""
+        self._rows["tok"] += [(h, d, rid) for h in keys]
+        self._rows["dat"] += [(rid, *row) for row in dates]
+        self._rows["edge"] += [(rid, *row) for row in edges]
+
+    def _add_version(
+        self, version: Version, rid: int, kept: tuple[Any, ...], own: tuple[Any, ...]
+    ) -> None:
+        seq, at, type_, id_ = version.seq, version.at, version.type, version.id
+        self._rows["ver"].append((seq, rid, 1, type_, at, version.method, *kept))
+        self._rows["res"].append((rid, type_, id_, 1, seq, at, 0, at, *own))
+        self._rows["name"].append((name_of(type_, id_), rid))
 
     def write(self, db: apsw.Connection, bags: Bags) -> None:
         """Write everything that was added."""
@@ -93,10 +127,24 @@ class Fresh:
                 rows.sort()
             for text, values in _statements(table, rows):
                 db.execute(text, values)
+        for frame, rids in self._framed.items():
+            _write_frame(db, frame, apsw.carray(rids))
         for row in self._texts:
             if row not in bags.texts:
                 db.execute("insert or ignore into text values (?,?,?)", row)
                 bags.remember_text(row)
+
+
+def _write_frame(db: apsw.Connection, frame: Prepared, rids: Any) -> None:
+    """Write what resources share, whose own rows are there."""
+    db.execute(_SHARE, (numbers(frame.keys), rids))
+    for row in frame.strings:
+        db.execute(
+            "insert or fail into str (p,v,rid) select ?,?,value from carray(?)", (*row, rids)
+        )
+    for edge in frame.edges:
+        text = "insert or fail into edge (s,dst,rid) select ?,?,value from carray(?)"
+        db.execute(text, (*edge, rids))
 
 
 def _statements(

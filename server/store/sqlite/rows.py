@@ -29,7 +29,8 @@ _FORGET_TEXTS = (
     "delete from text where h in (select value from carray(?))"
     " and not exists(select 1 from tok where tok.h=text.h)"
 )
-_COMPARTMENTS, _REFERENCES, _TYPE = 1, 2, 4  # flags of res.keys: these follow from other rows
+COMPARTMENTS, _REFERENCES, _TYPE = 1, 2, 4  # flags of res.keys: these follow from other rows
+ALL_DERIVED = COMPARTMENTS | _REFERENCES | _TYPE
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +127,7 @@ def remembered(new: Filed, type_: str, compartments: Collection[int], bags: Bags
     rest = set(new.keys)
     flags = 0
     for flag, derived in (
-        (_COMPARTMENTS, set(compartments)),
+        (COMPARTMENTS, set(compartments)),
         (_REFERENCES, _references(new.edges, bags)),
         (_TYPE, {type_key(type_)}),
     ):
@@ -191,7 +192,7 @@ def presences(type_: str) -> frozenset[int]:
 def _keys(kept: Kept, edges: frozenset[tuple[int, int]], bags: Bags) -> frozenset[int]:
     flags, listed = bags.unpack(kept.keys)
     keys = set(listed)
-    if flags & _COMPARTMENTS:
+    if flags & COMPARTMENTS:
         keys.update(unpack(kept.compartments))
     if flags & _REFERENCES:
         keys |= _references(edges, bags)
