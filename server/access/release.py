@@ -23,15 +23,23 @@ Extension = dict[str, Any]
 
 
 def prepared(
-    policy: Policy, resource: Resource, before: Resource | None, now: int, *, decides: bool
+    policy: Policy,
+    resource: Resource,
+    before: Resource | None,
+    now: int,
+    *,
+    decides: bool,
+    withdraws: bool = True,
 ) -> Resource:
     """Return a resource as it is to be written, with the release that holds for it.
 
     ``before``: the version that it replaces.  ``decides``: the writer may decide on the release;
-    patients and their apps may not: what stood there stays, whoever put it there.
+    patients and their apps may not: what stood there stays, whoever put it there.  ``withdraws``:
+    to leave a decision out is to take it back; a program may know nothing of it.
     """
     if decides:
-        wanted = _decided(resource) or ruled(policy, resource, now)
+        kept_back = [] if withdraws else _decided(before or {})
+        wanted = _decided(resource) or kept_back or ruled(policy, resource, now)
     else:
         wanted = [one for one in (before or {}).get("extension") or () if _is_release(one)]
     had = resource.get("extension") or []

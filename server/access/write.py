@@ -31,7 +31,9 @@ def for_write(
     :func:`~server.access.labels.handing_on` names.  ``now``: microseconds.  Done twice, it changes
     nothing more.
     """
-    made = prepared(policy, resource, before, now, decides=decides(access))
+    made = prepared(
+        policy, resource, before, now, decides=decides(access), withdraws=withdraws(access)
+    )
     if not relabels(policy, access):
         made = labelled(made, protected(policy, before, made))
     return labelled(made, assigned(policy, made, referenced))
@@ -48,3 +50,11 @@ def relabels(policy: Policy, access: AccessContext) -> bool:
 def decides(access: AccessContext) -> bool:
     """Tell whether the caller may decide when patients see something: who is not kept waiting."""
     return all(permit.released is None for permit in access.permits)
+
+
+def withdraws(access: AccessContext) -> bool:
+    """Tell whether to leave a release out is to take it back: of a person, or with their token.
+
+    A service or a feed sends what it knows anew; that a clinician holds it, it need not know.
+    """
+    return access.principal.startswith(("user/", OPERATOR))

@@ -32,6 +32,7 @@ HOLD = {"url": RELEASE, "extension": [{"url": "hold", "valueString": "to be told
 CALLERS = {
     "doctor": AccessContext("user/doctor", "app", (Permit("*"),), role="practitioner"),
     "admin": AccessContext("user/admin", "app", (Permit("*"),), role="admin"),
+    "lab": AccessContext("client/lab", "lab", (Permit("*"),), role="system"),
     "token": AccessContext("administrator/x", "token", (Permit("*"),)),
     "ann": AccessContext("user/ann", "app", (
         Permit("*", compartment="Patient/a", released=1_767_323_045_678_000),), role="patient"),
@@ -208,6 +209,18 @@ async def test_a_clinician_holds_a_result_back_and_releases_it(there: Labelling)
         assert (await ann.get("/Condition/c")).status_code == 404
         assert (await doctor.get("/Condition/c")).status_code == 200
         await doctor.put("/Condition/c", json=about("Encounter/none", id="c"))
+        assert (await ann.get("/Condition/c")).status_code == 200
+
+
+async def test_a_service_that_knows_no_hold_does_not_undo_one(there: Labelling) -> None:
+    held = about("Encounter/none", id="c", extension=[HOLD])
+    now = {"url": RELEASE, "extension": [{"url": "at", "valueInstant": "2026-01-01T00:00:00Z"}]}
+    async with there.client() as doctor, there.client("ann") as ann, there.client("lab") as lab:
+        await doctor.put("/Condition/c", json=held)
+        kept = await lab.put("/Condition/c", json=about("Encounter/none", id="c"))
+        assert kept.json()["extension"] == [HOLD]
+        assert (await ann.get("/Condition/c")).status_code == 404
+        await lab.put("/Condition/c", json=about("Encounter/none", id="c", extension=[now]))
         assert (await ann.get("/Condition/c")).status_code == 200
 
 
