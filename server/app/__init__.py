@@ -12,6 +12,7 @@ from server.app.opening import (
     store_beside,
 )
 from server.app.serving import Running, run, serve
+from server.app.witnessed import operator
 
 __all__ = [
     "FirstUser",
@@ -22,6 +23,7 @@ __all__ = [
     "listen",
     "now_us",
     "open_store",
+    "operator",
     "run",
     "serve",
     "services_of",

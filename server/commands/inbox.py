@@ -10,7 +10,7 @@ import textwrap
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import anyio
 import typer
@@ -19,11 +19,16 @@ from rich.markup import escape
 from rich.table import Table
 
 from server import app
+from server.audit.port import Action
 from server.commands.options import Data, StoreOption, fail, refusals, settings_from
+from server.feeds import looked
 from server.feeds.inbox import STATES, Entry, Inbox, State
+from server.feeds.looked import ADMINISTER, READ
 from server.feeds.quarantine import Filter, dismiss, select, unmapped
+from server.interactions.audit_later import Word
 from server.settings import Settings
 from server.store.port import CommitConflict, Store
+from server.uuid7 import new_id
 
 T = TypeVar("T")
 
@@ -84,6 +89,8 @@ def show(
     """Show one message: its state, its problem, what it made."""
     settings = settings_from(data=data, store=store)
     entry = entry_of(settings, id_)
+    if raw or explain:
+        told(settings, entry, READ, "R", "show --raw" if raw else "show --explain")
     if raw:
         body = beside(settings, lambda _, inbox: inbox.received_body(entry))
         typer.get_binary_stream("stdout").write(body)
@@ -91,8 +98,8 @@ def show(
     for name, value in _shown(entry):
         typer.echo(f"{name:<12} {value}")
     if explain:
-        told = beside(settings, lambda _, inbox: inbox.explain(id_)) or {}
-        for target, source, how, value in told.get("explain", ()):
+        made = beside(settings, lambda _, inbox: inbox.explain(id_)) or {}
+        for target, source, how, value in made.get("explain", ()):
             typer.echo(f"{target} <- {source} {how} {value}".rstrip())
 
 
@@ -106,6 +113,7 @@ def dismiss_(
     """Decide that a message in quarantine shall never be applied; it is kept."""
     settings = settings_from(data=data, store=store)
     entry = entry_of(settings, id_)
+    told(settings, entry, ADMINISTER, "U", "dismiss")
     try:
         beside(settings, lambda opened, inbox: dismiss(opened, inbox, entry, reason, now_us()))
     except ValueError as error:
@@ -144,6 +152,32 @@ def beside(settings: Settings, what: Callable[[Store, Inbox], Awaitable[T]]) -> 
 
     with refusals():
         return anyio.run(inside)
+
+
+def told(
+    settings: Settings,
+    entry: Entry,
+    interaction: str,
+    action: Action,
+    asked: str,
+    shown: Sequence[dict[str, Any]] = (),
+) -> None:
+    """Leave word for audit of what is done with a message, before it is done.
+
+    ``shown``: resources that the operator sees and that are in no version.
+    """
+    base_url = app.base_url_of(settings, settings.port)
+
+    async def leave(store: Store) -> None:
+        found = await looked.concerned(store, base_url, entry, shown)
+        said = interaction, app.operator(), (looked.name_of(entry),)
+        words = [
+            Word(now_us(), action, *said, patient, f"tellonce inbox {asked}", labels)
+            for patient, labels in found
+        ]
+        await store.commit([], records=[word.left(new_id()) for word in words])
+
+    beside(settings, lambda opened, _: leave(opened))
 
 
 def entry_of(settings: Settings, id_: str) -> Entry:

@@ -26,13 +26,17 @@ from server.commands.inbox import (
     moment,
     now_us,
     states_of,
+    told,
 )
 from server.commands.options import Data, StoreOption, fail, refusals, settings_from
 from server.feeds.inbox import REPLAY, STATES, Entry, Inbox
+from server.feeds.looked import ADMINISTER, READ
 from server.feeds.quarantine import DryRun, Filter, Summary, ask_replay, dry_run, select
+from server.interactions.audit_later import Word
 from server.interactions.services import Services
 from server.settings import Settings
 from server.store.port import Store
+from server.uuid7 import new_id
 
 __all__ = ["inbox_app"]
 
@@ -80,13 +84,26 @@ def replay(
         )
         chosen = beside(settings, lambda _, inbox: select(inbox, wanted))
     if known is None:
+        if id_ is not None:
+            told(settings, chosen[0], ADMINISTER, "E", "replay --edited" if body else "replay")
+        else:
+            _told_of_many(settings, chosen)
         _ask(settings, chosen, body, wait=wait)
     elif id_ is not None:
         one, maps_ = chosen[0], known
-        _show(one, beside(settings, lambda o, box: _dry_one(settings, maps_, o, box, one, body)))
+        done = beside(settings, lambda o, box: _dry_one(settings, maps_, o, box, one, body))
+        told(settings, one, READ, "R", "replay --dry-run", done.resources)
+        _show(one, done)
     else:
         every_map = known
         _tell(beside(settings, lambda o, box: _dry_all(settings, every_map, o, box, chosen)))
+
+
+def _told_of_many(settings: Settings, chosen: list[Entry]) -> None:
+    """Leave word for audit that many are applied again; whom each concerns is told then."""
+    asked = f"tellonce inbox replay --all: {len(chosen)} messages"
+    word = Word(now_us(), "E", ADMINISTER, app.operator(), query=asked)
+    beside(settings, lambda opened, _: opened.commit([], records=[word.left(new_id())]))
 
 
 def _ask(settings: Settings, chosen: list[Entry], body: bytes, *, wait: bool) -> None:

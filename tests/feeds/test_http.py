@@ -43,8 +43,9 @@ class Site:
         door = FeedDoor(services.store, authenticate, services.now)
         self.app.include_router(http.router(self.service, door))
 
-        async def only(header: bytes | None) -> str:
-            return await administrator(authenticate, header)
+        async def only(header: bytes | None) -> AccessContext:
+            await administrator(authenticate, header)
+            return await authenticate(header)
 
         self.app.include_router(admin.router(self.service, only))
         self.admin: dict[str, str] = {}
