@@ -51,6 +51,8 @@ class Administration:
             return
         access: AccessContext = request.state.access
         self.audit.tell(Told(self.now(), action, "administer", access, entities))
+        if access.trace is not None:  # nothing more is told of it, and another may get its place
+            self.audit.take(access.trace)
         if self.audit.durable:
             await self.audit.settled()
 
