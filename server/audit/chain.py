@@ -12,14 +12,14 @@ from difflib import SequenceMatcher
 from hashlib import sha256
 from typing import Literal, Self
 
-from server.store.port import Version
+from server.store.port import Digest
 
 KIND = "audit-seal"
 FIRST = bytes(32)
 """The digest before the first seal."""
 
 _HEAD = struct.Struct("<qqqi")
-_PRINT = 16  # bytes of an event in a seal: eight of its name, eight of its bytes
+_PRINT = struct.Struct("<q8s")  # of an event in a seal: its place, and the begin of its digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Seal:
     @property
     def events(self) -> int:
         """How many events it holds."""
-        return len(self.prints) // _PRINT
+        return len(self.prints) // _PRINT.size
 
     def pack(self) -> bytes:
         """Return the value of its record."""
@@ -56,7 +56,7 @@ class Seal:
         number, last, at, events = _HEAD.unpack_from(value)
         digest = value[_HEAD.size : _HEAD.size + 32]
         prints = value[_HEAD.size + 32 :]
-        if len(prints) != events * _PRINT:
+        if len(prints) != events * _PRINT.size:
             raise ValueError("a seal is cut off")
         return cls(number, last, at, prints, digest)
 
@@ -69,37 +69,34 @@ class Fault:
     event: str | None = None
 
 
-def seal(before: Seal | None, versions: Sequence[Version], at: int) -> Seal:
-    """Return the seal over ``versions``, which follow those of the seal before in the feed."""
+def seal(before: Seal | None, events: Sequence[Digest], at: int) -> Seal:
+    """Return the seal over ``events``, which follow those of the seal before in the feed."""
     number = before.number + 1 if before is not None else 1
     previous = before.digest if before is not None else FIRST
-    last = versions[-1].seq
-    digest = sha256(previous + _HEAD.pack(number, last, at, len(versions)))
-    prints = []
-    for version in versions:
-        name = sha256(f"{version.id}/{version.number}/{version.at}".encode()).digest()
-        body = sha256(version.body or b"").digest()
-        digest.update(name + body)
-        prints.append(name[:8] + body[:8])
-    return Seal(number, last, at, b"".join(prints), digest.digest())
+    last = events[-1].seq
+    digest = sha256(previous + _HEAD.pack(number, last, at, len(events)))
+    digest.update(b"".join([event.sha256 for event in events]))
+    prints = b"".join([_PRINT.pack(event.seq, event.sha256[:8]) for event in events])
+    return Seal(number, last, at, prints, digest.digest())
 
 
-def fault(before: Seal | None, stored: Seal, versions: Sequence[Version]) -> Fault | None:
+def fault(before: Seal | None, stored: Seal, events: Sequence[Digest]) -> Fault | None:
     """Return what first tells the events apart from those that were sealed; ``None``: nothing.
 
-    ``versions``: those that are there now, from behind the seal before up to ``stored.last``.
+    ``events``: those that are there now, their digests made anew, from behind the seal before up
+    to ``stored.last``.
     """
     if stored.number != (before.number + 1 if before is not None else 1):
         return Fault("seal")
-    if not versions:
+    if not events:
         return Fault("missing")
-    made = seal(before, versions, stored.at)
+    made = seal(before, events, stored.at)
     if (made.digest, made.last) == (stored.digest, stored.last):
         return None
-    return _first_difference(stored, made, versions) or Fault("seal")
+    return _first_difference(stored, made, events) or Fault("seal")
 
 
-def _first_difference(stored: Seal, made: Seal, versions: Sequence[Version]) -> Fault | None:
+def _first_difference(stored: Seal, made: Seal, events: Sequence[Digest]) -> Fault | None:
     was, now = _prints(stored), _prints(made)
     names = SequenceMatcher(
         None, [one[:8] for one in was], [one[:8] for one in now], autojunk=False
@@ -108,11 +105,12 @@ def _first_difference(stored: Seal, made: Seal, versions: Sequence[Version]) -> 
         if tag == "equal":
             continue
         if tag == "insert":  # of the events that are there
-            return Fault("inserted", versions[j].id)
-        return Fault("missing", versions[j].id if j < len(versions) else None)
+            return Fault("inserted", events[j].id)
+        return Fault("missing", events[j].id if j < len(events) else None)
     differ = [j for j, (old, new) in enumerate(zip(was, now, strict=True)) if old != new]
-    return Fault("changed", versions[differ[0]].id) if differ else None
+    return Fault("changed", events[differ[0]].id) if differ else None
 
 
 def _prints(of: Seal) -> list[bytes]:
-    return [of.prints[n : n + _PRINT] for n in range(0, len(of.prints), _PRINT)]
+    size = _PRINT.size
+    return [of.prints[n : n + size] for n in range(0, len(of.prints), size)]

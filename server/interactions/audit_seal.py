@@ -5,15 +5,14 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
-from server.access.context import SYSTEM
 from server.audit.chain import KIND, Fault, Seal, fault, seal
 from server.fhir.dates import DAY, instant_text
-from server.store.port import CommitConflict, RecordWrite, Store, Version
+from server.store.port import CommitConflict, Digest, RecordWrite, Store
 
 log = logging.getLogger("tellonce")
 
 EVERY_S = 1.0
-MOST = 500  # events of one seal
+MOST = 1000  # events of one seal
 _TYPE = "AuditEvent"
 
 
@@ -47,7 +46,7 @@ class Sealer:
         sealed = 0
         while True:
             after = self._last.last if self._last is not None else 0
-            found = await self._store.changes(SYSTEM, after=after, limit=MOST, type_=_TYPE)
+            found = await self._store.digests(_TYPE, after=after, limit=MOST)
             if not found:
                 break
             made = seal(self._last, found, self._now())
@@ -161,13 +160,13 @@ async def latest(store: Store) -> Seal | None:
     return Seal.unpack(record.value) if record is not None else None
 
 
-async def _between(store: Store, after: int, upto: int) -> list[Version] | str:
-    """Return the events of a seal; a text where one cannot be read."""
-    found: list[Version] = []
+async def _between(store: Store, after: int, upto: int) -> list[Digest] | str:
+    """Return the events of a seal as they are now; a text where one cannot be read."""
+    found: list[Digest] = []
     size = MOST
     while True:
         try:
-            page = await store.changes(SYSTEM, after=after, limit=size, type_=_TYPE)
+            page = await store.digests(_TYPE, after=after, limit=size, anew=True)
         # Whatever a store raises for bytes that make no sense: then one at a time tells which.
         except Exception as error:
             if size == 1:
@@ -175,7 +174,7 @@ async def _between(store: Store, after: int, upto: int) -> list[Version] | str:
                 return f"an event{place} cannot be read ({type(error).__name__})"
             size = 1
             continue
-        found += [version for version in page if version.seq <= upto]
+        found += [event for event in page if event.seq <= upto]
         # More than a seal ever holds is wrong already, however much there is of it.
         if len(page) < size or page[-1].seq >= upto or len(found) > 2 * MOST:
             return found

@@ -26,7 +26,7 @@ S12 ``take_record`` hands a record to one caller only.
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from server.access.context import AccessContext
 from server.search.catalog import R4, Catalog
@@ -143,6 +143,14 @@ class Version:
     at: int
     method: Method
     body: bytes | None
+
+
+class Digest(NamedTuple):
+    """A version as it was committed: 32 bytes over all that is kept of it."""
+
+    seq: int
+    id: str
+    sha256: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,6 +315,15 @@ class Store(RecordStore, Protocol):
         """Return versions with ``seq > after``, oldest first: the change feed (S7).
 
         Of one type, or of all.
+        """
+
+    async def digests(
+        self, type_: str, *, after: int = 0, limit: int, anew: bool = False
+    ) -> list[Digest]:
+        """Return the digests of the versions of a type with ``seq > after``, oldest first.
+
+        As they were made with the commit, or (``anew``) of what is there now: equal, as long as
+        nobody changed it.  Raises whatever the store has for bytes that make no sense.
         """
 
     async def outbox(self, *, after: int = 0, limit: int = 100) -> list[OutboxRow]:

@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 
 from server.access.context import AccessContext, Interaction
@@ -27,6 +28,7 @@ from server.store.memory.records import MemoryRecords
 from server.store.past import Image, Judge, by_compartment_only, by_marks
 from server.store.port import (
     CommitConflict,
+    Digest,
     Expect,
     Explanation,
     Index,
@@ -211,6 +213,13 @@ class MemoryStore(MemoryRecords):
         wanted = (kept for kept in self._all[max(after, 0) :] if type_ in (None, kept.version.type))
         return list(self._seen(access, "search", wanted))[:limit]
 
+    async def digests(
+        self, type_: str, *, after: int = 0, limit: int, anew: bool = False
+    ) -> list[Digest]:
+        """See :meth:`server.store.port.Store.digests`; made when it is asked, as nothing ages."""
+        wanted = [one for one in self._all[max(after, 0) :] if one.version.type == type_]
+        return [_digest(one) for one in wanted[:limit]]
+
     async def outbox(self, *, after: int = 0, limit: int = 100) -> list[OutboxRow]:
         """See :meth:`server.store.port.Store.outbox`."""
         return [row for row in self._outbox if row.seq > after][:limit]
@@ -341,6 +350,11 @@ def _image(chain: Sequence[_Kept], kept: _Kept) -> Image:
     upto = chain[: kept.version.number]
     bodies = [one.version.body for one in upto if one.version.body is not None]
     return Image(kept.compartments, bodies[-1] if bodies else None, kept.version.at)
+
+
+def _digest(kept: _Kept) -> Digest:
+    said = repr((kept.version, sorted(kept.compartments)))
+    return Digest(kept.version.seq, kept.version.id, sha256(said.encode()).digest())
 
 
 def _matching(query: Query, walk: Walk, moment: Moment | None = None) -> list[Live]:

@@ -25,6 +25,7 @@ from server.search.size import size
 from server.store.checks import check_distinct
 from server.store.port import (
     CorruptStore,
+    Digest,
     Expect,
     Explanation,
     Index,
@@ -250,6 +251,17 @@ class SqliteStore:
         return await self._readers.run(
             lambda reader: versions.changes(
                 reader.db, self._sight(reader, access, "search"), after, limit, type_
+            ),
+            _HISTORY_DEADLINE_S,
+        )
+
+    async def digests(
+        self, type_: str, *, after: int = 0, limit: int, anew: bool = False
+    ) -> list[Digest]:
+        """See :meth:`server.store.port.Store.digests`."""
+        return await self._readers.run(
+            lambda reader: versions.digests(
+                reader.db, reader.codec, type_, after, limit, anew=anew
             ),
             _HISTORY_DEADLINE_S,
         )

@@ -10,7 +10,7 @@ import apsw
 from server.access.context import AccessContext
 from server.access.narrow import decide
 from server.store.past import by_compartment_only, by_marks
-from server.store.port import Version
+from server.store.port import Digest, Version
 from server.store.sqlite.codec import Codec
 from server.store.sqlite.functions import name_of
 from server.store.sqlite.pages import COLUMNS
@@ -30,6 +30,12 @@ _NAMED = (
     "from carray(?) c cross join name n on n.h=c.value"
     " cross join res r on r.rid=n.rid cross join ver v on v.vid=r.vid"
 )
+_OF_TYPE = (
+    "from ver v indexed by ver_type cross join res r on r.rid=v.rid"
+    " where v.type=? and v.vid>? order by v.vid limit ?"
+)
+_DIGESTS = f"select v.vid, r.id, v.sha256 {_OF_TYPE}"
+_DIGESTED = f"select {COLUMNS} {_OF_TYPE}"
 _BATCH = 200
 _VID = -6  # of a row: counted from its end, where the columns are those of every sight
 
@@ -164,6 +170,18 @@ def changes(
             break
         after = rows[-1][_VID]
     return seen
+
+
+def digests(
+    db: apsw.Connection, codec: Codec, type_: str, after: int, limit: int, *, anew: bool
+) -> list[Digest]:
+    """See :meth:`server.store.port.Store.digests`."""
+    if not anew:
+        kept = db.execute(_DIGESTS, (type_, after, limit))
+        return [Digest(*row) for row in kept]
+    rows = db.execute(_DIGESTED, (type_, after, limit))
+    found = [(version_of(row, codec), row[6]) for row in rows]
+    return [Digest(one.seq, one.id, checksum(one, marks)) for one, marks in found]
 
 
 def first_at(db: apsw.Connection, at: int) -> int:
