@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from server.commands.access import access_app
 from server.commands.audit import audit_app
 from server.commands.client import client_app
 from server.commands.demo import demo
@@ -51,6 +52,7 @@ cli.command()(backup)
 cli.command()(verify)
 cli.command()(reindex)
 cli.command()(fhirpath)
+cli.add_typer(access_app, name="access")
 cli.add_typer(audit_app, name="audit")
 cli.add_typer(inbox_app, name="inbox")
 cli.add_typer(map_app, name="map")

@@ -26,6 +26,7 @@ from server.auth.passwords import Passwords
 from server.auth.person import Rights
 from server.auth.proxies import Proxies
 from server.auth.users import Users
+from server.auth.ways import Ways
 from server.fhir import json as fhir_json
 from server.fhir.errors import StoreUnavailable
 from server.interactions.services import Services
@@ -53,6 +54,8 @@ class Entrance:
         self.users = Users(store, self._passwords, now)
         self._clients, self._proxies = Clients(store, now), Proxies(store)
         self.registered_origin = RegisteredOrigins(self._clients)
+        self._rights = Rights(services, self._policy)
+        self.ways = Ways(store, self._rights, now)
         self._server = self._authorization_server()
         self.authenticate = OpenHouse() if settings.open else self._server.bearer
         self._door = admin_api.AdminDoor(store, self.authenticate)
@@ -118,9 +121,7 @@ class Entrance:
     def _authorization_server(self) -> AuthorizationServer:
         services, settings = self._services, self._settings
         store, now, base_url = services.store, services.now, services.base_url
-        bearer = Bearer(
-            store, now, base_url, Rights(services, self._policy), Authenticator(store, now)
-        )
+        bearer = Bearer(store, now, base_url, self._rights, Authenticator(store, now))
         terms = Terms(
             base_url,
             registration=settings.registration,

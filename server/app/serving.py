@@ -32,6 +32,7 @@ from server.http import HttpServer
 from server.interactions import search_parameters
 from server.interactions.audit_log import AuditLog
 from server.interactions.services import Services
+from server.operations import operations
 from server.settings import Settings
 from server.store.port import Store
 from server.uuid7 import new_id
@@ -165,6 +166,7 @@ def _application(
         services,
         authenticate=entrance.authenticate,
         secured=not settings.open,
+        operations=operations(entrance.ways),
         limits=rest.Limits() if settings.compress else rest.Limits(compress_bytes=None),
         cors_origins=settings.cors_origins,
         checks={"serving": draining},

@@ -1,11 +1,19 @@
 """The operations of this server; docs/operations.md is made from them."""
 
-from server.operations import everything, lastn, meta, validate
+from server.operations import everything, explain_access, lastn, meta, validate
+from server.operations.explain_access import Ways
 from server.operations.registry import Operation
 
-OPERATIONS: tuple[Operation, ...] = (
-    validate.OPERATION,
-    *meta.OPERATIONS,
-    *everything.OPERATIONS,
-    lastn.OPERATION,
-)
+
+def operations(ways: Ways) -> tuple[Operation, ...]:
+    """Return all operations; ``ways`` knows the users, for ``$explain-access``."""
+    return (
+        validate.OPERATION,
+        *meta.OPERATIONS,
+        *everything.OPERATIONS,
+        lastn.OPERATION,
+        explain_access.operation(ways),
+    )
+
+
+OPERATIONS = operations(explain_access.nobody)

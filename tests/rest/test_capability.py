@@ -46,7 +46,7 @@ async def test_it_names_what_there_is(statement: dict[str, Any]) -> None:
     assert "_contained" in rest["documentation"]
     assert "Observation:subject" in patient["searchRevInclude"]
     assert {o["name"] for o in patient["operation"]} == {
-        "validate", "meta", "meta-add", "meta-delete", "everything",
+        "validate", "meta", "meta-add", "meta-delete", "everything", "explain-access",
     }  # fmt: skip
     assert location["conditionalDelete"] == "single"
     assert "xml" not in " ".join(statement["format"])
@@ -147,7 +147,7 @@ async def test_audit_events_can_be_read_and_nothing_else(statement: dict[str, An
         "conditionalUpdate": False,
         "conditionalDelete": "not-supported",
     }
-    assert {o["name"] for o in described["operation"]} == {"validate", "meta"}
+    assert {o["name"] for o in described["operation"]} == {"validate", "meta", "explain-access"}
 
 
 OAUTH = {
@@ -185,5 +185,7 @@ async def test_without_one_it_says_nothing_of_it(statement: dict[str, Any]) -> N
 def test_every_operation_says_what_it_is_for() -> None:
     for operation in OPERATIONS:
         assert operation.documentation.endswith("."), operation.code
-        assert operation.definition.startswith("http://hl7.org/fhir/OperationDefinition/")
+        own = operation.code == "explain-access"
+        origin = "https://tellonce.org" if own else "http://hl7.org"
+        assert operation.definition.startswith(f"{origin}/fhir/OperationDefinition/")
         assert all(param.documentation for param in operation.params)

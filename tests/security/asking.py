@@ -197,6 +197,7 @@ OPERATIONS = (
     *(post(f"/{name}/$meta-add", TAGS) for name in IDS),
     *(post(f"/{name}/$meta-delete", LABELS) for name in IDS),
     post("/Observation/o0/$meta-add", TAGS), post("/Observation/o0/$meta-delete", TAGS),
+    *(get(f"/{name}/$explain-access?user=ann") for name in IDS),
 )  # fmt: skip
 
 NEW = {name: value for name, value in vital("x").items() if name != "id"}

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import anyio
 import httpx
@@ -294,6 +295,50 @@ def test_what_administrators_do_is_audited(server: Process, service: Service) ->
             return "user/fay" in found and "administrator/first" in found
 
         assert within(3, told)
+
+
+def test_a_command_explains_who_sees_what_and_is_audited(server: Process, data: Path) -> None:
+    pulse: dict[str, Any] = {
+        "resourceType": "Observation",
+        "id": "pulse",
+        "status": "final",
+        "code": {"text": "pulse"},
+        "subject": {"reference": "Patient/ivy"},
+    }
+    with admin(server) as api:
+        api.put("/fhir/Patient/ivy", json={"resourceType": "Patient", "id": "ivy"})
+        assert api.put("/fhir/Observation/pulse", json=pulse).status_code == 201
+        add_user("ivy", "patient", data, "--fhir-user", "Patient/ivy")
+        add_user("joe", "patient", data, "--fhir-user", "Patient/joe")
+
+        told = command("access", "explain", "Observation/pulse", "--user", "ivy", data=data)
+        assert told.startswith("ivy as patient, by the policy alone\n  Observation/pulse is open")
+        told = command("access", "explain", "Observation/pulse", "--user", "joe", data=data)
+        assert "the resource is in Patient/ivy's record" in told
+
+        def seen() -> bool:
+            asked = {"patient": "ivy", "_count": "50"}
+            return "operator/" in api.get("/fhir/AuditEvent", params=asked).text
+
+        assert within(4, seen)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("Observation/none", "--user", "ivy"), "Observation/none is not in the record"),
+        (("Observation", "--user", "ivy"), "Observation is not in the record"),
+        (("Patient/ivy", "--user", "nobody"), "there is no user 'nobody'"),
+        (("Patient/ivy",), "name a user, a client, or both"),
+        (("Patient/ivy", "--user", "ivy", "--interaction", "x"), "interaction is one of"),
+    ],
+)
+def test_what_cannot_be_explained_is_one_line(
+    server: Process, data: Path, words: tuple[str, ...], told: str
+) -> None:
+    said = command("access", "explain", *words, data=data, fails=True)
+    assert said.count("\n") == 1
+    assert told in said
 
 
 def test_what_operators_do_by_command_is_audited(server: Process, data: Path) -> None:
