@@ -18,6 +18,7 @@ from server.search.query import (
     AllOf,
     AnyOf,
     CodesOf,
+    InCompartmentOf,
     Mentioned,
     Not,
     Predicate,
@@ -92,7 +93,7 @@ def _is_own(where: Predicate) -> bool:
             return all(map(_is_own, of))
         case Not(of):
             return _is_own(of)
-        case Refers() | ReferredBy() | Mentioned() | CodesOf():
+        case Refers() | ReferredBy() | Mentioned() | InCompartmentOf() | CodesOf():
             return False
         case _:
             return True

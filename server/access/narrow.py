@@ -17,6 +17,7 @@ from server.search.query import (
     AnyOf,
     DateIs,
     HasKey,
+    InCompartmentOf,
     Mentioned,
     Not,
     Predicate,
@@ -143,6 +144,8 @@ def _at_every_hop(where: Predicate, access: AccessContext, interaction: Interact
             return ReferredBy(narrow(by, access, interaction), param)
         case Mentioned(by):
             return Mentioned(narrow(by, access, interaction))
+        case InCompartmentOf(to):
+            return InCompartmentOf(narrow(to, access, interaction))
         case _:
             return where
 

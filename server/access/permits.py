@@ -3,7 +3,7 @@
 A few permits that speak of many types each: they are looked at on every request.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from server.access.conditions import NoCondition, condition, types_of
@@ -165,8 +165,11 @@ class _Making:
         if not departments:
             self._note(clinical, doing, limits)
         elif clinical:
+            if "create" in doing and "Patient" in clinical and limits.compartment is None:
+                # A new patient has no Encounter yet, and shows nothing to whoever makes it.
+                self._note(frozenset(("Patient",)), frozenset(("create",)), limits)
             seen = seen_by(departments, self.policy.hidden(record.clearance))
-            self._note_seen(clinical, doing, limits, seen)
+            self._note(clinical, doing, replace(limits, where=_both(limits.where, seen)))
         if limits.compartment is None:
             self._note(types & shared_types(), doing, limits)
             derived = types & {_PROVENANCE}
@@ -174,20 +177,6 @@ class _Making:
             derived = types & (shared_types() | {_PROVENANCE})
         if derived and doing <= _LOOKING:
             self.derived.append(_Derived(derived, doing, limits))
-
-    def _note_seen(
-        self,
-        types: frozenset[str],
-        doing: frozenset[Interaction],
-        limits: _Limits,
-        seen: Mapping[str, Predicate],
-    ) -> None:
-        if "create" in doing and "Patient" in types and limits.compartment is None:
-            # A new patient has no Encounter yet, and shows nothing to whoever makes it.
-            self._note(frozenset(("Patient",)), frozenset(("create",)), limits)
-        for type_ in types & seen.keys():
-            there = replace(limits, where=_both(limits.where, seen[type_]))
-            self._note(frozenset((type_,)), doing, there)
 
     def _note(self, types: frozenset[str], doing: frozenset[Interaction], limits: _Limits) -> None:
         if types:

@@ -17,6 +17,7 @@ from server.search.query import (
     AnyOf,
     HasKey,
     IdIs,
+    InCompartmentOf,
     Mentioned,
     Not,
     Predicate,
@@ -49,6 +50,9 @@ async def settled(services: Services, where: Predicate, resource: dict[str, Any]
         case Mentioned():
             type_, id_ = resource["resourceType"], resource.get("id", "")
             return _truth(await _some(services, Query((type_,), AllOf((IdIs((id_,)), where)))))
+        case InCompartmentOf(to):
+            own = extract.compartments(resource, services.base_url, catalog=services.catalog)
+            return _truth(bool(await named(services, to, own)))
         case _:
             return where
 

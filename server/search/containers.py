@@ -18,6 +18,7 @@ from server.search.query import (
     DateIs,
     HasKey,
     IdIs,
+    InCompartmentOf,
     Mentioned,
     Near,
     Not,
@@ -72,8 +73,8 @@ def _contained(where: Predicate) -> Predicate:
             return CodesOf(f"#{type_}", param, relation, value)
         case Refers(type_, param, to):
             return Refers(f"#{type_}", param, to)
-        case ReferredBy() | Mentioned():
-            return NOTHING  # nobody outside can refer to what is contained
+        case ReferredBy() | Mentioned() | InCompartmentOf():
+            return NOTHING  # nobody outside can refer to what is contained, whose it is is not said
         case Not() | IdIs() | UpdatedIs() | Words():
             return EVERYTHING
 

@@ -17,6 +17,7 @@ from server.search.query import (
     DateIs,
     HasKey,
     IdIs,
+    InCompartmentOf,
     Mentioned,
     Near,
     Not,
@@ -31,7 +32,7 @@ from server.search.query import (
     UpdatedIs,
     Words,
 )
-from server.search.rows import IndexRows, hash64, key_hash, param_hash
+from server.search.rows import IndexRows, compartment_key, hash64, key_hash, param_hash
 
 MILLISECOND = 1000  # µs; the precision of meta.lastUpdated
 
@@ -72,6 +73,7 @@ class Moment:
         self._hits: dict[int, tuple[Query, dict[tuple[str, str], bool]]] = {}
         self._referred: dict[int, tuple[ReferredBy, frozenset[int]]] = {}
         self._mentioned: dict[int, tuple[Query, frozenset[int]]] = {}
+        self._compartments: dict[int, tuple[Query, frozenset[int]]] = {}
 
     def named(self, target: int) -> Iterable[Candidate]:
         """Return what a reference with that target hash names."""
@@ -93,6 +95,22 @@ class Moment:
     def is_mentioned(self, by: Query, one: Candidate) -> bool:
         """Tell whether a resource of ``by`` refers to ``one``, which may be a past version."""
         return not self._mentioned_names(by).isdisjoint(names_of(one.resource, one.rows))
+
+    def is_in_compartment(self, to: Query, one: Candidate) -> bool:
+        """Tell whether ``one``, maybe a past version, is in the compartment of one of ``to``."""
+        return not self._compartments_of(to).isdisjoint(one.rows.keys)
+
+    def _compartments_of(self, to: Query) -> frozenset[int]:
+        kept = self._compartments.get(id(to))
+        if kept is None:
+            found = frozenset(
+                key_hash(compartment_key("/".join(one.place)))
+                for type_ in to.types
+                for one in (self._world.of_type(type_) if self._world is not None else ())
+                if self.matches(to, one)
+            )
+            kept = self._compartments[id(to)] = (to, found)
+        return kept[1]
 
     def _referred_names(self, where: ReferredBy) -> frozenset[int]:
         kept = self._referred.get(id(where))
@@ -176,6 +194,8 @@ def _holds(where: Predicate, one: Candidate, moment: Moment) -> bool:
             return moment.is_referred(where, one)
         case Mentioned(by):
             return moment.is_mentioned(by, one)
+        case InCompartmentOf(to):
+            return moment.is_in_compartment(to, one)
         case CodesOf():
             raise TypeError(f"{where.type}.{where.param} asks for codes that are not known here")
         case _:

@@ -122,6 +122,17 @@ class Mentioned:
 
 
 @dataclass(frozen=True, slots=True)
+class InCompartmentOf:
+    """The resource is in the compartment of a live resource of ``to``, which may be itself.
+
+    ``to``: some patients, say; ``compartment|Patient/x`` is among the keys of the resource.  Access
+    limits use it for departments, whose patients a query finds.
+    """
+
+    to: "Query"
+
+
+@dataclass(frozen=True, slots=True)
 class CodesOf:
     """Codes that only terminology, or the record, can name: ``:in :not-in :below :above``.
 
@@ -184,6 +195,7 @@ Predicate = (
     | Refers
     | ReferredBy
     | Mentioned
+    | InCompartmentOf
     | CodesOf
     | IdIs
     | UpdatedIs

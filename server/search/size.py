@@ -5,6 +5,7 @@ from server.search.query import (
     AnyOf,
     HasKey,
     IdIs,
+    InCompartmentOf,
     Mentioned,
     Not,
     Predicate,
@@ -33,7 +34,12 @@ def size(where: Predicate) -> int:
                 todo += parts
             case Not(of=inner):
                 todo.append(inner)
-            case Refers(to=query) | ReferredBy(by=query) | Mentioned(by=query):
+            case (
+                Refers(to=query)
+                | ReferredBy(by=query)
+                | Mentioned(by=query)
+                | InCompartmentOf(to=query)
+            ):
                 total += 1
                 todo.append(query.where)
             case _:

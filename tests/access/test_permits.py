@@ -264,6 +264,21 @@ def test_a_department_sees_the_patients_with_an_encounter_there(policy: Policy) 
     }
 
 
+def test_a_department_sees_the_files_of_its_patients(policy: Policy) -> None:
+    files = [
+        resource("Binary", "annas", securityContext="Patient/anna"),
+        resource("Binary", "zoes", securityContext="Patient/zoe"),
+        resource("Binary", "nobodys"),
+    ]
+    found = opened(policy, WARD, "user/Binary.rs", record=[*RECORD, *files])
+    assert found == {"Binary/annas"}
+
+
+def test_a_department_changes_the_record_of_its_own_patients_only(policy: Policy) -> None:
+    found = opened(policy, WARD, "user/Observation.cruds", doing="update")
+    assert found == {"Observation/anna-lab", "Observation/anna-vital", "Observation/anna-hiv"}
+
+
 def test_an_encounter_at_a_location_of_the_department_counts(policy: Policy) -> None:
     place = [{"location": {"reference": "Location/bed"}}]
     record = [
@@ -397,6 +412,8 @@ def test_a_role_that_the_person_does_not_have_opens_nothing(policy: Policy) -> N
         (BERT, "user/*.cruds", None, 5),
         (BERT, "patient/*.rs", "Patient/anna", 3),
         (LAB_APP, "system/*.cruds", None, 3),
+        (WARD, "user/*.cruds", None, 6),
+        (WARD, "patient/*.rs", "Patient/anna", 3),
     ],
 )
 def test_permits_are_few(

@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 
 from server.access.context import AccessContext, Permit, shared_types
 from server.access.narrow import narrow
-from server.search.query import Mentioned, Query
+from server.search.query import (
+    AllOf,
+    DateIs,
+    InCompartmentOf,
+    Mentioned,
+    Not,
+    Query,
+    ReferredBy,
+)
 from server.store.port import Write
 from tests.contract.limited import (
     RESTRICTED,
@@ -173,6 +181,18 @@ def _with_shared(*own: Permit) -> AccessContext:
     return holding(*own, shared)
 
 
+def _of_department() -> AccessContext:
+    """Return a caller who sees the patients with an Encounter that begins in 2020.
+
+    The Encounters around it begin in other years.
+    """
+    since, before = (DateIs("Encounter", "date", "sa", 0, moment(year)) for year in (2020, 2021))
+    begun = Query(("Encounter",), AllOf((since, Not(before))))
+    patients = Query(("Patient",), ReferredBy(begun, "patient"))
+    clinical = Permit("several", where=InCompartmentOf(patients), types=frozenset(patient_types()))
+    return holding(clinical, Permit("Practitioner"), Permit("Organization"))
+
+
 _LABS = _observations("a", category="laboratory")
 _RESTRICTED = _observations("a").map(labelled)
 _HELD = st.one_of(
@@ -198,6 +218,10 @@ CALLERS: dict[str, tuple[AccessContext, st.SearchStrategy[Resource]]] = {
     "before the release": (
         _with_shared(_PATIENT),
         OTHERS | _observations("b") | _RESTRICTED | _HELD,
+    ),
+    "of a department": (
+        _of_department(),
+        OTHERS.filter(lambda one: one["resourceType"] != "Practitioner") | _observations("b"),
     ),
     "of all Practitioners": (
         holding(_OWN, Permit("Practitioner"), Permit("Organization")),

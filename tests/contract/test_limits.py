@@ -5,7 +5,20 @@ from typing import Any
 import pytest
 
 from server.access.context import SHARED, SYSTEM, AccessContext, Permit
-from server.search.query import EVERYTHING, AllOf, HasKey, Not, Query, Refers, SortKey
+from server.access.narrow import limit
+from server.search.query import (
+    EVERYTHING,
+    AllOf,
+    HasKey,
+    Hop,
+    InCompartmentOf,
+    Not,
+    Predicate,
+    Query,
+    ReferredBy,
+    Refers,
+    SortKey,
+)
 from server.store.port import Store, Version
 from tests.contract.limited import (
     RESTRICTED,
@@ -321,3 +334,149 @@ async def test_shared_types_are_limited_by_labels_too(store: Store) -> None:
 
 
 _MALE = HasKey(("Patient|gender|c|male",))
+
+
+def stay(id_: str, subject: str, ward: str = "w") -> dict[str, Any]:
+    return {
+        "resourceType": "Encounter",
+        "id": id_,
+        "status": "finished",
+        "class": {"code": "AMB"},
+        "subject": {"reference": f"Patient/{subject}"},
+        "serviceProvider": {"reference": f"Organization/{ward}"},
+    }
+
+
+def binary(id_: str, patient: str) -> dict[str, Any]:
+    context = {"reference": f"Patient/{patient}"}
+    return {"resourceType": "Binary", "id": id_, "contentType": "x/y", "securityContext": context}
+
+
+_STAYS = Query(("Encounter",), HasKey(("Encounter|service-provider|r|Organization/w",)))
+OF_WARD = InCompartmentOf(Query(("Patient",), ReferredBy(_STAYS, "patient")))
+WARD = holding(Permit("*", where=OF_WARD))
+
+
+async def seen_by(store: Store, access: AccessContext, *types: str) -> list[str]:
+    """Return what a search finds, by id; counts and reads must say the same."""
+    every = Query(types or ("Patient", "Observation", "Encounter", "Binary", "Practitioner"))
+    page = await store.search(access, every, sort=[SortKey("_id", "id")], limit=99)
+    assert await store.count(access, every) == len(page.versions)
+    places = [(one.type, one.id) for one in page.versions]
+    assert list(await store.read_many(access, places)) == places
+    return ids(page.versions)
+
+
+async def test_a_compartment_of_those_that_a_query_finds_opens_what_is_in_it(store: Store) -> None:
+    await keep(store, patient("a"), patient("b"), practitioner("p"))
+    await keep(store, stay("ea", "a"), stay("eb", "b", "elsewhere"))
+    await keep(store, observation("oa"), observation("ob", subject="b"))
+    await keep(store, binary("fa", "a"), binary("fb", "b"))
+
+    assert await seen_by(store, WARD) == ["a", "ea", "fa", "oa"]
+    assert await seen_by(store, WARD, "Binary") == ["fa"]
+    assert await store.read(WARD, "Observation", "ob") is None
+    assert ids(await store.history(WARD, limit=9)) == ["fa", "oa", "ea", "a"]
+    assert ids(await store.changes(WARD, limit=9)) == ["a", "ea", "oa", "fa"]
+
+
+async def test_who_comes_and_goes_opens_and_closes_a_record_at_once(store: Store) -> None:
+    await keep(store, patient("a"), patient("b"), observation("oa"), observation("ob", subject="b"))
+    assert await seen_by(store, WARD) == []
+
+    await keep(store, stay("ea", "a"))
+    assert await seen_by(store, WARD) == ["a", "ea", "oa"]
+
+    await keep(store, stay("eb", "b"))
+    assert await seen_by(store, WARD) == ["a", "b", "ea", "eb", "oa", "ob"]
+
+    await keep(store, stay("ea", "a", "elsewhere"))
+    assert await seen_by(store, WARD) == ["b", "eb", "ob"]
+
+    await store.commit([deletion("Patient", "b")])
+    assert await seen_by(store, WARD) == []
+
+
+async def test_a_move_between_patients_is_seen_at_once(store: Store) -> None:
+    await keep(store, patient("a"), patient("b"), stay("ea", "a"), observation("o", subject="b"))
+    assert await numbers(store, WARD) == []
+
+    await keep(store, observation("o"))
+    assert await numbers(store, WARD) == [2]
+
+    await keep(store, observation("o", subject="b"))
+    assert await numbers(store, WARD) == [2]
+
+
+async def test_what_is_not_a_live_patient_opens_no_compartment(store: Store) -> None:
+    await keep(store, stay("ea", "a"), observation("oa"))
+
+    assert await seen_by(store, WARD) == []
+
+
+async def test_a_sort_through_what_is_closed_feels_nothing_of_it(store: Store) -> None:
+    await keep(store, patient("a"), stay("ea", "a"), stay("eb", "b"), patient("b"))
+    await keep(store, stay("eb", "b", "elsewhere"), observation("ob", subject="b"))
+    one = {**observation("o1"), "hasMember": [{"reference": "Observation/ob"}]}
+    await keep(store, one, observation("o2"))
+    through = Hop("has-member", Query(("Observation",)))
+    by_member = SortKey("_id", "id", descending=True, through=(through,))
+
+    page = await store.search(WARD, OBSERVATIONS, sort=[by_member], limit=9)
+    assert ids(page.versions) == ["o2", "o1"]
+    page = await store.search(SYSTEM, OBSERVATIONS, sort=[by_member], limit=9)
+    assert ids(page.versions) == ["o1", "o2", "ob"]
+
+
+async def test_what_a_record_begins_to_refer_to_is_shared_at_once(store: Store) -> None:
+    access = holding(*shared_with("Patient/a"))
+    by = [{"reference": "Practitioner/p"}]
+    await keep(store, patient(), practitioner("q"))
+    assert await seen_by(store, access, "Practitioner") == []
+
+    await keep(store, {**observation("o"), "performer": by})
+    assert await seen_by(store, access, "Practitioner") == []
+    await keep(store, practitioner("p"))
+    assert await seen_by(store, access, "Practitioner") == ["p"]
+    await keep(store, {**observation("x", subject="b"), "performer": by})
+    assert await seen_by(store, access, "Practitioner") == ["p"]
+
+    await keep(store, {**observation("o", subject="b"), "performer": by})
+    assert await seen_by(store, access, "Practitioner") == []
+
+
+async def test_an_address_that_a_record_refers_to_is_shared_by_whoever_has_it(store: Store) -> None:
+    url = "http://q.test/1"
+    questions = {"resourceType": "Questionnaire", "id": "q", "url": "http://q.test/2"}
+    answers = {
+        "resourceType": "QuestionnaireResponse",
+        "id": "r",
+        "questionnaire": url,
+        "subject": {"reference": "Patient/a"},
+    }
+    await keep(store, questions, answers)
+    access = holding(*shared_with("Patient/a"))
+    assert await seen_by(store, access, "Questionnaire") == []
+
+    await keep(store, {**questions, "url": url})
+    assert await seen_by(store, access, "Questionnaire") == ["q"]
+
+    await keep(store, questions)
+    assert await seen_by(store, access, "Questionnaire") == []
+
+
+async def test_what_callers_with_different_rights_see_is_kept_apart(store: Store) -> None:
+    by = [{"reference": "Practitioner/p"}]
+    await keep(store, patient(), practitioner("p"), labelled({**observation("o"), "performer": by}))
+    cleared, uncleared = (
+        holding(Permit(SHARED, where=mentioned_by("Patient/a", limit_of(permit))))
+        for permit in (CLEARED, UNCLEARED)
+    )
+
+    for _ in range(2):
+        assert await seen_by(store, cleared, "Practitioner") == ["p"]
+        assert await seen_by(store, uncleared, "Practitioner") == []
+
+
+def limit_of(permit: Permit) -> Predicate:
+    return limit("Observation", holding(permit), "read")

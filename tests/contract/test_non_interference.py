@@ -26,6 +26,7 @@ from server.search.query import (
     AllOf,
     AnyOf,
     HasKey,
+    InCompartmentOf,
     Mentioned,
     Not,
     Predicate,
@@ -83,11 +84,14 @@ ASKED: dict[str, tuple[str, ...]] = {
 _X = HasKey(("Observation|code|c|x",))
 _MEMBER = Refers("Observation", "has-member", Query(("Observation",), _X))
 _NAMED = Mentioned(Query(("Observation", "DiagnosticReport", "Provenance"), EVERYTHING))
+_FINISHED = InCompartmentOf(Query(("Encounter",), HasKey(("Encounter|status|c|finished",))))
 PREDICATES = (
     Query(("Practitioner", "Observation"), _NAMED),
     Query(("Practitioner", "Observation"), Not(_NAMED)),
     Query(("Patient", "Observation", "Encounter", "Practitioner", "Provenance")),
     Query(("Observation",), AnyOf((_MEMBER, Not(_X)))),
+    Query(("Observation",), _FINISHED),
+    Query(("Observation",), Not(_FINISHED)),
 )
 TYPES = ("Patient", "Observation", "Encounter", "Practitioner", "Provenance", "DiagnosticReport")
 PLACES = [
@@ -137,6 +141,7 @@ _ALONE: dict[tuple[str, str], Seen] = {}
         ("with a granular scope", 11),
         ("without clearance", 11),
         ("before the release", 11),
+        ("of a department", 13),
         ("of all Practitioners", 13),
     ],
 )
@@ -183,6 +188,7 @@ MUTANTS: dict[str, Patches] = {
     "Refers": _forget(Refers),
     "ReferredBy": _forget(ReferredBy),
     "Mentioned": _forget(Mentioned),
+    "InCompartmentOf": _forget(InCompartmentOf),
     "Not": _forget(Not),
     "AnyOf": _forget(AnyOf),
     "AllOf": _forget(AllOf),

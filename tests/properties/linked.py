@@ -13,6 +13,7 @@ from server.search.query import (
     HasKey,
     Hop,
     IdIs,
+    InCompartmentOf,
     Mentioned,
     Not,
     Predicate,
@@ -158,12 +159,14 @@ def _deeper(inner: st.SearchStrategy[Predicate]) -> st.SearchStrategy[Predicate]
         ),
         inner,
     )
+    inside = inner.map(lambda where: InCompartmentOf(Query(("Patient",), where)))
     return st.one_of(
         refers,
         referred,
         refers,
         referred,
         mentioned,
+        inside,
         some.map(AllOf),
         some.map(AnyOf),
         inner.map(Not),
@@ -277,6 +280,7 @@ def sorts(types: tuple[str, ...]) -> st.SearchStrategy[tuple[SortKey, ...]]:
 
 
 _HIDDEN = (RESTRICTED,)
+_OF_MEN = InCompartmentOf(Query(("Patient",), HasKey(("Patient|gender|c|male",))))
 _SHARED_WITH_A = Permit(SHARED, where=mentioned_by("Patient/a"))
 
 
@@ -296,6 +300,8 @@ callers = st.sampled_from(
         _permits(Permit("Patient"), Permit("Observation", compartment="Patient/a")),
         _permits(*shared_with("Patient/a")),
         _permits(_SHARED_WITH_A),
+        _permits(Permit("*", where=_OF_MEN), Permit("Organization")),
+        _permits(Permit("Patient"), Permit("Observation", where=_OF_MEN, hidden=_HIDDEN)),
         _permits(
             Permit("*", compartment="Patient/a"),
             Permit(SHARED, where=mentioned_by("Patient/b"), hidden=_HIDDEN),

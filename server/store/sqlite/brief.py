@@ -34,6 +34,7 @@ def briefly(reader: Reader, work: Callable[[Reader], T]) -> T:
     db.set_progress_handler(lambda: next(looks) > LOOKS, CHECK_EVERY)
     db.row_trace = _weighing()
     try:
+        reader.counts.begin()
         db.execute("begin")
         return work(reader)
     except apsw.InterruptError:

@@ -5,7 +5,7 @@ behind each hop of a chain.  Which rows ``f`` runs over is the business of
 :mod:`server.store.sqlite.plan`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import apsw
@@ -17,6 +17,7 @@ from server.search.query import (
     DateIs,
     HasKey,
     IdIs,
+    InCompartmentOf,
     Mentioned,
     Near,
     Not,
@@ -61,6 +62,14 @@ class Rids:
 
 
 @dataclass(frozen=True, slots=True)
+class Inside:
+    """``of``, which holds for exactly the resources with one of these keys of compartments."""
+
+    of: InCompartmentOf
+    marks: frozenset[int] = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """``of``, which holds for exactly the rids that ``rows`` selects: they are found once."""
 
@@ -96,7 +105,7 @@ class Some:
     of: tuple["Member", ...]
 
 
-Member = Predicate | Lists | Rids | Found | Naming | Unless | Every | Some
+Member = Predicate | Lists | Rids | Inside | Found | Naming | Unless | Every | Some
 """A part of a query as it is asked, or settled: what it finds is known already."""
 
 
@@ -123,6 +132,10 @@ def condition(member: Member, depth: int = 0, *, thorough: bool = False) -> Sql:
             return condition(of, depth) if reads_others(of) else _among_own(hashes, row)
         case Rids(rids):
             return Sql(f"{row}.rid in (select value from carray(?))", (numbers(rids),))
+        case Inside(_, wanted):
+            kept = f"res r cross join ver v on v.vid=r.vid where r.rid={row}.rid and "
+            own = Sql("in_compartment(r.keys,v.compartments,?)", (apsw.pyobject(wanted),))
+            return exists(Sql(kept) + own)
         case Found(rows):
             return Sql(f"{row}.rid in (") + rows + Sql(")")
         case Naming(names):
@@ -161,10 +174,10 @@ def hashes(keys: tuple[str, ...]) -> tuple[int, ...]:
 _mark_hash = lru_cache(maxsize=4096)(key_hash)
 
 
-def reads_others(asked: Predicate) -> bool:
+def reads_others(asked: Predicate | Inside) -> bool:
     """Tell whether other resources decide whether the predicate holds."""
     match asked:
-        case Refers() | ReferredBy() | Mentioned():
+        case Refers() | ReferredBy() | Mentioned() | InCompartmentOf() | Inside():
             return True
         case Not(of):
             return reads_others(of)

@@ -6,13 +6,15 @@ the search's own transaction.
 """
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import apsw
 
+from server.fhir.errors import TooCostly
 from server.search.query import (
     DateIs,
+    InCompartmentOf,
     Mentioned,
     NumberIs,
     Predicate,
@@ -23,16 +25,19 @@ from server.search.query import (
     TextIs,
     Words,
 )
-from server.search.rows import MIN_TIME, param_hash
+from server.search.rows import MIN_TIME, compartment_key, key_hash, param_hash
 from server.store.sqlite import pages
-from server.store.sqlite.compile import Member, Naming, place, text_place
+from server.store.sqlite.compile import Inside, Member, Naming, Rids, place, text_place
 from server.store.sqlite.drive import Driver
-from server.store.sqlite.plan import FEW, MANY, MOST, plan
+from server.store.sqlite.plan import FEW, MANY, MOST, conjuncts, plan
+from server.store.sqlite.settled import Settled
 from server.store.sqlite.sql import TRUE, Sql, is_in, numbers
 
 _REMEMBER_S = 60.0
 _MAX_REMEMBERED = 50_000
 _MAX_LONG = 200  # intervals longer than a day that are looked at for the earliest start
+_MAX_COMPARTMENTS = 250_000  # of one limit; each takes 100 bytes for as long as they are kept
+_MAX_FOLLOWED = 20_000  # resources whose references are followed to those of a limit
 _WALKED_PER_REACHED = 4  # rows that are looked at for each that a chain may reach
 
 Large = dict[int | Predicate, tuple[int, int, float]]
@@ -44,17 +49,29 @@ is believed.  Several connections share one: what a thread has counted, a brief 
 class Counts:
     """Counts for one connection; not for two threads at once.
 
-    ``large=None`` remembers none, for the writer: its rows change under it.
+    ``large=None`` remembers none, for the writer: its rows change under it.  ``settled``: what is
+    kept from one transaction to the next.
     """
 
-    def __init__(self, db: apsw.Connection, large: Large | None = None) -> None:
+    def __init__(
+        self, db: apsw.Connection, large: Large | None = None, settled: Settled | None = None
+    ) -> None:
         self._db = db
         self._large = large
+        self._settled = settled
+        self._generation = 0
+
+    def begin(self) -> None:
+        """Say that a transaction is about to begin."""
+        if self._settled is not None:
+            self._generation = self._settled.generation
 
     def count(self, driver: Driver, limit: int, bound: Sql = TRUE) -> tuple[int, tuple[int, ...]]:
         """See :meth:`server.store.sqlite.drive.Look.count`."""
         if driver.rows is not None:
             return self._rows(driver.rows, driver.of, limit), ()
+        if isinstance(driver.of, Inside) and driver.keys:
+            return self._inside(driver.of, limit), driver.keys
         if len(driver.keys) > pages.MAX_MERGED:
             return self._many(driver.keys, limit, bound)
         total, keys = 0, []
@@ -102,14 +119,60 @@ class Counts:
 
     def mentioned(self, asked: Mentioned, limit: int) -> tuple[int, ...] | None:
         """See :meth:`server.store.sqlite.drive.Look.mentioned`."""
+        if self._settled is not None:
+            kept = self._settled.get(self._db, asked, self._generation)
+            if kept is not None:
+                return tuple(kept)
         rids = self._reached(asked.by, limit)
         if rids is None:
             return None
-        named = (
-            "select distinct n.rid from carray(?) c cross join edge e on e.rid=c.value"
-            " cross join name n on n.h=e.dst"
-        )
-        return tuple(rid for (rid,) in self._db.execute(named, (numbers(rids),)))
+        targets = "select distinct e.dst from carray(?) c cross join edge e on e.rid=c.value"
+        names = frozenset(h for (h,) in self._db.execute(targets, (numbers(rids),)))
+        named = "select distinct n.rid from carray(?) c cross join name n on n.h=c.value"
+        found = frozenset(rid for (rid,) in self._db.execute(named, (numbers(names),)))
+        if self._settled is not None:
+            self._settled.put(self._db, asked, self._generation, found, names)
+        return tuple(found)
+
+    def compartments_of(self, asked: InCompartmentOf) -> frozenset[int]:
+        """See :meth:`server.store.sqlite.drive.Look.compartments_of`."""
+        if self._settled is not None:
+            kept = self._settled.get(self._db, asked, self._generation)
+            if kept is not None:
+                return kept
+        found = frozenset(self._compartments_of(asked.to))
+        if self._settled is not None:
+            self._settled.put(self._db, asked, self._generation, found)
+        return found
+
+    def _compartments_of(self, to: Query) -> Iterator[int]:
+        planned = plan(to, self, also=self._followed(to))
+        if not planned.size:
+            return
+        found = Sql("select r.type, r.id from (") + pages.rids(planned, _MAX_COMPARTMENTS + 1)
+        found = found + Sql(") k cross join res r on r.rid=k.rid")
+        for number, (type_, id_) in enumerate(self._db.execute(found.text, found.values)):
+            if number == _MAX_COMPARTMENTS:
+                raise TooCostly(f"access is limited to over {_MAX_COMPARTMENTS} {type_} resources")
+            yield key_hash(compartment_key(f"{type_}/{id_}"))
+
+    def _followed(self, to: Query) -> tuple[Member, ...]:
+        """Return what is found by following references from where they stand, as it will be kept.
+
+        A plan for one page would rather ask each row.
+        """
+        found: list[Member] = []
+        for member in conjuncts(to):
+            if isinstance(member, ReferredBy):
+                rids = self.referred(member, _MAX_FOLLOWED)
+                found += [] if rids is None else [Rids(rids, member)]
+        return tuple(found)
+
+    def _inside(self, asked: Inside, limit: int) -> int:
+        """Return how many rows the lists of compartments have, at most ``limit``."""
+        rows = Sql("select 1 from carray(?) c cross join tok t on t.h=c.value limit ?")
+        rows = Sql(rows.text, (numbers(asked.marks), limit))
+        return self._counted(asked.of, limit, rows)
 
     def mentioned_of(self, asked: Mentioned, driver: Driver) -> tuple[int, ...]:
         """See :meth:`server.store.sqlite.drive.Look.mentioned_of`."""
@@ -135,6 +198,10 @@ class Counts:
         long = long + Sql(" and x.hi-x.lo>86400000000 and x.hi>? limit ?", (asked.lo, _MAX_LONG))
         starts = [lo for (lo,) in self._db.execute(long.text, long.values)]
         return None if len(starts) == _MAX_LONG else min(starts, default=asked.lo)
+
+    def resources(self) -> int:
+        """See :meth:`server.store.sqlite.drive.Look.resources`."""
+        return self._one(Sql("select max(rid) from res")) or 0
 
     def any_open(self, type_: str, param: str) -> bool:
         """See :meth:`server.store.sqlite.drive.Look.any_open`."""

@@ -9,6 +9,7 @@ from server.search.query import (
     DateIs,
     HasKey,
     IdIs,
+    InCompartmentOf,
     Mentioned,
     Near,
     Not,
@@ -23,7 +24,7 @@ from server.search.query import (
     Words,
 )
 from server.search.rows import MAX_TIME
-from server.store.sqlite.compile import Every, Found, Lists, Member, Rids, Some, Unless
+from server.store.sqlite.compile import Every, Found, Inside, Lists, Member, Rids, Some, Unless
 from server.store.sqlite.drive import Driver
 from server.store.sqlite.plan import Plan
 
@@ -54,6 +55,8 @@ def settled(member: Member | None) -> str:
             return f"{said(member)}, as {len(hashes)} keys"
         case Rids(rids):
             return f"{said(member)}, as {len(rids)} resources"
+        case Inside(_, marks):
+            return f"{said(member)}, {len(marks)} of them"
         case Found():
             return f"{said(member)}, found beforehand"
         case _:
@@ -74,7 +77,7 @@ def said(member: Member) -> str:
     match member:
         case HasKey(keys):
             return _any(keys)
-        case Lists(of=asked) | Rids(of=asked) | Found(of=asked):
+        case Lists(of=asked) | Rids(of=asked) | Inside(of=asked) | Found(of=asked):
             return said(asked)
         case AllOf(of) | Every(of):
             return f"({_joined(of, ' and ') or 'everything'})"
@@ -88,6 +91,8 @@ def said(member: Member) -> str:
             return f"{param} <- {query(by)}"
         case Mentioned(by):
             return f"mentioned by {query(by)}"
+        case InCompartmentOf(to):
+            return f"in the compartment of {query(to)}"
         case _:
             return _value(member)
 

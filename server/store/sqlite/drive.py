@@ -5,7 +5,7 @@ Pure, but for what it asks the file through :class:`Look`.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
 from server.search.query import (
     AllOf,
@@ -14,6 +14,7 @@ from server.search.query import (
     DateIs,
     HasKey,
     IdIs,
+    InCompartmentOf,
     Mentioned,
     Near,
     NumberIs,
@@ -27,6 +28,7 @@ from server.search.query import (
 from server.search.rows import hash64, param_hash
 from server.store.sqlite.compile import (
     Every,
+    Inside,
     Lists,
     Member,
     Rids,
@@ -41,6 +43,8 @@ from server.store.sqlite.intervals import DAY, updated
 from server.store.sqlite.near import within
 from server.store.sqlite.sql import TRUE, Sql, is_in, numbers
 from server.store.sqlite.texts import phrases, text_is
+
+MAX_DRIVING = 400  # compartments whose lists are walked; of more, each row is asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +88,17 @@ class Look(Protocol):
     def mentioned_of(self, asked: Mentioned, driver: Driver) -> tuple[int, ...]:
         """Return those rows of a driver that are referred to; each is asked."""
 
+    def compartments_of(self, asked: InCompartmentOf) -> frozenset[int]:
+        """Return the keys of the compartments of what matches ``asked.to``."""
+
     def earliest(self, asked: DateIs) -> int | None:
         """Return the smallest ``lo`` that a row with ``hi`` behind ``asked.lo`` may have.
 
         ``None``: there are too many long intervals to tell.
         """
+
+    def resources(self) -> int:
+        """Return how many resources there are, or somewhat more."""
 
     def any_open(self, type_: str, param: str) -> bool:
         """Tell whether an interval of the parameter has an open start."""
@@ -112,6 +122,8 @@ def _driver(member: Member, types: tuple[str, ...], look: Look) -> Driver | None
         case Rids(rids):
             rows = Sql("select value from carray(?)", (numbers(rids),))
             return Driver(rows=rows, of=member, exact=True)
+        case Inside(_, marks) if len(marks) <= MAX_DRIVING:
+            return Driver(keys=tuple(marks), of=member, exact=True)
         case AnyOf(of) | Some(of) if of:
             return _covering(member, of, look)
         case IdIs():
@@ -228,7 +240,7 @@ def _covering(member: Member, of: Sequence[Member], look: Look) -> Driver | None
     keys: dict[int, None] = {}
     rids: set[int] = set()
     for one in of:
-        found = [m for m in _flat(one) if isinstance(m, HasKey | Lists | Rids)]
+        found = [m for m in _flat(one) if _is_found(m)]
         if not found:
             return None
         chosen = min(found, key=_width)
@@ -237,6 +249,8 @@ def _covering(member: Member, of: Sequence[Member], look: Look) -> Driver | None
                 rids.update(some)
             case Lists(hashed):
                 keys.update(dict.fromkeys(hashed))
+            case Inside(_, marks):
+                keys.update(dict.fromkeys(marks))
             case HasKey(texts):
                 keys.update(dict.fromkeys(lists(texts, look)))
     if not rids:
@@ -255,9 +269,15 @@ def _flat(member: Member) -> list[Member]:
     return [member]
 
 
-def _width(member: HasKey | Lists | Rids) -> int:
+def _is_found(member: Member) -> TypeGuard[HasKey | Lists | Rids | Inside]:
+    if isinstance(member, Inside):
+        return len(member.marks) <= MAX_DRIVING
+    return isinstance(member, HasKey | Lists | Rids)
+
+
+def _width(member: HasKey | Lists | Rids | Inside) -> int:
     """Rank what an alternative consists of; a compartment is the narrowest list of a limit."""
-    if isinstance(member, Rids):
+    if isinstance(member, Rids | Inside):
         return 0
     if isinstance(member, HasKey) and member.keys and member.keys[0].startswith("compartment|"):
         return 0
@@ -275,6 +295,6 @@ def _likelihood(driver: Driver) -> int:
         if any(key.startswith("compartment|") or "|r|" in key for key in of.keys):
             return 1
         return 5 if not of.keys or "|" not in of.keys[0] else 2
-    if isinstance(of, Lists):
+    if isinstance(of, Lists | Inside):
         return 2
     return 3 if driver.exact else 4

@@ -10,7 +10,7 @@ from typing import Any
 import apsw
 
 from server.search.match import Candidate, Moment, names_of
-from server.search.query import AllOf, IdIs, Predicate, Query, ReferredBy
+from server.search.query import AllOf, IdIs, InCompartmentOf, Predicate, Query, ReferredBy
 from server.search.rows import IndexRows, param_hash
 from server.store.sqlite import pages
 from server.store.sqlite.compile import Lists
@@ -55,6 +55,11 @@ class LiveRecord(Moment):
     def is_mentioned(self, by: Query, one: Candidate) -> bool:
         """See :meth:`server.search.match.Moment.is_mentioned`."""
         return self._counts.is_named(by, names_of(one.resource, one.rows))
+
+    def is_in_compartment(self, to: Query, one: Candidate) -> bool:
+        """See :meth:`server.search.match.Moment.is_in_compartment`."""
+        found = self._counts.compartments_of(InCompartmentOf(to))
+        return not found.isdisjoint(one.rows.keys)
 
     def open(self, type_: str, limit: Predicate, ids: Collection[str]) -> set[str]:
         """Return those of the ids of a type that are live and for which ``limit`` holds."""

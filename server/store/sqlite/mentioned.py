@@ -53,6 +53,12 @@ def is_only_of(key: str, types: frozenset[str]) -> bool:
     return kind in types and all(type_ in types for type_, params in held.items() if params)
 
 
+def compartments(where: Predicate) -> tuple[str, ...]:
+    """Return keys of compartments of which every match has one; () when there are none such."""
+    keys = _cover(where)
+    return keys if all(key.startswith(_COMPARTMENT) for key in keys) else ()
+
+
 def _cover(where: Predicate) -> tuple[str, ...]:
     """Return keys of which every match has one, those of compartments if possible; else none."""
     match where:

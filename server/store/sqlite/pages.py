@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from server.search.query import SortKey
 from server.search.rows import param_hash
 from server.store.port import Scalar
+from server.store.sqlite.compile import Inside, condition
 from server.store.sqlite.plan import MAX_PARTS, Plan
 from server.store.sqlite.sorts import INDEXED, param_is, sort_value
 from server.store.sqlite.sql import TRUE, Sql, all_of, any_of, exists, is_in, join, numbers
@@ -157,6 +158,8 @@ def _walked(
 
 def _driven(plan: Plan) -> list[Sql]:
     """Return the driver as a condition, for walks along something else."""
+    if isinstance(plan.driver.of, Inside):
+        return [condition(plan.driver.of)]
     if plan.driver.keys:
         held = Sql("tok t where ") + is_in("t.h", plan.keys) + Sql(" and t.d=f.d and t.rid=f.rid")
         return [exists(held)]

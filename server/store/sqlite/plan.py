@@ -10,6 +10,7 @@ Measured: these choices, not Python, decide what a search costs.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import isqrt
+from typing import Any
 
 from server.fhir.errors import TooCostly
 from server.search.clinical import CLINICAL_PARAM
@@ -20,6 +21,7 @@ from server.search.query import (
     DateIs,
     HasKey,
     IdIs,
+    InCompartmentOf,
     Mentioned,
     Near,
     Not,
@@ -36,6 +38,7 @@ from server.search.query import (
 from server.store.sqlite.compile import (
     Every,
     Found,
+    Inside,
     Lists,
     Member,
     Rids,
@@ -62,6 +65,8 @@ MERGED_EACH = 4  # lists that are walked side by side, each with what is found f
 FEW_BAGS = 4  # lists in which a row is looked for, to tell whether it has a value
 MAX_REACHED = 5_000  # resources behind a chain that are looked up beforehand
 MAX_MENTIONING = 2_000  # resources whose references are all looked up beforehand
+MAX_MENTIONING_KEPT = 100_000  # the same where many rows are to be asked; 4 us each, once
+ASKED_PER_LIST = 2  # compartments worth as much as asking one row in so many resources
 ASKED_EACH = 3  # rows that are rather asked one by one whether one of many refers to them
 
 
@@ -123,8 +128,12 @@ class _Counted:
         return self.size, len(self.keys) if self.driver.keys else MAX_PARTS
 
 
-def plan(query: Query, look: Look, also: tuple[Member, ...] = ()) -> Plan:
-    """Return how to walk the matches of ``query``, for which ``also`` holds as well."""
+def plan(query: Query, look: Look, also: tuple[Member, ...] = (), *, paged: bool = False) -> Plan:
+    """Return how to walk the matches of ``query``, for which ``also`` holds as well.
+
+    ``paged``: a page is wanted in the order of the lists, not all matches.
+    """
+    query = inside(query, look)
     members = [*conjuncts(query), *also]
     if (size := sum(map(_size, members))) > MAX_KEYS:
         raise TooCostly(f"the search names {size} keys and ids; at most {MAX_KEYS}")
@@ -135,13 +144,28 @@ def plan(query: Query, look: Look, also: tuple[Member, ...] = ()) -> Plan:
     if any(_has_chain(m, far=best.size > FEW) for m in members):
         members = [_reached(member, best, look) for member in members]
         counted = _count(drivers(members, query.types, look), look, bound)
-    best = min(counted, key=_Counted.rank)
+    best = _best(counted, look) if paged else min(counted, key=_Counted.rank)
     sizes = {id(one.driver.of): one.size for one in counted}
     left = tuple(m for m in members if m is not best.driver.of or not best.driver.exact)
     others = tuple(sizes.get(id(member)) for member in left)
     if best.size >= MANY and best.driver.keys and len(best.keys) <= MERGED_EACH:
         left = tuple(_found(member, query.types, look) for member in left)
     return Plan(best.driver, best.keys, left, best.size, bound, others)
+
+
+def _best(counted: list[_Counted], look: Look) -> _Counted:
+    """Return what to walk for a page.
+
+    Of many compartments each list has to be looked into, and what is wanted may stand far down in
+    it; where the compartments are a good part of the record, one list soon has a page of theirs.
+    """
+    best = min(counted, key=_Counted.rank)
+    if not isinstance(best.driver.of, Inside) or best.size < MANY:
+        return best
+    others = [one for one in counted if one.keys and len(one.keys) <= MERGED_EACH]
+    if others and ASKED_PER_LIST * look.resources() <= best.size * len(best.keys):
+        return min(others, key=_Counted.rank)
+    return best
 
 
 def conjuncts(query: Query) -> list[Member]:
@@ -172,8 +196,36 @@ def _size(member: Member) -> int:
             return _size(to.where)
         case ReferredBy(by=by) | Mentioned(by=by):
             return _size(by.where)
+        case Inside(of=of):
+            return _size(of.to.where)
         case _:
             return 1
+
+
+def inside(query: Query, look: Look) -> Query:
+    """Return the query with the compartments that it asks for settled, at every hop."""
+    return Query(query.types, _inside(query.where, look))
+
+
+def _inside(where: Predicate, look: Look) -> Predicate:
+    # What is settled stands for a predicate where it is asked behind a hop.
+    settled: Any = where
+    match where:
+        case InCompartmentOf():
+            settled = Inside(where, look.compartments_of(where))
+        case AllOf(of):
+            settled = AllOf(tuple([_inside(one, look) for one in of]))
+        case AnyOf(of):
+            settled = AnyOf(tuple([_inside(one, look) for one in of]))
+        case Not(inner):
+            settled = Not(_inside(inner, look))
+        case Refers(type_, param, to):
+            settled = Refers(type_, param, inside(to, look))
+        case ReferredBy(by, param):
+            settled = ReferredBy(inside(by, look), param)
+        case Mentioned(by):
+            settled = Mentioned(inside(by, look))
+    return settled  # type: ignore[no-any-return]
 
 
 def _count(found: list[Driver], look: Look, bound: Sql) -> list[_Counted]:
@@ -330,6 +382,8 @@ def _reached(member: Member, best: _Counted, look: Look) -> Member:
             rids = look.mentioned(member, MAX_MENTIONING)
             if rids is None and best.size <= ASKED_EACH:
                 rids = look.mentioned_of(member, best.driver)
+            if rids is None:
+                rids = look.mentioned(member, MAX_MENTIONING_KEPT)
             return member if rids is None else Rids(rids, member)
         case Refers() | ReferredBy() if best.size <= FEW:
             return member

@@ -92,6 +92,7 @@ class Readers:
             if late():
                 raise apsw.InterruptError("no thread was free in time")
             reader.db.set_progress_handler(late, CHECK_EVERY)
+            reader.counts.begin()
             reader.db.execute("begin")
             try:
                 job.result = job.work(reader)

@@ -20,7 +20,7 @@ from server.store.sqlite.brief import TooLong
 from server.store.sqlite.codec import Codec
 from server.store.sqlite.counts import Counts
 from server.store.sqlite.pages import BY_DATE, MAX_VALUES, Cursor, Order
-from server.store.sqlite.plan import Plan, plan
+from server.store.sqlite.plan import Plan, inside, plan
 from server.store.sqlite.sight import version_of
 from server.store.sqlite.sorts import INDEXED
 from server.store.sqlite.sql import TRUE, Sql
@@ -50,10 +50,11 @@ def search(
     An ``InterruptError`` has the plan as a note.
     """
     with _noted(asked.query) as note:
-        planned = plan(asked.query, counts)
+        planned = plan(asked.query, counts, paged=_in_list_order(asked))
         note.append(partial(describe.told, planned))
         if not planned.size or asked.limit <= 0:
             return Page((), None)
+        asked = _settled(asked, counts)
         found, _ = _found(db, counts, planned, asked)
     if most is not None and len(found) > most + 1:
         raise TooLong
@@ -85,7 +86,7 @@ def _noted(query: Query) -> Iterator[list[Callable[[], str]]]:
 def explain(db: apsw.Connection, codec: Codec, counts: Counts, asked: Asked) -> Explanation:
     """Run the first page, counting the rows that each step lets through."""
     begun = time.perf_counter()
-    planned = plan(asked.query, counts)
+    planned = plan(asked.query, counts, paged=_in_list_order(asked))
     seen: Counter[int] = Counter()
 
     def see(*steps: Any) -> int:
@@ -96,6 +97,7 @@ def explain(db: apsw.Connection, codec: Codec, counts: Counts, asked: Asked) -> 
     found: list[Row] = []
     how = "nothing to sort"
     if planned.size and asked.limit > 0:
+        asked = _settled(asked, counts)
         found, how = _found(db, counts, replace(planned, counted=True), asked)
     page = _page(found, len(asked.sort) or 1, asked.limit, codec)
     steps = [Step("drive", describe.settled(planned.driver.of), planned.size, seen[0])]
@@ -105,6 +107,23 @@ def explain(db: apsw.Connection, codec: Codec, counts: Counts, asked: Asked) -> 
     steps.append(Step("sort", f"by {describe.order(asked.sort)}: {how}", None, len(found)))
     steps.append(Step("fetch", "bodies of the page", asked.limit, len(page.versions)))
     return Explanation(tuple(steps), (time.perf_counter() - begun) * 1000)
+
+
+def _in_list_order(asked: Asked) -> bool:
+    return not asked.sort or _clinical(asked) is not None
+
+
+def _settled(asked: Asked, counts: Counts) -> Asked:
+    """Return what is asked with the limits of a chained sort settled, as the plan's are."""
+    if not any(key.through for key in asked.sort):
+        return asked
+    return replace(
+        asked,
+        sort=tuple(
+            replace(key, through=tuple(replace(h, to=inside(h.to, counts)) for h in key.through))
+            for key in asked.sort
+        ),
+    )
 
 
 def _found(

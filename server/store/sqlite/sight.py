@@ -187,7 +187,8 @@ def perhaps(access: AccessContext, interaction: Interaction) -> Sql:
         else:
             shared = shared_types() if permit.type == SHARED else frozenset()
             types = permit.types | shared | {permit.type}
-            ways.append(is_in("v.type", tuple(sorted(types))))
+            # The sign keeps the order of the walk: an index by type would have to be sorted.
+            ways.append(is_in("+v.type", tuple(sorted(types))))
     return any_of(list(dict.fromkeys(ways)))
 
 

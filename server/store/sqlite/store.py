@@ -63,6 +63,7 @@ from server.store.sqlite.connect import (
 from server.store.sqlite.counts import Counts, Large
 from server.store.sqlite.lock import FileLock
 from server.store.sqlite.readers import Reader, Readers
+from server.store.sqlite.settled import Settled
 from server.store.sqlite.sight import Sight, sight
 from server.store.sqlite.tables import Commit, Tables
 from server.store.sqlite.writer import Writer
@@ -117,6 +118,7 @@ class SqliteStore:
         self._fingerprint = self._named(fingerprint)
         self._beside = beside
         self._large: Large = {}
+        self._settled = Settled()
         self._lock = FileLock(self._path)
         self._open_file()
         try:
@@ -310,6 +312,10 @@ class SqliteStore:
 
     async def reindex(self, *, batch: int = 500) -> int:
         """See :meth:`server.store.port.Store.reindex`."""
+        with self._settled.suspended():
+            return await self._reindex(batch)
+
+    async def _reindex(self, batch: int) -> int:
         at = self._reindexing
         if at.left is None:
             at.left = await self._writer.run(lambda tables: reindex.todo(tables.db, tables.fp))
@@ -397,7 +403,7 @@ class SqliteStore:
         db.create_scalar_function("sort_value", sort_value, 6, deterministic=True)
         functions.register(db)
         functions.register_keys(db, Bags(db))
-        return Reader(db, codec, Counts(db, self._large))
+        return Reader(db, codec, Counts(db, self._large, self._settled))
 
     async def _look(self, work: Callable[[Reader], T], deadline_s: float, *, brief: bool) -> T:
         """Run ``work`` here when it is ``brief`` and stays so, else in a reading thread."""
