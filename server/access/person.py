@@ -14,6 +14,8 @@ from server.access.scopes import Scopes
 PROXY = "proxy"  # the role of the policy in which proxies act
 SYSTEM_ROLE = "system"  # that of backend services, unless the policy names another
 
+RELEASED_EVERY = 2_000_000  # microseconds by which a release may be seen later than it says
+
 
 @dataclass(frozen=True, slots=True)
 class Person:
@@ -73,7 +75,7 @@ def records(
     if acting is None:
         return ()
     if acting.record in ("everyone", "none"):
-        released = now if acting.released_only else None
+        released = _released(acting, now)
         return (Record(acting, None, person.fhir_user, acting.clearance, released),)
     return (*_own(policy, person, now), *_proxied(policy, person, now, base_url))
 
@@ -85,13 +87,22 @@ def standings(
     return tuple((one, standing(policy, one, now, base_url)) for one in person.proxies)
 
 
+def _released(role: Role, now: int) -> int | None:
+    """Return until when something must have been released to be seen.
+
+    It is rounded down, so nothing is seen early, and a caller who asks again within the time has
+    the same limits as before: a store then knows what it found for them.
+    """
+    return now - now % RELEASED_EVERY if role.released_only else None
+
+
 def _own(policy: Policy, person: Person, now: int) -> list[Record]:
     patient = person.fhir_user or ""
     own = [policy.roles[name] for name in person.roles if name in policy.roles]
     own = [role for role in own if role.record == "own"]
     if not own or not patient.startswith("Patient/"):
         return []
-    released = now if own[0].released_only else None
+    released = _released(own[0], now)
     return [Record(own[0], patient, patient, own[0].clearance, released)]
 
 
@@ -99,7 +110,7 @@ def _proxied(policy: Policy, person: Person, now: int, base_url: str) -> list[Re
     role = policy.roles.get(PROXY)
     if role is None:
         return []
-    released = now if role.released_only else None
+    released = _released(role, now)
     return [
         Record(
             role,

@@ -243,6 +243,36 @@ def test_a_result_that_is_held_back_is_open_to_clinicians_only(policy: Policy) -
     assert opened(policy, BERT, "user/*.rs", record=[held]) == {"Observation/held"}
 
 
+@pytest.mark.parametrize(
+    ("after", "released"), [(0, 0), (1, 0), (1_999_999, 0), (2_000_000, 2_000_000)]
+)
+def test_releases_count_from_every_second_second_on_and_never_early(
+    policy: Policy, after: int, released: int
+) -> None:
+    made = permits(policy, MOTHER, parse("user/*.cruds"), None, NOON + after)
+    assert {one.released for one in made} == {None, NOON + released}  # None: to create
+    assert permits(policy, MOTHER, parse("user/*.rs"), None, NOON) == permits(
+        policy, MOTHER, parse("user/*.rs"), None, NOON + 1_999_999
+    )
+
+
+@pytest.mark.parametrize("parts", [("at",), ("hold", "until")])
+def test_what_is_released_within_the_two_seconds_is_seen_after_them(
+    policy: Policy, parts: tuple[str, ...]
+) -> None:
+    url = "https://tellonce.org/fhir/StructureDefinition/release"
+    said = [
+        {"url": name, "valueInstant": "2026-11-22T12:00:00.001Z"}
+        if name != "hold"
+        else {"url": name, "valueString": "review"}
+        for name in parts
+    ]
+    held = lab("held", "Patient/anna") | {"extension": [{"url": url, "extension": said}]}
+    for after, found in ((0, 0), (500, 0), (1_000, 0), (1_999_999, 0), (2_000_000, 1)):
+        seen_now = opened(policy, ANNA, "user/*.rs", now=NOON + after, record=[held])
+        assert len(seen_now) == found
+
+
 # -- departments ------------------------------------------------------------------------------
 
 WARD = Person("dora", ("practitioner",), "Practitioner/dora", ("Organization/ward",))

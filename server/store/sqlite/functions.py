@@ -59,9 +59,7 @@ def register_keys(db: apsw.Connection, bags: Bags) -> None:
         if flags & COMPARTMENTS and not wanted.isdisjoint(unpack(compartments)):
             return True
         # Compartments stand in the keys only where rows made anew have others than the version.
-        if is_numbered(wanted):
-            longs = bags.unpack(keys)[1]
-        return not wanted.isdisjoint(longs)
+        return not wanted.isdisjoint(bags.unpack(keys)[1] if is_numbered(wanted) else longs)
 
     db.create_scalar_function("has_any", has_any, 2)
     db.create_scalar_function("in_compartment", in_compartment, 3)
