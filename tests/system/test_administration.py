@@ -346,7 +346,7 @@ def test_what_operators_do_by_command_is_audited(server: Process, data: Path) ->
     command("user", "remove", "gil", data=data)
     with admin(server) as api:
 
-        def told() -> int:
+        def told() -> bool:
             found = api.get("/fhir/AuditEvent", params={"_count": "500"}).json()
             events = [one["resource"] for one in found["entry"]]
             about = [one for one in events if '"user/gil"' in httpx.Response(200, json=one).text]

@@ -50,6 +50,12 @@ def agents(event: dict[str, Any]) -> tuple[str, str]:
     return principal, names[0]
 
 
+def person_in(event: dict[str, Any]) -> str:
+    """Return the reference to the person who did it; empty where there is none."""
+    whos = [agent.get("who") or {} for agent in event.get("agent") or []]
+    return next((str(who["reference"]) for who in whos if "reference" in who), "")
+
+
 def what(event: dict[str, Any], whose: str) -> str:
     """Return the kinds of things that an event is about; ``whose`` is ``your`` or ``their``."""
     if _code(event) in ABOUT_ACCESS:

@@ -1,7 +1,8 @@
 """``/auth/opened``: who opened the record of a person, in words, from the AuditEvents about it.
 
 They are found with the person's own rights, which for this page alone reach the AuditEvents in
-the compartments that are open to them anyway: the same labels hide what is confidential.
+the compartments that are open to them anyway: the same labels hide what is confidential, and what
+is not released yet is not told of before.
 """
 
 from collections.abc import Iterable
@@ -18,20 +19,15 @@ from server.auth.pages.event_words import agents, doing, technical, what
 from server.auth.pages.page_error import PageError
 from server.auth.pages.people import date_words
 from server.auth.pages.serve import Page
-from server.auth.pages.visit import CLIENT, PRINCIPAL, Visit
-from server.auth.records import Client, Role
+from server.auth.pages.visit import CLIENT, Visit
+from server.auth.pages.who import Who
+from server.auth.records import Client
 from server.fhir import json as fhir_json
 from server.interactions.links import CURSOR
 from server.interactions.search import search
 
 OPENED = "/auth/opened"
 PAGE = "100"
-
-_ROLES: dict[Role, str] = {
-    "practitioner": "clinician",
-    "admin": "administrator",
-    "patient": "patient or relative",
-}
 
 
 @dataclass(slots=True)
@@ -100,7 +96,8 @@ async def shown(visit: Visit) -> Response:
     )
     events = [fhir_json.loads(version.body or b"{}") for version in found.matches]
     own = visit.me.user.fhir_user == f"Patient/{person.id}"
-    lines = [await _line(visit, event, "your" if own else "their") for event in events]
+    whose, who = "your" if own else "their", Who(visit, access)
+    lines = [await _line(visit, event, whose, await who.did(event)) for event in events]
     older = urlencode({"patient": person.id, "page": found.next}) if found.next else None
     return visit.page(
         "opened",
@@ -120,16 +117,21 @@ def with_events(access: AccessContext, patient_id: str) -> AccessContext:
     """Return the caller's rights, reaching the AuditEvents of one record that is open to them."""
     compartment = f"Patient/{patient_id}"
     allowed = tuple(
-        Permit("AuditEvent", frozenset(("read", "search")), compartment, hidden=permit.hidden)
+        Permit(
+            "AuditEvent",
+            frozenset(("read", "search")),
+            compartment,
+            hidden=permit.hidden,
+            released=permit.released,
+        )
         for permit in access.covering("Patient", "read")
         if permit.compartment == compartment
     )
     return replace(access, permits=allowed)
 
 
-async def _line(visit: Visit, event: dict[str, Any], whose: str) -> Line:
-    principal, app = agents(event)
-    who, role = await _person(visit, principal)
+async def _line(visit: Visit, event: dict[str, Any], whose: str, by: tuple[str, str]) -> Line:
+    (who, role), (_, app) = by, agents(event)
     at = _local(event, visit).strftime("%H:%M")
     request, references = technical(event)
     client = await _client(visit, app)
@@ -144,18 +146,6 @@ async def _line(visit: Visit, event: dict[str, Any], whose: str) -> Line:
         [at],
         [(at, request, references)],
     )
-
-
-async def _person(visit: Visit, principal: str) -> tuple[str, str]:
-    name = principal.removeprefix(PRINCIPAL)
-    if not name:
-        return "", ""
-    if name == visit.me.user.name:
-        return "You", ""
-    user = await visit.context.users.get(name)
-    if user is None:
-        return name, "has no login any more"
-    return user.display or name, ", ".join(_ROLES[role] for role in user.roles)
 
 
 async def _client(visit: Visit, id_: str) -> str:

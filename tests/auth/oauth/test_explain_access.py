@@ -14,8 +14,9 @@ from server.auth.person import Rights
 from server.auth.records import User
 from server.auth.ways import Ways
 from server.operations import operations
-from tests.auth.oauth.house import ANNA, BASE, House
+from tests.auth.oauth.house import ANNA, House
 from tests.auth.oauth.test_bearer import DOC, furnish
+from tests.rest.house import BASE
 
 NOTES = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "PSYTHPN"}
 

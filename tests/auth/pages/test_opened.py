@@ -1,11 +1,13 @@
 """Who opened my record."""
 
+from typing import Any
 from urllib.parse import unquote
 
 import pytest
 
-from server.access.context import AccessContext, Trace
+from server.access.context import AccessContext, Permit, Trace
 from server.audit.audit_event import Event, audit_event
+from server.auth.pages.opened import with_events
 from tests.auth.pages.house import BASE, MINUTE, START, Browser, House
 
 VERY = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality|V"
@@ -40,6 +42,39 @@ async def test_it_is_told_who_in_which_role_with_which_app_did_what_and_when(
         "Friday, 2 January 2026 03:04 Dr. Bell (clinician) opened your test results, vital signs "
         "and other observations, with Growth Chart"
     ) in page.words
+
+
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [
+        ({"performer": [{"reference": "Practitioner/fox"}]}, "Dr. Ida Fox (clinician) opened"),
+        ({}, "fox (clinician) opened"),
+    ],
+)
+async def test_who_has_no_name_of_a_login_has_that_of_the_record(
+    house: House, browser: Browser, place: dict[str, Any], told: str
+) -> None:
+    """If the record of the person who looks refers to them: the rest is not theirs to see."""
+    await house.add_user("fox", "practitioner", "Practitioner/fox")
+    name = [{"prefix": ["Dr."], "text": "Dr. Ida Fox"}]
+    result = {"status": "final", "subject": {"reference": "Patient/anna"}, "code": {"text": "x"}}
+    for resource in (
+        {"resourceType": "Practitioner", "id": "fox", "name": name},
+        {"resourceType": "Observation", "id": "o1", **result, **place},
+    ):
+        await house.put(resource)
+    await tell(house, access=by("user/fox", "chart", "Practitioner/fox"))
+    await browser.log_in("anna")
+    assert f"03:04 {told}" in (await browser.get("/auth/opened")).words
+
+
+async def test_who_has_no_login_any_more_keeps_the_name_of_the_record(
+    house: House, browser: Browser
+) -> None:
+    await tell(house, access=by("user/kims", "chart", "Patient/anna"))
+    await browser.log_in("anna")
+    words = (await browser.get("/auth/opened")).words
+    assert "03:04 Anna Roe (has no login any more) opened" in words
 
 
 async def test_technical_details_are_there_for_who_wants_them(
@@ -148,6 +183,14 @@ async def test_what_is_confidential_is_not_there_for_who_is_not_cleared(
     words = (await browser.get("/auth/opened?patient=kim")).words
     assert "test results" in words
     assert "health problems" not in words
+
+
+def test_what_is_not_released_yet_is_not_told_of_before() -> None:
+    own = Permit("*", compartment="Patient/anna", hidden=(VERY,), released=START)
+    doing = frozenset(("read", "search"))
+    assert with_events(AccessContext("user/anna", "pages", (own,)), "anna").permits == (
+        Permit("AuditEvent", doing, "Patient/anna", hidden=(VERY,), released=START),
+    )
 
 
 async def test_older_entries_are_on_further_pages(house: House, browser: Browser) -> None:
