@@ -6,10 +6,13 @@ from typing import Literal
 
 from server.access.context import AccessContext, Trace
 from server.audit.port import Audit, Told
+from server.auth.limits import Buckets, Rate, network_of
 from server.auth.records import Client, Grant
+from server.fhir.errors import Throttled
 
 NOBODY = "-"  # who is not known, in audit
 MAX_WHY = 500  # characters
+TOLD_APART = Rate(20, 10)  # refusals from one address; the others are only counted
 
 TRACE: ContextVar[Trace | None] = ContextVar("trace", default=None)
 """Of the request that is answered now; authlib's thread has it as well."""
@@ -20,6 +23,7 @@ class Telling:
 
     def __init__(self, now: Callable[[], int], audit: Audit | None) -> None:
         self._now, self._audit = now, audit
+        self._refusals = Buckets(TOLD_APART, now, "refusals")
 
     def granted(self, interaction: str, grant: Grant, scope: str) -> None:
         """Tell that a ``grant`` was made, or a ``token`` of it."""
@@ -31,11 +35,26 @@ class Telling:
 
     def refused(self, interaction: str, client: str | None, why: str) -> None:
         """Tell that something was refused to who says to be a client; ``None``: nobody known."""
-        if self._audit is not None:
+        if self._audit is not None and not self.counted():
             principal = f"client/{client}" if client is not None else NOBODY
             access = AccessContext(principal, client or NOBODY, (), trace=TRACE.get())
             told = Told(self._now(), "E", interaction, access, outcome="4", why=why[:MAX_WHY])
             self._audit.tell(told)
+
+    def counted(self) -> bool:
+        """Count a refusal; tell whether that is all, as too many come from there.
+
+        Each event is kept for years: a stranger must not be able to fill the disk with them.
+        """
+        trace = TRACE.get()
+        address = trace.address if trace is not None else ""
+        try:
+            self._refusals.take(network_of(address))
+        except Throttled:
+            if self._audit is not None:
+                self._audit.refused(address)
+            return True
+        return False
 
     def registered(self, client: Client) -> None:
         """Tell that a client registered itself."""

@@ -100,6 +100,8 @@ class Visit:
         services = self.context.services
         if services.audit is None:
             return
+        if refused and user is None and self.context.ledger.told.counted():
+            return
         principal = f"{PRINCIPAL}{user}" if user is not None else "anybody"
         person = self.who.user.fhir_user if self.who is not None else None
         access = AccessContext(principal, CLIENT, (), person=person, trace=self.trace)

@@ -129,6 +129,7 @@ class Ear:
 
     def __init__(self) -> None:
         self.heard: list[Told] = []
+        self.counted: list[str] = []
         self.durable = False
         self.settlings = 0
         self.taken: list[Trace] = []
@@ -147,7 +148,7 @@ class Ear:
         return False
 
     def refused(self, address: str) -> None:
-        pass
+        self.counted.append(address)
 
     def shown(
         self,

@@ -114,3 +114,15 @@ async def test_endpoints_take_posts_only(house: House) -> None:
 async def test_what_was_sent_is_not_repeated_in_a_redirect(house: House) -> None:
     answer = await house.ask(scope='x"<alert>', response_type='code"<alert>')
     assert "alert" not in answer.headers["location"]
+
+
+async def test_a_stranger_cannot_fill_the_disk_with_what_is_told_to_audit(house: House) -> None:
+    for _ in range(30):
+        await house.post("token", {"grant_type": "refresh_token", "refresh_token": "x"})
+        await house.ask(scope="nonsense")
+    assert len(house.ear.heard) == 20
+    assert house.ear.counted == ["127.0.0.1"] * 40
+    house.clock.at += 60_000_000
+    for _ in range(30):
+        await house.post("token", {"grant_type": "refresh_token", "refresh_token": "x"})
+    assert len(house.ear.heard) == 30

@@ -190,3 +190,16 @@ async def test_logins_and_logouts_are_told(house: House, browser: Browser) -> No
         ("110122", "user/anna", "0"),
         ("110123", "user/anna", "0"),
     ]
+
+
+async def test_a_stranger_cannot_fill_the_disk_with_failed_logins() -> None:
+    async with opened(rates={"login_user": Rate(5, 1)}) as house:
+        browser = house.browser()
+        for _ in range(30):
+            await browser.log_in("anna", password="wrong password")
+        for _ in range(30):
+            await browser.log_in("nobody", password="wrong password")
+        heard = await house.heard()
+    told = [principal for code, principal, _ in heard if code == "110122"]
+    assert told.count("user/anna") == 5
+    assert told.count("anybody") == 20
