@@ -1,8 +1,12 @@
 """Whose request a proxy hands on: limits and audit want the client's address, not the proxy's."""
 
+import re
 from ipaddress import ip_address
 
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+# As some proxies write it; RFC 7239, 6 has the same form.
+_WITH_PORT = re.compile(r"([0-9.]+):[0-9]+|\[([0-9A-Fa-f:.]+)\](?::[0-9]+)?")
 
 
 class Forwarded:
@@ -27,7 +31,8 @@ class Forwarded:
 
 def _last(value: bytes) -> str | None:
     text = value.decode("latin-1").rpartition(",")[2].strip()
+    with_port = _WITH_PORT.fullmatch(text)
     try:
-        return str(ip_address(text))
+        return str(ip_address(with_port[1] or with_port[2] if with_port else text))
     except ValueError:
         return None
