@@ -112,7 +112,11 @@ async def patient_page(
                 visit.context.services, access, cursor=visit.asked("page"), **asked
             )
         except InvalidSearch:
-            error = "Enter the birth date as year, month, day: 1980-02-01."
+            error = (
+                "Enter the birth date as year, month, day: 1980-02-01."
+                if asked["birthdate"]
+                else "The server could not search for this. Search again, with less."
+            )
     more = None
     if listed is not None and listed.next is not None:
         query = urlencode([*fields, *asked.items(), ("page", listed.next)])
