@@ -95,7 +95,7 @@ class Counts:
 
     def referring(self, asked: Refers, limit: int) -> tuple[int, ...] | None:
         """See :meth:`server.store.sqlite.drive.Look.referring`."""
-        rids = self._reached(asked.to, limit)
+        rids = self._few(asked, asked.to, limit)
         if rids is None:
             return None
         of, wanted = param_hash(asked.type, asked.param), numbers(rids)
@@ -107,7 +107,7 @@ class Counts:
 
     def referred(self, asked: ReferredBy, limit: int) -> tuple[int, ...] | None:
         """See :meth:`server.store.sqlite.drive.Look.referred`."""
-        rids = self._reached(asked.by, limit)
+        rids = self._few(asked, asked.by, limit)
         if rids is None:
             return None
         of = param_hash(asked.by.types[0], asked.param)
@@ -208,6 +208,18 @@ class Counts:
         found = Sql("select exists(select 1 from dat x where x.p") + place(type_, param)
         return bool(self._one(found + Sql(" and x.lo=?)", (MIN_TIME,))))
 
+    def _few(self, chain: Predicate, query: Query, limit: int) -> tuple[int, ...] | None:
+        """Return what a chain reaches; that it is more than ``limit`` is remembered."""
+        if self._large is None:
+            return self._reached(query, limit)
+        least, _, until = self._large.get(chain, (0, 0, 0.0))
+        if least > limit and until > time.monotonic():
+            return None
+        found = self._reached(query, limit)
+        if found is None:
+            self._remember(chain, limit + 1, limit)
+        return found
+
     def _reached(self, query: Query, limit: int) -> tuple[int, ...] | None:
         """Return the rids that match, at most ``limit`` and found soon, else ``None``."""
         planned = plan(query, self)
@@ -246,13 +258,16 @@ class Counts:
         if limit <= max(counted_to, size) and until > time.monotonic():
             return min(size, limit)
         size = self._one(Sql("select count(*) from (") + rows + Sql(")"))
-        if size > FEW and self._large is not None:
+        if size > FEW:
+            exact = size < limit
+            self._remember(key, size, MOST if exact else limit)
+        return size
+
+    def _remember(self, key: int | Predicate, size: int, counted_to: int) -> None:
+        if self._large is not None:
             if len(self._large) >= _MAX_REMEMBERED:
                 self._large.clear()
-            exact = size < limit
-            counted_to = MOST if exact else limit
             self._large[key] = (size, counted_to, time.monotonic() + _REMEMBER_S)
-        return size
 
     def _many(self, keys: Sequence[int], limit: int, bound: Sql) -> tuple[int, tuple[int, ...]]:
         """Count the rows of thousands of lists, and leave out those that have none."""
