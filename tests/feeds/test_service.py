@@ -387,13 +387,13 @@ async def test_what_an_earlier_run_left_is_done_before_what_comes_and_no_other_f
     wiring = Wiring({"live": Wire(senders=frozenset([("LIVE", "")]))})
     async with running(services, wiring=wiring) as server:
         ended: list[str] = []
-        work = server.service._worker.work
+        work = server.service._queueing.worker.work
 
         async def noted(job: Job) -> None:
             await work(job)
             ended.append(job.entry.control_id)
 
-        server.service._worker.work = noted  # type: ignore[method-assign] # only listens
+        server.service._queueing.worker.work = noted  # type: ignore[method-assign] # only listens
         behind, live = await server.connect(), await server.connect()
         behind.write(message("new", mrn="0"))
         behind.write(message("old3", mrn="3", name="Doe^J^3"))  # sent again
@@ -540,14 +540,14 @@ async def test_a_replay_asked_for_while_an_earlier_one_runs_is_done_as_well(
     async with running(services) as server:
         await server.send(message("1").replace(b"77^^^HOSP^MR", b""))
         (entry,) = await server.entries()
-        work = server.service._worker.work
+        work = server.service._queueing.worker.work
 
         async def mended_meanwhile(job: Job) -> None:
             if not job.entry.edits:
                 await ask_replay(services.store, [job.entry.id], message("1"))
             await work(job)
 
-        server.service._worker.work = mended_meanwhile  # type: ignore[method-assign] # asks too
+        server.service._queueing.worker.work = mended_meanwhile  # type: ignore[method-assign] # asks too
         await ask_replay(services.store, [entry.id])
         async with asyncio.timeout(5):
             while entry.state != "applied":
@@ -581,7 +581,7 @@ async def test_a_replay_is_not_done_twice_when_the_server_ends_right_after_it(
             stuck.set()
             await asyncio.sleep(60)
 
-        server.service._worker.work = never  # type: ignore[method-assign] # the power goes
+        server.service._queueing.worker.work = never  # type: ignore[method-assign] # the power goes
         await ask_replay(services.store, [entry.id])
         async with asyncio.timeout(5):
             await stuck.wait()
@@ -654,7 +654,7 @@ async def test_what_comes_while_a_lane_goes_on_does_not_overtake_what_waited(
         for body in (message("1"), other, message("3"), message("4"), message("5")):
             await server.send(body)
         applied: list[str] = []
-        work = server.service._worker.work
+        work = server.service._queueing.worker.work
 
         async def noted(job: Job) -> None:
             await work(job)
@@ -662,7 +662,7 @@ async def test_what_comes_while_a_lane_goes_on_does_not_overtake_what_waited(
                 applied.append(job.entry.control_id)
             await asyncio.sleep(0.02)
 
-        server.service._worker.work = noted  # type: ignore[method-assign] # only listens
+        server.service._queueing.worker.work = noted  # type: ignore[method-assign] # only listens
         holder = (await server.entries())[1]
         replay = asyncio.create_task(server.service.replay(holder.id, message("2")))
         for late in "678":
@@ -684,7 +684,7 @@ async def test_a_lane_goes_on_after_a_restart_at_the_worst_moment(
     async with running(services, FeedMaps(lane_when_quarantined="hold")) as server:
         for body in (message("1"), other, message("3"), message("4")):
             await server.send(body)
-        monkeypatch.setattr(server.service, "_follow", lambda _: asyncio.sleep(0))
+        monkeypatch.setattr(server.service._queueing, "_follow", lambda _: asyncio.sleep(0))
         holder = (await server.entries())[1]
         await server.service.replay(holder.id, message("2"))
     async with running(services, FeedMaps(lane_when_quarantined="hold")) as server:
@@ -723,14 +723,14 @@ async def test_no_message_waits_for_one_that_is_dismissed_at_that_moment(
         for body in (message("1"), other):
             await server.send(body)
         holder = (await server.entries())[1]
-        hold = server.service._worker._hold
+        hold = server.service._queueing.worker._hold
 
         async def dismissed_meanwhile(job: Job, holders: Any) -> Entry:
             await dismiss(services.store, server.service.inbox, holder, "not ours", 5)
-            server.service._worker._hold = hold  # type: ignore[method-assign]
+            server.service._queueing.worker._hold = hold  # type: ignore[method-assign]
             return await hold(job, holders)
 
-        server.service._worker._hold = dismissed_meanwhile  # type: ignore[method-assign] # race
+        server.service._queueing.worker._hold = dismissed_meanwhile  # type: ignore[method-assign] # race
         assert await server.send(message("3")) == "MSA|AA|3"
         assert [one.state for one in await server.entries()] == ["applied", "dismissed", "applied"]
 
@@ -757,7 +757,7 @@ async def test_a_report_about_two_patients_waits_in_the_lanes_of_both(services: 
     async with running(services) as server:
         begun: list[str] = []
         gate = asyncio.Event()
-        work = server.service._worker.work
+        work = server.service._queueing.worker.work
 
         async def gated(job: Job) -> None:
             begun.append(job.entry.control_id)
@@ -765,7 +765,7 @@ async def test_a_report_about_two_patients_waits_in_the_lanes_of_both(services: 
                 await gate.wait()
             await work(job)
 
-        server.service._worker.work = gated  # type: ignore[method-assign] # only waits
+        server.service._queueing.worker.work = gated  # type: ignore[method-assign] # only waits
         sender = await server.connect()
         sender.write(message("1", mrn="78", name="Roe^Max", born="19010101", sex="M"))
         sender.write(TWO_PATIENTS % (b"2", b"2", b"2"))
@@ -788,7 +788,7 @@ async def test_two_messages_that_share_one_of_their_numbers_are_in_order(
         await server.send(message("1", mrn="77^^^HOSP^MR~88"))
         begun: list[str] = []
         first, go = asyncio.Event(), asyncio.Event()
-        work = server.service._worker.work
+        work = server.service._queueing.worker.work
 
         async def slow(job: Job) -> None:
             begun.append(job.entry.control_id)
@@ -796,7 +796,7 @@ async def test_two_messages_that_share_one_of_their_numbers_are_in_order(
             await go.wait()
             await work(job)
 
-        server.service._worker.work = slow  # type: ignore[method-assign] # only waits
+        server.service._queueing.worker.work = slow  # type: ignore[method-assign] # only waits
         sender = await server.connect()
         sender.write(message("2", mrn="77^^^HOSP^MR~88"))
         sender.write(message("3", mrn="88"))

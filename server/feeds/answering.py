@@ -1,0 +1,90 @@
+"""What a sender is answered: acknowledgements as its feed wants them, stamped with id and time."""
+
+import asyncio
+from time import gmtime, strftime
+
+from server.feeds import ack
+from server.feeds.ack import Fault
+from server.feeds.header import Header
+from server.feeds.inbox import Entry
+from server.feeds.mllp import Answer
+from server.feeds.wiring import Wiring
+from server.feeds.work import Job
+from server.interactions.services import Services
+
+_STATING = {"original": (b"", b""), "enhanced": (b"AL", b"AL"), "commit": (b"AL", b"NE")}
+
+
+class Answering:
+    """Makes the answers of all feeds.  ``ack_timeout_s``: for all feeds, instead of their own."""
+
+    def __init__(self, services: Services, wiring: Wiring, ack_timeout_s: float | None) -> None:
+        self._services, self._wiring, self._ack_timeout_s = services, wiring, ack_timeout_s
+
+    def heard(self, feed: str, header: Header | None) -> Header | None:
+        """Return the header as the feed wants it understood."""
+        how = self._wiring.wire(feed).acknowledge
+        if header is None or how == "message":
+            return header
+        return header.stating(*_STATING[how])
+
+    def stamp(
+        self, header: Header | None, code: ack.Code, entry: Entry | None, fault: Fault | None
+    ) -> bytes:
+        """Return an acknowledgement with a control id of its own and the time."""
+        made_for = entry.id if entry is not None else self._services.new_id()
+        control_id = code[0] + made_for.replace("-", "")[-19:]
+        return ack.acknowledge(header, code, control_id=control_id, at=self.at(), fault=fault)
+
+    def accepted(self, header: Header | None, entry: Entry | None) -> list[Answer]:
+        """Return the accept acknowledgement, if the sender asked for one."""
+        if header is not None and ack.wants_accept(header, "CA"):
+            return [self.stamp(header, "CA", entry, None)]
+        return []
+
+    def application(self, header: Header | None, answer: bytes) -> list[Answer]:
+        """Return the application acknowledgement if the sender asked for it."""
+        if header is None or not answer:
+            return [answer] if answer else []
+        code: ack.Code = "AA" if ack.is_positive(answer) else "AE"
+        return [answer] if ack.wants_application(header, code) else []
+
+    def finished(self, job: Job) -> asyncio.Future[bytes | None]:
+        """Return the answer that comes when the message is finished, or takes too long."""
+        return asyncio.ensure_future(self._in_time(job))
+
+    def not_stored(self, header: Header | None) -> list[Answer]:
+        """Return what says that a message was not kept."""
+        made: list[Answer] = []
+        if header is None or ack.wants_application(header, "AR"):
+            made = [self.stamp(header, "AR", None, ack.NO_STORE)]
+        if header is not None and ack.wants_accept(header, "CR"):
+            made = [self.stamp(header, "CR", None, ack.NO_STORE)]
+        return made
+
+    def refuse(self, head: bytes, fault: Fault) -> bytes:
+        """Return the negative answer to a message of which only the first bytes are known."""
+        return ack.best_effort(head, fault, control_id=self.own_id("R"), at=self.at())
+
+    def own_id(self, letter: str) -> str:
+        """Return a control id (MSH-10) of an answer to no message that is kept."""
+        return letter + self._services.new_id().replace("-", "")[-19:]
+
+    def at(self) -> str:
+        """Return MSH-7 of an answer of this moment."""
+        return strftime("%Y%m%d%H%M%S+0000", gmtime(self._services.now() // 1_000_000))
+
+    async def _in_time(self, job: Job) -> bytes | None:
+        """Return the application acknowledgement, AE when the message is not finished in time."""
+        try:
+            async with asyncio.timeout(self._timeout_s(job.feed.name)):
+                answer = await asyncio.shield(job.done)
+        except TimeoutError:
+            answer = self.stamp(job.header, "AE", job.entry, ack.STILL_RETRYING)
+        except asyncio.CancelledError:
+            return None
+        return next((a for a in self.application(job.header, answer) if isinstance(a, bytes)), None)
+
+    def _timeout_s(self, feed: str) -> float:
+        given = self._ack_timeout_s
+        return self._wiring.wire(feed).ack_timeout_s if given is None else given

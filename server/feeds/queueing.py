@@ -1,0 +1,186 @@
+"""From the inbox to the lanes: each message once, in order, and behind what was left before."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import replace
+from typing import Any
+
+from mappings.maps import Maps
+from server.feeds.answering import Answering
+from server.feeds.backlog import Backlog
+from server.feeds.header import Header, read_header
+from server.feeds.inbox import UNFINISHED, Entry, Inbox
+from server.feeds.lanes import BACKLOG_WORKERS, Lanes
+from server.feeds.stats import AllStats
+from server.feeds.work import Job, Worker, freed, plan_message
+from server.fhir.errors import StoreUnavailable
+
+log = logging.getLogger(__name__)
+
+_INLINE_BYTES = 65536  # larger messages are mapped in a thread, so that the others go on
+
+
+class Queueing:
+    """The messages that are at work.
+
+    ``background`` runs what nobody waits for; ``pause_s`` is how long to wait for a store that is
+    away.
+    """
+
+    def __init__(
+        self,
+        maps: Maps,
+        inbox: Inbox,
+        worker: Worker,
+        answering: Answering,
+        counts: AllStats,
+        *,
+        workers: int,
+        background: Callable[[Coroutine[Any, Any, None]], None],
+        pause_s: float,
+    ) -> None:
+        self.worker = worker
+        self.lanes: Lanes[Job] = Lanes(self._work, workers=workers)
+        self._maps, self._inbox, self._answering, self._counts = maps, inbox, answering, counts
+        self._background, self._pause_s = background, pause_s
+        self._jobs: dict[str, Job] = {}
+        self._backlogs: dict[str, Backlog] = {}
+
+    async def start(self) -> None:
+        """Begin to work; what the last run left comes first, feed by feed.
+
+        Raises:
+            StoreUnavailable: the inbox cannot be read.
+        """
+        self.lanes.start()
+        upto = self._inbox.next_id()
+        for feed in await self._inbox.feeds():
+            if await anext(self._inbox.walk(feed=feed, states=UNFINISHED), None) is not None:
+                self._backlogs[feed] = Backlog()
+                self.lanes.restrain(feed, BACKLOG_WORKERS)
+                self._background(self._work_off(feed, upto))
+
+    def abandon(self) -> None:
+        """Queue nothing more of what was left; it stays for the next start."""
+        for backlog in self._backlogs.values():
+            backlog.abandon()
+
+    async def stop(self) -> None:
+        """End; what is not finished stays in the inbox."""
+        await self.lanes.stop()
+        for job in self._jobs.values():
+            job.done.cancel()
+
+    def running(self, id_: str) -> Job | None:
+        """Return a message that is at work, ``None``: it is not."""
+        return self._jobs.get(id_)
+
+    def jobs(self, feed: str | None) -> Iterable[Job]:
+        """Return what is at work, of one feed or of all."""
+        return [job for job in self._jobs.values() if feed in (None, job.feed.name)]
+
+    def is_behind(self, feed: str | None) -> bool:
+        """Tell whether messages of before the start are still worked off."""
+        return bool(self._backlogs) if feed is None else feed in self._backlogs
+
+    async def enqueue(
+        self, entry: Entry, body: bytes | None = None, header: Header | None = None
+    ) -> Job:
+        """Plan a stored message and queue it in its lanes; waits while its feed is full.
+
+        ``body`` and ``header``: what was received, when it is at hand.
+
+        While the feed has a backlog of before the start, it comes behind that.
+        """
+        if entry.id in self._jobs:
+            return self._jobs[entry.id]
+        job = self._job(entry)
+        job.header = header
+        backlog = self._backlogs.get(entry.feed)
+        if backlog is not None and backlog.append(job):
+            return job
+        if backlog is not None:
+            await backlog.done.wait()
+        await self._queue(job, body)
+        return job
+
+    async def _work_off(self, feed: str, upto: str) -> None:
+        """Queue what an earlier run left of a feed, then what came while that was done."""
+        backlog = self._backlogs[feed]
+        await self._queue_left(feed, upto, backlog)
+        while (job := backlog.first()) is not None:
+            await self._queue_patiently(job)
+        del self._backlogs[feed]
+        self.lanes.restrain(feed, None)
+        backlog.done.set()
+
+    async def _queue_left(self, feed: str, upto: str, backlog: Backlog) -> None:
+        """Queue what has an id up to ``upto``; from the begin again when the inbox is away."""
+        try:
+            async for entry in self._inbox.walk(feed=feed, states=UNFINISHED):
+                if entry.id > upto:
+                    return
+                job = backlog.take(entry.id)
+                if job is None and entry.id not in self._jobs:
+                    job = self._job(entry)
+                if job is not None:
+                    await self._queue_patiently(job)
+        except StoreUnavailable as error:
+            log.warning("the backlog of feed %s waits: %s", feed, error.diagnostics)
+            await asyncio.sleep(self._pause_s)
+            await self._queue_left(feed, upto, backlog)
+
+    def _job(self, entry: Entry) -> Job:
+        done: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        job = Job(entry, None, self._maps.feed(entry.feed), None, None, done)
+        self._jobs[entry.id] = job
+        return job
+
+    async def _queue_patiently(self, job: Job) -> None:
+        """Queue a stored message as soon as its bytes can be read."""
+        while True:
+            try:
+                await self._plan(job, None)
+                break
+            except StoreUnavailable as error:
+                log.warning("message %s waits: %s", job.entry.id, error.diagnostics)
+                await asyncio.sleep(self._pause_s)
+        await self.lanes.put(job.lanes, job, group=job.feed.name)
+
+    async def _queue(self, job: Job, body: bytes | None) -> None:
+        try:
+            await self._plan(job, body)
+            await self.lanes.put(job.lanes, job, group=job.feed.name)
+        except BaseException:  # it is not queued: who asks for it again must not wait for it
+            self._jobs.pop(job.entry.id, None)
+            job.done.cancel()
+            raise
+
+    async def _plan(self, job: Job, body: bytes | None) -> None:
+        entry, feed = job.entry, job.feed
+        text = body if body is not None else await self._inbox.body(entry)
+        job.bodies = {entry.id: text} if not entry.edits else await self._inbox.bodies(entry)
+        if job.header is None:
+            received = job.bodies.get(entry.id, b"")  # the sender knows nothing of edits
+            job.header = self._answering.heard(entry.feed, read_header(received))
+        if len(text) > _INLINE_BYTES:
+            job.plan, job.refused = await asyncio.to_thread(plan_message, self._maps, text, feed)
+        else:
+            job.plan, job.refused = plan_message(self._maps, text, feed)
+
+    async def _work(self, job: Job) -> None:
+        try:
+            await self.worker.work(job)
+            state = job.entry.state
+            self._counts[job.feed.name].ended(state, job.entry.reason)
+        finally:
+            self._jobs.pop(job.entry.id, None)
+        if state == "applied":
+            for entry in freed(job):
+                # not waited for: the lane that it waits in is ours until we return
+                self._background(self._follow(replace(entry, rev=entry.rev + 1)))
+
+    async def _follow(self, entry: Entry) -> None:
+        if entry.id not in self._jobs:
+            await self._queue_patiently(self._job(entry))
