@@ -319,7 +319,7 @@ def _rows(
     made = Framed(
         frame.rows,
         tuple(keys) if len(event.data) < 2 else tuple(set(keys)),
-        tuple(references) if len(references) < 4 else tuple(dict.fromkeys(references)),
+        tuple(dict.fromkeys(references)),  # a patient can be data as well
         frozenset(map(_compartment, compartments)),
         recorded,
         ((_DATE, recorded, recorded + _MILLISECOND),),

@@ -18,7 +18,15 @@ from server.fhir import json as fhir_json
 from server.fhir.dates import instant_text
 from server.search import extract
 from server.search.catalog import R4, Catalog
-from server.search.rows import IndexRows, compartment_key, hash64, label_mark, param_hash
+from server.search.rows import (
+    Framed,
+    IndexRows,
+    compartment_key,
+    hash64,
+    label_mark,
+    param_hash,
+    whole,
+)
 from server.search.token import token_keys
 from server.store.port import Body, Write
 
@@ -62,7 +70,8 @@ def provenance(
         made = resource(access, targets, recorded=recorded)
         return sent(made, targets, id_, base_url=base_url, catalog=catalog)
     operation = _operation(targets.methods)
-    frame = _frame(access.principal, access.client, access.person, operation, base_url)
+    of_patient = any(local.startswith("Patient/") for local, _ in targets.versions)
+    frame = _frame(access.principal, access.client, access.person, operation, base_url, of_patient)
     recorded -= recorded % _MILLISECOND
     keys: list[int] = []
     references: list[tuple[int, int]] = []
@@ -72,13 +81,12 @@ def provenance(
         version = f"{local}/_history/{number}"
         texts.append(b'{"reference":"%b"}' % version.encode())
         hashed = hash64(local)
-        keys += (_TARGET ^ hashed, hash64(f"Provenance|target|v|{version}"))
+        keys.append(hash64(f"Provenance|target|v|{version}"))
         references.append((_TARGET, hashed))
         if local.startswith("Patient/"):
-            keys += (_PATIENT ^ hashed, _PATIENT_THERE, hash64(f"Provenance|patient|v|{version}"))
+            keys.append(hash64(f"Provenance|patient|v|{version}"))
             references.append((_PATIENT, hashed))
             own.add(local)
-    keys += [hash64(compartment_key(one)) for one in own]
     for label in targets.labels:
         system, _, code = label.rpartition("|")
         tails = [*token_keys(system or None, code), "?"]
@@ -92,12 +100,16 @@ def provenance(
         instant_text(recorded).encode(),
         frame.behind,
     )
-    rows = IndexRows(
-        frame.keys.union(keys),
+    framed = Framed(
+        frame.rows,
+        tuple(keys),
+        tuple(one for one in references if one not in frame.rows.references),
+        frozenset(hash64(compartment_key(one)) for one in own),
         recorded,
-        dates=((_RECORDED, recorded, recorded + _MILLISECOND),),
-        references=tuple(dict.fromkeys((*references, *frame.references))),
+        ((_RECORDED, recorded, recorded + _MILLISECOND),),
     )
+    shared = frame.targets and not frame.targets.isdisjoint([target for _, target in references])
+    rows = whole(framed) if shared or targets.labels else framed
     head = b'{"resourceType":"Provenance","id":"%b","meta":{' % id_.encode()
     return Write(
         "Provenance", id_, Body(head, tail), rows, tuple(sorted(own)), "POST", must_be_new=True
@@ -165,20 +177,28 @@ class _Frame:
     """What is equal for all Provenances of one caller and operation."""
 
     behind: bytes
-    keys: frozenset[int]
-    references: tuple[tuple[int, int], ...]
+    rows: IndexRows
+    targets: frozenset[int]  # of its references
     compartments: tuple[str, ...]
 
 
 @lru_cache(maxsize=2048)
 def _frame(
-    principal: str, client: str, person: str | None, operation: str | None, base_url: str
+    principal: str,
+    client: str,
+    person: str | None,
+    operation: str | None,
+    base_url: str,
+    of_patient: bool,
 ) -> _Frame:
     behind = _behind(principal, client, person, operation)
     made = {"resourceType": "Provenance", "recorded": instant_text(0), **behind}
     rows, compartments = extract.indexed(made, base_url)
-    keys = rows.keys | {hash64("Provenance|target|?")}
-    return _Frame(b"," + fhir_json.dumps(behind)[1:], keys, rows.references, compartments)
+    within = frozenset(hash64(compartment_key(one)) for one in compartments)
+    there = {_TARGET_THERE, _PATIENT_THERE} if of_patient else {_TARGET_THERE}
+    rows = replace(rows, keys=(rows.keys - within) | there, dates=())
+    own = frozenset(target for _, target in rows.references)
+    return _Frame(b"," + fhir_json.dumps(behind)[1:], rows, own, compartments)
 
 
 def _behind(
@@ -208,4 +228,5 @@ def _operation(methods: Sequence[str]) -> str | None:
 _TARGET = param_hash("Provenance", "target")
 _PATIENT = param_hash("Provenance", "patient")
 _PATIENT_THERE = hash64("Provenance|patient|?")
+_TARGET_THERE = hash64("Provenance|target|?")
 _RECORDED = param_hash("Provenance", "recorded")

@@ -19,7 +19,7 @@ from server.store.sqlite.functions import name_of
 from server.store.sqlite.rows import Filed
 from server.store.sqlite.sql import numbers
 
-WORTH = 8  # new resources of a commit from which on this costs less
+WORTH = 3  # new resources of a commit from which on this costs less
 
 # "or fail", because undoing one statement alone would copy every page; the writer undoes the job.
 _TABLES = {
@@ -48,7 +48,7 @@ _SHARE = (
     "insert or fail into tok select k.value,r.d,r.rid from carray(?) k cross join carray(?) c"
     " cross join res r on r.rid=c.value"
 )
-_AT_ONCE = (128, 32, 8, 1)  # rows of one statement
+_AT_ONCE = (128, 32, 8, 5, 3, 2, 1)  # rows of one statement
 _BY_KEY = frozenset(("name", "tok", "edge"))
 
 
