@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -76,12 +76,13 @@ class Receiver:
         self.connections += 1
         self._writers.append(writer)
         framer = Framer()
-        while data := await reader.read(65536):
-            for found in framer.feed(data):
-                assert not isinstance(found, TooLarge)
-                self.got.append(found.body)
-                self.came.set()
-                await self.behave(self, found.body, writer)
+        with suppress(ConnectionResetError):  # as a sender that is killed leaves it
+            while data := await reader.read(65536):
+                for found in framer.feed(data):
+                    assert not isinstance(found, TooLarge)
+                    self.got.append(found.body)
+                    self.came.set()
+                    await self.behave(self, found.body, writer)
 
     async def until(self, count: int, *, within_s: float = 10.0) -> list[bytes]:
         """Return the first ``count`` messages, as soon as they came."""
