@@ -25,6 +25,7 @@ from server.auth.records import Client
 from server.fhir import json as fhir_json
 from server.interactions.links import CURSOR
 from server.interactions.search import search
+from server.interactions.services import Services
 
 OPENED = "/auth/opened"
 PAGE = "100"
@@ -95,6 +96,7 @@ async def shown(visit: Visit) -> Response:
         strict=True,
     )
     events = [fhir_json.loads(version.body or b"{}") for version in found.matches]
+    await _forget_hidden(services, access, events)
     own = visit.me.user.fhir_user == f"Patient/{person.id}"
     whose, who = "your" if own else "their", Who(visit, access)
     lines = [await _line(visit, event, whose, await who.did(event)) for event in events]
@@ -128,6 +130,36 @@ def with_events(access: AccessContext, patient_id: str) -> AccessContext:
         if permit.compartment == compartment
     )
     return replace(access, permits=allowed)
+
+
+async def _forget_hidden(
+    services: Services, access: AccessContext, events: Iterable[dict[str, Any]]
+) -> None:
+    """Take the references out of events that lead to what is not there for the person.
+
+    What was labelled or held after somebody opened it bears no mark of that in the AuditEvent.
+    """
+    seen: dict[str, bool] = {}
+    for event in events:
+        had = event.get("entity") or []
+        named = [str((entity.get("what") or {}).get("reference", "")) for entity in had]
+        for type_, id_ in {(*one.split("/"), "")[:2] for one in named if one}:
+            if (one := f"{type_}/{id_}") not in seen:
+                seen[one] = await services.store.read(access, type_, id_) is not None
+        kept = [
+            entity
+            for entity, one in zip(had, named, strict=True)
+            if not one or seen["/".join(one.split("/")[:2])]
+        ]
+        if len(kept) < len(had) and not any(_is_data(entity) for entity in kept):
+            # Else the rest would say that it was the Patient which was opened.
+            kept = [entity for entity in kept if "reference" not in (entity.get("what") or {})]
+        event["entity"] = kept
+
+
+def _is_data(entity: dict[str, Any]) -> bool:
+    reference = str((entity.get("what") or {}).get("reference", ""))
+    return "query" in entity or (bool(reference) and not reference.startswith("Patient/"))
 
 
 async def _line(visit: Visit, event: dict[str, Any], whose: str, by: tuple[str, str]) -> Line:

@@ -5,12 +5,15 @@ from urllib.parse import unquote
 
 import pytest
 
-from server.access.context import AccessContext, Permit, Trace
+from server.access.context import SYSTEM, AccessContext, Permit, Trace
 from server.audit.audit_event import Event, audit_event
 from server.auth.pages.opened import with_events
+from server.interactions.prepare import to_write
+from server.search.marks import RELEASE_URL
 from tests.auth.pages.house import BASE, MINUTE, START, Browser, House
 
 VERY = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality|V"
+ACT_CODE = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
 
 
 async def tell(house: House, number: int = 0, **more: object) -> None:
@@ -24,7 +27,17 @@ async def tell(house: House, number: int = 0, **more: object) -> None:
         **more,
     }
     event = Event(**told)  # type: ignore[arg-type]
+    for reference, _ in event.data:
+        type_, id_ = reference.split("/")
+        if await house.store.read(SYSTEM, type_, id_) is None:
+            await put(house, type_, id_, str(event.patient))
     await house.store.commit([audit_event(event, house.services.new_id(), BASE)])
+
+
+async def put(house: House, type_: str, id_: str, patient: str, **more: Any) -> None:
+    of = {"reference": patient}
+    made = {"resourceType": type_, "id": id_, "subject": of, "patient": of, **more}
+    await house.store.commit([to_write(made, base_url=BASE, method="PUT")])
 
 
 def by(principal: str, client: str, person: str | None = None) -> AccessContext:
@@ -183,6 +196,25 @@ async def test_what_is_confidential_is_not_there_for_who_is_not_cleared(
     words = (await browser.get("/auth/opened?patient=kim")).words
     assert "test results" in words
     assert "health problems" not in words
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        {"extension": [{"url": RELEASE_URL, "extension": [{"url": "hold", "valueCode": "x"}]}]},
+        {"meta": {"security": [{"system": ACT_CODE, "code": "PSYTHPN"}]}},
+    ],
+)
+async def test_what_the_person_does_not_see_yet_is_not_named(
+    house: House, browser: Browser, hidden: dict[str, Any]
+) -> None:
+    """An AuditEvent tells of what was opened before it was labelled, and of what is on hold."""
+    await put(house, "Observation", "held-one", "Patient/anna", **hidden)
+    await tell(house, data=(("Observation/held-one", ""),))
+    await browser.log_in("anna")
+    page = await browser.get("/auth/opened")
+    assert "Dr. Bell (clinician) opened your record, with Growth Chart" in page.words
+    assert "held-one" not in page.text
 
 
 def test_what_is_not_released_yet_is_not_told_of_before() -> None:
