@@ -48,7 +48,17 @@ def demand(access: AccessContext, interaction: Interaction, type_: str) -> None:
     for permit in access.permits:
         if permit.covers(type_, interaction):
             return
-    raise Forbidden(f"this token does not allow {interaction} of {type_}")
+    raise Forbidden(
+        f"this token does not allow {interaction} of {type_}: it takes the scope "
+        f"{_level(access)}/{type_}.{interaction[0]}, and a role that may do it"
+    )
+
+
+def _level(access: AccessContext) -> str:
+    """Return the level of scopes that is most likely meant."""
+    if access.principal == f"client/{access.client}":
+        return "system"
+    return "user" if access.patient is None else "patient"
 
 
 def limited(access: AccessContext, interaction: Interaction, type_: str) -> bool:

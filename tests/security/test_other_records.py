@@ -37,6 +37,8 @@ PEOPLE = {
     "ward": (Person("dora", ("practitioner",), None, ("Organization/ward",)), "user/*.cruds", None),
     "creator": (Person("d", ("practitioner",), None, ("Organization/ward",)), "user/*.cu", None),
     "bert": (Person("bert", ("practitioner",), None), "user/*.cruds", None),
+    "root": (Person("root", ("admin",), None), "user/*.cruds", None),
+    "lab": (Person("app", service=True), "system/Observation.rs", None),
     "mother": (Person("mother", (), None, (), CHILDREN), "user/*.cruds", None),
 }
 REFUSED = "would enter or leave that of another patient as well"
@@ -66,7 +68,8 @@ def visit(patient: str, ward: str) -> Resource:
 def context(name: str) -> AccessContext:
     person, scope, patient = PEOPLE[name]
     made = permits(POLICY, person, parse(scope), patient, START)
-    return AccessContext(f"user/{person.login}", "app", made, role="practitioner")
+    principal = f"client/{person.login}" if person.service else f"user/{person.login}"
+    return AccessContext(principal, "app", made, patient=patient, role="practitioner")
 
 
 class Doors:
@@ -160,3 +163,16 @@ async def test_the_refusal_does_not_tell_whether_the_other_patient_is_there(door
             for other in ("Patient/b", "Patient/absent")
         ]
         assert told[0] == told[1]
+
+
+@pytest.mark.parametrize(
+    ("who", "scope"),
+    [("ann", "patient/Group.s"), ("root", "user/Group.s"), ("lab", "system/Group.s")],
+)
+async def test_a_refusal_names_the_scope_that_it_takes(doors: Doors, who: str, scope: str) -> None:
+    answer = await doors.send(who, "GET", "/Group", None)
+    assert answer.status_code == 403
+    assert answer.json()["issue"][0]["diagnostics"] == (
+        f"this token does not allow search of Group: it takes the scope {scope}, "
+        "and a role that may do it"
+    )
