@@ -21,14 +21,17 @@ from server.feeds.admin_models import (
     UnmappedOut,
     instant,
 )
+from server.feeds.framing import MAX_MESSAGE_BYTES
 from server.feeds.mllp import Listener
 from server.feeds.quarantine import unmapped
 from server.feeds.service import FeedService, Port
 from server.fhir.errors import NotFound
-from server.problems import ProblemRoute, authorization
+from server.problems import ProblemRoute, authorization, route_behind
 
 # The Authorization header -> who administers.  Raises LoginRequired, Forbidden.
 Administrator = Callable[[bytes | None], Awaitable[AccessContext]]
+
+_MOST_BYTES = 2 * MAX_MESSAGE_BYTES  # an edited message, as JSON writes it
 
 _bearer = HTTPBearer(auto_error=False, description="An administrator token.")
 
@@ -45,8 +48,8 @@ def router(service: FeedService, administrator: Administrator) -> APIRouter:
     made = APIRouter(
         prefix="/admin",
         tags=["feeds"],
-        route_class=ProblemRoute,
-        dependencies=[Depends(_bearer), Depends(who)],
+        route_class=route_behind(ProblemRoute, who, _MOST_BYTES),
+        dependencies=[Depends(_bearer)],
     )
     _feeds(made, service)
     admin_inbox.look(made, service)
@@ -107,6 +110,7 @@ def _feed(service: FeedService, name: str, states: Any) -> FeedOut:
         applied=stats.applied,
         refused=stats.refused,
         reused_ids=stats.reused_ids,
+        queries=stats.queries,
         bytes=stats.bytes,
         unfinished=moment.unfinished,
         backlog=moment.backlog,

@@ -19,8 +19,10 @@ from server.auth.proxies import Proxies
 from server.auth.unfit import Missing, Taken, Unfit
 from server.auth.users import Users
 from server.fhir.errors import BusinessRule, Conflict, FhirError, NotFound
-from server.problems import ProblemRoute, authorization, problem
+from server.problems import ProblemRoute, authorization, problem, route_behind
 from server.store.port import Store
+
+MOST_BYTES = 256 * 1024  # the largest is a key set
 
 _bearer = HTTPBearer(
     auto_error=False,
@@ -86,8 +88,8 @@ def guarded(door: AdminDoor, tag: str) -> APIRouter:
     return APIRouter(
         prefix="/admin",
         tags=[tag],
-        route_class=AdminRoute,
-        dependencies=[Depends(_bearer), Depends(who)],
+        route_class=route_behind(AdminRoute, who, MOST_BYTES),
+        dependencies=[Depends(_bearer)],
     )
 
 

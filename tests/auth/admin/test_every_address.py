@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 from server.app.entrance import Entrance, brands_of
 from server.app.opening import services_of
+from server.auth import new_token
 from server.settings import Settings
 from server.store.port import Store
 from tests.rest.test_routes import walk
@@ -63,6 +64,32 @@ async def test_every_address_asks_who_calls_or_is_listed(app: FastAPI) -> None:
 
     assert asked > 30
     assert let_in - set(PUBLIC) == set()
+
+
+@pytest.mark.parametrize("kind", ["application/json", "text/plain"])
+async def test_nothing_of_a_body_is_read_before_it_is_known_who_sends_it(
+    app: FastAPI, store: Store, kind: str
+) -> None:
+    read = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal read
+        while True:
+            read += 1
+            yield b"[" * 65_536
+
+    token = await new_token(store, "test")
+    transport = httpx.ASGITransport(app)
+    headers = {"Content-Type": kind}
+    async with httpx.AsyncClient(transport=transport, base_url=BASE.removesuffix("/fhir")) as http:
+        for path in ("/admin/users", "/admin/clients", "/admin/proxies"):
+            read = 0
+            answer = await http.post(path, content=endless(), headers=headers)
+            assert (answer.status_code, read) == (401, 0)
+            allowed = {**headers, "Authorization": f"Bearer {token}"}
+            answer = await http.post(path, content=endless(), headers=allowed)
+            assert (answer.status_code, answer.json()["code"]) == (413, "too-long")
+            assert read == 5
 
 
 async def test_no_answer_beside_the_api_may_be_framed_or_kept_by_others(app: FastAPI) -> None:
