@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
 from server.fhir import json as fhir_json
@@ -59,6 +59,7 @@ def pages(version: str, fhir_paths: dict[str, Any], schemes: dict[str, Any]) -> 
         redirect_slashes=False,  # it would send people to whatever the Host header says
     )
     made.add_exception_handler(HTTPException, _http_error)
+    made.add_exception_handler(ClientDisconnect, _gone)
     made.add_exception_handler(Exception, _bug)
     plain = made.openapi
 
@@ -80,6 +81,11 @@ async def _http_error(_: Request, error: Exception) -> Response:
     issue = Issue("error", code, str(error.detail))  # type: ignore[arg-type] # one of two literals
     body = fhir_json.dumps(outcome([issue]))
     return Response(body, error.status_code, error.headers, media_type="application/fhir+json")
+
+
+async def _gone(_: Request, error: Exception) -> Response:
+    """Answer nobody: who sent half a body went away, which is no bug to be logged."""
+    return Response(status_code=400)
 
 
 async def _bug(_: Request, error: Exception) -> Response:
