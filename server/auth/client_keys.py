@@ -37,6 +37,10 @@ def check_keys(jwks: Any) -> dict[str, Any]:
     keys = jwks.get("keys") if isinstance(jwks, dict) else None
     if not isinstance(keys, list) or not 0 < len(keys) <= MOST_KEYS:
         raise Unfit(f'a key set is {{"keys": [...]}} with 1 to {MOST_KEYS} keys')
+    try:
+        fhir_json.dumps(keys)
+    except TypeError as error:  # of orjson: half a surrogate pair, an integer beyond 64 bits
+        raise Unfit("the key set holds a text or a number that cannot be kept") from error
     for key in keys:
         _check_public(key)
     ids = [key["kid"] for key in keys]
@@ -44,10 +48,6 @@ def check_keys(jwks: Any) -> dict[str, Any]:
         raise Unfit("two keys of the set have the same kid")
     if not any(algorithm_of(key) for key in _read(keys)):
         raise Unfit("no key of the set signs RS384 (RSA, 2048 bits or more) or ES384 (P-384)")
-    try:
-        fhir_json.dumps(keys)
-    except TypeError as error:  # of orjson: half a surrogate pair, an integer beyond 64 bits
-        raise Unfit("the key set holds a text or a number that cannot be kept") from error
     return {"keys": keys}
 
 

@@ -163,6 +163,7 @@ def private(key: Any) -> dict[str, Any]:
         ([{**EC, "use": "enc"}], "no key of the set signs"),
         ([{**EC, "x": "AAAA"}], "cannot be read"),
         ([{**EC, "note": "\ud800"}], "cannot be kept"),
+        ([{**EC, "kid": "\ud800"}], "cannot be kept"),
         ([{**EC, "note": 2**64}], "cannot be kept"),
         ([{"kty": "RSA", "kid": "r"}], "cannot be read"),
         ([{"kty": "RSA", "kid": "r", "n": "AQ", "e": 3}], "cannot be read"),
