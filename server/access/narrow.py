@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from server.access.context import AccessContext, Interaction, Permit
+from server.access.types import record_types
 from server.search.query import (
     EVERYTHING,
     NOTHING,
@@ -34,6 +35,8 @@ from server.search.rows import (
     hash64,
     label_mark,
 )
+
+_TELLS = "AuditEvent"
 
 
 def narrow(query: Query, access: AccessContext, interaction: Interaction = "search") -> Query:
@@ -102,7 +105,9 @@ def decide(
             continue
         if permit.hidden and not _label_marks(permit.hidden).isdisjoint(marks):
             continue
-        unreleased = permit.released is not None and _mark(RELEASE_MARK) in marks
+        unreleased = permit.released is not None and (
+            type_ == _TELLS or _mark(RELEASE_MARK) in marks
+        )
         if permit.where == EVERYTHING and not unreleased:
             return True
         open_ = None
@@ -118,7 +123,7 @@ def limit(type_: str, access: AccessContext, interaction: Interaction) -> Predic
 
 
 def _any_of(permits: Sequence[Permit]) -> Predicate:
-    limits = [_of_permit(permit) for permit in permits]
+    limits = [of_permit(permit) for permit in permits]
     if EVERYTHING in limits:
         return EVERYTHING
     # Permits that differ in their compartment only make one list of keys.
@@ -150,7 +155,8 @@ def _at_every_hop(where: Predicate, access: AccessContext, interaction: Interact
             return where
 
 
-def _of_permit(permit: Permit) -> Predicate:
+def of_permit(permit: Permit) -> Predicate:
+    """Return what must hold for a resource of a type that the permit covers."""
     parts: list[Predicate] = []
     if permit.compartment is not None:
         parts.append(HasKey((compartment_key(permit.compartment),)))
@@ -161,14 +167,29 @@ def _of_permit(permit: Permit) -> Predicate:
         parts.append(Not(HasKey(labels)))
     if permit.released is not None:
         parts.append(released_by(permit.released))
+        if permit.type in (_TELLS, "*") or _TELLS in permit.types:
+            parts.append(_telling_of_released(permit.released))
     return parts[0] if len(parts) == 1 else AllOf(tuple(parts))
 
 
 def released_by(now: int) -> Predicate:
     """Return what holds for a resource that patients may see at ``now`` (microseconds)."""
+    return Not(_held_at(now))
+
+
+def _held_at(now: int) -> Predicate:
     marked = HasKey((compartment_key(RELEASE_MARK),))
-    later = DateIs(ANY_TYPE, RELEASE, "gt", now, now + 1)
-    return Not(AllOf((marked, later)))
+    return AllOf((marked, DateIs(ANY_TYPE, RELEASE, "gt", now, now + 1)))
+
+
+@lru_cache(maxsize=64)
+def _telling_of_released(now: int) -> Predicate:
+    """Return what holds for an AuditEvent that tells of nothing that is held back at ``now``.
+
+    It is not said by the AuditEvent itself: it stays as it is when what it tells of is released.
+    """
+    held = Query(tuple(sorted(record_types())), _held_at(now))
+    return Not(Refers(_TELLS, "entity", held))
 
 
 @lru_cache(maxsize=1024)

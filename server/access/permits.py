@@ -5,20 +5,22 @@ A few permits that speak of many types each: they are looked at on every request
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from server.access.conditions import NoCondition, condition, types_of
 from server.access.context import SEVERAL, AccessContext, Interaction, Permit, shared_types
-from server.access.departments import seen_by
-from server.access.narrow import narrow
+from server.access.departments import DECIDING, seen_by
+from server.access.narrow import narrow, of_permit
 from server.access.person import Person, Record, records, role_of
 from server.access.policy import Policy, Right
 from server.access.scopes import INTERACTIONS, Scope, Scopes, intersect
 from server.access.types import record_types
 from server.fhir import definitions
 from server.search.catalog import R4, Catalog
-from server.search.query import EVERYTHING, AllOf, Mentioned, Predicate, Query, Refers
+from server.search.query import EVERYTHING, AllOf, Mentioned, Not, Predicate, Query, Refers
 
 _LOOKING: frozenset[Interaction] = frozenset(("read", "search"))
+_CHANGING: frozenset[Interaction] = frozenset(("update", "delete"))
 _PROVENANCE = "Provenance"  # in the record of whomever its targets are of, which R4 does not say
 
 
@@ -83,11 +85,21 @@ class _Limits:
 
 @dataclass(frozen=True, slots=True)
 class _Derived:
-    """Types that are open where what is open already refers to them."""
+    """Types that are open where what is open already refers to them.
+
+    ``seen``: what departments ask.
+    """
 
     types: frozenset[str]
     interactions: frozenset[Interaction]
     limits: _Limits
+    seen: Predicate = EVERYTHING
+
+    @property
+    def inside(self) -> Predicate:
+        """What holds for what is in the record that is open, by its place, labels and release."""
+        limits = replace(self.limits, where=self.seen)
+        return of_permit(_permit(frozenset((_PROVENANCE,)), self.interactions, limits))
 
 
 @dataclass(slots=True)
@@ -161,6 +173,8 @@ class _Making:
         if limits.compartment is None and not departments:
             self._note(types, doing, limits)
             return
+        hidden = self.policy.hidden(record.clearance)
+        seen = seen_by(departments, hidden) if departments else EVERYTHING
         clinical = (types & record_types()) - {_PROVENANCE}
         if not departments:
             self._note(clinical, doing, limits)
@@ -168,15 +182,17 @@ class _Making:
             if "create" in doing and "Patient" in clinical and limits.compartment is None:
                 # A new patient has no Encounter yet, and shows nothing to whoever makes it.
                 self._note(frozenset(("Patient",)), frozenset(("create",)), limits)
-            seen = seen_by(departments, self.policy.hidden(record.clearance))
             self._note(clinical, doing, replace(limits, where=_both(limits.where, seen)))
         if limits.compartment is None:
-            self._note(types & shared_types(), doing, limits)
+            shared = types & shared_types()
+            if departments and not doing.isdisjoint(_CHANGING):
+                shared -= DECIDING
+            self._note(shared, doing, limits)
             derived = types & {_PROVENANCE}
         else:
             derived = types & (shared_types() | {_PROVENANCE})
         if derived and doing <= _LOOKING:
-            self.derived.append(_Derived(derived, doing, limits))
+            self.derived.append(_Derived(derived, doing, limits, seen))
 
     def _note(self, types: frozenset[str], doing: frozenset[Interaction], limits: _Limits) -> None:
         if types:
@@ -198,7 +214,9 @@ class _Making:
         seen = narrow(Query(tuple(sorted(types))), access, "read")
         if _PROVENANCE in one.types:
             about = Refers(_PROVENANCE, "target", seen)
-            self._note_derived(one, frozenset((_PROVENANCE,)), about)
+            others = Refers(_PROVENANCE, "target", Query(_may_be_others(), Not(one.inside)))
+            where = AllOf((about, Not(others)))
+            self._note_derived(one, frozenset((_PROVENANCE,)), where)
         self._note_derived(one, one.types - {_PROVENANCE}, Mentioned(seen))
 
     def _note_derived(self, one: _Derived, types: frozenset[str], where: Predicate) -> None:
@@ -234,6 +252,12 @@ def _permit(types: frozenset[str], doing: frozenset[Interaction], limits: _Limit
         (only,) = types
         return Permit(only, doing, *held)
     return Permit(SEVERAL, doing, *held, types=types)
+
+
+@lru_cache(maxsize=1)
+def _may_be_others() -> tuple[str, ...]:
+    """Return the types that name somebody else's record; a file that says no owner names none."""
+    return tuple(sorted(record_types() - {"Binary", _PROVENANCE}))
 
 
 def _both(one: Predicate, other: Predicate) -> Predicate:

@@ -78,6 +78,56 @@ def test_what_is_shared_is_open_where_what_the_token_opens_refers_to_it(policy: 
     assert opened(policy, ANNA, scope, "Patient/anna") == {"Encounter/e", "Organization/ward"}
 
 
+@pytest.mark.parametrize(
+    ("person", "scope", "patient"),
+    [
+        (ANNA, "patient/*.rs", "Patient/anna"),
+        (ANNA, "patient/Observation.rs patient/Provenance.rs", "Patient/anna"),
+        (BERT, "patient/*.rs", "Patient/anna"),
+        (Person("dora", ("practitioner",), None, ("Organization/ward",)), "user/*.rs", None),
+        (
+            Person("dora", ("practitioner",), None, ("Organization/ward",)),
+            "user/Provenance.rs user/Observation.rs",
+            None,
+        ),
+    ],
+)
+@pytest.mark.parametrize(
+    ("others", "found"),
+    [
+        ([], True),
+        (["Encounter/e"], True),
+        (["Organization/elsewhere", "Binary/of-nobody", "Observation/none"], True),
+        (["Observation/zoe-lab"], False),
+        (["Patient/zoe"], False),
+        (["Observation/anna-notes"], False),
+    ],
+)
+def test_a_provenance_of_several_names_nobody_elses(
+    policy: Policy,
+    person: Person,
+    scope: str,
+    patient: str | None,
+    others: list[str],
+    found: bool,
+) -> None:
+    about = [{"reference": one} for one in ("Observation/anna-lab", *others)]
+    record = [*RECORD, resource("Provenance", "several", target=about)]
+    record.append(resource("Binary", "of-nobody"))
+    assert ("Provenance/several" in opened(policy, person, scope, patient, record=record)) is found
+
+
+def test_a_provenance_of_what_is_held_back_is_held_back(policy: Policy) -> None:
+    url = "https://tellonce.org/fhir/StructureDefinition/release"
+    at = [{"url": "at", "valueInstant": "2026-11-23T12:00:00Z"}]
+    held = lab("held", "Patient/anna") | {"extension": [{"url": url, "extension": at}]}
+    about = [{"reference": "Observation/anna-lab"}, {"reference": "Observation/held"}]
+    record = [*RECORD, held, resource("Provenance", "both", target=about)]
+    for now, found in ((NOON, False), (NOON + DAY, True)):
+        seen_now = opened(policy, ANNA, "patient/*.rs", "Patient/anna", now=now, record=record)
+        assert ("Provenance/both" in seen_now) is found
+
+
 @pytest.mark.smart(139)
 def test_a_link_to_another_patient_opens_nothing(policy: Policy) -> None:
     found = opened(policy, ANNA, "patient/Patient.rs user/Patient.rs", "Patient/anna")

@@ -478,5 +478,37 @@ async def test_what_callers_with_different_rights_see_is_kept_apart(store: Store
         assert await seen_by(store, uncleared, "Practitioner") == []
 
 
+def event(id_: str, *about: str) -> dict[str, Any]:
+    return {
+        "resourceType": "AuditEvent",
+        "id": id_,
+        "type": {"code": "rest"},
+        "recorded": "2024-01-01T00:00:00Z",
+        "entity": [{"what": {"reference": one}} for one in ("Patient/a", *about)],
+    }
+
+
+async def test_what_tells_of_a_result_that_is_held_is_not_there_while_it_is(store: Store) -> None:
+    await keep(store, patient(), released(observation("o"), None), observation("open"))
+    await keep(store, event("made", "Observation/o/_history/1"), event("seen", "Observation/o"))
+    await keep(store, event("both", "Observation/o", "Observation/open"))
+    await keep(store, event("other", "Observation/open"), event("search"))
+    access = holding(Permit("AuditEvent", compartment="Patient/a", released=moment(2026)))
+    clinician = holding(Permit("AuditEvent", compartment="Patient/a"))
+    every = ["both", "made", "other", "search", "seen"]
+
+    assert await seen_by(store, access, "AuditEvent") == ["other", "search"]
+    assert await seen_by(store, clinician, "AuditEvent") == every
+    assert await store.read(access, "AuditEvent", "made") is None
+    assert ids(await store.history(access, "AuditEvent", limit=9)) == ["search", "other"]
+    assert ids(await store.changes(access, limit=9)) == ["other", "search"]
+
+    await keep(store, released(observation("o"), "2026-02-01T00:00:00Z"))
+    assert await seen_by(store, access, "AuditEvent") == ["other", "search"]
+
+    await keep(store, released(observation("o"), "2025-12-31T00:00:00Z"))
+    assert await seen_by(store, access, "AuditEvent") == every
+
+
 def limit_of(permit: Permit) -> Predicate:
     return limit("Observation", holding(permit), "read")

@@ -198,23 +198,32 @@ async def test_what_is_confidential_is_not_there_for_who_is_not_cleared(
     assert "health problems" not in words
 
 
-@pytest.mark.parametrize(
-    "hidden",
-    [
-        {"extension": [{"url": RELEASE_URL, "extension": [{"url": "hold", "valueCode": "x"}]}]},
-        {"meta": {"security": [{"system": ACT_CODE, "code": "PSYTHPN"}]}},
-    ],
-)
+HELD = {"extension": [{"url": RELEASE_URL, "extension": [{"url": "hold", "valueCode": "x"}]}]}
+NOTES = {"meta": {"security": [{"system": ACT_CODE, "code": "PSYTHPN"}]}}
+
+
+@pytest.mark.parametrize(("hidden", "told"), [(HELD, False), (NOTES, True)])
 async def test_what_the_person_does_not_see_yet_is_not_named(
-    house: House, browser: Browser, hidden: dict[str, Any]
+    house: House, browser: Browser, hidden: dict[str, Any], told: bool
 ) -> None:
-    """An AuditEvent tells of what was opened before it was labelled, and of what is on hold."""
+    """What was labelled later is told without a name, what is on hold not at all."""
     await put(house, "Observation", "held-one", "Patient/anna", **hidden)
     await tell(house, data=(("Observation/held-one", ""),))
     await browser.log_in("anna")
     page = await browser.get("/auth/opened")
-    assert "Dr. Bell (clinician) opened your record, with Growth Chart" in page.words
+    assert ("Dr. Bell (clinician) opened your record, with Growth Chart" in page.words) is told
     assert "held-one" not in page.text
+
+
+async def test_that_a_result_was_opened_is_told_when_it_is_released(
+    house: House, browser: Browser
+) -> None:
+    await put(house, "Observation", "held-one", "Patient/anna", **HELD)
+    await tell(house, data=(("Observation/held-one", ""),))
+    await browser.log_in("anna")
+    assert "Dr. Bell" not in (await browser.get("/auth/opened")).words
+    await put(house, "Observation", "held-one", "Patient/anna")
+    assert "Dr. Bell" in (await browser.get("/auth/opened")).words
 
 
 def test_what_is_not_released_yet_is_not_told_of_before() -> None:
