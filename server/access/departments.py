@@ -23,6 +23,10 @@ from server.search.query import (
 from server.search.rows import compartment_key, label_mark
 
 
+DECIDING = frozenset(("Location",))
+"""Types of nobody that decide which patients a department sees: not for its people to change."""
+
+
 @lru_cache(maxsize=256)
 def seen_by(departments: tuple[str, ...], hidden: tuple[str, ...]) -> InCompartmentOf:
     """Return what must hold for a resource of a clinical type.

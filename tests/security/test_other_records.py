@@ -77,6 +77,7 @@ class Doors:
         async def authenticate(authorization: bytes | None) -> AccessContext:
             return context((authorization or b"").decode())
 
+        self.house = house
         services = replace(house.services, access_policy=POLICY)
         self.app = rest.build(services, authenticate=authenticate)
 
@@ -163,6 +164,28 @@ async def test_the_refusal_does_not_tell_whether_the_other_patient_is_there(door
             for other in ("Patient/b", "Patient/absent")
         ]
         assert told[0] == told[1]
+
+
+async def test_a_department_does_not_take_over_the_place_where_others_lie(doors: Doors) -> None:
+    """An Encounter is at the department that manages one of its locations."""
+    place = {"resourceType": "Location", "id": "icu", "name": "ICU",
+             "managingOrganization": ref("Organization/elsewhere")}  # fmt: skip
+    lying = visit("b", "elsewhere") | {"location": [{"location": ref("Location/icu")}]}
+    async with doors.house.client() as client:
+        await client.put("/Location/icu", json=place)
+        await client.put("/Encounter/of-b", json=lying)
+    taken = place | {"managingOrganization": ref("Organization/ward")}
+    sent = bundle("transaction", entry("PUT", "Location/icu", taken))
+    for who in ("ward", "creator"):
+        assert (await doors.send(who, "PUT", "/Location/icu", taken)).status_code == 403
+        assert (await doors.send(who, "PUT", "/Location?name=ICU", taken)).status_code == 403
+        assert (await doors.send(who, "POST", "", sent)).status_code == 403
+        assert (await doors.send(who, "DELETE", "/Location/icu", None)).status_code == 403
+    assert (await doors.send("ward", "GET", "/Location/icu", None)).status_code == 200
+    assert (await doors.send("ward", "POST", "/Location", place)).status_code == 201
+    assert (await doors.send("ward", "GET", "/Patient/b", None)).status_code == 404
+    assert (await doors.send("bert", "PUT", "/Location/icu", taken)).status_code == 200
+    assert (await doors.send("ward", "GET", "/Patient/b", None)).status_code == 200
 
 
 @pytest.mark.parametrize(
