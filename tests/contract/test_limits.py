@@ -6,6 +6,7 @@ import pytest
 
 from server.access.context import SHARED, SYSTEM, AccessContext, Permit
 from server.access.narrow import limit
+from server.search.extract import indexed
 from server.search.query import (
     EVERYTHING,
     AllOf,
@@ -19,6 +20,7 @@ from server.search.query import (
     Refers,
     SortKey,
 )
+from server.search.rows import IndexRows
 from server.store.port import Store, Version
 from tests.contract.limited import (
     RESTRICTED,
@@ -512,3 +514,26 @@ async def test_what_tells_of_a_result_that_is_held_is_not_there_while_it_is(stor
 
 def limit_of(permit: Permit) -> Predicate:
     return limit("Observation", holding(permit), "read")
+
+
+async def test_rows_made_anew_move_what_is_in_a_compartment(store: Store) -> None:
+    """What is found for a limit is not kept from before, and is asked of rows as they are now."""
+
+    def moved(resource: dict[str, Any]) -> tuple[IndexRows, tuple[str, ...]]:
+        if resource["id"] == "ob":
+            return indexed(observation("ob", subject="a"))
+        return indexed(observation("oa", subject="b") if resource["id"] == "oa" else resource)
+
+    await keep(store, patient("a"), patient("b"), stay("ea", "a"))
+    await keep(store, observation("oa"), observation("ob", subject="b"), observation("o"))
+    assert await seen_by(store, WARD) == ["a", "ea", "o", "oa"]
+
+    store.use_index(moved, "moved")
+    while await store.reindex():
+        pass
+    assert await seen_by(store, WARD, "Observation") == ["o", "ob"]
+
+    store.use_index(indexed, "back")
+    while await store.reindex():
+        pass
+    assert await seen_by(store, WARD, "Observation") == ["o", "oa"]

@@ -61,6 +61,7 @@ MAX_PARTS = 400  # selects of one compound; SQLite allows 500
 MAX_KEYS = 100_000  # keys and ids of one search; lists of them are bound as one value each
 MAX_TEXTS = 10_000  # texts whose keys are taken out of the dictionary
 MAX_FOUND = 20_000  # matches of a value or of words that are found instead of asking each row
+MANY_TYPES = 20  # that are taken for all types where only the order of magnitude counts
 MERGED_EACH = 4  # lists that are walked side by side, each with what is found for it anew
 FEW_BAGS = 4  # lists in which a row is looked for, to tell whether it has a value
 MAX_REACHED = 5_000  # resources behind a chain that are looked up beforehand
@@ -403,5 +404,8 @@ def _reached(member: Member, best: _Counted, look: Look) -> Member:
 
 def _worth(types: tuple[str, ...], size: int, look: Look) -> int:
     """Return how many resources behind a chain are worth looking up beforehand."""
-    total, _ = look.count(Driver(keys=hashes(types)), MOST)
+    if len(types) > MANY_TYPES:
+        total = look.resources()  # counting each is not worth it
+    else:
+        total, _ = look.count(Driver(keys=hashes(types)), MOST)
     return min(max(isqrt(12 * total), FEW), size, MAX_REACHED)
