@@ -55,6 +55,9 @@ class FeedOut(_Model):
     applied: int
     refused: int
     reused_ids: int
+    queries: int = Field(
+        description="Questions asked, refused ones too; they are not in the inbox."
+    )
     bytes: int
     unfinished: int = Field(description="Messages waiting in lanes or being applied now.")
     backlog: bool = Field(description="Messages of before the start are still worked off.")

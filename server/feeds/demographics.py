@@ -19,7 +19,7 @@ from mappings.encode_codes import Reverse
 from mappings.feed import Feed
 from mappings.maps import Maps
 from mappings.parse import Message, Unparsable, parse
-from server.access.context import AccessContext, Permit
+from server.access.context import AccessContext, Permit, Trace
 from server.feeds import ack
 from server.feeds.ack import Fault
 from server.feeds.demographics_query import (
@@ -41,10 +41,15 @@ from server.store.port import Scalar, Version
 
 TYPES = frozenset((TYPE, CANCEL))
 NOT_ASKED = Fault("207", "this sender may not ask for patients")
+MOST_BYTES = 65_536  # of a query; whatever is longer is something else
+TOO_LONG = Fault("207", f"a query is not longer than {MOST_BYTES} bytes", ("MSH", "1"))
 VERY_RESTRICTED = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality|V"
 
 _BY_ID = (SortKey("_id", "id"),)
 _UTF_8 = "UNICODE UTF-8"
+_WIDE = frozenset(("UNICODE UTF-16", "UNICODE UTF-32"))  # bytes of theirs would end a frame
+_NAMED = 200  # characters of what the asker says of itself that audit keeps
+_TOO_MUCH = Fault("207", "the answer is too long, ask for fewer patients", ("RCP", "1", "2"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +67,18 @@ class Demographics:
         self._services, self._maps = services, maps
         self._map: tuple[str, EmitMap] | None = None  # by the version of the maps
 
-    async def answer(self, body: bytes, feed: Feed, header: Header, id_: str, at: str) -> bytes:
+    async def answer(
+        self, body: bytes, feed: Feed, header: Header, id_: str, at: str, *, address: str = ""
+    ) -> bytes:
         """Return the answer to one query, unframed; ``id_`` and ``at`` are its MSH-10 and MSH-7.
 
+        ``address``: where the question came from, for audit.
+
         Raises:
-            StoreUnavailable: the record cannot be searched now.
+            StoreUnavailable: the record cannot be searched now, or nothing can be told to audit.
         """
+        if len(body) > MOST_BYTES:
+            return ack.acknowledge(header, "AR", control_id=id_, at=at, fault=TOO_LONG)
         try:
             message = parse(body)
         except Unparsable:
@@ -78,7 +89,7 @@ class Demographics:
         try:
             zone = ZoneInfo(self._services.catalog.zone)
             asked = read_query(message, feed, self._maps.tables["AdministrativeSex"], zone)
-            found = await self._found(asked, feed, message)
+            found = await self._found(asked, _access(feed, message, address))
         except (QueryFault, InvalidSearch, DeadlineExceeded) as wrong:
             return _refusal(message, _fault(wrong), id_, at)
         writer = self._writer(feed, message)
@@ -90,10 +101,13 @@ class Demographics:
             segments += made
         if found.pointer:
             segments.append(Segment("DSC", {1: [[found.pointer]], 2: [["I"]]}))
-        return _written(segments, message)
+        try:
+            return _written(segments, message)
+        except Unencodable:
+            return _refusal(message, _TOO_MUCH, id_, at)
 
-    async def _found(self, asked: Asked, feed: Feed, message: Message) -> _Found:
-        services, access = self._services, _access(feed, message)
+    async def _found(self, asked: Asked, access: AccessContext) -> _Found:
+        services = self._services
         context = f"{access.identity}\n{asked.query!r}"
         before, after = 0, None
         if asked.pointer:
@@ -104,11 +118,21 @@ class Demographics:
             access, asked.query, sort=_BY_ID, limit=asked.most, after=after, deadline_s=deadline_s
         )
         total = await services.store.count(access, asked.query, deadline_s=deadline_s)
-        if services.audit is not None:
-            services.audit.shown(access, "search-type", page.versions, "Patient?(QBP^Q22)")
+        await self._tell(access, page.versions, asked.said)
         seen = before + len(page.versions)
         pointer = _pointer(services, [seen, *page.after], context) if page.after else ""
         return _Found(page.versions, total, before, pointer)
+
+    async def _tell(self, access: AccessContext, versions: Sequence[Version], asked: str) -> None:
+        """Tell audit who asked for what and who was shown, before the answer leaves."""
+        audit = self._services.audit
+        if audit is None:
+            return
+        audit.shown(access, "search-type", versions, asked)
+        if access.trace is not None:
+            audit.take(access.trace)
+        if audit.durable:
+            await audit.settled()
 
     def _writer(self, feed: Feed, message: Message) -> "_Writer":
         receiver = Destination(
@@ -145,10 +169,12 @@ def _pointer(services: Services, state: Sequence[Scalar], context: str) -> str:
     return seal(services.cursor_key, list(state), context)
 
 
-def _access(feed: Feed, message: Message) -> AccessContext:
+def _access(feed: Feed, message: Message, address: str) -> AccessContext:
     """Return what senders see: every patient but those whose label is "very restricted"."""
     seen = Permit("Patient", frozenset(("read", "search")), hidden=(VERY_RESTRICTED,))
-    return AccessContext(f"feed/{feed.name}", message.get("MSH-3"), (seen,))
+    sender = " ".join(message.get("MSH-3").split())[:_NAMED]
+    trace = Trace(message.get("MSH-10")[:_NAMED] or "-", address)
+    return AccessContext(f"feed/{feed.name}", sender or feed.name, (seen,), trace=trace)
 
 
 def _fault(wrong: QueryFault | InvalidSearch | DeadlineExceeded) -> Fault:
@@ -201,11 +227,17 @@ def _msa(message: Message, code: ack.Code) -> Segment:
 
 
 def _written(segments: list[Segment], message: Message) -> bytes:
-    """Return the bytes in the asker's character set, or in UTF-8 when that cannot say it."""
+    """Return the bytes in the asker's character set, or in UTF-8 when that cannot say it.
+
+    Raises:
+        Unencodable: there are too many.
+    """
     asked = message.get("MSH-18").upper()
     try:
-        return to_bytes(segments, asked if asked in TABLE_0211 else "ASCII")
+        if asked not in _WIDE:
+            return to_bytes(segments, asked if asked in TABLE_0211 else "ASCII")
     except Unencodable:
-        msh = segments[0]
-        segments[0] = replace(msh, fields={**msh.fields, 18: [[_UTF_8]]})
-        return to_bytes(segments, _UTF_8)
+        pass
+    msh = segments[0]
+    segments[0] = replace(msh, fields={**msh.fields, 18: [[_UTF_8]]})
+    return to_bytes(segments, _UTF_8, replace=True)  # half of a surrogate pair has no bytes at all

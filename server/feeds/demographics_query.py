@@ -8,6 +8,7 @@ for all that begin so.
 import re
 from dataclasses import dataclass
 from datetime import tzinfo
+from urllib.parse import urlencode
 
 from mappings.dates import fhir_date
 from mappings.encode import Field, Segment
@@ -21,8 +22,10 @@ from server.search.string import fold
 TYPE = "QBP^Q22"
 CANCEL = "QCN^J01"  # "send me no more of it": nothing is kept of a query, so nothing ends
 DEFAULT, MOST = 50, 200  # patients in one answer
+MOST_CRITERIA = 50  # of one query; there are ten fields to search by
 
-_FIELD = re.compile(r"@?PID\.(\d{1,2})(?:\.(\d))?(?:\.(\d))?")
+_FIELD = re.compile(r"@?PID\.(\d{1,2})(?:\.(\d))?(?:\.(\d))?", re.ASCII)
+_COUNT = re.compile(r"[0-9]{1,9}")
 _STRINGS = {
     (5, 1): "family",
     (5, 2): "given",
@@ -50,7 +53,7 @@ class Asked:
     """One query.  ``tag`` is QPD-2, ``name`` QPD-1, ``qpd`` the segment, to be said back.
 
     ``domains``: identifier systems that the answer shall be about, none for all.  ``most``: how
-    many patients at once.  ``pointer``: DSC-1, where to go on.
+    many patients at once.  ``pointer``: DSC-1, where to go on.  ``said``: the question, for audit.
     """
 
     name: Field
@@ -60,6 +63,7 @@ class Asked:
     domains: tuple[str, ...]
     most: int
     pointer: str
+    said: str
 
 
 def read_query(message: Message, feed: Feed, sexes: Table, zone: tzinfo) -> Asked:
@@ -84,6 +88,7 @@ def read_query(message: Message, feed: Feed, sexes: Table, zone: tzinfo) -> Aske
         domains=_domains(message, feed),
         most=_most(message),
         pointer=message.get("DSC-1"),
+        said="Patient?" + urlencode([(one.name, one.value) for one in criteria]),
     )
 
 
@@ -119,6 +124,12 @@ class _Criterion:
     sub: int
     value: str
 
+    @property
+    def name(self) -> str:
+        """``PID.5.1``; the sub-component only where it is not the first."""
+        sub = f".{self.sub}" if self.sub > 1 else ""
+        return f"PID.{self.field}.{self.component}{sub}"
+
 
 def _criteria(message: Message) -> list[_Criterion]:
     qpd = message.first("QPD")
@@ -133,6 +144,9 @@ def _criteria(message: Message) -> list[_Criterion]:
             told = f"a field is named as in @PID.5.1; this server searches by {_KNOWN}"
             raise QueryFault("204", told, ("QPD", "1", "3", str(n)))
         made.append(_Criterion(n, int(found[1]), int(found[2] or 1), int(found[3] or 1), value))
+        if len(made) > MOST_CRITERIA:
+            told = f"a query has at most {MOST_CRITERIA} criteria"
+            raise QueryFault("207", told, ("QPD", "1", "3", str(n)))
     return [one for one in made if one.value]
 
 
@@ -162,6 +176,9 @@ def _predicate(
 def _identifier(one: _Criterion, all_: list[_Criterion], feed: Feed) -> Predicate | None:
     """Return the number with its authority, which is a field of its own in the query."""
     if one.component != 1:
+        if not any(c.field == 3 and c.component == 1 for c in all_):
+            place = ("QPD", "1", "3", str(one.at))
+            raise QueryFault("101", "an authority is asked for with its number, PID.3.1", place)
         return None  # said together with the number
     parts = {c.sub: c.value for c in all_ if c.field == 3 and c.component == 4}
     if not parts:
@@ -191,4 +208,4 @@ def _domains(message: Message, feed: Feed) -> tuple[str, ...]:
 
 def _most(message: Message) -> int:
     stated = message.get("RCP-2.1")
-    return min(max(int(stated), 1), MOST) if stated.isdigit() and len(stated) < 10 else DEFAULT
+    return min(max(int(stated), 1), MOST) if _COUNT.fullmatch(stated) else DEFAULT

@@ -20,6 +20,7 @@ _COUNTERS = {
     "held": "HL7v2 messages held behind one in quarantine",
     "refused": "HL7v2 messages that could not be stored, or came from where they may not",
     "reused_ids": "HL7v2 messages whose control id another message of the sender had",
+    "queries": "HL7v2 queries that came, refused ones too",
     "bytes": "Bytes of HL7v2 messages stored in the inbox",
 }
 _GAUGES = {

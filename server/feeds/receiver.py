@@ -76,7 +76,7 @@ class SenderEnd:
             self._service.counts[feed].refused += 1
             return [self._service.refuse(message[:4096], ack.NOT_ALLOWED)]
         if header is not None and header.message_type in demographics.TYPES:
-            return await self._service.query(message, feed, header)
+            return await self._service.query(message, feed, header, address=self.peer.address)
         take = self._service.take if insist else self._service.receive
         answers = await take(message, feed, header)
         return [self._timed(answer, feed, began) for answer in answers]

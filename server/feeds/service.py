@@ -197,9 +197,12 @@ class FeedService:
             return accepted
         return [*accepted, answering.finished(await self._queueing.enqueue(entry, body, header))]
 
-    async def query(self, body: bytes, feed_name: str, header: Header) -> list[Answer]:
-        """Answer a query; nothing is kept."""
+    async def query(
+        self, body: bytes, feed_name: str, header: Header, *, address: str = ""
+    ) -> list[Answer]:
+        """Answer a query; nothing is kept.  ``address``: of who asks, for audit."""
         answering = self._answering
+        self.counts[feed_name].queries += 1
         header = answering.heard(feed_name, header) or header
         accepted = answering.accepted(header, None)
         if self.wiring.wire(feed_name).queries == "none":
@@ -207,7 +210,9 @@ class FeedService:
             return [*accepted, answering.stamp(header, "AR", None, demographics.NOT_ASKED)]
         feed, id_ = self.maps.feed(feed_name), self.own_id("Q")
         try:
-            answer = await self._demographics.answer(body, feed, header, id_, self.at())
+            answer = await self._demographics.answer(
+                body, feed, header, id_, self.at(), address=address
+            )
         except FhirError as error:
             log.warning("a query was not answered: %s", type(error).__name__)
             answer = answering.stamp(header, "AR", None, ack.NO_RECORD)

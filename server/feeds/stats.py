@@ -9,7 +9,7 @@ ACK_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 
 _SLOT_US = 10_000_000
 _SLOTS = 90  # of ten seconds: a quarter of an hour
 
-COUNTED = ("received", "repeated", "applied", "held", "refused", "reused_ids")
+COUNTED = ("received", "repeated", "applied", "held", "refused", "reused_ids", "queries")
 
 
 class Rate:
@@ -47,6 +47,7 @@ class FeedStats:
     held: int = 0
     refused: int = 0
     reused_ids: int = 0
+    queries: int = 0
     quarantined: Counter[str] = field(default_factory=Counter)
     bytes: int = 0
     last: int = 0
