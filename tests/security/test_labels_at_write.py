@@ -135,6 +135,17 @@ async def test_what_is_about_a_confidential_visit_is_confidential(there: Labelli
     assert security(answer.json()) == [HIV, RESTRICTED]
 
 
+async def test_a_file_is_as_confidential_as_what_it_belongs_to(there: Labelling) -> None:
+    file = {"resourceType": "Binary", "contentType": "text/plain", "data": "QQ==",
+            "securityContext": {"reference": "Encounter/e"}}  # fmt: skip
+    async with there.client() as doctor:
+        answer = await doctor.post("/Binary", json=file, headers={"Content-Type": FHIR_JSON})
+        raw = await doctor.post("/Binary", content=b"A", headers={
+            "Content-Type": "text/plain", "X-Security-Context": "Encounter/e"})  # fmt: skip
+    assert security(answer.json()) == [HIV, RESTRICTED]
+    assert security(raw.json()) == [HIV, RESTRICTED]
+
+
 async def test_labels_are_handed_on_within_one_transaction(there: Labelling) -> None:
     visit = {name: value for name, value in ENCOUNTER.items() if name != "id"}
     sent = bundle(
