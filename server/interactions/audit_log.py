@@ -28,6 +28,7 @@ MOST_WAITING = 10_000  # events; when they cannot be kept nothing more is shown
 FLUSH_AT = 1_000  # events of one commit; so many are not made to wait for others
 FLUSH_EVERY_S = 0.5  # the more come together, the fewer pages of the index each one changes
 RETRY_S = 1.0
+AT_ONCE = 32  # events made one after the other cost half of what each costs between requests
 
 
 class AuditLog:
@@ -60,6 +61,7 @@ class AuditLog:
         self._refusals = Refusals()
         self._beside = Beside(now, new_id, base_url, self._searchable)
         self._sealer = Sealer(store, now)
+        self._told: list[Event] = []
         self._waiting: list[Write] = []
         self._known: set[int] = set()
         self._some = asyncio.Event()
@@ -75,7 +77,7 @@ class AuditLog:
     @property
     def waiting(self) -> int:
         """How many AuditEvents are not on disk yet."""
-        return len(self._waiting)
+        return len(self._told) + len(self._waiting)
 
     async def start(self) -> None:
         """Begin to keep what is told."""
@@ -90,10 +92,10 @@ class AuditLog:
                 await self._task
             self._task = None
         self._tell_refusals(everything=True)
-        while self._waiting and await self._flush():
+        while self.waiting and await self._flush():
             pass
-        if self._waiting:
-            log.error("%d audit events could not be kept", len(self._waiting))
+        if self.waiting:
+            log.error("%d audit events could not be kept", self.waiting)
         await self._sealer.stop()
 
     def beside(self, access: AccessContext, writes: Sequence[Write]) -> list[Write]:
@@ -154,7 +156,7 @@ class AuditLog:
 
     async def settled(self) -> None:
         """See :meth:`server.audit.port.Audit.settled`."""
-        if not self._waiting:
+        if not self.waiting:
             return
         if self._settling is None:
             self._settling = asyncio.get_running_loop().create_future()
@@ -175,7 +177,7 @@ class AuditLog:
         self._some.set()
 
     def _demand_room(self) -> None:
-        if len(self._waiting) >= MOST_WAITING:
+        if self.waiting >= MOST_WAITING:
             raise StoreUnavailable(
                 f"{MOST_WAITING} audit events wait for the store, and nothing is shown without one",
                 retry_after_s=5,
@@ -186,12 +188,23 @@ class AuditLog:
             self._known.add(id(access.trace))
 
     def _keep(self, event: Event) -> None:
+        self._told.append(event)
+        self._some.set()
+        if len(self._told) >= AT_ONCE:
+            self._make()
+            if len(self._waiting) >= FLUSH_AT:
+                self._hurry.set()
+
+    def _make(self) -> None:
+        """Make what is to be written of what was told.  What cannot be made stays, and is heard of:
+
+        when there is no more room nothing is shown.
+        """
         catalog = self._searchable.catalog
-        self._waiting.append(audit_event(event, self._new_id(), self._base_url, catalog))
-        if len(self._waiting) == 1:
-            self._some.set()
-        elif len(self._waiting) >= FLUSH_AT:
-            self._hurry.set()
+        self._waiting += [
+            audit_event(event, self._new_id(), self._base_url, catalog) for event in self._told
+        ]
+        self._told.clear()
 
     async def _run(self) -> None:
         while True:
@@ -206,13 +219,14 @@ class AuditLog:
     async def _flush(self) -> bool:
         """Commit what waits, or a part of it; return whether that worked."""
         self._hurry.clear()
-        batch = self._waiting[:FLUSH_AT]
         settling = None
-        if len(batch) == len(self._waiting):
-            settling, self._settling = self._settling, None
-            if self._refusals.empty:
-                self._some.clear()
         try:
+            self._make()
+            batch = self._waiting[:FLUSH_AT]
+            if len(batch) == len(self._waiting):
+                settling, self._settling = self._settling, None
+                if self._refusals.empty:
+                    self._some.clear()
             if batch:
                 await self._store.commit(batch)
         except asyncio.CancelledError:
@@ -228,7 +242,7 @@ class AuditLog:
             self._end(settling, told)
             return False
         del self._waiting[: len(batch)]
-        if self._waiting:
+        if self.waiting:
             self._some.set()
             if len(self._waiting) >= FLUSH_AT or self._settling is not None:
                 self._hurry.set()
