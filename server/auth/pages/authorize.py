@@ -26,6 +26,8 @@ from server.auth.records import Launch, key_of
 
 START = "/auth/authorize"
 
+_ANOTHER_LOGIN = {"login", "select_account"}  # who shares a browser chooses by logging in
+
 
 def pages() -> list[Page]:
     """Return the addresses of this module."""
@@ -163,7 +165,7 @@ async def _fresh(visit: Visit, pending: Pending) -> bool:
         return True
     age_us = visit.context.services.now() - login
     too_old = pending.max_age is not None and age_us > pending.max_age * SECOND
-    return not (too_old or "login" in pending.prompt)
+    return not (too_old or _ANOTHER_LOGIN & set(pending.prompt))
 
 
 async def _begun(visit: Visit, pending: Pending) -> int:

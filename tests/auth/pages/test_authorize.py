@@ -157,7 +157,9 @@ async def test_a_login_for_the_request_is_new_enough_for_any_max_age(
     assert page.title == "Allow Growth Chart? – Tellonce"
 
 
-@pytest.mark.parametrize("more", [{"prompt": "login"}, {"max_age": "0"}])
+@pytest.mark.parametrize(
+    "more", [{"prompt": "login"}, {"prompt": "select_account"}, {"max_age": "0"}]
+)
 @pytest.mark.parametrize("question", ["consent", "patient", "visit"])
 async def test_no_question_is_shown_before_the_new_login_that_the_app_wants(
     house: House, browser: Browser, more: dict[str, str], question: str
