@@ -86,6 +86,9 @@ class Users:
         if password is not None:
             check(password, user.name, user.display)
             user = replace(user, password=await self._passwords.hash(password))
+        # Of one who had the name and whose removal was cut off half-way, nothing is inherited.
+        await end_sessions(self._store, user.name)
+        await end_grants(self._store, user=user.name)
         if not await put(self._store, None, _write(user)):
             raise Taken(f"there is a user {user.name} already")
         return user

@@ -52,6 +52,13 @@ async def test_the_right_password_is_let_in_under_the_name_in_any_case(users: Us
     assert await users.verify("../anna", GOOD) is None
 
 
+async def test_nothing_is_inherited_from_one_who_had_the_name(users: Users, store: Store) -> None:
+    grant = Grant("g", "app", "anna", "patient/*.rs")
+    await keep(store, ("s", Session("anna", 0, "c")), ("g", grant), ("l", Launch("anna")))
+    await anna(users)
+    assert [await count(store, kind) for kind in ("session", "grant", "launch")] == [0, 0, 0]
+
+
 async def test_a_locked_user_is_not_let_in(users: Users) -> None:
     await anna(users)
     await users.set_active("anna", False)
