@@ -67,7 +67,9 @@ def announce(running: app.Running) -> None:
     if running.first_token is not None:
         console.print(f"token {running.first_token}  (administrator; shown this once)")
     if running.first_user is not None:
-        console.print(f"login {login_of(running.first_user)}  (administrator; shown this once)")
+        where = running.base_url.removesuffix("/fhir")
+        login = login_of(running.first_user)
+        console.print(f"login {login}  (administrator, at {where}/; shown this once)")
     console.print(f"FHIR  {running.base_url}")
     if running.mllp_port is not None:
         console.print(f"MLLP  {running.mllp_host}:{running.mllp_port}")
