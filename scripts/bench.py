@@ -16,6 +16,7 @@ from pathlib import Path
 from benchmark.client import Client, drive
 from benchmark.page import Fact, Row, page, row
 from benchmark.process import Served, disk_bytes, echo, free_port, tellonce
+from benchmark.smart_client import access_token, register
 from benchmark.work import Loaded, Operation, operations, transaction
 from rich.console import Console
 from rich.table import Table
@@ -24,6 +25,7 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "performance.md"
 FHIRBENCH = ROOT.parent / "shared" / "tools" / "fhirbench.py"
 BUNDLES, ENTRIES = 30, 150
+SETTLE_S = 1.8  # until AuditEvents are on disk, and sealed
 
 
 def main() -> int:
@@ -61,7 +63,7 @@ def _fhirbench(seconds: float) -> int:
 
 
 async def _all(folder: Path, seconds: float, clients: int) -> tuple[list[Row], list[Fact]]:
-    rows = [await _echo(seconds, clients), await _with_token(folder / "token", seconds, clients)]
+    rows = [await _echo(seconds, clients), *await _audited(folder / "audited", seconds, clients)]
     data, port = folder / "open", free_port()  # one port, so that the base address stays
     began = time.perf_counter()
     with tellonce(data, port=port) as served:
@@ -90,16 +92,29 @@ async def _echo(seconds: float, clients: int) -> Row:
         return await _measure(client, served, operation, seconds, clients)
 
 
-async def _with_token(data: Path, seconds: float, clients: int) -> Row:
-    with tellonce(data, open_=False) as served:
-        client = Client(served.port, served.path, served.token)
-        loaded = Loaded()
-        answer = await client.once("POST", "", transaction(random.Random(1), 1, 50))
-        assert loaded.keep(answer.body), answer.body[:300]
-        chance = random.Random(5)
-        read = operations(client, loaded, chance)[0]
-        with_token = Operation("read, with token", read.make, 0.10)
-        return await _measure(client, served, with_token, seconds, clients)
+async def _audited(data: Path, seconds: float, clients: int) -> list[Row]:
+    """Measure an app with an opaque token, told of in AuditEvents and Provenances."""
+    port, loaded, rows = free_port(), Loaded(), []
+    with tellonce(data, port=port, open_=False) as served:
+        key = register(data)
+        client = Client(served.port, served.path, access_token(served, key))
+        for n in range(10):
+            answer = await client.once("POST", "", transaction(random.Random(n), n, 50))
+            assert loaded.keep(answer.body), answer.body[:300]
+        todo = {each.name: each for each in operations(client, loaded, random.Random(5))}
+        read = Operation("read with token, buffered audit", todo["read"].make, 0.10)
+        create = todo["create Observation"].make
+        create_told = Operation("create with audit and Provenance", create, 0.60)
+        rows += [
+            await _measure(client, served, told, seconds, clients, settle_s=SETTLE_S)
+            for told in (read, create_told)
+        ]
+    with tellonce(data, port=port, open_=False, audit_reads="durable") as served:
+        client = Client(served.port, served.path, access_token(served, key))
+        make = operations(client, loaded, random.Random(5))[0].make
+        read = Operation("read, durable audit", make, 0.15)
+        rows.insert(1, await _measure(client, served, read, seconds, 64, settle_s=SETTLE_S))
+    return rows
 
 
 async def _load(client: Client, served: Served) -> tuple[Loaded, Row]:
@@ -117,14 +132,23 @@ async def _load(client: Client, served: Served) -> tuple[Loaded, Row]:
 
 
 async def _measure(
-    client: Client, served: Served, operation: Operation, seconds: float, clients: int
+    client: Client,
+    served: Served,
+    operation: Operation,
+    seconds: float,
+    clients: int,
+    *,
+    settle_s: float = 0.0,
 ) -> Row:
+    """Measure one operation; ``settle_s``: until what it left behind is done, which counts too."""
     connections = min(clients, 4) if operation.per > 1 else clients
     await drive(client, operation.make, connections=2, seconds=seconds / 8)  # warm
+    await asyncio.sleep(settle_s)
     before = served.cpu_s()
     made = await drive(
         client, operation.make, connections=connections, seconds=seconds, right=operation.right
     )
+    await asyncio.sleep(settle_s)
     cpu = served.cpu_s() - before
     return row(
         operation.name, made, cpu,
