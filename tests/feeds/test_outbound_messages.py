@@ -209,6 +209,36 @@ async def test_a_document_goes_out_with_its_data_and_is_taken_back(
     assert gone.type == "MDM^T11"
 
 
+async def test_a_document_without_its_content_is_told_as_a_notice(
+    services: Services, tmp_path: Path
+) -> None:
+    to = await routed(services, tmp_path)
+    notice = {
+        "resourceType": "DocumentReference",
+        "id": "d",
+        "status": "current",
+        "docStatus": "preliminary",
+        "subject": {"reference": "Patient/ada"},
+        "content": [{"attachment": {"contentType": "text/plain", "title": "letter"}}],
+    }
+    text = [{"attachment": {"contentType": "text/plain", "data": "aGVsbG8="}}]
+    amended = {"relatesTo": [{"code": "appends", "target": {"identifier": {"value": "D1"}}}]}
+    await put(services, patient())
+    assert await to.types() == ["ADT^A28"]
+    for change, event in (
+        (notice, "T01"),
+        ({**notice, "docStatus": "final"}, "T03"),
+        ({**notice, "docStatus": "final", "description": "a letter"}, "T07"),
+        ({**notice, "docStatus": "final", "description": "a letter", "content": text}, "T08"),
+        ({**notice, "content": text}, "T04"),
+        ({**notice, "status": "entered-in-error"}, "T11"),
+        ({**notice, "id": "e", **amended}, "T05"),
+        ({**notice, "id": "f", **amended, "content": text}, "T06"),
+    ):
+        await put(services, change)
+        assert await to.types() == [f"MDM^{event}"]
+
+
 A08 = """MSH|^~\\&|REG|HOSP|T|M|{at}||ADT^A08|{id}|P|2.5
 EVN||{at}
 PID|1||77^^^HOSP^MR||{name}||19700503|F

@@ -67,13 +67,31 @@ AIS|1|A|CONS^Consultation^L|20260301100000+0100|||30|MIN
 AIL|1|A|R1^^^HOSP|||20260301100000+0100||||||Booked
 AIP|1|A|1234^Smith^Al^^^Dr^^^NPI|||20260301100000+0100||||||Booked
 """
+NOTICE = """MSH|^~\\&|DOC|HOSP|T|M|20260102040000||MDM^{event}^{structure}|4|P|2.5.1
+EVN||20260102040000
+PID|1||77^^^HOSP^MR||Gray^Ada
+PV1|1|I|||||||||||||||||V1^^^HOSP^VN
+TXA|1|CN^Consultation^HL70270|TX|20260102030000+0100||20260102031500+0100\
+|||1234^Smith^Al^^^Dr^^^NPI|||D2^DOC|{parent}||F2^DOC|letter.txt|LA|R|AV
+"""
+NOTICES = {
+    "MDM^T01": NOTICE.format(event="T01", structure="MDM_T01", parent=""),
+    "MDM^T02": NOTICE.format(event="T02", structure="MDM_T02", parent="")
+    + "OBX|1|ED|^letter||^application^pdf^Base64^JVBERg==||||||F\n",
+    "MDM^T05": NOTICE.format(event="T05", structure="MDM_T01", parent="D1^DOC"),
+    "MDM^T10": NOTICE.format(event="T10", structure="MDM_T02", parent="D1^DOC")
+    + "OBX|1|ED|^letter||^application^pdf^Base64^JVBERg==||||||F\n",
+}
+PROCEDURE = """PR1|1||80146002^Appendectomy^SCT||20260102060000+0100||||||\
+88^Roe^Jo^^^^^^NPI||||||||PX1^HOSP
+"""
 
 
 class Trip:
     """A record of its own, filled by one message, and what it then sends."""
 
-    def __init__(self, folder: Path, version: str) -> None:
-        text = f"{WARD}version: {version}\nmessages: {MAPS_OF}\n"
+    def __init__(self, folder: Path, version: str, more: str = "") -> None:
+        text = f"{WARD}version: {version}\nmessages: {MAPS_OF}\n{more}\n"
         (self.outlet,) = load_outbound([site(folder, text)], MAPS.tables).outlets.values()
 
     async def sent(self, body: bytes) -> list[bytes]:
@@ -133,6 +151,37 @@ async def test_the_inbound_maps_find_every_element_again(tmp_path: Path, text: s
     for label, values in planned.items():
         if label.startswith(clinical):
             assert back[label] == values, label
+
+
+@pytest.mark.parametrize("event", NOTICES)
+async def test_documents_and_notices_of_them_make_the_trip(tmp_path: Path, event: str) -> None:
+    trip = Trip(tmp_path, "2.5.1", "clearance: R")
+    (body,) = [
+        one
+        for one in await trip.sent(NOTICES[event].replace("\n", "\r").encode())
+        if parse(one).type.startswith("MDM")
+    ]
+    message = parse(body)
+    assert message.type == event
+    assert message.get("TXA-12.1") == "D2"
+    assert message.get("TXA-13.1") == ("D1" if event in ("MDM^T05", "MDM^T10") else "")
+    assert message.get("TXA-18") == "R"
+    assert (message.first("OBX") is not None) == (event in ("MDM^T02", "MDM^T10"))
+    again = {parse(one).type: one for one in await trip.sent(body)}
+    assert said(again[event]) == said(body)
+
+
+async def test_the_procedures_of_a_visit_make_the_trip(tmp_path: Path) -> None:
+    trip = Trip(tmp_path, "2.8")
+    sent = await trip.sent((ADMISSION + PROCEDURE).replace("\n", "\r").encode())
+    (body,) = [one for one in sent if parse(one).type == "ADT^A01"]
+    (pr1,) = [line for line in body.decode().split("\r") if line.startswith("PR1")]
+    again = {parse(one).type: one for one in await trip.sent(body)}
+
+    assert pr1 == (
+        "PR1|1||80146002^Appendectomy^SCT||20260102060000+0100||||||88^Roe^Jo^^^^^^NPI||||||||PX1^HOSP"
+    )
+    assert said(again["ADT^A01"]) == said(body)
 
 
 def published(folder: Path, *types: str) -> Iterator[bytes]:
