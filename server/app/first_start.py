@@ -1,7 +1,8 @@
 """What the first start makes, so that somebody can come in: a token, and an administrator."""
 
 from dataclasses import dataclass
-from secrets import token_urlsafe
+from secrets import choice
+from string import ascii_letters, digits
 
 from server.auth import has_token, new_token
 from server.auth.unfit import Taken
@@ -9,6 +10,7 @@ from server.auth.users import Users
 from server.store.port import Store
 
 ADMINISTRATOR = "admin"
+PASSWORD_LENGTH = 20  # 119 bits; letters and digits, which a double click marks whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ async def first_user(users: Users) -> FirstUser | None:
     """Return an administrator who can log in, when there is no user at all."""
     if await users.any():
         return None
-    password = token_urlsafe(15)
+    password = "".join(choice(ascii_letters + digits) for _ in range(PASSWORD_LENGTH))
     try:
         await users.add(ADMINISTRATOR, roles=("admin",), password=password)
     except Taken:  # a command was faster

@@ -200,7 +200,10 @@ def _check(user: User) -> None:
             raise Unfit(f"{department} is no department, such as Organization/x")
     for role, types in _STANDS_FOR.items():
         if role in user.roles and (user.fhir_user or "").partition("/")[0] not in types:
-            raise Unfit(f"a {role} is somebody in the record: {' or '.join(types)}")
+            raise Unfit(
+                f"a {role} is somebody in the record: name a {' or '.join(types)}, "
+                f"as in --fhir-user {types[0]}/x"
+            )
     if user.external is not None and len(user.external.split(" ")) != 2:
         raise Unfit("an external identity is the issuer and the subject")
 

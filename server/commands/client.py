@@ -140,5 +140,6 @@ def _keys(given: str) -> dict[str, Any]:
 
 def _line(client: Client) -> str:
     named = "" if client.name == client.id else f'"{client.name}"'
-    said = (client.id, named, client.auth, ",".join(client.grants))
+    auth = "public" if client.auth == "none" else client.auth
+    said = (client.id, named, auth, ",".join(client.grants))
     return "  ".join(filter(None, said))
