@@ -19,12 +19,16 @@ from rich.table import Table
 from mappings.emit import Outbound, load_outbound
 from mappings.maps import load_maps
 from server import app
+from server.access.context import SYSTEM
 from server.commands.options import Data, StoreOption, fail, refusals, settings_from
+from server.feeds import looked
 from server.feeds.outbound import queue
 from server.feeds.outbound.preview import preview
 from server.feeds.outbound.queue import STATES, Message, Queue
+from server.interactions.audit_later import Word
 from server.settings import Settings
 from server.store.port import CommitConflict, Store
+from server.uuid7 import new_id
 
 T = TypeVar("T")
 
@@ -82,6 +86,7 @@ def show(
         return
     message = _message(settings, name, id_)
     if raw:
+        _tell(settings, message.about, f"show {name} {id_} --raw")
         body = _beside(settings, lambda opened: Queue(opened, name).body(id_))
         typer.get_binary_stream("stdout").write(body)
         return
@@ -172,12 +177,33 @@ def try_(
         found = _beside(settings, made)
     except LookupError as error:
         fail(str(error.args[0]))
+    _tell(settings, about, f"try {name}")
     for text, notes in found:
         typer.echo(text)
         for note in notes:
             typer.echo(f"  note: {note}")
     if not found:
         typer.echo(f"{about} makes no message for {name}")
+
+
+def _tell(settings: Settings, about: str, asked: str) -> None:
+    """Leave word for audit of what is about to be shown: a message says what the record says."""
+    base_url = app.base_url_of(settings, settings.port)
+
+    async def leave(opened: Store) -> None:
+        type_, id_, *_ = about.split("/")
+        newest = await opened.read(SYSTEM, type_, id_) if about.count("/") == 1 else None
+        place = f"{about}/_history/{newest.number}" if newest is not None else about
+        words = [
+            Word(
+                app.now_us(), "R", looked.READ, app.operator(), (place,), patient,
+                f"tellonce outbound {asked}", labels,
+            )
+            for patient, labels in await looked.subjects(opened, base_url, (place,))
+        ]  # fmt: skip
+        await opened.commit([], records=[word.left(new_id()) for word in words])
+
+    _beside(settings, leave)
 
 
 def _files(settings: Settings) -> Outbound:

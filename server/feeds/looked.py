@@ -20,10 +20,10 @@ READ, ADMINISTER = "read", "administer"
 MOST_VERSIONS = 200  # of one message: the patient is in the first of them
 
 
-async def subjects(store: Store, base_url: str, entry: Entry) -> list[Subject]:
-    """Return whom a message concerns by what it wrote, with the labels of that; at least one."""
+async def subjects(store: Store, base_url: str, places: Sequence[str]) -> list[Subject]:
+    """Return whom versions (``Patient/x/_history/2``) concern, with their labels; at least one."""
     versions = []
-    for place in entry.produced[:MOST_VERSIONS]:
+    for place in places[:MOST_VERSIONS]:
         type_, id_, _, number = place.split("/")
         found = await store.vread(SYSTEM, type_, id_, int(number))
         if found is not None:
@@ -37,7 +37,7 @@ async def concerned(
     """Return whom a message, and ``shown``, which is in no version, concern; at least one."""
     found: dict[str | None, dict[str, None]] = {}
     for patient, labels in (
-        *await subjects(store, base_url, entry),
+        *await subjects(store, base_url, entry.produced),
         *subjects_of(shown, base_url),
     ):
         found.setdefault(patient, {}).update(dict.fromkeys(labels))

@@ -4,12 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import anyio
+import orjson
 import pytest
 from typer.testing import CliRunner
 
 from server import app
 from server.__main__ import cli
 from server.feeds.outbound.queue import Queue
+from server.interactions import audit_later
 from server.settings import Settings
 from tests.feeds.outbound import Routed, patient, put, visit, ward
 
@@ -120,3 +122,23 @@ def test_try_shows_the_message_and_what_it_cannot_say(commands: Commands) -> Non
     assert "PV1|1|I|^^^^^^^^Ward 1" in said
     assert "there is no Encounter/x" in commands.say("try", "ward", "Encounter/x")
     assert "there is no destination lab" in commands.say("try", "lab", "Encounter/v1")
+
+
+def test_what_is_shown_of_a_message_is_left_for_audit(commands: Commands) -> None:
+    async def left() -> list[tuple[str, str | None, list[str], str | None]]:
+        async with app.store_beside(Settings(data=commands.folder / "data")) as store:
+            said = [orjson.loads(one.value) for one in await store.find_records(audit_later.KIND)]
+        return [(s["principal"], s["patient"], s["entities"], s["query"]) for s in said]
+
+    commands.say("show", "ward", "--state", "all")
+    commands.say("show", "ward", commands.ids[1])
+    assert anyio.run(left) == []  # states and references only
+    commands.say("show", "ward", commands.ids[1], "--raw")
+    commands.say("try", "ward", "Patient/ada")
+
+    who, ada = app.operator(), "Patient/ada"
+    asked = f"tellonce outbound show ward {commands.ids[1]} --raw"
+    assert anyio.run(left) == [
+        (who, ada, ["Encounter/v1/_history/1"], asked),
+        (who, ada, ["Patient/ada/_history/1"], "tellonce outbound try ward"),
+    ]
