@@ -31,6 +31,8 @@ from server.store.port import Version, Write
 READ_ONLY = frozenset(("AuditEvent",))
 """Types that only the server itself writes: what tells of deeds is not the doers' to change."""
 
+_SERVER_SYSTEMS = "urn:tellonce:"  # of identifiers
+
 _CHANGES: frozenset[Interaction] = frozenset(("create", "update", "delete"))
 
 
@@ -84,9 +86,11 @@ async def demand_write(
     rows = whole(write.rows)
     if not await _open(services, access, interaction, resource, rows, services.now()):
         raise Forbidden(
-            f"this token allows {interaction} of {type_} only inside the record it is for"
+            f"this token allows {interaction} of {type_} only inside the record it is for, and "
+            "under labels within its clearance"
         )
     moved = _patients(write.compartments)
+    there: dict[str, Any] = {}
     if before is not None:
         there = fhir_json.loads(before.body or b"{}")
         moved ^= _patients(extract.compartments(there, services.base_url, catalog=services.catalog))
@@ -94,6 +98,12 @@ async def demand_write(
         raise Forbidden(
             f"this token allows {interaction} of {type_} only inside the record it is for; this "
             "would enter or leave that of another patient as well"
+        )
+    of_one = all(p.compartment is not None for p in access.covering(type_, interaction))
+    if of_one and _server_identifiers(resource) - _server_identifiers(there):
+        raise Forbidden(
+            f"identifiers of {_SERVER_SYSTEMS}... are the server's own: by them it knows what a "
+            "message of a feed is about"
         )
 
 
@@ -135,6 +145,20 @@ def discreet(access: AccessContext) -> Iterator[None]:
             raise
         told = "it took too long; narrow it by a patient, a code or a date"
         raise DeadlineExceeded(told) from error
+
+
+def _server_identifiers(resource: dict[str, Any]) -> set[tuple[str, Any]]:
+    """Return (system, value) of the identifiers that the server itself gives."""
+    return {
+        (one["system"], one.get("value"))
+        for name in ("identifier", "masterIdentifier")
+        for one in _listed(resource.get(name))
+        if isinstance(one, dict) and str(one.get("system", "")).startswith(_SERVER_SYSTEMS)
+    }
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def _patients(compartments: Iterable[str]) -> set[str]:

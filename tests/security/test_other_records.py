@@ -166,6 +166,30 @@ async def test_the_refusal_does_not_tell_whether_the_other_patient_is_there(door
         assert told[0] == told[1]
 
 
+@pytest.mark.parametrize("who", ["ann", "ann-user", "app-of-ann"])
+async def test_nobody_plants_what_a_feed_would_take_for_somebody_elses_result(
+    doors: Doors, who: str
+) -> None:
+    """Messages find what they are about by identifiers, whoever wrote them."""
+    key = {"system": "urn:tellonce:key:default", "value": "7dfc6bae134c24eaae334112c1e1f1d6"}
+    planted = pulse("Patient/a", "Patient/a", identifier=[key])
+    answer = await doors.send(who, "POST", "/Observation", planted)
+    assert answer.status_code == 403
+    assert "the server's own" in answer.text
+    other = {"system": "urn:tellonce:authority:default:LAB", "value": "P1"}
+    sent = answers("Patient/a", "Patient/a", id="own", identifier=other)
+    assert (await doors.send("ann", "PUT", "/QuestionnaireResponse/own", sent)).status_code == 403
+
+
+async def test_what_a_feed_named_keeps_its_name_when_its_author_changes_it(doors: Doors) -> None:
+    key = {"system": "urn:tellonce:key:default", "value": "7dfc6bae134c24eaae334112c1e1f1d6"}
+    own = answers("Patient/a", "Patient/a", id="own", identifier=key)
+    async with doors.house.client() as client:
+        await client.put("/QuestionnaireResponse/own", json=own)
+    sent = own | {"status": "amended"}
+    assert (await doors.send("ann", "PUT", "/QuestionnaireResponse/own", sent)).status_code == 200
+
+
 async def test_a_department_does_not_take_over_the_place_where_others_lie(doors: Doors) -> None:
     """An Encounter is at the department that manages one of its locations."""
     place = {"resourceType": "Location", "id": "icu", "name": "ICU",
