@@ -22,7 +22,6 @@ from server.search.query import (
 )
 from server.search.rows import compartment_key, label_mark
 
-
 DECIDING = frozenset(("Location",))
 """Types of nobody that decide which patients a department sees: not for its people to change."""
 

@@ -8,18 +8,13 @@ R4 security-labels.html.
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from server.access.policy import Clearance, Policy
+from server.access.policy import Policy
 from server.access.value_sets import at, codes
 from server.search.marks import CONFIDENTIALITY, LEVELS, labels
 
 Resource = dict[str, Any]
 
 _NORMAL = LEVELS.index("N")
-
-
-def hidden_for(policy: Policy, clearance: Clearance) -> tuple[str, ...]:
-    """Return the enforced labels (``system|code``) that a clearance does not reach."""
-    return policy.hidden(clearance)
 
 
 def may_relabel(policy: Policy, role: str | None) -> bool:

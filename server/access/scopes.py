@@ -186,11 +186,6 @@ def parse(text: str) -> Scopes:
     return Scopes(tuple(found), tuple(dropped))
 
 
-def is_subset(inner: Scopes, outer: Scopes) -> bool:
-    """Tell whether everything that ``inner`` allows, ``outer`` allows as well."""
-    return outer.covers(inner)
-
-
 def beyond(wanted: Scopes, granted: Scopes) -> tuple[str, ...]:
     """Return the texts of those of ``wanted`` that ``granted`` does not cover."""
     return tuple(str(one) for one in wanted.of if not _covered(one, granted))

@@ -7,7 +7,6 @@ import pytest
 from server.access.labels import (
     assigned,
     handing_on,
-    hidden_for,
     labelled,
     may_relabel,
     protected,
@@ -158,5 +157,5 @@ def test_labels_are_added_behind_those_that_are_there() -> None:
 
 
 def test_hidden_is_what_a_clearance_does_not_reach(policy: Policy) -> None:
-    hidden = hidden_for(policy, Clearance("N", policy.sensitivities - {"HIV"}))
+    hidden = policy.hidden(Clearance("N", policy.sensitivities - {"HIV"}))
     assert hidden == (f"{SENSITIVITY}|HIV", f"{CONFIDENTIALITY}|R", f"{CONFIDENTIALITY}|V")

@@ -8,7 +8,6 @@ from server.access.scopes import (
     Scopes,
     beyond,
     intersect,
-    is_subset,
     narrowed,
     parse,
     union,
@@ -128,7 +127,7 @@ def test_more_scopes_than_the_limit_are_dropped() -> None:
     ],
 )
 def test_subset(inner: str, outer: str, told: bool) -> None:
-    assert is_subset(parse(inner), parse(outer)) is told
+    assert parse(outer).covers(parse(inner)) is told
     assert bool(beyond(parse(inner), parse(outer))) is not told
 
 
