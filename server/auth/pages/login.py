@@ -1,5 +1,6 @@
 """Login by name and password, logout, and the start page."""
 
+import re
 from urllib.parse import urlsplit
 
 from fastapi import Response
@@ -12,6 +13,7 @@ from server.auth.records import User
 from server.fhir.errors import Throttled
 
 HOME = "/auth/"
+_OF_REQUEST = re.compile(r"/auth/authorize/([^/]+)")
 _WRONG = "The name or the password is not right."
 
 
@@ -161,11 +163,10 @@ async def _form(
 
 async def asked_by(visit: Visit, wanted: str) -> Pending | None:
     """Return the request of an app that waits for the login, if there is one."""
-    parts = urlsplit(wanted)
-    start, _, id_ = parts.path.rpartition("/")
-    if start != "/auth/authorize":
+    found = _OF_REQUEST.match(urlsplit(wanted).path)
+    if found is None:
         return None
     try:
-        return await visit.context.authorize.pending(id_)
+        return await visit.context.authorize.pending(found[1])
     except PageError:
         return None

@@ -130,8 +130,10 @@ async def _answer(page: Page, visit: Visit) -> Response:
 
 def login_first(visit: Visit) -> Response:
     """Return the way to the login, and from there back to where the person wanted to go."""
-    if visit.request.method != "GET":
-        return visit.redirect("/auth/login")
+    path = visit.request.scope["path"]
+    if visit.request.method == "POST":  # what an app asked for goes on; other forms are lost
+        to = login_path(path) if path.startswith("/auth/authorize/") else "/auth/login"
+        return visit.redirect(to)
     wanted = visit.request.url.path.removeprefix(visit.context.site.path(""))
     if visit.request.url.query:
         wanted += f"?{visit.request.url.query}"

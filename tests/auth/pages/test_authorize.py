@@ -142,6 +142,18 @@ async def test_prompt_login_asks_for_the_password_again_once(
     assert page.title == "Allow Growth Chart? – Tellonce"
 
 
+async def test_who_was_logged_out_meanwhile_logs_in_and_goes_on(browser: Browser) -> None:
+    start = await browser.log_in("anna")
+    page = await browser.authorize()
+    await browser.submit(start, "/auth/logout")
+    form = await allow(browser, page)
+    assert form.title == "Log in – Tellonce"
+    assert "Growth Chart" in form.words
+    fields = {"name": "anna", "password": PASSWORD, "next": form.values("next")[0]}
+    again = await browser.submit(form, "/auth/login", **fields)
+    assert again.title == "Allow Growth Chart? – Tellonce"
+
+
 async def test_a_login_for_the_request_is_new_enough_for_any_max_age(
     house: House, browser: Browser
 ) -> None:
