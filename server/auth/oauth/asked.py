@@ -56,7 +56,7 @@ def validate(
     if "authorization_code" not in client.grants:
         raise Refused("unauthorized_client", "this client may not ask for a code")
     if asked.get("aud", "").rstrip("/") != base_url:
-        raise Refused("invalid_request", "aud must be the FHIR address of this server")
+        raise Refused("invalid_request", f"aud must be {base_url}, the FHIR address here")
     return Pending(
         client=client.id,
         client_name=client.name,

@@ -155,7 +155,7 @@ class Endpoints:
             TRACE.set(trace)
             try:
                 if self._limit is not None:
-                    self._limit.token(request.url.path, address)
+                    self._limit.token(request.scope["path"], address)
                 answer = await self._told(handler, request)
                 await self._ledger.told.settled()
             except OAuthError as error:
@@ -176,7 +176,7 @@ class Endpoints:
             return await handler(request)
         except OAuthError as error:
             if error.status in (401, 403):
-                name = request.url.path.rpartition("/")[2]
+                name = request.scope["path"].rpartition("/")[2]
                 await self._ledger.refused("token", "", f"{name}: {error.error}")
                 await self._ledger.told.settled()
             raise
@@ -206,4 +206,4 @@ class Endpoints:
 
 def _challenge(request: Request) -> str:
     sent = request.headers.get("authorization", "").partition(" ")[0].lower()
-    return "Bearer" if sent == "bearer" or request.url.path.endswith("/register") else "Basic"
+    return "Bearer" if sent == "bearer" or request.scope["path"].endswith("/register") else "Basic"
