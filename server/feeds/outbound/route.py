@@ -188,23 +188,17 @@ class Router:
         return b""
 
     def _message(self, told: _Told, occasion: Occasion, number: int) -> tuple[Message, bytes]:
-        services, version, to = self._services, told.version, self._outlet.destination
+        services, version = self._services, told.version
         now = services.now()
         id_ = control_id(services.new_id())
-        body, reason, problem = b"", "incomplete" if told.problem else "", told.problem
         if told.withheld:
-            reason, problem = "clearance", f"{' '.join(told.withheld)} is above what it may be told"
+            labels = " ".join(told.withheld)
+            body, reason, problem = b"", "clearance", f"{labels} is above what it may be told"
         else:
-            try:
-                body = to_message(told.made, to, id_=id_, at=now)
-            except Unencodable as wrong:
-                reason, problem = "unencodable", wrong.problem
-            if occasion.feed and self._loops(f"{version.type}/{version.id}", now):
-                reason = "loop"
-                problem = f"more than {LOOP_MOST} changes of it came by feeds within a minute"
+            body, reason, problem = self._written(told, occasion, id_, now)
         message = Message(
             message_id(occasion.versions[-1].seq, number),
-            to.name,
+            self._outlet.destination.name,
             told.made.type,
             id_,
             f"{version.type}/{version.id}/_history/{version.number}",
@@ -218,6 +212,20 @@ class Router:
             updated=now,
         )
         return message, body
+
+    def _written(
+        self, told: _Told, occasion: Occasion, id_: str, now: int
+    ) -> tuple[bytes, str, str]:
+        """Return the bytes of a message, and why it is parked, if it is: reason and problem."""
+        body, reason, problem = b"", "incomplete" if told.problem else "", told.problem
+        try:
+            body = to_message(told.made, self._outlet.destination, id_=id_, at=now)
+        except Unencodable as wrong:
+            reason, problem = "unencodable", wrong.problem
+        if occasion.feed and self._loops(f"{told.version.type}/{told.version.id}", now):
+            reason = "loop"
+            problem = f"more than {LOOP_MOST} changes of it came by feeds within a minute"
+        return body, reason, problem
 
     def _loops(self, about: str, now: int) -> bool:
         """Tell whether feeds change a resource so often that two systems must be correcting
