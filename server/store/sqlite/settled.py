@@ -143,7 +143,10 @@ def _still(db: apsw.Connection, asked: Asked, kept: Kept, last: int) -> Kept | N
     types = _types(query)
     marks = () if reads_others(query.where) else hashes(compartments(query.where))
     for _, type_, own, before in changed:
-        if type_ in types and (not marks or not _both(own, before).isdisjoint(marks)):
+        # Of a version without marks, rows made anew may say more than is kept beside it.
+        if type_ in types and (
+            not marks or before == b"" or not _both(own, before).isdisjoint(marks)
+        ):
             return None
     found = kept.found
     if isinstance(asked, Mentioned):
