@@ -9,7 +9,7 @@ from itertools import count
 from time import perf_counter
 from typing import Any
 
-from server.access.context import AccessContext, Trace
+from server.access.context import AccessContext
 from server.fhir.errors import (
     FhirError,
     InvalidRequest,
@@ -28,6 +28,7 @@ from server.rest.body import ClientGoneError, Intake, Limits
 from server.rest.capability import Prepared
 from server.rest.context import Context
 from server.rest.cors import Cors
+from server.rest.exchange import Exchange
 from server.rest.jobs import Job, Jobs
 from server.rest.metrics import Metrics
 from server.rest.pretty import indented
@@ -89,7 +90,7 @@ class Dispatcher:
         request_id = headers.request_id(sent_headers.get(b"x-request-id"))
         if request_id is None:
             request_id = f"{self._start}-{next(self._ids)}"
-        exchange = _Exchange(scope["method"], request_id, _address(scope))
+        exchange = Exchange(scope["method"], request_id, _address(scope))
         intake = Intake(receive, sent_headers) if exchange.method in _WITH_BODY else None
         self._in_flight += 1
         try:
@@ -123,7 +124,7 @@ class Dispatcher:
         )
 
     async def _answer(
-        self, scope: Scope, receive: Receive, sent: dict[bytes, bytes], exchange: "_Exchange"
+        self, scope: Scope, receive: Receive, sent: dict[bytes, bytes], exchange: Exchange
     ) -> Answer:
         try:
             if self._in_flight > self._most:
@@ -141,7 +142,7 @@ class Dispatcher:
             return errors.bug(exchange.request_id)
 
     async def _handled(
-        self, scope: Scope, receive: Receive, sent: dict[bytes, bytes], exchange: "_Exchange"
+        self, scope: Scope, receive: Receive, sent: dict[bytes, bytes], exchange: Exchange
     ) -> Answer:
         method = exchange.method
         path = self._path(scope["path"])
@@ -189,7 +190,7 @@ class Dispatcher:
             answer.body, answer.gzipped = indented(answer.body), None
         return answer
 
-    async def _audited(self, answer: Answer, exchange: "_Exchange") -> Answer:
+    async def _audited(self, answer: Answer, exchange: Exchange) -> Answer:
         """Tell audit of what nobody told it of; return the answer, or why it cannot be given.
 
         Nothing is shown that audit could not be told of.  An answer that shows nothing leaves all
@@ -215,7 +216,7 @@ class Dispatcher:
         return answer
 
     async def _send(
-        self, answer: Answer, more: list[Header], send: Send, exchange: "_Exchange"
+        self, answer: Answer, more: list[Header], send: Send, exchange: Exchange
     ) -> None:
         answer.headers.extend(more)
         body, head = answer.body, exchange.head
@@ -249,7 +250,7 @@ class Dispatcher:
         """Answer a request that was accepted earlier; counted and logged like any other."""
         started = perf_counter()
         route = f"{job.route} (async)"
-        exchange = _Exchange(job.method, job.request_id, "")
+        exchange = Exchange(job.method, job.request_id, "")
         try:
             asked = asynchronous.replayed(job, body)
             sent_by_client = asked.headers.get(b"x-provenance")
@@ -272,48 +273,6 @@ class Dispatcher:
 
     def _on_bug(self, error: BaseException, request_id: str) -> None:
         request_log.failed(error, request_id, "batch entry")
-
-
-class _Exchange:
-    """What the log and the figures say of a request."""
-
-    __slots__ = (
-        "access", "address", "head", "method", "pairs", "path", "principal", "public",
-        "request_id", "route", "trace",
-    )  # fmt: skip
-
-    def __init__(self, method: str, request_id: str, address: str) -> None:
-        self.method = method if method in _METHODS else "OTHER"
-        self.head = method == "HEAD"
-        self.request_id = request_id
-        self.route = "-"
-        self.principal = "-"
-        self.address = address
-        self.public = False
-        self.path: tuple[str, ...] = ()
-        self.pairs: Pairs = ()
-        self.access: AccessContext | None = None
-        self.trace = _NO_TRACE
-
-    def traced(self, access: AccessContext, provenance: bytes | None) -> AccessContext:
-        """Return the caller's rights for this request alone."""
-        self.trace = Trace(self.request_id, self.address, provenance)
-        # Spelt out, which takes half the time of dataclasses.replace.
-        self.access = AccessContext(
-            access.principal,
-            access.client,
-            access.permits,
-            access.person,
-            access.patient,
-            access.grant,
-            access.role,
-            self.trace,
-        )
-        return self.access
-
-
-_NO_TRACE = Trace("-")
-_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 
 
 def _address(scope: Scope) -> str:
