@@ -13,6 +13,7 @@ from server.auth.records import Client
 from server.search.catalog import Catalog
 
 MAX_PARAMETER = 4096  # characters of one; scopes are bounded by themselves
+MAX_KEPT = {"nonce": 512, "login_hint": 256}  # these are kept too, and nobody is logged in yet
 
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")  # RFC 7636, 4.2: SHA-256 in base64url
 _PROMPTS = frozenset(("none", "login", "consent", "select_account"))
@@ -50,8 +51,9 @@ def validate(
     catalog: Catalog,
 ) -> Pending:
     """Return the request, without an id; raise Refused."""
-    if any(len(value) > MAX_PARAMETER for name, value in asked.items() if name != "scope"):
-        raise Refused("invalid_request", "a parameter is too long")
+    for name, value in asked.items():
+        if name != "scope" and len(value) > MAX_KEPT.get(name, MAX_PARAMETER):
+            raise Refused("invalid_request", "a parameter is too long")
     _check_shape(asked)
     if "authorization_code" not in client.grants:
         raise Refused("unauthorized_client", "this client may not ask for a code")

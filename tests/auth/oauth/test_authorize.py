@@ -88,7 +88,9 @@ async def test_two_addresses_are_a_page_and_never_a_redirect(house: House) -> No
         ({"launch": "a-handle-of-nobody"}, "invalid_request"),
         ({"request": "ey.ey.x"}, "request_not_supported"),
         ({"request_uri": "https://evil.example/"}, "request_uri_not_supported"),
-        ({"nonce": "n" * 5000}, "invalid_request"),
+        ({"nonce": "n" * 513}, "invalid_request"),
+        ({"login_hint": "n" * 257}, "invalid_request"),
+        ({"state": "s" * 4097}, "invalid_request"),
         ({"scope": "patient/Patient.r " * 2000}, "invalid_scope"),
     ],
 )
