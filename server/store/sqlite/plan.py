@@ -10,7 +10,6 @@ Measured: these choices, not Python, decide what a search costs.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import isqrt
-from typing import Any
 
 from server.fhir.errors import TooCostly
 from server.search.clinical import CLINICAL_PARAM
@@ -21,7 +20,6 @@ from server.search.query import (
     DateIs,
     HasKey,
     IdIs,
-    InCompartmentOf,
     Mentioned,
     Near,
     Not,
@@ -50,6 +48,7 @@ from server.store.sqlite.compile import (
     says_present,
 )
 from server.store.sqlite.drive import Driver, Look, drivers, lists
+from server.store.sqlite.inside import inside
 from server.store.sqlite.intervals import DAY
 from server.store.sqlite.mentioned import is_only_of
 from server.store.sqlite.sql import TRUE, Sql, all_of, join
@@ -201,32 +200,6 @@ def _size(member: Member) -> int:
             return _size(of.to.where)
         case _:
             return 1
-
-
-def inside(query: Query, look: Look) -> Query:
-    """Return the query with the compartments that it asks for settled, at every hop."""
-    return Query(query.types, _inside(query.where, look))
-
-
-def _inside(where: Predicate, look: Look) -> Predicate:
-    # What is settled stands for a predicate where it is asked behind a hop.
-    settled: Any = where
-    match where:
-        case InCompartmentOf():
-            settled = Inside(where, look.compartments_of(where))
-        case AllOf(of):
-            settled = AllOf(tuple([_inside(one, look) for one in of]))
-        case AnyOf(of):
-            settled = AnyOf(tuple([_inside(one, look) for one in of]))
-        case Not(inner):
-            settled = Not(_inside(inner, look))
-        case Refers(type_, param, to):
-            settled = Refers(type_, param, inside(to, look))
-        case ReferredBy(by, param):
-            settled = ReferredBy(inside(by, look), param)
-        case Mentioned(by):
-            settled = Mentioned(inside(by, look))
-    return settled  # type: ignore[no-any-return]
 
 
 def _count(found: list[Driver], look: Look, bound: Sql) -> list[_Counted]:

@@ -19,8 +19,9 @@ from server.store.sqlite import describe, pages
 from server.store.sqlite.brief import TooLong
 from server.store.sqlite.codec import Codec
 from server.store.sqlite.counts import Counts
+from server.store.sqlite.inside import inside
 from server.store.sqlite.pages import BY_DATE, MAX_VALUES, Cursor, Order
-from server.store.sqlite.plan import Plan, inside, plan
+from server.store.sqlite.plan import Plan, plan
 from server.store.sqlite.sight import version_of
 from server.store.sqlite.sorts import INDEXED
 from server.store.sqlite.sql import TRUE, Sql
