@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -40,8 +40,7 @@ _REFERENCE = re.compile(r"([A-Z][A-Za-z]{2,})/([A-Za-z0-9\-.]{1,64})(?:/_history
 _MILLISECOND = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One AuditEvent to be made.
 
     ``patient`` is ``Patient/x``; ``data`` are (reference, lifecycle or ``""``); ``query`` the

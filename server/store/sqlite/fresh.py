@@ -53,9 +53,10 @@ _BY_KEY = frozenset(("name", "tok", "edge"))
 
 
 class Fresh:
-    """The rows of new resources, until they are written."""
+    """The rows of new resources, until they are written; ``made_by`` labels them."""
 
-    def __init__(self) -> None:
+    def __init__(self, made_by: int) -> None:
+        self.made_by = made_by
         self._rows: dict[str, list[tuple[Any, ...]]] = {table: [] for table in _TABLES}
         self._texts: list[tuple[int, str, int]] = []
         self._framed: dict[Prepared, array[int]] = {}

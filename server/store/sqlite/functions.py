@@ -1,6 +1,7 @@
 """What SQL asks of Python: hashes, names, distances, values that only bodies hold."""
 
 from array import array
+from functools import lru_cache
 from typing import Any
 
 import apsw
@@ -71,6 +72,7 @@ def split_keys(packed: bytes) -> tuple[int, tuple[int, ...]]:
     return packed[0], unpack(packed[begin:])
 
 
+@lru_cache(maxsize=8192)
 def name_of(type_: str, id_: str) -> int:
     """Return the hash by which references name a resource."""
     return hash64(f"{type_}/{id_}")

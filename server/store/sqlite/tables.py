@@ -206,7 +206,7 @@ class Tables:
         new = sum(before is None for before in had)
         if new < WORTH:
             return [self._write(w, before, at) for w, before in zip(writes, had, strict=True)]
-        fresh, made = Fresh(), []
+        fresh, made = Fresh(self._made_by), []
         for write, before in zip(writes, had, strict=True):
             if before is None and write.body is not None:
                 made.append(self._add(write, at, fresh))
@@ -230,7 +230,7 @@ class Tables:
         new = self._filed(write, compartments, at) or rows.Filed(at)
         keys = rows.remembered(new, version.type, compartments, self.bags)
         kept = (packed, checksum(version, packed), *self._encoded(version.type, body))
-        own = (new.d, self._made_by, new.shape, new.words, len(new.keys), keys)
+        own = (new.d, fresh.made_by, new.shape, new.words, len(new.keys), keys)
         fresh.add(version, rid, kept, new, own)
         return version
 
@@ -242,7 +242,7 @@ class Tables:
         kept = (packed, checksum(version, packed), *self._encoded(version.type, version.body))
         own = [*made.own, *[param ^ target for param, target in made.others], *made.within]
         keys = frame.packed + struct.pack(f"<{len(made.own)}q", *made.own)
-        row = (made.date, self._made_by, frame.shape, 0, len(frame.keys) + len(own), keys)
+        row = (made.date, fresh.made_by, frame.shape, 0, len(frame.keys) + len(own), keys)
         fresh.add_framed(version, self._rid, kept, frame, row)
         number = self.bags.number
         dates = [(number(param), low, high) for param, low, high in made.dates]
