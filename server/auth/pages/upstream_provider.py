@@ -176,9 +176,7 @@ class Upstream:
     async def _key_set(self, metadata: Mapping[str, Any]) -> KeySet:
         if self._keys is None or not 0 <= self._now() - self._keys[0] < KEPT_US:
             found = await self._fetched(_text(metadata, "jwks_uri"))
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of keys for other uses than ours
-                self._keys = (self._now(), KeySet.import_key_set(dict(found)))  # type: ignore[arg-type] # checked there
+            self._keys = (self._now(), _key_set(found))
         return self._keys[1]
 
     async def _discovered(self) -> Mapping[str, Any]:
@@ -213,3 +211,18 @@ def _text(found: Mapping[str, Any], name: str) -> str:
     if not isinstance(value, str) or not value:
         raise UpstreamFailed(f"the provider did not say its {name}")
     return value
+
+
+def _key_set(found: Mapping[str, Any]) -> KeySet:
+    """Return the keys that can be read: one of a kind that is not known must not lock all out."""
+    listed, keys = found.get("keys"), []
+    for one in listed if isinstance(listed, list) else []:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of keys for other uses than ours
+                keys += KeySet.import_key_set({"keys": [one]}).keys
+        except (JoseError, ValueError, TypeError, AttributeError, LookupError):
+            continue  # joserfc hands on what its own look-ups raise for curves it does not know
+    if not keys:
+        raise UpstreamFailed("the provider has no key that can be read")
+    return KeySet(keys)

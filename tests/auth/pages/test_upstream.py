@@ -150,6 +150,7 @@ class Liar:
         {"alg": "RS256", "kid": "k1"}, claims, KEY
     )
     forms: list[dict[str, str]] = field(default_factory=list)
+    keys: Any = field(default_factory=lambda: [KEY.as_dict(private=False)])
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         path = scope["path"]
@@ -162,7 +163,7 @@ class Liar:
                 **self.metadata,
             }
         elif path == "/jwks":
-            body = {"keys": [KEY.as_dict(private=False)]}
+            body = {"keys": self.keys}
         else:
             sent = (await receive())["body"].decode()
             self.forms.append({name: value[0] for name, value in parse_qs(sent).items()})
@@ -219,6 +220,19 @@ async def test_an_honest_answer_logs_in_with_verifier_and_secret() -> None:
         assert "client_id" not in form
 
 
+async def test_a_key_of_a_kind_that_is_not_known_locks_nobody_out() -> None:
+    liar = Liar()
+    liar.keys = [
+        {"kty": "OKP", "crv": "of tomorrow", "x": "AA"},
+        {"kty": "RSA", "n": 5, "e": {}},
+        {},
+        7,
+        *liar.keys,
+    ]
+    async with lying(liar) as house:
+        assert (await come_back(house, liar)).title == "Apps with access – Tellonce"
+
+
 def unsigned(claims: dict[str, Any]) -> str:
     return "eyJhbGciOiJub25lIn0." + jwt.encode({"alg": "RS256"}, claims, KEY).split(".")[1] + "."
 
@@ -252,6 +266,9 @@ def by_public_key(claims: dict[str, Any]) -> str:
         {"metadata": {"authorization_response_iss_parameter_supported": True}},
         {"metadata": {"token_endpoint": "http://127.0.0.1:1/"}},
         {"metadata": {"jwks_uri": None}},
+        {"keys": 5},
+        {"keys": []},
+        {"keys": [{"kty": "OKP", "crv": "of tomorrow", "x": "AA"}]},
     ],
 )
 async def test_an_answer_that_cannot_be_trusted_logs_nobody_in(lie: dict[str, Any]) -> None:
