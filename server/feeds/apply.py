@@ -25,9 +25,11 @@ from server.feeds.refused import RefusedMessage
 from server.fhir.errors import Conflict, VersionConflict
 from server.fhir.references import rewrite
 from server.interactions import labelling
+from server.interactions.concerned import patients_in
 from server.interactions.labelling import Ref
 from server.interactions.prepare import to_write
 from server.interactions.services import Services
+from server.search import extract
 from server.store.port import CommitConflict, Expect, OutboxWrite, RecordWrite, Write
 from server.validation import validate
 
@@ -253,10 +255,31 @@ async def _working(
             continue
         working.settled = False
         record = await services.store.get_record(OWNED, ref)  # a point read, made in place
-        if record is not None:
+        if record is None:
+            _demand_same_patient(services, planned, target)
+        else:
             working.owned = ownership.load(record.value)
             working.rev, working.stored = record.rev, record.value
     return work
+
+
+def _demand_same_patient(services: Services, planned: PlannedResource, target: Target) -> None:
+    """Refuse what no feed ever wrote, when it is in another patient's record.
+
+    Its identifier is what somebody put there by the API: a patient's app, say.  To take it for the
+    matter of the message would put one patient's result into the record of another.
+    """
+    said = {"resourceType": planned.type, **planned.values}
+    ours, theirs = (
+        set(patients_in(extract.compartments(one, services.base_url, catalog=services.catalog)))
+        for one in (said, target.resource or said)
+    )
+    if planned.type != "Patient" and ours and theirs and ours.isdisjoint(theirs):
+        raise RefusedMessage(
+            "identity-conflict",
+            f"{planned.label} has an identifier of {target.reference}, which is of another patient "
+            "and was written by no feed",
+        )
 
 
 def _check(changed: tuple[Working, ...]) -> None:

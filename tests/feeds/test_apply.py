@@ -212,6 +212,58 @@ async def test_identifiers_of_two_patients_are_a_conflict(applying: Applying) ->
     assert refused.value.reason == "patient-conflict"
 
 
+def result(**values: Any) -> PlannedResource:
+    return planned(
+        "Observation",
+        "Observation",
+        [("identifier", f"{SYS}|r1")],
+        identifier=[{"system": SYS, "value": "r1"}],
+        subject={"reference": "plan:Patient"},
+        **{"status": "final", "code": {"text": "pulse"}, **values},
+    )
+
+
+async def test_what_an_app_wrote_about_somebody_else_is_not_the_matter_of_a_message(
+    applying: Applying, services: Services, resources: Any
+) -> None:
+    """Else who guesses the number of a result gets the result of another patient."""
+    planted = {"resourceType": "Observation", "id": "o", "status": "final",
+               "code": {"text": "pulse"}, "subject": {"reference": "Patient/ann"},
+               "identifier": [{"system": SYS, "value": "r1"}]}  # fmt: skip
+    await services.store.commit([to_write(planted, base_url=services.base_url, method="PUT")])
+    with pytest.raises(RefusedMessage) as refused:
+        await applying(plan(patient("1"), result(valueInteger=61)))
+    assert refused.value.reason == "identity-conflict"
+    assert refused.value.problem == (
+        "Observation has an identifier of Observation/o, which is of another patient and was "
+        "written by no feed"
+    )
+    (there,) = await resources("Observation")
+    assert (there["subject"], "valueInteger" in there) == ({"reference": "Patient/ann"}, False)
+
+
+async def test_a_result_of_a_feed_follows_its_patient(applying: Applying, resources: Any) -> None:
+    await applying(plan(patient("1"), result()))
+    await applying(plan(patient("2"), result()))
+    (there,) = await resources("Observation")
+    (second,) = (p for p in await resources("Patient") if p["identifier"][0]["value"] == "2")
+    assert there["subject"] == {"reference": f"Patient/{second['id']}"}
+
+
+async def test_what_an_app_wrote_about_the_same_patient_is_gone_on_with(
+    applying: Applying, services: Services, resources: Any
+) -> None:
+    await applying(plan(patient("1")))
+    (made,) = await resources("Patient")
+    own = {"resourceType": "Observation", "id": "o", "status": "final", "code": {"text": "pulse"},
+           "subject": {"reference": f"Patient/{made['id']}"},
+           "identifier": [{"system": SYS, "value": "r1"}]}  # fmt: skip
+    await services.store.commit([to_write(own, base_url=services.base_url, method="PUT")])
+    await applying(plan(patient("1"), result(valueInteger=61)))
+    (there,) = await resources("Observation")
+    assert (there["id"], there["valueInteger"]) == ("o", 61)
+
+
 async def test_another_person_under_a_known_number_is_refused(applying: Applying) -> None:
     await applying(plan(patient("1", birthDate="1950-01-01", gender="male")))
     with pytest.raises(RefusedMessage) as refused:
