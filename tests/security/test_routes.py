@@ -23,8 +23,8 @@ from tests.rest.test_routes import EXAMPLES, walk
 
 # Nobody is asked: health, discovery, what browsers load before a login, the login itself.
 PUBLIC = {
-    "GET /", "GET /auth", "GET /livez", "GET /readyz", "GET /metrics", "GET /openapi.json", "GET /brands",
-    "OPTIONS /brands", "GET /.well-known/openid-configuration", "GET /auth/jwks",
+    "GET /", "GET /auth", "GET /livez", "GET /readyz", "GET /metrics", "GET /openapi.json",
+    "GET /brands", "OPTIONS /brands", "GET /.well-known/openid-configuration", "GET /auth/jwks",
     "GET /auth/login", "POST /auth/login", "GET /auth/static/{name}", "GET /auth/upstream/login",
     "GET /auth/upstream/callback", "OPTIONS /auth/token", "OPTIONS /auth/introspect",
     "OPTIONS /auth/revoke",
