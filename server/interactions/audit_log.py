@@ -28,6 +28,7 @@ MOST_WAITING = 10_000  # events; when they cannot be kept nothing more is shown
 FLUSH_AT = 1_000  # events of one commit; so many are not made to wait for others
 FLUSH_EVERY_S = 0.5  # the more come together, the fewer pages of the index each one changes
 RETRY_S = 1.0
+GATHER_S = 0.003  # that answers wait for company, when those before had some
 AT_ONCE = 32  # events made one after the other cost half of what each costs between requests
 
 
@@ -61,6 +62,7 @@ class AuditLog:
         self._refusals = Refusals()
         self._beside = Beside(now, new_id, base_url, self._searchable)
         self._sealer = Sealer(store, now)
+        self._together = 0
         self._told: list[Event] = []
         self._waiting: list[Write] = []
         self._known: set[int] = set()
@@ -212,6 +214,9 @@ class AuditLog:
             with suppress(TimeoutError):
                 async with asyncio.timeout(FLUSH_EVERY_S):
                     await self._hurry.wait()
+            if self._settling is not None and self._together > 1:
+                # Those that were just answered together will soon be back together.
+                await asyncio.sleep(GATHER_S)
             self._tell_refusals()
             if not await self._flush():
                 await asyncio.sleep(RETRY_S)
@@ -241,6 +246,7 @@ class AuditLog:
             settling, self._settling = self._settling, None
             self._end(settling, told)
             return False
+        self._together = len(batch)
         del self._waiting[: len(batch)]
         if self.waiting:
             self._some.set()
