@@ -9,7 +9,8 @@ from dataclasses import fields, replace
 from typing import Any, get_args
 
 from server.access.context import AccessContext, Permit, Trace
-from server.search.query import Predicate, Query
+from server.search.query import DateIs, Predicate, Query
+from server.search.rows import ANY_TYPE, RELEASE
 
 _KNOWN: dict[str, type] = {
     cls.__name__: cls for cls in (AccessContext, Permit, Trace, Query, *get_args(Predicate))
@@ -32,7 +33,20 @@ def made_anew(kept: Any) -> AccessContext:
 
 def timeless(permits: Sequence[Permit]) -> frozenset[Permit]:
     """Return permits without the moment at which they were made, to be compared with others."""
-    return frozenset(replace(p, released=0) if p.released is not None else p for p in permits)
+    return frozenset(_timeless(permit) for permit in permits)
+
+
+def _timeless(value: Any) -> Any:
+    """Return a value without the moments of releases, those inside of conditions among them."""
+    if isinstance(value, tuple):
+        return tuple(_timeless(one) for one in value)
+    if isinstance(value, DateIs) and (value.type, value.param) == (ANY_TYPE, RELEASE):
+        return replace(value, lo=0, hi=1)
+    if type(value).__name__ not in _KNOWN:
+        return value
+    made = replace(value, **{f.name: _timeless(getattr(value, f.name)) for f in fields(value)})
+    is_timed = isinstance(made, Permit) and made.released is not None
+    return replace(made, released=0) if is_timed else made
 
 
 def _plain(value: Any) -> Any:
