@@ -92,6 +92,7 @@ class FeedService:
         )
         self._replays = Replays(services.store, self.inbox, self._queueing, poll_s=replay_poll_s)
         self.replay, self.again = self._replays.replay, self._replays.again
+        self.enqueue = self._queueing.enqueue
         self.refuse, self.own_id = self._answering.refuse, self._answering.own_id
         self.at = self._answering.at
 
