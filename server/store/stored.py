@@ -54,6 +54,15 @@ def compartment_hashes(references: Iterable[str]) -> frozenset[int]:
     return frozenset(hashes)
 
 
+def given(type_: str, kept: frozenset[int]) -> frozenset[int]:
+    """Return what of the compartments kept with a version no index can make anew.
+
+    A Provenance that the server makes is in the compartment of the patient whose record was
+    written, which its references do not tell.
+    """
+    return kept if type_ == "Provenance" else frozenset()
+
+
 @lru_cache(maxsize=16_384)
 def _compartment(reference: str) -> int:
     return hash64(compartment_key(reference))

@@ -1,5 +1,6 @@
 """``use_index`` and ``reindex``: other definitions while the store runs."""
 
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -9,7 +10,7 @@ from server.access.context import SYSTEM
 from server.search.query import HasKey, Query
 from server.search.rows import IndexRows, key_hash
 from server.store.port import Store, Write
-from tests.contract.made import index, patient, put
+from tests.contract.made import index, patient, put, within
 
 NEW = "Patient|shoe-size|c|43"
 FOUND = Query(("Patient",), HasKey((NEW,)))
@@ -105,3 +106,28 @@ async def test_a_chain_is_followed_by_rows_that_were_made_anew(store: Store) -> 
         pass
 
     assert await store.count(SYSTEM, of_a) == 1
+
+
+async def test_what_the_server_said_of_a_provenance_outlasts_a_new_index(store: Store) -> None:
+    """Whose record was written, its references do not tell."""
+    told = put(
+        {
+            "resourceType": "Provenance",
+            "id": "w",
+            "target": [{"reference": "Observation/o/_history/1"}],
+            "recorded": "2026-01-02T03:04:05Z",
+            "agent": [{"who": {"display": "app"}}],
+        }
+    )
+    await store.commit([replace(told, compartments=("Patient/a",))])
+    mine, wanted = within("Patient/a"), Query(("Provenance",))
+    assert await store.count(mine, wanted) == 1
+    assert await store.verify() == []
+
+    store.use_index(with_shoes, "2")
+    while await store.reindex():
+        pass
+
+    assert await store.count(mine, wanted) == 1
+    assert await store.count(within("Patient/b"), wanted) == 0
+    assert await store.verify() == []

@@ -41,7 +41,7 @@ from server.store.port import (
     Version,
     Write,
 )
-from server.store.stored import compartment_hashes, next_at, splice, stored_keys
+from server.store.stored import compartment_hashes, given, next_at, splice, stored_keys
 
 log = logging.getLogger("tellonce")
 
@@ -299,7 +299,8 @@ class MemoryStore(MemoryRecords):
             log.error("a %s cannot be indexed anew: %s", type_, type(error).__name__)
             self._live.put(replace(live, fingerprint=self._fingerprint))
             return
-        keys = stored_keys(type_, made, compartment_hashes(compartments))
+        marks = given(type_, self._chains[one.place][-1].compartments)
+        keys = stored_keys(type_, made, compartment_hashes(compartments) | marks)
         rows = replace(made, keys=keys)
         born = self._chains[one.place][0].version.at
         date = born if rows.date is None else rows.date

@@ -14,7 +14,7 @@ from server.store.port import Index
 from server.store.sqlite import rows
 from server.store.sqlite.bags import Bags
 from server.store.sqlite.codec import Codec
-from server.store.stored import compartment_hashes
+from server.store.stored import compartment_hashes, given
 
 log = logging.getLogger("tellonce")
 
@@ -75,7 +75,7 @@ def batch(tables: Tables, fp: int, index: Index, after: int, limit: int) -> tupl
         kept = rows.Kept(*row)
         try:
             resource = tables.codec.decode(how, body)
-            new = filed(index, resource, kept.type, born, bags, words=tables.words)
+            new = filed(index, resource, kept, born, bags, words=tables.words)
         except apsw.Error:
             raise
         except Exception as error:  # one resource must not keep all others from being found
@@ -88,9 +88,10 @@ def batch(tables: Tables, fp: int, index: Index, after: int, limit: int) -> tupl
 
 
 def filed(
-    index: Index, body: bytes, type_: str, born: int, bags: Bags, *, words: bool
+    index: Index, body: bytes, kept: rows.Kept, born: int, bags: Bags, *, words: bool
 ) -> rows.Filed:
     """Return what a stored body is to be filed under by the definitions of ``index``."""
     made, compartments = index(fhir_json.loads(body))
     hashes = compartment_hashes(compartments)
-    return rows.filed(made, type_, hashes, born, bags, words=words)
+    hashes |= given(kept.type, frozenset(rows.unpack(kept.compartments)))
+    return rows.filed(made, kept.type, hashes, born, bags, words=words)

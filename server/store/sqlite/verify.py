@@ -141,7 +141,7 @@ def _resource(
         yield f"{name}: is deleted and still has index rows"
     yield from _rows(db, name, rid, filed)
     if not deleted and body is not None and made_by == made.fp:
-        yield from _made_anew(made, body, (name, kept.type, born), filed)
+        yield from _made_anew(made, body, (name, kept, born), filed)
 
 
 def _latest(row: tuple[Any, ...]) -> tuple[int, int, int, bool]:
@@ -179,11 +179,11 @@ def _rows(db: apsw.Connection, name: str, rid: int, kept: rows.Filed) -> Iterato
 
 
 def _made_anew(
-    made: _Made, body: bytes, resource: tuple[str, str, int], kept: rows.Filed
+    made: _Made, body: bytes, resource: tuple[str, rows.Kept, int], kept: rows.Filed
 ) -> Iterator[str]:
-    name, type_, born = resource
+    name, place, born = resource
     try:
-        wanted = filed(made.index, body, type_, born, made.bags, words=made.words)
+        wanted = filed(made.index, body, place, born, made.bags, words=made.words)
     except FhirError as error:
         yield f"{name}: cannot be indexed ({error.diagnostics})"
         return
