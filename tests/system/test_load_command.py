@@ -100,7 +100,7 @@ def test_hl7v2_files_go_through_the_inbox(tmp_path: Path) -> None:
     ("path", "token", "told"),
     [
         ("/fhir", "wrong", "{url}: the token is unknown, has expired, or was revoked (401)"),
-        ("", "right", "{url} is not the address of a FHIR server (404)"),
+        ("", "right", "{url} is not the address of a FHIR server (405)"),
     ],
 )
 def test_a_wrong_address_or_token_is_told_once_and_not_for_every_file(
