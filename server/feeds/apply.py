@@ -184,7 +184,8 @@ async def _commit(
     also: list[RecordWrite],
 ) -> None:
     beside = {_ref(one): one.resource for one in prepared.changed if one.resource is not None}
-    writes = [await _write(services, working, beside) for working in prepared.changed]
+    known = {_ref(one): one.target.resource for one in (*prepared.changed, *prepared.unchanged)}
+    writes = [await _write(services, working, beside, known) for working in prepared.changed]
     if writes:
         made = provenance(
             services.new_id(),
@@ -217,12 +218,17 @@ def _ref(working: Working) -> Ref:
 
 
 async def _write(
-    services: Services, working: Working, beside: Mapping[Ref, dict[str, Any]]
+    services: Services,
+    working: Working,
+    beside: Mapping[Ref, dict[str, Any]],
+    known: Mapping[Ref, dict[str, Any] | None],
 ) -> Write:
     version = working.target.version
     assert working.resource is not None
     made = to_write(
-        await labelling.labelled(services, SYSTEM, working.resource, version, beside=beside),
+        await labelling.labelled(
+            services, SYSTEM, working.resource, version, beside=beside, known=known
+        ),
         base_url=services.base_url,
         method="POST" if version is None else "PUT",
         if_version=version.number if version is not None else None,

@@ -22,6 +22,7 @@ Resource = dict[str, Any]
 Ref = tuple[str, str]
 
 NONE_BESIDE: Mapping[Ref, Resource] = {}
+NONE_KNOWN: Mapping[Ref, Resource | None] = {}
 
 
 async def labelled(
@@ -31,19 +32,24 @@ async def labelled(
     before: Version | None,
     *,
     beside: Mapping[Ref, Resource] = NONE_BESIDE,
+    known: Mapping[Ref, Resource | None] = NONE_KNOWN,
 ) -> Resource:
     """Return the resource as it is to be stored; the one given where nothing is to be changed.
 
     ``before``: the live version that it replaces.  ``beside``: what the same commit writes, by
-    type and id.
+    type and id.  ``known``: what is stored, ``None`` for nothing, of what the caller has read, with
+    rights that see it all; the rest is read here.
     """
     policy = services.access_policy
     if policy is None:
         return resource
     there: Resource | None = None
-    if before is not None and before.body is not None:
+    own = resource["resourceType"], resource["id"]
+    if own in known:
+        there = known[own]
+    elif before is not None and before.body is not None:
         there = fhir_json.loads(before.body)
-    referenced = await _referenced(services, access, policy, resource, beside)
+    referenced = await _referenced(services, access, policy, resource, (beside, known))
     return for_write(policy, access, resource, there, referenced, services.now())
 
 
@@ -52,9 +58,10 @@ async def _referenced(
     access: AccessContext,
     policy: Policy,
     resource: Resource,
-    beside: Mapping[Ref, Resource],
+    at_hand: tuple[Mapping[Ref, Resource], Mapping[Ref, Resource | None]],
 ) -> list[tuple[str, ...]]:
     """Return the labels of all that hands them on, through what is written beside as well."""
+    beside, known = at_hand
     found: list[tuple[str, ...]] = []
     stored: set[Ref] = set()
     seen: set[Ref] = set()
@@ -65,10 +72,13 @@ async def _referenced(
             if (near := beside.get(ref)) is not None:
                 found.append((*labels(near), *rules.assigned(policy, near)))
                 todo.append(near)
-            stored.add(ref)
+            if ref not in known:
+                stored.add(ref)
+            elif (there := known[ref]) is not None:
+                found.append(labels(there))
     if stored:
-        there = await services.store.read_many(access, sorted(stored))
-        found += [labels(fhir_json.loads(one.body or b"{}")) for one in there.values()]
+        read = await services.store.read_many(access, sorted(stored))
+        found += [labels(fhir_json.loads(one.body or b"{}")) for one in read.values()]
     return found
 
 
