@@ -336,6 +336,8 @@ def test_a_command_explains_who_sees_what_and_is_audited(server: Process, data: 
 def test_what_cannot_be_explained_is_one_line(
     server: Process, data: Path, words: tuple[str, ...], told: str
 ) -> None:
+    with admin(server) as api:
+        api.put("/fhir/Patient/ivy", json={"resourceType": "Patient", "id": "ivy"})
     said = command("access", "explain", *words, data=data, fails=True)
     assert said.count("\n") == 1
     assert told in said
