@@ -1,0 +1,1 @@
+"""The store for those who outgrow one machine: a MongoDB replica set or sharded cluster."""
