@@ -1,16 +1,45 @@
-"""Who was shown what was made of which versions, so that a correction finds its readers (C11)."""
+"""Who was shown what was made of which versions, so that a correction finds its readers (C11).
 
+One record per patient, reader, kind and document holds which versions were shown; it is found by
+the patient (its tag), what belongs to no patient's compartment by its own reference as well.
+Showing the same again writes nothing.  A record holds references and times, no clinical content.
+"""
+
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from hashlib import blake2b
+from typing import Any, Literal
+
+import orjson
+
+from server.access.context import AccessContext, shared_types
+from server.continuity.statement import Source
+from server.fhir.errors import Conflict
+from server.interactions.services import Services
+from server.store.port import CommitConflict, Record, RecordWrite
 
 Kind = Literal["story", "known-answers", "populate", "extract", "document", "summary"]
+
+SHOWN = "shown"
+"""Records of what was shown, tagged by patient."""
+
+SHOWN_SHARED = "shown-shared"
+"""Records that lead from what belongs to no patient (``Medication/x``, the tag) to showings."""
+
+DAY_US = 86_400_000_000
+KEEP_US = 400 * DAY_US  # a year's control visit still hears of what was corrected
+MOST_SOURCES = 2_000  # of one record; the newest stay
+MOST_VERSIONS = 4  # of one source in one record
+_TRIES = 20
+_PAGE = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Cited:
-    """One showing.  ``sources`` are versioned references; ``reader`` the principal, ``person`` the
-    FHIR resource that stands for them; ``document`` what was stored of it, if anything; ``at`` in
-    microseconds since 1970-01-01T00:00:00Z."""
+    """One showing.  ``sources`` are versioned references, as :func:`cited` writes them: with a
+    path when only that element was shown; ``reader`` the principal, ``person`` the FHIR resource
+    that stands for them; ``document`` what was stored of it, if anything; ``at`` in microseconds
+    since 1970-01-01T00:00:00Z."""
 
     kind: Kind
     patient: str
@@ -19,3 +48,172 @@ class Cited:
     reader: str
     person: str | None = None
     document: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What one reader was shown of one resource.
+
+    ``versions`` with the time of showing; ``paths`` are the elements, none means all of it.
+    """
+
+    kind: Kind
+    patient: str
+    reader: str
+    person: str | None
+    document: str | None
+    client: str
+    grant: str | None
+    role: str | None
+    versions: dict[int, int]
+    paths: frozenset[str]
+
+
+def cited(source: Source) -> str:
+    """Return how a source is named in :attr:`Cited.sources`.
+
+    >>> cited(Source("Patient", "x", 3, "Patient.telecom[0]"))
+    'Patient/x/_history/3#Patient.telecom[0]'
+    """
+    return f"{source.reference}#{source.path}" if source.path else source.reference
+
+
+async def remember(services: Services, access: AccessContext, cited: Cited) -> None:
+    """Keep that ``cited.reader`` was shown this, in one commit; nothing, if that is known.
+
+    Raises:
+        StoreUnavailable: it could not be kept, so it must not be shown.
+        Conflict: the same reader is shown the same so often at once that it was never kept.
+    """
+    if not cited.sources:
+        return
+    key = _key(cited, access)
+    for _ in range(_TRIES):
+        held = await services.store.get_record(SHOWN, key)
+        value = _with(held, cited, access)
+        if value is None:
+            return
+        ends = cited.at + KEEP_US
+        writes = [
+            RecordWrite(
+                SHOWN,
+                key,
+                orjson.dumps(value),
+                tag=cited.patient,
+                if_rev=held.rev if held is not None else 0,
+                expires_at=ends,
+            ),
+            *(
+                RecordWrite(SHOWN_SHARED, f"{local} {key}", key.encode(), local, expires_at=ends)
+                for local in sorted(_shared(cited.sources))
+            ),
+        ]
+        try:
+            await services.store.commit([], records=writes)
+        except CommitConflict:
+            continue
+        return
+    raise Conflict("the same was shown to the same reader too often at once; ask again")
+
+
+async def shown_of(services: Services, local: str, patients: Iterable[str]) -> list[Shown]:
+    """Return who was shown a resource (``Type/id``), by the patients whose record it was in."""
+    keys: set[str] = set()
+    found: list[Shown] = []
+    for patient in sorted(set(patients)):
+        async for record in _records(services, SHOWN, patient):
+            keys.add(record.key)
+            found += _shown(record, local)
+    if local.partition("/")[0] in shared_types():
+        async for link in _records(services, SHOWN_SHARED, local):
+            if (key := link.value.decode()) in keys:
+                continue
+            held = await services.store.get_record(SHOWN, key)
+            found += _shown(held, local) if held is not None else []
+    return found
+
+
+async def _records(services: Services, kind: str, tag: str) -> AsyncIterator[Record]:
+    after = ""
+    while page := await services.store.find_records(kind, tag=tag, after=after, limit=_PAGE):
+        for record in page:
+            yield record
+        if len(page) < _PAGE:
+            return
+        after = page[-1].key
+
+
+def _key(cited: Cited, access: AccessContext) -> str:
+    """One record per patient, reader with his rights, kind and document."""
+    parts = (cited.patient, cited.reader, access.client, access.grant, access.role)
+    text = orjson.dumps([*parts, cited.person, cited.kind, cited.document])
+    return blake2b(text, digest_size=16).hexdigest()
+
+
+def _with(held: Record | None, cited: Cited, access: AccessContext) -> dict[str, Any] | None:
+    """Return the record's value with a showing added; ``None`` when it says so already."""
+    value: dict[str, Any] = orjson.loads(held.value) if held is not None else {}
+    of: dict[str, dict[str, Any]] = value.get("of", {})
+    new = False
+    for local, version, path in _split(cited.sources):
+        one = of.setdefault(local, {"v": {}, "p": [path]})
+        if one["p"] != [""] and path not in one["p"]:
+            one["p"] = [""] if path == "" else [*one["p"], path]
+            new = True
+        if one["v"].get(version, 0) + DAY_US <= cited.at:
+            one["v"][version] = cited.at
+            one["v"] = dict(sorted(one["v"].items(), key=_newest)[:MOST_VERSIONS])
+            new = True
+    if not new:
+        return None
+    latest = sorted(of.items(), key=lambda item: -max(item[1]["v"].values()))[:MOST_SOURCES]
+    return {
+        "kind": cited.kind,
+        "patient": cited.patient,
+        "reader": cited.reader,
+        "person": cited.person,
+        "document": cited.document,
+        "client": access.client,
+        "grant": access.grant,
+        "role": access.role,
+        "of": dict(latest),
+    }
+
+
+def _newest(item: tuple[str, int]) -> int:
+    return -int(item[0])
+
+
+def _split(sources: Iterable[str]) -> Iterator[tuple[str, str, str]]:
+    """Yield resource, version and path of each source."""
+    for source in sorted(sources):
+        reference, _, path = source.partition("#")
+        local, _, version = reference.partition("/_history/")
+        if version.isascii() and version.isdigit():
+            yield local, version, path
+
+
+def _shared(sources: Iterable[str]) -> set[str]:
+    locals_ = {local for local, _, _ in _split(sources)}
+    return {local for local in locals_ if local.partition("/")[0] in shared_types()}
+
+
+def _shown(record: Record, local: str) -> list[Shown]:
+    value = orjson.loads(record.value)
+    one = value["of"].get(local)
+    if one is None:
+        return []
+    return [
+        Shown(
+            value["kind"],
+            value["patient"],
+            value["reader"],
+            value["person"],
+            value["document"],
+            value["client"],
+            value["grant"],
+            value["role"],
+            {int(number): at for number, at in one["v"].items()},
+            frozenset(one["p"]) - {""} if "" not in one["p"] else frozenset(),
+        )
+    ]
