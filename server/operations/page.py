@@ -1,7 +1,7 @@
 """The page docs/operations.md, made from :data:`server.operations.OPERATIONS`."""
 
 from server.operations import OPERATIONS
-from server.operations.registry import Operation
+from server.operations.registry import Operation, Param
 
 _HEAD = """# Operations
 
@@ -36,9 +36,14 @@ def _section(operation: Operation) -> str:
     ]
     if operation.params:
         lines += ["", "| parameter | type | how often | |", "|---|---|---|---|"]
-        lines += [
-            f"| `{p.name}` | {p.type} | {int(p.required)}..{'*' if p.many else '1'} "
-            f"| {p.documentation} |"
-            for p in operation.params
-        ]
+        lines += [line for param in operation.params for line in _rows(param, "")]
     return "\n".join(lines) + "\n"
+
+
+def _rows(param: Param, above: str) -> list[str]:
+    """Return the row of a parameter and, below it, those of its parts."""
+    name = f"{above}{param.name}"
+    types = " or ".join(param.types)
+    often = f"{int(param.required)}..{'*' if param.many else '1'}"
+    row = f"| `{name}` | {types} | {often} | {param.documentation} |"
+    return [row, *(line for part in param.parts for line in _rows(part, f"{name}."))]

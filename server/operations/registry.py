@@ -10,27 +10,33 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from server.access.context import AccessContext, Interaction
-from server.fhir import definitions
 from server.fhir.errors import InvalidParameter, NotSupported
 from server.interactions import rights
 from server.interactions.services import Services
+from server.operations.param import (
+    Param,
+    ParamType,
+    checked,
+    entries,
+    from_text,
+    typed,
+    unknown,
+    value_of,
+)
 from server.store.port import Version
 
+__all__ = [
+    "Call",
+    "Level",
+    "Operation",
+    "Param",
+    "ParamType",
+    "Registry",
+    "Result",
+    "Streamed",
+]
+
 Level = Literal["system", "type", "instance"]
-ParamType = Literal["code", "integer", "date", "instant", "string", "canonical", "Resource", "Meta"]
-
-_IN_RESOURCE: Mapping[ParamType, str] = {"Resource": "resource", "Meta": "valueMeta"}
-
-
-@dataclass(frozen=True, slots=True)
-class Param:
-    """One input parameter; ``many`` is cardinality ``..*``, else ``..1``."""
-
-    name: str
-    type: ParamType
-    documentation: str
-    many: bool = False
-    required: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,64 +110,41 @@ class Operation:
             param = known.get(name)
             if param is None:
                 if not self.searches:
-                    raise self._unknown(name)
+                    raise unknown(f"${self.code}", name, self.params)
                 beside.append((name, text))
-            elif param.type in _IN_RESOURCE:
+            elif not param.in_address:
                 raise InvalidParameter(
                     f"${self.code}: {name} goes into the body (POST)", expression=(name,)
                 )
             else:
-                parts = text.split(",") if param.many else [text]
-                sent.setdefault(name, []).extend(_value(param, part) for part in parts)
-        return self._checked(sent), tuple(beside)
+                sent.setdefault(name, []).extend(from_text(param, text))
+        return checked(f"${self.code}", self.params, sent), tuple(beside)
 
     def from_body(self, body: Any) -> tuple[dict[str, Any], tuple[tuple[str, str], ...]]:
-        """Read a Parameters resource, or a resource that is the only resource parameter."""
+        """Read a Parameters resource, or a resource that is the only resource parameter.
+
+        A parameter that also takes something else is none that a resource could be alone.
+        """
         if isinstance(body, dict) and body.get("resourceType") != "Parameters":
-            alone = [param for param in self.params if param.type == "Resource"]
-            if not alone:
+            alone = [param for param in self.params if param.types == ("Resource",)]
+            if len(alone) != 1:
                 raise InvalidParameter(f"${self.code} takes a Parameters resource")
-            return self._checked({alone[0].name: [body]}), ()
+            return checked(f"${self.code}", self.params, {alone[0].name: [body]}), ()
         listed = body.get("parameter", []) if isinstance(body, dict) else None
         if not isinstance(listed, list):
             raise InvalidParameter(f"${self.code} takes a Parameters resource")
         known = {param.name: param for param in self.params}
         sent: dict[str, list[Any]] = {}
         beside: list[tuple[str, str]] = []
-        for index, part in enumerate(listed):
-            where = f"Parameters.parameter[{index}]"
-            name, value = _part(part, where)
+        for name, part, where in entries(listed, "Parameters.parameter"):
             param = known.get(name)
-            if param is None:
-                if not self.searches or not isinstance(value, str):
-                    raise self._unknown(name)
-                beside.append((name, value))
+            if param is not None:
+                sent.setdefault(name, []).append(typed(param, part, where))
+            elif self.searches and isinstance(text := value_of(part), str):
+                beside.append((name, text))
             else:
-                sent.setdefault(name, []).append(_typed(param, value, where))
-        return self._checked(sent), tuple(beside)
-
-    def _checked(self, sent: Mapping[str, list[Any]]) -> dict[str, Any]:
-        made: dict[str, Any] = {}
-        for param in self.params:
-            values = sent.get(param.name, [])
-            if param.required and not values:
-                raise InvalidParameter(
-                    f"${self.code} needs the parameter {param.name}", expression=(param.name,)
-                )
-            if len(values) > 1 and not param.many:
-                raise InvalidParameter(
-                    f"{param.name} was given {len(values)} times", expression=(param.name,)
-                )
-            if values:
-                made[param.name] = values if param.many else values[0]
-        return made
-
-    def _unknown(self, name: str) -> InvalidParameter:
-        known = ", ".join(param.name for param in self.params) or "none"
-        return InvalidParameter(
-            f"${self.code} has no parameter {name[:80]!r}; it has: {known}",
-            expression=(name[:80],),
-        )
+                raise unknown(f"${self.code}", name, self.params)
+        return checked(f"${self.code}", self.params, sent), tuple(beside)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,39 +189,3 @@ class Registry:
     def of_system(self) -> list[Operation]:
         """Return the operations that work on the whole server."""
         return [op for op in self.operations if "system" in op.levels]
-
-
-def _value(param: Param, text: str) -> Any:
-    if param.type == "integer":
-        if not (text.isascii() and text.isdigit() and len(text) < 10):
-            raise InvalidParameter(
-                f"{param.name}={text[:80]!r} is not an integer", expression=(param.name,)
-            )
-        return int(text)
-    return text
-
-
-def _part(part: Any, where: str) -> tuple[str, Any]:
-    name = part.get("name") if isinstance(part, dict) else None
-    values = (
-        [v for k, v in part.items() if k == "resource" or k.startswith("value")] if name else []
-    )
-    if not isinstance(name, str) or len(values) != 1:
-        raise InvalidParameter("a parameter has a name and one value", expression=(where,))
-    return name, values[0]
-
-
-def _typed(param: Param, value: Any, where: str) -> Any:
-    if param.type in _IN_RESOURCE:
-        if not isinstance(value, dict):
-            raise InvalidParameter(f"{param.name} is a {param.type}", expression=(where,))
-        if param.type == "Resource" and value.get("resourceType") not in (
-            definitions.resource_types()
-        ):
-            raise InvalidParameter(f"{param.name} is no resource of R4", expression=(where,))
-        return value
-    if param.type == "integer" and isinstance(value, int) and value >= 0:
-        return value
-    if param.type != "integer" and isinstance(value, str):
-        return value
-    raise InvalidParameter(f"{param.name} is not a {param.type}", expression=(where,))

@@ -150,9 +150,7 @@ def _of_operation(operation: Operation, prefix: str) -> list[tuple[str, dict[str
             if not operation.affects_state:
                 item["get"] = _operation(route, "GET", operation.documentation)
                 item["get"]["parameters"] += [
-                    _in_query(param)
-                    for param in operation.params
-                    if param.type not in ("Resource", "Meta")
+                    _in_query(param) for param in operation.params if param.in_address
                 ]
             found.append((prefix + route, item))
     return found
@@ -171,5 +169,5 @@ def _in_query(param: Param) -> dict[str, Any]:
         "in": "query",
         "required": param.required,
         "description": param.documentation,
-        "schema": {"type": "integer" if param.type == "integer" else "string"},
+        "schema": {"type": param.type if param.type in ("boolean", "integer") else "string"},
     }
