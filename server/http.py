@@ -49,6 +49,8 @@ class HttpServer:
 
     async def start(self) -> None:
         """Return once connections are accepted; raise what kept it from starting."""
+        if self._task is not None:
+            return
         self._task = asyncio.create_task(self._server.serve([self._bound]))
         while not self._server.started:
             if self._task.done():

@@ -16,15 +16,14 @@ from pydantic import (
     BeforeValidator,
     Field,
     HttpUrl,
-    UrlConstraints,
     field_validator,
     model_validator,
 )
-from pydantic.networks import AnyUrl
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from server.auth.limits import Rate
 from server.safe_client import origin
+from server.store.address import StoreAddress
 
 
 def _or_none(value: Any) -> Any:
@@ -50,7 +49,12 @@ def _rate(value: str) -> str:
     return value
 
 
-StoreUrl = Annotated[AnyUrl, UrlConstraints(allowed_schemes=["sqlite", "mongodb", "mongodb+srv"])]
+def _address(value: Any) -> Any:
+    """Read where a store is (:class:`server.store.address.StoreAddress`)."""
+    return StoreAddress.read(value) if isinstance(value, str) else value
+
+
+StoreUrl = Annotated[StoreAddress, BeforeValidator(_address)]
 
 
 Limit = Annotated[str, AfterValidator(_rate)]
@@ -74,7 +78,14 @@ class Settings(BaseSettings):
     )
     store: StoreUrl | None = Field(
         None,
-        description="Where the record lives when not in the data folder: `sqlite:///FILE`.",
+        description="Where the record lives when not in the data folder: `sqlite:///FILE`, or "
+        "`mongodb://HOST/DATABASE?replicaSet=NAME` for the store of several servers "
+        "(`docs/deploy.md`).",
+    )
+    store_uri_file: Path | None = Field(
+        None,
+        description="File with the address of the store, when there is a password in it: command "
+        "lines and environments of processes are easily read.",
     )
     base_url: HttpUrl | None = Field(
         None,
@@ -322,6 +333,8 @@ class Settings(BaseSettings):
                 f"{self.host} is not loopback: give --tls-cert and --tls-key, or --behind-tls-proxy"
             )
         self._check_base_url()
+        if self.store is not None and self.store_uri_file is not None:
+            raise ValueError("TELLONCE_STORE and TELLONCE_STORE_URI_FILE exclude each other")
         if (self.upstream_issuer is None) != (self.upstream_client is None):
             raise ValueError("TELLONCE_UPSTREAM_ISSUER and TELLONCE_UPSTREAM_CLIENT come together")
         if not self.password_login and self.upstream_issuer is None:
@@ -355,8 +368,8 @@ class Settings(BaseSettings):
     @property
     def store_file(self) -> Path:
         """The SQLite file of the embedded store."""
-        if self.store is not None and self.store.scheme == "sqlite":
-            return Path((self.store.path or "").removeprefix("/") or "record.db")
+        if self.store is not None and self.store.embedded:
+            return self.store.file
         return self.data / "record.db"
 
 

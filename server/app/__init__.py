@@ -1,14 +1,17 @@
 """The composition root: settings in, a running server out; the only package that knows all."""
 
+from server.app.distributed import start
 from server.app.first_start import FirstUser
 from server.app.opening import (
     PortTaken,
+    address_of,
     base_url_of,
     cursor_key,
     listen,
     now_us,
     open_store,
     services_of,
+    store_alone,
     store_beside,
 )
 from server.app.serving import Running, run, serve
@@ -18,6 +21,7 @@ __all__ = [
     "FirstUser",
     "PortTaken",
     "Running",
+    "address_of",
     "base_url_of",
     "cursor_key",
     "listen",
@@ -27,5 +31,7 @@ __all__ = [
     "run",
     "serve",
     "services_of",
+    "start",
+    "store_alone",
     "store_beside",
 ]

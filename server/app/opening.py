@@ -10,12 +10,14 @@ from zoneinfo import ZoneInfo
 
 from server.access.policy import Policy as AccessPolicy
 from server.access.policy import load_policy
+from server.app import distributed
 from server.app.witnessed import witnessed
 from server.fhir.errors import StoreUnavailable
 from server.interactions import search_parameters
 from server.interactions.services import Policy, Searchable, Services
 from server.search.catalog import Catalog
 from server.settings import Settings
+from server.store.address import StoreAddress
 from server.store.port import CommitConflict, RecordWrite, Store
 from server.store.sqlite import SqliteStore
 from server.uuid7 import new_id
@@ -30,27 +32,63 @@ def now_us() -> int:
     return time.time_ns() // 1000
 
 
-def open_store(settings: Settings, base_url: str, *, beside: bool = False) -> SqliteStore:
-    """Open the store that the settings name.
+def address_of(settings: Settings) -> StoreAddress:
+    """Return where the record lives.
+
+    Raises:
+        StoreUnavailable: the file that holds the address has none.
+        OSError: it cannot be read.
+    """
+    if settings.store is not None:
+        return settings.store
+    if settings.store_uri_file is None:
+        return StoreAddress("sqlite", f"sqlite:///{settings.store_file}")
+    try:
+        return StoreAddress.read(settings.store_uri_file.read_text("utf-8"))
+    except ValueError as error:
+        raise StoreUnavailable(f"{settings.store_uri_file}: {error}") from None
+
+
+def open_store(settings: Settings, base_url: str, *, beside: bool = False) -> Store:
+    """Open the store that the settings name; one on other machines still is to be started.
 
     ``beside``: next to a running server, for the server's own records, reads and backups only.
 
     Raises:
         NewerSchema, CorruptStore, StoreUnavailable: it cannot be opened; the text says what to do.
     """
-    if settings.store is not None and settings.store.scheme != "sqlite":
-        raise StoreUnavailable(f"{settings.store.scheme}: this version has the SQLite store only")
-    plain = Catalog(zone=settings.time_zone)
-    file = settings.store_file
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    address, plain = address_of(settings), Catalog(zone=settings.time_zone)
+    index = search_parameters.index(base_url, plain)
+    fingerprint = search_parameters.fingerprint(base_url, plain)
+    if not address.embedded:
+        return distributed.opened(
+            address, now_us, index, fingerprint, beside=beside, words=settings.search_words
+        )
+    address.file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     return SqliteStore(
-        file,
+        address.file,
         now=now_us,
-        index=search_parameters.index(base_url, plain),
-        fingerprint=search_parameters.fingerprint(base_url, plain),
+        index=index,
+        fingerprint=fingerprint,
         beside=beside,
         words=settings.search_words,
     )
+
+
+@asynccontextmanager
+async def store_alone(settings: Settings, base_url: str) -> AsyncIterator[Store]:
+    """Open the store for a command that does what a server does.
+
+    Raises:
+        As :func:`store_beside`.
+    """
+    _demand_there(settings)
+    store = open_store(settings, base_url)
+    try:
+        await distributed.start(store)
+        yield store
+    finally:
+        await store.close()
 
 
 @asynccontextmanager
@@ -63,16 +101,19 @@ async def store_beside(settings: Settings) -> AsyncIterator[Store]:
         StoreUnavailable: there is none; a command in the wrong folder must not make an empty one.
         Others as :func:`open_store`.
     """
-    embedded = settings.store is None or settings.store.scheme == "sqlite"
-    if embedded and not settings.store_file.exists():
-        raise StoreUnavailable(
-            f"{settings.store_file} is not there; name the server's folder with --data"
-        )
+    _demand_there(settings)
     store = open_store(settings, base_url_of(settings, settings.port), beside=True)
     try:
+        await distributed.start(store)
         yield witnessed(store, now_us)
     finally:
         await store.close()
+
+
+def _demand_there(settings: Settings) -> None:
+    address = address_of(settings)
+    if address.embedded and not address.file.exists():
+        raise StoreUnavailable(f"{address.file} is not there; name the server's folder with --data")
 
 
 async def services_of(settings: Settings, store: Store, base_url: str) -> Services:

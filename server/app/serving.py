@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import signal
-import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
@@ -12,10 +11,12 @@ import uvloop
 
 from mappings.maps import Maps, load_maps
 from server import background, rest
+from server.app import distributed
 from server.app.entrance import Entrance, brands_of
 from server.app.feed_ports import listen_for_feeds, ports
 from server.app.first_start import FirstUser, first_token, first_user
 from server.app.forwarded import Forwarded
+from server.app.front import Front
 from server.app.opening import access_policy, base_url_of, listen, now_us, open_store, services_of
 from server.feeds import (
     FeedCollector,
@@ -83,14 +84,36 @@ async def serve(
     access_policy(settings)  # a fault is told before anything is opened
     if settings.tls_cert is not None and settings.tls_key is not None:
         server_context(settings.tls_cert, settings.tls_key)  # uvicorn would not say what is wrong
-    with listen(settings.host, settings.port) as bound:
+    stop = stop or asyncio.Event()
+    with listen(settings.host, settings.port) as bound, _stopped_by_signals(stop):
         base_url = base_url_of(settings, bound.getsockname()[1])
         store = open_store(settings, base_url)
+        front = Front()
+        http_server = HttpServer(front, settings, bound)
         try:
-            services = await _audited(settings, store, base_url)
-            await _serve(settings, services, read, bound, on_ready, stop or asyncio.Event())
+            if await _connected(store, front, http_server, stop):
+                services = await _audited(settings, store, base_url)
+                await _serve(settings, services, read, front, http_server, on_ready, stop)
         finally:
+            await http_server.finish()
             await store.close()
+
+
+async def _connected(
+    store: Store, front: Front, http_server: HttpServer, stop: asyncio.Event
+) -> bool:
+    """Connect to a store on other machines, and tell meanwhile that it is away.
+
+    Returns ``False`` when the server was to stop before that worked.
+    """
+    if not isinstance(store, distributed.Distributed):
+        return True
+    await http_server.start()
+
+    def told(why: str) -> None:
+        front.why = why
+
+    return await distributed.patiently(store, stop, told)
 
 
 async def _audited(settings: Settings, store: Store, base_url: str) -> Services:
@@ -111,7 +134,8 @@ async def _serve(
     settings: Settings,
     services: Services,
     read: _Read,
-    bound: socket.socket,
+    front: Front,
+    http_server: HttpServer,
     on_ready: Callable[[Running], None] | None,
     stop: asyncio.Event,
 ) -> None:
@@ -128,28 +152,27 @@ async def _serve(
         application = _application(settings, services, entrance, feeds, stop)
         application.metrics.registry.register(OutboundCollector(outbound))
         served = Forwarded(application) if settings.behind_tls_proxy else application
-        http_server = HttpServer(served, settings, bound)
         _freeze()
-        with _stopped_by_signals(stop):
-            try:
-                await listen_for_feeds(feeds, settings)
-                chores = background.tasks(services.store, now_us, services)
-                async with chores, MapWatch(read.maps, settings.maps):
-                    await application.start()
-                    await outbound.start()
-                    await http_server.start()
-                    # Not before: a start that fails would use up what nobody has seen.
-                    running = await _running(settings, services, feeds, entrance)
-                    if on_ready is not None:
-                        on_ready(running)
-                    entrance.prepare()
-                    await http_server.until(stop)
-            finally:
-                grace_s = float(settings.shutdown_s)
-                await asyncio.gather(
-                    http_server.finish(), feeds.stop(grace_s=grace_s), application.stop(grace_s)
-                )
-                await outbound.stop(grace_s=grace_s)  # it tells of what the others wrote
+        try:
+            await listen_for_feeds(feeds, settings)
+            chores = background.tasks(services.store, now_us, services)
+            async with chores, MapWatch(read.maps, settings.maps):
+                await application.start()
+                await outbound.start()
+                front.application = served
+                await http_server.start()
+                # Not before: a start that fails would use up what nobody has seen.
+                running = await _running(settings, services, feeds, entrance)
+                if on_ready is not None:
+                    on_ready(running)
+                entrance.prepare()
+                await http_server.until(stop)
+        finally:
+            grace_s = float(settings.shutdown_s)
+            await asyncio.gather(
+                http_server.finish(), feeds.stop(grace_s=grace_s), application.stop(grace_s)
+            )
+            await outbound.stop(grace_s=grace_s)  # it tells of what the others wrote
 
 
 def _application(

@@ -30,7 +30,7 @@ from server.fhir.errors import InvalidRequest, StoreUnavailable
 from server.interactions import search_parameters
 from server.interactions.services import Services
 from server.settings import Settings
-from server.store.sqlite import SqliteStore
+from server.store.port import Store
 
 TOLD_FAILURES = 50
 
@@ -79,25 +79,31 @@ async def _no_feed(content: bytes) -> str | None:
 
 async def _into_store(settings: Settings, found: list[Source], advance: Advance) -> Report:
     base_url = app.base_url_of(settings, settings.port)
-    store = _open(settings, base_url)
-    try:
+    async with _open(settings, base_url) as store:
         services = await app.services_of(settings, store, base_url)
         await search_parameters.adopt(services)
         async with _feed(settings, services) as receive:
             loader = Loader(StoreTarget(services), marks=store, receive=receive, advance=advance)
             return await loader.load(found)
-    finally:
-        await store.close()
 
 
-def _open(settings: Settings, base_url: str) -> SqliteStore:
-    """As :func:`app.open_store`; says what to do when a server has the record open."""
+@asynccontextmanager
+async def _open(settings: Settings, base_url: str) -> AsyncIterator[Store]:
+    """Open the store, a new one if need be; say what to do when a server has the record open."""
+    store = None
     try:
-        return app.open_store(settings, base_url)
+        store = app.open_store(settings, base_url)
+        await app.start(store)
     except StoreUnavailable as error:
-        if not settings.store_file.exists():
+        if store is not None:
+            await store.close()
+        if not app.address_of(settings).embedded or not settings.store_file.exists():
             raise
         raise StoreUnavailable(f"{error}; load through a running server with --url") from error
+    try:
+        yield store
+    finally:
+        await store.close()
 
 
 @asynccontextmanager

@@ -8,7 +8,6 @@ from rich.progress import Progress
 
 from server import app
 from server.commands.options import Data, StoreOption, errors, fail, refusals, settings_from
-from server.fhir.errors import StoreUnavailable
 from server.interactions import search_parameters
 from server.settings import Settings
 
@@ -61,11 +60,8 @@ def reindex(data: Data = None, store: StoreOption = None) -> None:
 
 
 async def _reindexed(settings: Settings, progress: Progress) -> int:
-    if not settings.store_file.exists():
-        raise StoreUnavailable(f"{settings.store_file} is not there; name its folder with --data")
     base_url = app.base_url_of(settings, settings.port)
-    opened = app.open_store(settings, base_url)
-    try:
+    async with app.store_alone(settings, base_url) as opened:
         services = await app.services_of(settings, opened, base_url)
         await search_parameters.load(services)
         left = todo = services.searchable.left or 0
@@ -75,5 +71,3 @@ async def _reindexed(settings: Settings, progress: Progress) -> int:
             progress.update(task, completed=todo - left)
         await search_parameters.finished(services, services.catalog)
         return todo
-    finally:
-        await opened.close()

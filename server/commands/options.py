@@ -26,7 +26,10 @@ Data = Annotated[
     Path | None, typer.Option(help="Folder of the embedded store.", show_default="./tellonce-data")
 ]
 StoreOption = Annotated[
-    str | None, typer.Option("--store", help="sqlite:///FILE, when not in the data folder.")
+    str | None,
+    typer.Option(
+        "--store", help="sqlite:///FILE, when not in the data folder, or mongodb://HOST/DATABASE."
+    ),
 ]
 
 
@@ -40,9 +43,15 @@ def settings_from(**given: Any) -> Settings:
     """Return settings with what the command line gave on top; ``None`` means not given."""
     options = {name: value for name, value in given.items() if value is not None}
     try:
-        return Settings(**options)
+        settings = Settings(**options)
     except ValidationError as error:
         fail("; ".join(_told(problem, options) for problem in error.errors()))
+    if "store" in options and settings.store is not None and settings.store.has_password:
+        errors.print(
+            "tellonce: the list of processes shows the password of --store to everybody on this "
+            "machine: put the address into a file, TELLONCE_STORE_URI_FILE"
+        )
+    return settings
 
 
 def secret_from_stdin(what: str) -> str:
