@@ -18,6 +18,7 @@ from server.app.first_start import FirstUser, first_token, first_user
 from server.app.forwarded import Forwarded
 from server.app.front import Front
 from server.app.opening import access_policy, base_url_of, listen, now_us, open_store, services_of
+from server.continuity.site import Site
 from server.feeds import (
     FeedCollector,
     FeedService,
@@ -189,7 +190,7 @@ def _application(
         services,
         authenticate=entrance.authenticate,
         secured=not settings.open,
-        operations=operations(entrance.ways),
+        operations=operations(entrance.ways, Site()),
         limits=rest.Limits() if settings.compress else rest.Limits(compress_bytes=None),
         cors_origins=settings.cors_origins,
         checks={"serving": draining},

@@ -1,12 +1,17 @@
 """The operations of this server; docs/operations.md is made from them."""
 
+from server.continuity.site import Site
 from server.operations import everything, explain_access, lastn, meta, validate
 from server.operations.explain_access import Ways
 from server.operations.registry import Operation
 
 
-def operations(ways: Ways) -> tuple[Operation, ...]:
-    """Return all operations; ``ways`` knows the users, for ``$explain-access``."""
+def operations(ways: Ways, site: Site) -> tuple[Operation, ...]:
+    """Return all operations.
+
+    ``ways`` knows the users, for ``$explain-access``; ``site`` is what the site decides about
+    continuity.
+    """
     return (
         validate.OPERATION,
         *meta.OPERATIONS,
@@ -16,4 +21,4 @@ def operations(ways: Ways) -> tuple[Operation, ...]:
     )
 
 
-OPERATIONS = operations(explain_access.nobody)
+OPERATIONS = operations(explain_access.nobody, Site())

@@ -6,6 +6,7 @@ import httpx
 
 from server import rest
 from server.access.context import SYSTEM
+from server.continuity.site import Site
 from server.operations import operations
 from server.operations.explain_access import Asked, Way
 from tests.audit.house import AuditedHouse, interaction, patients, query
@@ -21,7 +22,9 @@ async def test_an_explanation_is_in_the_record_that_it_is_about(house: AuditedHo
         await admin.put("/Patient/a", json=patient("a"))
         await admin.put("/Observation/o", json=observation("Patient/a", "o"))
     before = len(await house.events())
-    app = rest.build(house.services, authenticate=authenticate, operations=operations(one_way))
+    app = rest.build(
+        house.services, authenticate=authenticate, operations=operations(one_way, Site())
+    )
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app), base_url=BASE, headers={"Authorization": "admin"}
     ) as asking:

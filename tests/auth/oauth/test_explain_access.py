@@ -13,6 +13,7 @@ from server.auth import new_token
 from server.auth.person import Rights
 from server.auth.records import User
 from server.auth.ways import Ways
+from server.continuity.site import Site
 from server.operations import operations
 from tests.auth.oauth.house import ANNA, House
 from tests.auth.oauth.test_bearer import DOC, furnish
@@ -47,7 +48,7 @@ async def asking(house: House) -> AsyncIterator[Asking]:
     await furnish(house)
     services = replace(house.services, audit=None)
     ways = Ways(house.store, Rights(house.services, load_policy()), house.clock)
-    app = rest.build(services, authenticate=house.bearer, operations=operations(ways))
+    app = rest.build(services, authenticate=house.bearer, operations=operations(ways, Site()))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=BASE) as http:
         yield Asking(http, await new_token(house.store, "why"))
 

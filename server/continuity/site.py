@@ -1,0 +1,33 @@
+"""What a site decides about continuity, handed in by the composition root."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from server.access.context import AccessContext
+from server.continuity.statement import Code
+from server.continuity.validity import Validity, load_validity
+from server.interactions.services import Services
+
+Translated = Callable[[Code], frozenset[Code]]
+"""Codes that mean exactly the same in other systems (ConceptMap ``equal``, ``equivalent``)."""
+
+Translations = Callable[[Services, AccessContext], Awaitable[Translated]]
+"""Reads the stored ConceptMaps that the caller may see."""
+
+
+async def no_translations(_services: Services, _access: AccessContext) -> Translated:
+    """Return what maps nothing."""
+    return lambda _code: frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """``validity``: how long what was said holds (C1).  ``translations``: the stored ConceptMaps.
+
+    ``rephraser``: what may say the sentences of a story in other words; ``None`` without a model.
+    """
+
+    validity: Validity = field(default_factory=load_validity)
+    translations: Translations = no_translations
+    rephraser: Any = None
