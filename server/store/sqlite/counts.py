@@ -12,6 +12,7 @@ from typing import Any
 import apsw
 
 from server.fhir.errors import TooCostly
+from server.search.conjuncts import conjuncts
 from server.search.query import (
     DateIs,
     InCompartmentOf,
@@ -29,7 +30,7 @@ from server.search.rows import MIN_TIME, compartment_key, key_hash, param_hash
 from server.store.sqlite import pages
 from server.store.sqlite.compile import Inside, Member, Naming, Rids, place, text_place
 from server.store.sqlite.drive import Driver
-from server.store.sqlite.plan import FEW, MANY, MOST, conjuncts, plan
+from server.store.sqlite.plan import FEW, MANY, MOST, plan
 from server.store.sqlite.settled import Settled
 from server.store.sqlite.sql import TRUE, Sql, is_in, numbers
 

@@ -5,9 +5,7 @@ from the few resources of one patient to what these name.  Asking the other way 
 to a practitioner, would look through the references of all other patients.
 """
 
-from functools import lru_cache
-
-from server.fhir import definitions
+from server.search.conjuncts import is_only_of
 from server.search.query import AllOf, AnyOf, HasKey, Predicate, Query
 from server.search.rows import key_hash
 from server.store.sqlite.sql import Sql, exists, is_in
@@ -33,24 +31,6 @@ def _held(by: Query, where: Sql, row: str) -> Sql:
         return held
     of_type = Sql(f"res r where r.rid={row}.rid and ") + is_in("r.type", by.types)
     return held + Sql(" and ") + exists(of_type)
-
-
-@lru_cache(maxsize=1024)
-def is_only_of(key: str, types: frozenset[str]) -> bool:
-    """Tell whether only resources of the types can have a key; of compartments R4 says which.
-
-    >>> is_only_of("compartment|Patient/a", frozenset(("Patient", "Observation")))
-    False
-    >>> is_only_of("Observation|code|?", frozenset(("Patient", "Observation")))
-    True
-    """
-    if not key.startswith(_COMPARTMENT):
-        return key.partition("|")[0] in types
-    kind = key.removeprefix(_COMPARTMENT).partition("/")[0]
-    held = definitions.compartments().get(kind)
-    if held is None:  # a label, or another mark that any type may have
-        return False
-    return kind in types and all(type_ in types for type_, params in held.items() if params)
 
 
 def compartments(where: Predicate) -> tuple[str, ...]:

@@ -13,8 +13,8 @@ from math import isqrt
 
 from server.fhir.errors import TooCostly
 from server.search.clinical import CLINICAL_PARAM
+from server.search.conjuncts import conjuncts
 from server.search.query import (
-    NOTHING,
     AllOf,
     AnyOf,
     DateIs,
@@ -24,7 +24,6 @@ from server.search.query import (
     Near,
     Not,
     NumberIs,
-    Predicate,
     Query,
     ReferredBy,
     Refers,
@@ -50,7 +49,6 @@ from server.store.sqlite.compile import (
 from server.store.sqlite.drive import Driver, Look, drivers, lists
 from server.store.sqlite.inside import inside
 from server.store.sqlite.intervals import DAY
-from server.store.sqlite.mentioned import is_only_of
 from server.store.sqlite.sql import TRUE, Sql, all_of, join
 
 FEW = 64  # rows that are walked and sorted in less time than it takes to look for a better driver
@@ -134,7 +132,7 @@ def plan(query: Query, look: Look, also: tuple[Member, ...] = (), *, paged: bool
     ``paged``: a page is wanted in the order of the lists, not all matches.
     """
     query = inside(query, look)
-    members = [*conjuncts(query), *also]
+    members: list[Member] = [*conjuncts(query), *also]
     if (size := sum(map(_size, members))) > MAX_KEYS:
         raise TooCostly(f"the search names {size} keys and ids; at most {MAX_KEYS}")
     bound = _bound(members, query.types, look)
@@ -168,20 +166,6 @@ def _best(counted: list[_Counted], look: Look) -> _Counted:
     return best
 
 
-def conjuncts(query: Query) -> list[Member]:
-    """Return predicates that together say what the query says, the types included.
-
-    >>> conjuncts(Query(("Patient",), AllOf((HasKey(("Patient|active|c|true",)), AllOf(())))))
-    [HasKey(keys=('Patient|active|c|true',))]
-    >>> conjuncts(Query(("Patient",)))
-    [HasKey(keys=('Patient',))]
-    """
-    members: list[Member] = list(_flat(query.where))
-    if any(_implies(member, query.types) for member in members):
-        return members
-    return [*members, HasKey(query.types)]
-
-
 def _size(member: Member) -> int:
     match member:
         case HasKey(keys):
@@ -213,38 +197,6 @@ def _count(found: list[Driver], look: Look, bound: Sql) -> list[_Counted]:
         # All are broad.  Look once more, for a walk of the longest could be the whole record.
         return [_Counted(*look.count(one.driver, MOST, bound), one.driver) for one in lists]
     return counted
-
-
-def _flat(predicate: Predicate) -> Iterator[Predicate]:
-    if isinstance(predicate, AllOf):
-        for one in predicate.of:
-            yield from _flat(one)
-    elif isinstance(predicate, AnyOf) and predicate.of:
-        if all(isinstance(one, HasKey) for one in predicate.of):
-            keys = (key for one in predicate.of if isinstance(one, HasKey) for key in one.keys)
-            yield HasKey(tuple(dict.fromkeys(keys)))
-        elif len(predicate.of) == 1:
-            yield from _flat(predicate.of[0])
-        else:
-            yield predicate
-    else:
-        yield predicate
-
-
-def _implies(member: Member, types: tuple[str, ...]) -> bool:
-    """Tell whether only resources of the types can satisfy the member."""
-    match member:
-        case HasKey(keys):
-            some = frozenset(types)
-            return all(is_only_of(key, some) for key in keys)
-        case StringIs(type=type_) | DateIs(type=type_) | NumberIs(type=type_):
-            return type_ in types
-        case TextIs(type=type_) | Refers(type=type_) | Near(type=type_):
-            return type_ in types
-        case AnyOf(of) if of:
-            return all(any(_implies(part, types) for part in _flat(one)) for one in of)
-        case _:
-            return member == NOTHING
 
 
 def _bound(members: list[Member], types: tuple[str, ...], look: Look) -> Sql:
