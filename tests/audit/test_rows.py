@@ -16,7 +16,7 @@ from server.search import extract
 from server.search.catalog import Catalog
 from server.search.rows import Framed, IndexRows, whole
 from server.store.port import Write
-from server.store.sqlite.rows import presences
+from server.store.presence import presences
 from server.store.stored import splice
 from server.validation import check
 

@@ -13,10 +13,10 @@ from server.access.context import SYSTEM
 from server.fhir.errors import StoreUnavailable
 from server.search.query import Query
 from server.search.rows import IndexRows
+from server.store.codec import Codec
 from server.store.port import RecordWrite
 from server.store.sqlite import SqliteStore
 from server.store.sqlite.brief import BODY_BYTES
-from server.store.sqlite.codec import Codec
 from tests.contract.made import Clock, ids, index, patient
 
 Index = Callable[[dict[str, Any]], tuple[IndexRows, tuple[str, ...]]]

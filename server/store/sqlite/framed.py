@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from server.search.rows import Framed, IndexRows
+from server.store.presence import presences
 from server.store.sqlite.bags import Bags, content_hash
-from server.store.sqlite.rows import ALL_DERIVED, presences
+from server.store.sqlite.rows import ALL_DERIVED
 from server.store.stored import type_key
 
 _MOST = 4096  # frames at hand

@@ -13,7 +13,7 @@ from typing import TypeVar
 import apsw
 
 from server.fhir.errors import DeadlineExceeded, StoreUnavailable
-from server.store.sqlite.codec import Codec
+from server.store.codec import Codec
 from server.store.sqlite.connect import unavailable
 from server.store.sqlite.counts import Counts
 from server.store.sqlite.jobs import Job, answer, new_job

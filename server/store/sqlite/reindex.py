@@ -10,10 +10,10 @@ from typing import Any, Protocol
 import apsw
 
 from server.fhir import json as fhir_json
+from server.store.codec import Codec
 from server.store.port import Index
 from server.store.sqlite import rows
 from server.store.sqlite.bags import Bags
-from server.store.sqlite.codec import Codec
 from server.store.stored import compartment_hashes, given
 
 log = logging.getLogger("tellonce")

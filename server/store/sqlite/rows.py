@@ -8,15 +8,13 @@ Keys that follow from other rows (type, compartments, references, presence) are 
 import struct
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 from zlib import crc32
 
 import apsw
 
-from server.audit.common import common_hashes
-from server.search.catalog import R4
-from server.search.rows import IndexRows, hash64
+from server.search.rows import IndexRows
+from server.store.presence import presences
 from server.store.sqlite.bags import Bags, content_hash
 from server.store.sqlite.sql import numbers
 from server.store.stored import stored_keys, type_key
@@ -177,16 +175,6 @@ def change(db: apsw.Connection, bags: Bags, rid: int, old: Filed, new: Filed) ->
     if old.words != new.words:
         _say(db, rid, old, new)
     _keep_texts(db, bags, old, new)
-
-
-@cache
-def presences(type_: str) -> frozenset[int]:
-    """Return the keys that say that a parameter of the type has a value.
-
-    With them go the keys that very many resources of a type share.
-    """
-    present = frozenset(hash64(f"{type_}|{code}|?") for code in R4.parameters(type_))
-    return present | common_hashes(type_)
 
 
 def _keys(kept: Kept, edges: frozenset[tuple[int, int]], bags: Bags) -> frozenset[int]:

@@ -14,10 +14,10 @@ from server.fhir.errors import TooCostly
 from server.search.clinical import CLINICAL_PARAM
 from server.search.query import Query, SortKey
 from server.search.rows import MIN_TIME, param_hash
+from server.store.codec import Codec
 from server.store.port import Explanation, Page, Scalar, Step
 from server.store.sqlite import describe, pages
 from server.store.sqlite.brief import TooLong
-from server.store.sqlite.codec import Codec
 from server.store.sqlite.counts import Counts
 from server.store.sqlite.inside import inside
 from server.store.sqlite.pages import BY_DATE, MAX_VALUES, Cursor, Order

@@ -8,9 +8,9 @@ import apsw
 
 from server.access.context import SHARED, AccessContext, Interaction, shared_types
 from server.access.narrow import decide, limit
+from server.store.codec import Codec
 from server.store.past import Image, Judge, by_compartment_only, by_marks
 from server.store.port import Index, Version
-from server.store.sqlite.codec import Codec
 from server.store.sqlite.counts import Counts
 from server.store.sqlite.live import LiveRecord
 from server.store.sqlite.pages import COLUMNS

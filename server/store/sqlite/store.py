@@ -23,6 +23,7 @@ from server.search.catalog import R4, Catalog
 from server.search.query import Query, SortKey
 from server.search.size import size
 from server.store.checks import check_distinct
+from server.store.codec import Codec
 from server.store.port import (
     CorruptStore,
     Digest,
@@ -50,7 +51,6 @@ from server.store.sqlite import (
 )
 from server.store.sqlite.bags import Bags
 from server.store.sqlite.brief import ROWS, SHORTEST_S, VALUES, TooLong, briefly
-from server.store.sqlite.codec import Codec
 from server.store.sqlite.connect import (
     POINT_CACHE_KIB,
     READER_CACHE_KIB,

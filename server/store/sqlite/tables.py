@@ -11,6 +11,7 @@ import apsw
 from server.search.query import Query
 from server.search.rows import Framed, whole
 from server.store.checks import check_version
+from server.store.codec import FIRST_DICTIONARY, RAW, TRAIN_AT, ZSTD, Codec, train
 from server.store.port import (
     CommitConflict,
     Expect,
@@ -21,7 +22,6 @@ from server.store.port import (
 )
 from server.store.sqlite import functions, pages, records, reindex, rows
 from server.store.sqlite.bags import Bags
-from server.store.sqlite.codec import FIRST_DICTIONARY, RAW, TRAIN_AT, ZSTD, Codec, train
 from server.store.sqlite.counts import Counts
 from server.store.sqlite.framed import Frames, is_framed
 from server.store.sqlite.fresh import WORTH, Fresh

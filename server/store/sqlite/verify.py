@@ -13,10 +13,10 @@ import apsw
 import zstandard
 
 from server.fhir.errors import FhirError
+from server.store.codec import Codec
 from server.store.port import CorruptStore, Index
 from server.store.sqlite import rows
 from server.store.sqlite.bags import Bags
-from server.store.sqlite.codec import Codec
 from server.store.sqlite.functions import name_of
 from server.store.sqlite.pages import COLUMNS
 from server.store.sqlite.reindex import filed

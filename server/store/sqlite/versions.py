@@ -9,9 +9,9 @@ import apsw
 
 from server.access.context import AccessContext
 from server.access.narrow import decide
+from server.store.codec import Codec
 from server.store.past import by_compartment_only, by_marks
 from server.store.port import Digest, Version
-from server.store.sqlite.codec import Codec
 from server.store.sqlite.functions import name_of
 from server.store.sqlite.pages import COLUMNS
 from server.store.sqlite.rows import unpack
