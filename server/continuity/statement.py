@@ -16,6 +16,14 @@ Says = Literal["present", "absent", "none-known", "unknown"]
 """What is said of the topic (C3): ``absent`` of one thing (no penicillin allergy, refuted),
 ``none-known`` of the whole topic (716186003); an empty list says nothing and is no statement."""
 
+About = Literal["patient", "related", "family", "other"]
+"""Of whom it is said (C5): the patient, a person beside (contact, guarantor), the family; ``other``
+is somebody else: another patient, a fetus (``Observation.focus``)."""
+
+Standing = Literal["current", "unsure", "ended", "withdrawn"]
+"""What has become of it (C3).  ``unsure``: provisional, unconfirmed, or said in words alone;
+``ended``: stopped, resolved; ``withdrawn``: entered in error, cancelled, never finished."""
+
 Code = tuple[str, str]
 """(system, code); the system may be empty."""
 
@@ -61,7 +69,11 @@ class Statement:
     what it is about.  ``value`` is an answer as in ``QuestionnaireResponse.item.answer``
     (``{"valueCoding": {...}}``), ``None`` where nothing but the presence is said.  ``said_at`` is
     when it was said or last confirmed (C2), microseconds since 1970-01-01T00:00:00Z, ``None`` when
-    nobody knows; never the time of an import.
+    nobody knows; never the time of an import.  ``said_until`` is the end of the interval that the
+    text of that time covers (a year, a day), ``None`` for what is known to the second.
+    ``element`` is where such a value stands in FHIR (``Patient.birthDate``), ``origins`` are the
+    references (``Type/id``) of what it was made from.  ``critical``: a
+    reaction that can kill.  ``note``: why this cannot be more than confirmed, from its reading.
     """
 
     topic: str
@@ -72,3 +84,10 @@ class Statement:
     author: Author
     source: Source
     encounter: str | None = None
+    element: str = ""
+    about: About = "patient"
+    standing: Standing = "current"
+    said_until: int | None = None
+    origins: frozenset[str] = frozenset()
+    critical: bool = False
+    note: str = ""
