@@ -1,0 +1,179 @@
+"""Confirmations: somebody said again, later, what a version of the record says (C2).
+
+A confirmation is a Provenance that verifies that version; the resource itself stays as its author
+wrote it, so nobody's words replace another's (C6) and there is no second copy of the fact.
+R4 provenance.html: ``activity`` is ``verify`` of ISO 21089, the agent is the ``verifier``.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from server.access.context import AccessContext
+from server.continuity.same import same_content
+from server.continuity.statement import Author, Source
+from server.continuity.who import author
+from server.fhir import json as fhir_json
+from server.fhir.dates import InvalidDate, instant_text, interval
+from server.fhir.references import split_reference
+from server.interactions.services import Services
+from server.search.query import AllOf, HasKey, Query
+from server.store.port import Version
+
+PARTICIPANT: Final = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
+LIFECYCLE: Final = "http://terminology.hl7.org/CodeSystem/iso-21089-lifecycle"
+ANSWER: Final = "https://tellonce.org/fhir/StructureDefinition/answer"
+VERIFY: Final = "verify"
+VERIFIER: Final = "verifier"
+AHEAD_US: Final = 300_000_000  # by which the clock of who confirms may be ahead of ours
+_AT_ONCE: Final = 200  # resources asked about in one search
+_MOST: Final = 1_000  # confirmations read of them
+
+Confirmed = tuple[int, Author]
+"""When it was said again, microseconds since 1970-01-01T00:00:00Z, and by whom."""
+
+
+async def confirmations(
+    services: Services, access: AccessContext, sources: Iterable[Source]
+) -> Mapping[str, Confirmed]:
+    """Return the latest confirmation of each source that has one, by its versioned reference.
+
+    One of an earlier version counts as long as nothing but meta and narrative changed since.  Only
+    what the caller may see counts; what was withdrawn, or says to be of the future, does not.
+
+    Raises:
+        DeadlineExceeded, StoreUnavailable: as of a search.
+    """
+    wanted = {(source.type, source.id): source for source in sources}
+    if not wanted:
+        return {}
+    found: dict[str, Confirmed] = {}
+    locals_ = sorted(wanted)
+    for first in range(0, len(locals_), _AT_ONCE):
+        part = locals_[first : first + _AT_ONCE]
+        for provenance in await _verifying(services, access, part):
+            for said, number, (type_, id_) in _told(services, provenance, wanted):
+                source = wanted[type_, id_]
+                known = found.get(source.reference)
+                if known is not None and known[0] >= said[0]:
+                    continue
+                if await _holds(services, access, source, number):
+                    found[source.reference] = said
+    return found
+
+
+def confirmation(
+    target: str, response: str, links: Iterable[str], who: Any, said: str, recorded: int
+) -> dict[str, Any]:
+    """Return the Provenance, as JSON, by which ``who`` (a Reference) confirms a version.
+
+    ``response``: the versioned QuestionnaireResponse; ``links``: which answers of it; ``said``:
+    when, a dateTime; ``recorded``: microseconds.
+    """
+    return {
+        "resourceType": "Provenance",
+        "target": [{"reference": target}],
+        "occurredDateTime": said,
+        "recorded": instant_text(recorded),
+        "activity": {"coding": [{"system": LIFECYCLE, "code": VERIFY}]},
+        "agent": [{"type": participant(VERIFIER), "who": who}],
+        "entity": [entity(response, links)],
+    }
+
+
+def participant(code: str) -> dict[str, Any]:
+    """Return the type of a Provenance's agent."""
+    return {"coding": [{"system": PARTICIPANT, "code": code}]}
+
+
+def entity(response: str, links: Iterable[str]) -> dict[str, Any]:
+    """Return the entity that names the answers which something was made of."""
+    answers = [{"url": ANSWER, "valueString": link} for link in links]
+    named: dict[str, Any] = {"extension": answers} if answers else {}
+    return {"role": "source", "what": {**named, "reference": response}}
+
+
+def verifies(provenance: Mapping[str, Any]) -> bool:
+    """Tell whether a Provenance is a confirmation that was not withdrawn."""
+    codings = provenance.get("activity", {}).get("coding") or ()
+    return any((one.get("system"), one.get("code")) == (LIFECYCLE, VERIFY) for one in codings)
+
+
+async def _verifying(
+    services: Services, access: AccessContext, locals_: list[tuple[str, str]]
+) -> list[dict[str, Any]]:
+    """Return the confirmations of some resources, without those of responses made in error."""
+    about = HasKey(tuple(f"Provenance|target|r|{type_}/{id_}" for type_, id_ in locals_))
+    agent = HasKey((f"Provenance|agent-type|s|{PARTICIPANT}|{VERIFIER}",))
+    page = await services.store.search(
+        access,
+        Query(("Provenance",), AllOf((agent, about))),
+        limit=_MOST,
+        deadline_s=services.policy.deadline_s,
+    )
+    read: list[dict[str, Any]] = [fhir_json.loads(one.body or b"{}") for one in page.versions]
+    read = [one for one in read if verifies(one)]
+    wrong = await _in_error(services, access, read)
+    return [one for one in read if wrong.isdisjoint(_responses(services, one))]
+
+
+async def _in_error(
+    services: Services, access: AccessContext, provenances: Iterable[dict[str, Any]]
+) -> set[tuple[str, str]]:
+    named = {one for made in provenances for one in _responses(services, made)}
+    if not named:
+        return set()
+    there = await services.store.read_many(access, named)
+    return {ref for ref, version in there.items() if _status(version) == "entered-in-error"}
+
+
+def _responses(services: Services, provenance: Mapping[str, Any]) -> set[tuple[str, str]]:
+    found = set()
+    for one in provenance.get("entity") or ():
+        named = split_reference(str(one.get("what", {}).get("reference", "")), services.base_url)
+        if named.type == "QuestionnaireResponse" and named.id is not None:
+            found.add((named.type, named.id))
+    return found
+
+
+def _status(version: Version) -> object:
+    return fhir_json.glance(version.body or b"{}").get("status")
+
+
+def _told(
+    services: Services, provenance: Mapping[str, Any], wanted: Mapping[tuple[str, str], Source]
+) -> list[tuple[Confirmed, int, tuple[str, str]]]:
+    """Return who confirmed when which version of what is wanted."""
+    agents = provenance.get("agent") or ()
+    who = next((one.get("who") for one in agents if _is_verifier(one)), None)
+    try:
+        said = interval(str(provenance.get("occurredDateTime")))[0]
+        recorded = interval(str(provenance.get("recorded")))[0]
+    except InvalidDate:
+        return []
+    if said > recorded + AHEAD_US:
+        return []
+    found = []
+    for target in provenance.get("target") or ():
+        named = split_reference(str(target.get("reference", "")), services.base_url)
+        place = (named.type or "", named.id or "")
+        if place in wanted and named.version is not None and named.version.isdigit():
+            found.append(((said, author(who, services.base_url)), int(named.version), place))
+    return found
+
+
+def _is_verifier(agent: Mapping[str, Any]) -> bool:
+    codings = agent.get("type", {}).get("coding") or ()
+    return any((one.get("system"), one.get("code")) == (PARTICIPANT, VERIFIER) for one in codings)
+
+
+async def _holds(services: Services, access: AccessContext, source: Source, number: int) -> bool:
+    """Tell whether what was confirmed is what the source says."""
+    if number == source.version:
+        return True
+    then = await services.store.vread(access, source.type, source.id, number)
+    now = await services.store.vread(access, source.type, source.id, source.version)
+    if then is None or now is None or then.body is None or now.body is None:
+        return False
+    return number < source.version and same_content(
+        fhir_json.loads(then.body), fhir_json.loads(now.body)
+    )
