@@ -1,7 +1,7 @@
 """The operations of this server; docs/operations.md is made from them."""
 
 from server.continuity.site import Site
-from server.operations import everything, explain_access, lastn, meta, translate, validate
+from server.operations import everything, explain_access, lastn, meta, summary, translate, validate
 from server.operations.explain_access import Ways
 from server.operations.registry import Operation
 
@@ -17,6 +17,7 @@ def operations(ways: Ways, site: Site) -> tuple[Operation, ...]:
         *meta.OPERATIONS,
         *everything.OPERATIONS,
         lastn.OPERATION,
+        summary.OPERATION,
         translate.OPERATION,
         explain_access.operation(ways),
     )
