@@ -7,7 +7,8 @@ from string import ascii_letters, digits
 from server.auth import has_token, new_token
 from server.auth.unfit import Taken
 from server.auth.users import Users
-from server.store.port import Store
+from server.interactions.services import Services
+from server.store.turn import Turn
 
 ADMINISTRATOR = "admin"
 PASSWORD_LENGTH = 20  # 119 bits; letters and digits, which a double click marks whole
@@ -21,9 +22,19 @@ class FirstUser:
     password: str
 
 
-async def first_token(store: Store) -> str | None:
-    """Return a token for scripts and commands, when there was never one."""
-    return None if await has_token(store) else await new_token(store, "first")
+async def first_token(services: Services) -> str | None:
+    """Return a token for scripts and commands, when there was never one.
+
+    Of several processes that start on an empty store one makes it.
+    """
+    store = services.store
+    turn = Turn(store, "first start", services.owner, services.now)
+    if await has_token(store) or not await turn.mine():
+        return None
+    try:
+        return None if await has_token(store) else await new_token(store, "first")
+    finally:
+        await turn.give_back()
 
 
 async def first_user(users: Users) -> FirstUser | None:

@@ -20,6 +20,7 @@ from server.settings import Settings
 from server.store.address import StoreAddress
 from server.store.port import CommitConflict, RecordWrite, Store
 from server.store.sqlite import SqliteStore
+from server.store.turn import process_name
 from server.uuid7 import new_id
 
 
@@ -127,6 +128,7 @@ async def services_of(settings: Settings, store: Store, base_url: str) -> Servic
         _policy(settings),
         Searchable(Catalog(zone=settings.time_zone)),
         access_policy=access_policy(settings),
+        owner=None if address_of(settings).embedded else process_name(),
     )
 
 

@@ -127,6 +127,7 @@ async def _audited(settings: Settings, store: Store, base_url: str) -> Services:
         base_url,
         durable=settings.audit_reads == "durable",
         searchable=services.searchable,
+        owner=services.owner,
     )
     return replace(services, audit=audit)
 
@@ -144,7 +145,8 @@ async def _serve(
     listening, days = ports(settings, read.wiring), settings.inbox_days
     feeds = FeedService(services, read.maps, listening, wiring=read.wiring, keep_days=days)
     # The embedded store is one server's: the next start is the same owner.
-    outbound = OutboundService(services, read.maps, settings.maps, owner="server")
+    owner = services.owner or "server"
+    outbound = OutboundService(services, read.maps, settings.maps, owner=owner)
     brands = await brands_of(settings, services)
     async with (
         _auditing(services),
@@ -225,7 +227,7 @@ async def _running(
     mllp = feeds.listeners[0].port if feeds.listeners else None
     token, user = None, None
     if not settings.open:
-        token = await first_token(services.store)
+        token = await first_token(services)
         user = await first_user(entrance.users)
     return Running(
         services.base_url, settings.mllp_host, mllp, token, settings.open, first_user=user

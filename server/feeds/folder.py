@@ -14,7 +14,7 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -27,6 +27,7 @@ from server.feeds.receiver import SenderEnd, settled
 from server.feeds.wiring import Peer, Wire
 from server.fhir.errors import FhirError
 from server.store.port import CommitConflict
+from server.store.turn import Turn
 
 if TYPE_CHECKING:
     from server.feeds.service import FeedService
@@ -37,6 +38,7 @@ WORKING, DONE, FAILED = "working", "done", "failed"
 CHUNK_BYTES = 1024 * 1024
 UNANSWERED = 256  # messages of a file that may wait for their answers
 _UNFINISHED_NAMES = (".tmp", ".part", ".filepart")
+_TURN_S = 60.0  # of one process, while a file of any size is read
 _CLAIM = "~~"  # between a file's name and the id of who claimed it
 
 
@@ -47,12 +49,18 @@ class DropFolder:
         assert wire.folder is not None
         self._service, self._feed, self._wire = service, feed, wire
         self._folder = wire.folder
+        services = service.services
+        name = f"folder/{feed}"
+        self._turn = Turn(services.store, name, services.owner, services.now, ttl_s=_TURN_S)
         self._seen: dict[str, tuple[tuple[int, int], float]] = {}
         self._mine: list[Path] | None = None  # claimed and not put away; before the first look: all
 
     async def run(self) -> None:
         """Take every file that is dropped, one after the other."""
         while True:
+            if not await self._is_ours():
+                await asyncio.sleep(self._wire.poll_s)
+                continue
             try:
                 await asyncio.to_thread(self._prepare)
                 for file in await asyncio.to_thread(self._claimed):
@@ -62,10 +70,20 @@ class DropFolder:
                 log.warning("the folder of feed %s: %s", self._feed, error.strerror)
             await asyncio.sleep(self._wire.poll_s)
 
+    async def _is_ours(self) -> bool:
+        """Tell whether this process reads the folder, and no other that has it mounted as well."""
+        try:
+            ours = await self._turn.mine()
+        except FhirError:
+            return False
+        if not ours:
+            self._mine = None  # whose turn it was may end, and leave us what it claimed
+        return ours
+
     async def take(self, file: Path) -> None:
         """Read a claimed file, keep and apply its messages, and put it away with its answers."""
         ends = SenderEnd(self._service, self._feed, Peer(), fixed=True)
-        reading = _Reading(file, ends, self._wire)
+        reading = _Reading(file, ends, self._wire, self._turn.mine)
         name = file.name.rpartition(_CLAIM)[0]
         await reading.read()
         target = DONE if reading.kept else FAILED
@@ -132,6 +150,7 @@ class _Reading:
     file: Path
     end: SenderEnd
     wire: Wire
+    renew: Callable[[], Awaitable[bool]]
     kept: bool = True
     messages: int = 0
     _waiting: deque[Line | Sequence[Answer]] = field(default_factory=deque)
@@ -175,6 +194,7 @@ class _Reading:
         """Keep the message, however long the store is away."""
         while True:
             try:
+                await self.renew()
                 return await self.end.message(message, insist=True)
             except (FhirError, CommitConflict) as error:
                 log.warning("a file of feed %s waits: %s", self.end.feed, type(error).__name__)

@@ -43,6 +43,8 @@ STATES: tuple[State, ...] = (
 )  # fmt: skip
 UNFINISHED: tuple[State, ...] = ("received", "retrying")
 
+_AHEAD = 20  # messages of others that are read at a time: with their bytes
+
 FEED, RAW, SEEN = "feed", "inbox-raw", "inbox-seen"
 _compressor = zstandard.ZstdCompressor(level=1)  # making one costs more than using it
 
@@ -127,10 +129,22 @@ class Receipt:
 
 
 class Inbox:
-    """Keeps messages and finds them again; writes of later states go with the record's commit."""
+    """Keeps messages and finds them again; writes of later states go with the record's commit.
 
-    def __init__(self, store: Store, *, now: Callable[[], int], new_id: Callable[[], str]) -> None:
+    ``shared``: other processes keep messages beside this one.  Then the id of a message is above
+    those of all that were kept before it came, whatever the clocks of the others say.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        now: Callable[[], int],
+        new_id: Callable[[], str],
+        shared: bool = False,
+    ) -> None:
         self._store = store
+        self._shared = shared
         self._now = now
         self._new_id = new_id
         self._last = 0
@@ -145,6 +159,8 @@ class Inbox:
         digest = sha256(body).hexdigest()
         sender_key = _sender_key(feed.name, header)
         reused = bool(header and header.control_id) and await self._sent_before(sender_key)
+        if self._shared:
+            await self._follow_others()
         entry = _entry(self.next_id(), feed, self._now(), body, digest, header, reused=reused)
         seen = RecordWrite(SEEN, sender_key + digest[:32], _place(entry), if_rev=0)
         records = [entry.write(), RecordWrite(RAW, entry.id, body), seen]
@@ -166,6 +182,13 @@ class Inbox:
                 after = page[-1].key
             if after != now:
                 self._last = max(self._last, UUID(after).int)
+
+    async def _follow_others(self) -> None:
+        """Go on above the ids that other processes gave, should their clocks be ahead of ours."""
+        after = max(first_id(self._now()), str(UUID(int=self._last)))
+        while page := await self._store.find_records(RAW, after=after, limit=_AHEAD):
+            after = page[-1].key
+            self._last = max(self._last, UUID(after[:36]).int)
 
     def next_id(self) -> str:
         """Return a UUIDv7 above every one this process has made before, or resumed behind."""

@@ -12,9 +12,11 @@ from server.feeds.backlog import Backlog
 from server.feeds.header import Header, read_header
 from server.feeds.inbox import UNFINISHED, Entry, Inbox
 from server.feeds.lanes import BACKLOG_WORKERS, Lanes
+from server.feeds.sharing import Sharing
 from server.feeds.stats import AllStats
 from server.feeds.work import Job, Worker, freed, plan_message
 from server.fhir.errors import StoreUnavailable
+from server.store.port import Store
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +27,7 @@ class Queueing:
     """The messages that are at work.
 
     ``background`` runs what nobody waits for; ``pause_s`` is how long to wait for a store that is
-    away.
+    away.  With ``owner``, the name of this process, the inbox is shared (:mod:`.sharing`).
     """
 
     def __init__(
@@ -39,6 +41,9 @@ class Queueing:
         workers: int,
         background: Callable[[Coroutine[Any, Any, None]], None],
         pause_s: float,
+        store: Store,
+        owner: str | None = None,
+        now: Callable[[], int] = lambda: 0,
     ) -> None:
         self.worker = worker
         self.lanes: Lanes[Job] = Lanes(self._work, workers=workers)
@@ -46,6 +51,17 @@ class Queueing:
         self._background, self._pause_s = background, pause_s
         self._jobs: dict[str, Job] = {}
         self._backlogs: dict[str, Backlog] = {}
+        self._sharing: Sharing | None = None
+        if owner is not None:
+            self._sharing = Sharing(
+                store,
+                inbox,
+                owner,
+                now,
+                make=self._job,
+                take=self._queue_patiently,
+                forget=self._forget,
+            )
 
     async def start(self) -> None:
         """Begin to work; what the last run left comes first, feed by feed.
@@ -54,6 +70,9 @@ class Queueing:
             StoreUnavailable: the inbox cannot be read.
         """
         self.lanes.start()
+        if self._sharing is not None:
+            self._sharing.start()
+            return
         upto = self._inbox.next_id()
         for feed in await self._inbox.feeds():
             if await anext(self._inbox.walk(feed=feed, states=UNFINISHED), None) is not None:
@@ -66,9 +85,17 @@ class Queueing:
         for backlog in self._backlogs.values():
             backlog.abandon()
 
+    async def leave(self) -> None:
+        """Queue nothing more that other processes received: they will."""
+        if self._sharing is not None:
+            await self._sharing.stop()
+
     async def stop(self) -> None:
         """End; what is not finished stays in the inbox."""
+        await self.leave()
         await self.lanes.stop()
+        if self._sharing is not None:
+            await self._sharing.give_back()
         for job in self._jobs.values():
             job.done.cancel()
 
@@ -97,6 +124,9 @@ class Queueing:
             return self._jobs[entry.id]
         job = self._job(entry)
         job.header = header
+        if self._sharing is not None:
+            await self._sharing.put(job)
+            return job
         backlog = self._backlogs.get(entry.feed)
         if backlog is not None and backlog.append(job):
             return job
@@ -176,11 +206,16 @@ class Queueing:
             self._counts[job.feed.name].ended(state, job.entry.reason)
         finally:
             self._jobs.pop(job.entry.id, None)
+            if self._sharing is not None:
+                self._sharing.ended(job)
         if state == "applied":
             for entry in freed(job):
                 # not waited for: the lane that it waits in is ours until we return
                 self._background(self._follow(replace(entry, rev=entry.rev + 1)))
 
+    def _forget(self, job: Job) -> None:
+        self._jobs.pop(job.entry.id, None)
+
     async def _follow(self, entry: Entry) -> None:
-        if entry.id not in self._jobs:
+        if self._sharing is None and entry.id not in self._jobs:
             await self._queue_patiently(self._job(entry))

@@ -9,15 +9,22 @@ from server.feeds.queueing import Queueing
 from server.feeds.work import Job
 from server.fhir.errors import FhirError
 from server.store.port import CommitConflict, Record, RecordWrite, Store
+from server.store.turn import Turn
 
 log = logging.getLogger(__name__)
 
 
 class Replays:
-    """Applies messages again; ``poll_s``: how often it looks whether somebody asks for that."""
+    """Applies messages again; ``poll_s``: how often it looks whether somebody asks for that.
 
-    def __init__(self, store: Store, inbox: Inbox, queueing: Queueing, *, poll_s: float) -> None:
+    ``turn``: of which process it is to look.
+    """
+
+    def __init__(
+        self, store: Store, inbox: Inbox, queueing: Queueing, *, poll_s: float, turn: Turn
+    ) -> None:
         self._store, self._inbox, self._queueing, self._poll_s = store, inbox, queueing, poll_s
+        self._turn = turn
 
     async def replay(self, id_: str, edited: bytes = b"") -> Entry | None:
         """Apply a message again with the current maps; return it as it then is.
@@ -54,7 +61,8 @@ class Replays:
         """Do what ``tellonce inbox replay`` asked for, also before this start."""
         while True:
             try:
-                await self._asked()
+                if await self._turn.mine():
+                    await self._asked()
             except (FhirError, CommitConflict) as error:  # a conflict: it was asked anew meanwhile
                 log.warning("replays wait: %s", type(error).__name__)
             await asyncio.sleep(self._poll_s)

@@ -31,6 +31,7 @@ from server.feeds.work import Job, Worker
 from server.fhir.errors import FhirError
 from server.interactions.services import Services
 from server.store.port import CommitConflict
+from server.store.turn import Turn
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +71,10 @@ class FeedService:
         replay_poll_s: float = REPLAY_POLL_S,
         keep_days: int = 0,
     ) -> None:
-        self.inbox = Inbox(services.store, now=services.now, new_id=services.new_id)
+        owner = services.owner
+        self.inbox = Inbox(
+            services.store, now=services.now, new_id=services.new_id, shared=owner is not None
+        )
         self.listeners: list[Listener] = []
         self.counts = AllStats()
         self.wiring = wiring or Wiring()
@@ -89,8 +93,17 @@ class FeedService:
             workers=workers,
             background=self._background,
             pause_s=replay_poll_s,
+            store=services.store,
+            owner=owner,
+            now=services.now,
         )
-        self._replays = Replays(services.store, self.inbox, self._queueing, poll_s=replay_poll_s)
+        self._replays = Replays(
+            services.store,
+            self.inbox,
+            self._queueing,
+            poll_s=replay_poll_s,
+            turn=Turn(services.store, "replays", owner, services.now),
+        )
         self.replay, self.again = self._replays.replay, self._replays.again
         self.enqueue = self._queueing.enqueue
         self.refuse, self.own_id = self._answering.refuse, self._answering.own_id
@@ -131,6 +144,7 @@ class FeedService:
         try:
             async with asyncio.timeout(grace_s):
                 await asyncio.gather(*(each.stop(grace_s=grace_s) for each in self.listeners))
+                await self._queueing.leave()
                 await self.settle()
         except TimeoutError:
             left = len(list(self._queueing.jobs(None)))

@@ -40,6 +40,7 @@ class AuditLog:
         base_url: of the server, without a slash at its end.
         durable: no answer leaves before what it shows is in the audit.
         searchable: the search parameters in force; those of R4 if it is not given.
+        owner: this process, of several that share the store.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class AuditLog:
         *,
         durable: bool = False,
         searchable: Searchable | None = None,
+        owner: str | None = None,
     ) -> None:
         self._store = store
         self._now = now
@@ -61,7 +63,7 @@ class AuditLog:
         self._subjects = Subjects(base_url)
         self._refusals = Refusals()
         self._beside = Beside(now, new_id, base_url, self._searchable)
-        self._sealer = Sealer(store, now)
+        self._sealer = Sealer(store, now, owner)
         self._together = 0
         self._told: list[Event] = []
         self._waiting: list[Write] = []

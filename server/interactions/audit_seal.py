@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from server.audit.chain import KIND, Fault, Seal, fault, seal
 from server.fhir.dates import DAY, instant_text
 from server.store.port import CommitConflict, Digest, RecordWrite, Store
+from server.store.turn import Turn
 
 log = logging.getLogger("tellonce")
 
@@ -17,10 +18,14 @@ _TYPE = "AuditEvent"
 
 
 class Sealer:
-    """Seals what is new about once a second.  ``start`` once, ``stop`` when no more events come."""
+    """Seals what is new about once a second.  ``start`` once, ``stop`` when no more events come.
 
-    def __init__(self, store: Store, now: Callable[[], int]) -> None:
+    ``owner``: this process, of several that seal in turn.
+    """
+
+    def __init__(self, store: Store, now: Callable[[], int], owner: str | None = None) -> None:
         self._store = store
+        self._turn = Turn(store, "audit-seal", owner, now)
         self._now = now
         self._last: Seal | None = None
         self._read = False
@@ -38,6 +43,7 @@ class Sealer:
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
         await self._tried()
+        await self._turn.give_back()
 
     async def seal(self) -> int:
         """Seal everything that is not; return how many events that were."""
@@ -70,7 +76,10 @@ class Sealer:
 
     async def _tried(self) -> None:
         try:
-            await self.seal()
+            if await self._turn.mine():
+                await self.seal()
+            else:
+                self._read = False  # its holder goes on with the chain
         # Nothing is lost: the same events are sealed a second later, or at the next start.
         except Exception as error:
             log.warning("audit events wait to be sealed: %s", type(error).__name__)

@@ -55,7 +55,8 @@ class Services:
     ``base_url`` has no slash at its end; ``now`` gives microseconds since 1970-01-01T00:00:00Z;
     ``new_id`` gives an unguessable logical id (UUIDv7); ``cursor_key`` signs page cursors.
     ``audit`` is told of everything; ``None`` only where nothing is served.  ``access_policy`` says
-    which labels and releases are put on what is written; ``None``: none are.
+    which labels and releases are put on what is written; ``None``: none are.  ``owner`` names this
+    process among those that share the store, in its leases; ``None``: it is the only one.
     """
 
     store: Store
@@ -67,6 +68,7 @@ class Services:
     searchable: Searchable = field(default_factory=Searchable)
     audit: Audit | None = None
     access_policy: AccessPolicy | None = None
+    owner: str | None = None
 
     @property
     def catalog(self) -> Catalog:

@@ -4,9 +4,11 @@ What is promised: a request that was accepted is run; when the server ends befor
 one that changes nothing is run again at the next start, and one that writes never is, because
 nobody can tell whether it was committed: its caller is told that it was interrupted.
 
-A job is three records of one key: ``job`` (small: what was asked and by whom), ``job-request``
-(the body), ``job-result`` (the answer, deflated).  Tokens are not kept: the rights are, as they
-were, so a request goes on when its token is revoked meanwhile, but nobody can fetch the answer.
+A job is up to four records of one key: ``job`` (small: what was asked and by whom),
+``job-request`` (the body), ``job-result`` (the answer, deflated) and, while it runs in one of
+several processes that share the store, ``job-running`` (which of them: another goes on for it).
+Tokens are not kept: the rights are, as they were, so a request goes on when its token is revoked
+meanwhile, but nobody can fetch the answer.
 """
 
 import asyncio
@@ -26,12 +28,14 @@ from server.rest import kept_access, request_log
 from server.rest.answer import Pairs
 from server.rest.body import Limits
 from server.rest.kept_access import timeless
-from server.store.port import CommitConflict, RecordWrite
+from server.store.port import CommitConflict, Record, RecordWrite
+from server.store.turn import is_present, presence
 
 log = logging.getLogger("tellonce")
 
-KIND, REQUEST, RESULT = "job", "job-request", "job-result"
+KIND, REQUEST, RESULT, RUNNING = "job", "job-request", "job-result", "job-running"
 MAX_ATTEMPTS = 3  # starts of one job; a request that ends the server must not do so for ever
+LOOK_EVERY_S = 3.0  # whether another process has ended without its jobs
 RETRIES_S = (1, 2, 4, 8, 16)  # waits until an answer that the store did not take is given up
 
 # Runs a request, given its body; returns the answer as it is shown to the caller.  It deals with
@@ -82,6 +86,9 @@ class Jobs:
 
     def __init__(self, services: Services, limits: Limits, run: Run) -> None:
         self._store = services.store
+        self._process = services.owner
+        self._presence = presence(services.store, services.owner, services.now)
+        self._looking: asyncio.Task[None] | None = None
         self._now = services.now
         self._new_id = services.new_id
         self._limits = limits
@@ -129,7 +136,8 @@ class Jobs:
                 retry_after_s=60,
             )
         request = RecordWrite(REQUEST, job.id, body, if_rev=0, expires_at=job.expires_at)
-        await self._store.commit([], records=[job.record(if_rev=0), request])
+        records = [job.record(if_rev=0), request, *self._runs_here(job.id)]
+        await self._store.commit([], records=records)
         self._spawn(job, body, rev=1)
 
     async def find(self, access: AccessContext, id_: str) -> Job:
@@ -139,7 +147,7 @@ class Jobs:
             NotFound: there is none, it is somebody else's, or it has expired.
             Interrupted: it was running when the server ended.
         """
-        running = id_ in self._owners  # asked first: it may end while its record is read
+        running = await self._runs(id_)  # asked first: it may end while its record is read
         record = await self._store.get_record(KIND, id_)
         job = _job(json.loads(record.value)) if record is not None else None
         if job is None or not job.visible_to(access):
@@ -164,34 +172,97 @@ class Jobs:
         """
         with suppress(Interrupted):
             await self.find(access, id_)
-        gone = [RecordWrite(kind, id_, None) for kind in (KIND, REQUEST, RESULT)]
+        gone = [RecordWrite(kind, id_, None) for kind in (KIND, REQUEST, RESULT, RUNNING)]
         await self._store.commit([], records=gone)
         if task := self._tasks.get(id_):
             task.cancel()
 
     async def start(self) -> None:
-        """Run again what was running when the server ended, if that changes nothing."""
+        """Run again what was running when the server ended, if that changes nothing.
+
+        Of several processes each looks for what others left, from now on.
+        """
+        if self._process is not None:
+            await self._presence.mine()
+            self._looking = asyncio.create_task(self._look())
+            return
         after = ""
         while page := await self._store.find_records(KIND, after=after):
             after = page[-1].key
             for record in page:
-                job = _job(json.loads(record.value))
-                if job.done or not job.repeatable or job.attempt >= MAX_ATTEMPTS:
-                    continue
-                request = await self._store.get_record(REQUEST, job.id)
-                again = replace(job, attempt=job.attempt + 1)
-                await self._store.commit([], records=[again.record(if_rev=record.rev)])
-                self._owners[job.id] = job.owner
-                self._spawn(again, request.value if request is not None else b"", record.rev + 1)
+                await self._again(record)
 
     async def stop(self, grace_s: float) -> None:
         """Accept nothing more, and wait for what runs; what does not end in time is cut off."""
         self._stopping = True
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.gather(self._looking, return_exceptions=True)
         if running := list(self._tasks.values()):
             await asyncio.wait(running, timeout=grace_s)
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+        await self._presence.give_back()
+
+    async def _again(self, record: Record, *more: RecordWrite) -> bool:
+        """Run a job once more, if that changes nothing; ``more`` is in the commit that says so."""
+        job = _job(json.loads(record.value))
+        if job.done or not job.repeatable or job.attempt >= MAX_ATTEMPTS:
+            return False
+        request = await self._store.get_record(REQUEST, job.id)
+        again = replace(job, attempt=job.attempt + 1)
+        await self._store.commit([], records=[again.record(if_rev=record.rev), *more])
+        self._owners[job.id] = job.owner
+        self._spawn(again, request.value if request is not None else b"", record.rev + 1)
+        return True
+
+    def _runs_here(self, id_: str, *, if_rev: int = 0) -> list[RecordWrite]:
+        if self._process is None:
+            return []
+        return [RecordWrite(RUNNING, id_, self._process.encode(), if_rev=if_rev)]
+
+    async def _runs(self, id_: str) -> bool:
+        """Tell whether a job runs, here or in another process."""
+        if id_ in self._owners or self._process is None:
+            return id_ in self._owners
+        return await self._store.get_record(RUNNING, id_) is not None
+
+    async def _look(self) -> None:
+        """Say that this process is there, and take over from those that are not."""
+        while True:
+            try:
+                await self._presence.mine()
+                await self._take_over()
+            except (StoreUnavailable, CommitConflict) as error:  # a conflict: another was first
+                log.warning("asynchronous requests wait: %s", type(error).__name__)
+            except Exception as error:  # a bug must be seen, not end this unheard
+                log.error("asynchronous requests wait: %s", type(error).__name__)
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def _take_over(self) -> None:
+        after, there, found = "", {self._process: True}, set[str]()
+        while page := await self._store.find_records(RUNNING, after=after):
+            after = page[-1].key
+            for running in page:
+                found.add(running.key)
+                name = running.value.decode()
+                if name not in there:
+                    there[name] = await is_present(self._store, name, self._now())
+                abandoned = name == self._process and running.key not in self._owners
+                if abandoned or not there[name]:
+                    await self._take(running)
+        for id_, task in list(self._tasks.items()):
+            if id_ not in found and await self._store.get_record(KIND, id_) is None:
+                task.cancel()  # it was removed by way of another process
+
+    async def _take(self, running: Record) -> None:
+        """Go on with a job whose process is gone; of one that writes its caller is told."""
+        record = await self._store.get_record(KIND, running.key)
+        mine = self._runs_here(running.key, if_rev=running.rev)
+        if record is None or not await self._again(record, *mine):
+            gone = RecordWrite(RUNNING, running.key, None, if_rev=running.rev)
+            await self._store.commit([], records=[gone])
 
     def _spawn(self, job: Job, body: bytes, rev: int) -> None:
         def ended(task: asyncio.Task[None]) -> None:
@@ -210,6 +281,7 @@ class Jobs:
         records = [
             replace(job, done=True, expires_at=expires_at).record(if_rev=rev),
             RecordWrite(REQUEST, job.id, None),
+            RecordWrite(RUNNING, job.id, None),
             RecordWrite(RESULT, job.id, answer, expires_at=expires_at),
         ]
         for wait_s in (*RETRIES_S, None):
