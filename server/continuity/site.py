@@ -2,10 +2,11 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from server.access.context import AccessContext
 from server.continuity.statement import Code
+from server.continuity.story.looked import Departments
+from server.continuity.story.rephrase import Rephraser
 from server.continuity.validity import Validity, load_validity
 from server.interactions.services import Services
 
@@ -26,8 +27,10 @@ class Site:
     """``validity``: how long what was said holds (C1).  ``translations``: the stored ConceptMaps.
 
     ``rephraser``: what may say the sentences of a story in other words; ``None`` without a model.
+    ``departments``: who works where, for when a department last looked.
     """
 
     validity: Validity = field(default_factory=load_validity)
     translations: Translations = no_translations
-    rephraser: Any = None
+    rephraser: Rephraser | None = None
+    departments: Departments | None = None

@@ -1,7 +1,17 @@
 """The operations of this server; docs/operations.md is made from them."""
 
 from server.continuity.site import Site
-from server.operations import everything, explain_access, lastn, meta, summary, translate, validate
+from server.operations import (
+    document,
+    everything,
+    explain_access,
+    lastn,
+    meta,
+    story,
+    summary,
+    translate,
+    validate,
+)
 from server.operations.explain_access import Ways
 from server.operations.registry import Operation
 
@@ -19,6 +29,8 @@ def operations(ways: Ways, site: Site) -> tuple[Operation, ...]:
         lastn.OPERATION,
         summary.OPERATION,
         translate.OPERATION,
+        story.operation(site),
+        document.OPERATION,
         explain_access.operation(ways),
     )
 

@@ -1,0 +1,178 @@
+"""Gathered entries -> the sentences of each section.  Pure."""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from server.continuity.story import decisions, findings, home, voice
+from server.continuity.story.about import about
+from server.continuity.story.gather import Gathered, Group
+from server.continuity.story.sentence import Section, Sentence
+from server.continuity.story.telling import Found, Telling, is_withdrawn
+from server.continuity.story.wording import plain
+
+Teller = Callable[[Telling, Found], Sentence]
+_TELLERS: Final[Mapping[str, Teller]] = {**findings.TELLERS, **decisions.TELLERS}
+
+
+def sections(telling: Telling, gathered: Gathered) -> dict[Section, list[Sentence]]:
+    """Return the sentences by section; each has its sources, and a section may be empty."""
+    of = _Telling(telling, gathered)
+    made: dict[Section, list[Sentence]] = {
+        "patient": about(telling, gathered.patient),
+        "reason": of.reason(),
+        "changes": of.changes(),
+        "voice": of.voice(),
+        "goals": of.each("goals", decisions.goal),
+        "findings": of.findings(),
+        "decisions": of.decisions(),
+        "pending": of.pending(),
+        "home": of.home(),
+    }
+    return made
+
+
+class _Telling:
+    """One story in the making."""
+
+    def __init__(self, telling: Telling, gathered: Gathered) -> None:
+        self.telling, self.gathered = telling, gathered
+
+    def reason(self) -> list[Sentence]:
+        return [
+            *self.each("visits", decisions.visit),
+            *self.each("past visits", decisions.visit, older=True),
+        ]
+
+    def voice(self) -> list[Sentence]:
+        own = self._spoken(own=True)
+        return [*own, *self.more("forms"), *self.more("messages"), *self.more("words")]
+
+    def findings(self) -> list[Sentence]:
+        telling = self.telling
+        group = self.gathered.groups["allergies"]
+        told = findings.allergies(telling, self._own(group), self.gathered.patient)
+        conditions = self._own(self.gathered.groups["conditions"])
+        told += self.more("allergies")
+        told += findings.disagreements(telling, conditions)
+        told += self.each("conditions", findings.condition)
+        told += self.more("past conditions", older=True)
+        told += self.each("medicines taken", findings.taken)
+        told += self.each("reports", findings.report)
+        told += self.each("results", findings.observation)
+        told += self._spoken(own=False)
+        told += self.each("documents", findings.document)
+        told += self.each("immunizations", findings.immunization)
+        return told + self.each("family", findings.family)
+
+    def decisions(self) -> list[Sentence]:
+        return [
+            *self.each("plans", decisions.plan),
+            *self.each("prescriptions", decisions.prescription),
+            *self.more("past prescriptions", older=True),
+            *self.each("orders", decisions.order),
+            *self.each("procedures", decisions.procedure),
+        ]
+
+    def pending(self) -> list[Sentence]:
+        return [
+            *self.each("appointments", decisions.appointment),
+            *self.each("waiting orders", decisions.waiting_order),
+            *self.each("open reports", decisions.open_report),
+            *self.each("tasks", decisions.task),
+            *self.more("past appointments", older=True),
+        ]
+
+    def home(self) -> list[Sentence]:
+        found = self._own(self.gathered.groups["home"])
+        # A measurement of something else than the patient is no trend of the patient (C5).
+        trends = home.trends((one for one in found if not one.resource.get("focus")), self._now)
+        told = [home.trend(self.telling, one) for one in trends]
+        told += [
+            findings.observation(self.telling, one) for one in found if one.resource.get("focus")
+        ]
+        return [*told, *self.more("home"), *self.more("past home", older=True)]
+
+    def changes(self) -> list[Sentence]:
+        group = self.gathered.changed
+        if group is None:
+            return []
+        told = [sentence for one in self._own(group) for sentence in self._changed(one)]
+        told += self._counted("new home", "new-home")
+        if group.more and group.witness:
+            where = f"{plain(self.telling.patient)}/_history"
+            text = self.telling.words.say("more-changed", count=group.more, where=where)
+            told.append(self.telling.sentence(text, (group.witness,), "counted"))
+        return told
+
+    def _counted(self, name: str, key: str) -> list[Sentence]:
+        group = self.gathered.groups[name]
+        if group.witness is None:
+            return []
+        text = self.telling.words.say(key, count=group.more)
+        return [self.telling.sentence(text, (group.witness,), "counted")]
+
+    def each(self, name: str, tell: Teller, *, older: bool = False) -> list[Sentence]:
+        """Return a sentence for each entry of a group, what is to be read first before the rest."""
+        told = [tell(self.telling, one) for one in self._own(self.gathered.groups[name])]
+        told.sort(key=lambda sentence: sentence.cautious)
+        return [*told, *self.more(name, older=older)]
+
+    def more(self, name: str, *, older: bool = False) -> list[Sentence]:
+        """Return how many entries of a group are left out, and where they are."""
+        group = self.gathered.groups[name]
+        if not group.more or group.witness is None:
+            return []
+        words = self.telling.words
+        text = words.say(
+            "older" if older else "more",
+            count=group.more,
+            what=words.several(group.type),
+            where=f"{group.type}?patient={self.telling.patient}",
+        )
+        return [self.telling.sentence(text, (group.witness,), "counted")]
+
+    def _changed(self, found: Found) -> list[Sentence]:
+        telling = self.telling
+        if is_withdrawn(found.resource):
+            what = telling.words.several(found.type)
+            return [telling.sentence(telling.words.say("withdrawn", what=what), (found.source,))]
+        if found.type == "AllergyIntolerance":
+            # What is new may contradict what is old; neither is told without the other.
+            group = self._own(self.gathered.groups["allergies"])
+            every = findings.allergies(telling, group, self.gathered.patient)
+            told = [one for one in every if found.source in one.sources]
+            return told or [findings.allergy(telling, found)]
+        if found.type == "QuestionnaireResponse":
+            return voice.answers(telling, found)
+        if found.type == "Communication":
+            return voice.message(telling, found)
+        return [_TELLERS[found.type](telling, found)]
+
+    def _spoken(self, *, own: bool) -> list[Sentence]:
+        """Return what was written in forms, messages and notes, by the patient or by others."""
+        tellers = (
+            ("words", self._note), ("forms", voice.answers), ("messages", voice.message),
+        )  # fmt: skip
+        told: list[Sentence] = []
+        for name, tell in tellers:
+            for one in self._own(self.gathered.groups[name]):
+                if voice.is_own_word(self.telling, one) is own:
+                    told += tell(self.telling, one)
+        return told
+
+    def _note(self, telling: Telling, found: Found) -> list[Sentence]:
+        if found.resource.get("focus"):
+            return [findings.observation(telling, found)]
+        return voice.words_of(telling, found) or [findings.observation(telling, found)]
+
+    def _own(self, group: Group) -> list[Found]:
+        """Return what is about this patient: a performer's own compartment has others' too (C5)."""
+        return [
+            one
+            for one in group.found
+            if one.type == "Appointment" or self.telling.is_about_patient(one.resource)
+        ]
+
+    @property
+    def _now(self) -> int:
+        return self.telling.now
