@@ -20,12 +20,17 @@ def compiled_map(
     made: frozenset[str],
     tables: Mapping[str, Table],
     problems: list[str],
+    *,
+    tables_state: int,
 ) -> CompiledMap:
-    """Compile a map; ``made`` are the resource types that its references may name."""
+    """Compile a map; ``made`` are the resource types that its references may name.
+
+    ``tables_state``: :func:`state_of` the tables, made once for all the maps of a load.
+    """
     resources = tree.get("resources", none(tree))
     rules = resources if isinstance(resources, Items) else none(tree)
     reads = Reads()
-    state = (made, _state(tables))
+    state = (made, tables_state)
     compiled = [_rule(one, reads, state, made, tables, problems) for one in rules]
     last = Compiler(tables, problems, made)
     order = precedence(tree.get("precedence"), last)
@@ -71,6 +76,6 @@ def _rule(
     return rule
 
 
-def _state(tables: Mapping[str, Table]) -> int:
+def state_of(tables: Mapping[str, Table]) -> int:
     """Return a number, equal for equal tables: rules are checked against them, and hold names."""
     return hash(frozenset((name, frozenset(one.codes.items())) for name, one in tables.items()))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from mappings.compiled import state_of
 from mappings.emit_compile import compiled_emit
 from mappings.emit_conditions import Condition, ConditionError, condition
 from mappings.emit_destination import Destination, Wanted, destination
@@ -25,6 +26,7 @@ from mappings.spelling import hint
 from mappings.tables import Table
 
 OUT = Path(__file__).with_name("out")
+_kept: dict[int, Mapping[str, EmitMap]] = {}  # of the package, by the state of the tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +100,7 @@ def load_outbound(dirs: Sequence[Path], tables: Mapping[str, Table]) -> Outbound
     problems: list[str] = []
     found = _found(dirs, problems)
     emits = Emits({name: one.node for name, one in found.maps.items()}, problems)
-    made = Outbound()
-    made.maps = {
-        name: compiled
-        for name in found.maps
-        if (compiled := _compiled(emits, name, tables, problems)) is not None
-    }
+    made = Outbound(maps=_compiled_maps(found, emits, tables, problems))
     for source, folder in found.destinations:
         settings = destination(source.node, problems, folder=folder)
         if settings.name in made.outlets:
@@ -147,6 +144,27 @@ def _name(source: Source) -> str:
     """Return what a map is called: ``emit: NAME``, a part by its file."""
     named = source.node.get("emit")
     return str(named) if isinstance(named, Text) else source.name
+
+
+def _compiled_maps(
+    found: _Found, emits: Emits, tables: Mapping[str, Table], problems: list[str]
+) -> Mapping[str, EmitMap]:
+    """Compile all maps; those of the package alone are the same as long as the tables are."""
+    ours = {id(one) for one in packaged()}
+    own = all(id(one) in ours for one in found.maps.values())
+    state = state_of(tables)
+    if own and state in _kept:
+        return _kept[state]
+    before = len(problems)
+    made = {
+        name: compiled
+        for name in found.maps
+        if (compiled := _compiled(emits, name, tables, problems)) is not None
+    }
+    if own and len(problems) == before:
+        _kept.clear()  # one set of tables is in force at a time
+        _kept[state] = made
+    return made
 
 
 def _compiled(

@@ -11,6 +11,7 @@ references to one.  Several follow each other: ``location(status=active)(1)``.
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
 
 from mappings.spelling import hint
@@ -163,7 +164,7 @@ def element_path(text: str, here: str, roots: Mapping[str, str]) -> ElementPath:
         type_ = here
     if parts == [""] or (parts == ["."] and not root):
         raise ElementError(f"{text!r} is no path such as name.family")
-    steps, type_, targets = _steps(text, parts, type_)
+    steps, type_, targets = _steps(text, tuple(parts), type_)
     return ElementPath(text, root, steps, type_, targets)
 
 
@@ -174,6 +175,8 @@ def here_path(type_: str) -> ElementPath:
 
 def _parts(text: str) -> list[str]:
     """Split at dots that are not in brackets."""
+    if "(" not in text:
+        return text.split(".")
     made, depth = [""], 0
     for character in text:
         depth += {"(": 1, ")": -1}.get(character, 0)
@@ -184,8 +187,9 @@ def _parts(text: str) -> list[str]:
     return made
 
 
+@lru_cache(maxsize=8192)
 def _steps(
-    text: str, parts: Sequence[str], type_: str
+    text: str, parts: tuple[str, ...], type_: str
 ) -> tuple[tuple[_Step, ...], str, tuple[str, ...]]:
     steps: list[_Step] = []
     targets: tuple[str, ...] = ()
@@ -234,6 +238,6 @@ def _select(text: str, inside: str, type_: str) -> _Select:
         raise ElementError(f"{text!r}: nothing stands in the brackets")
     steps: tuple[_Step, ...] = ()
     if path.strip() != "is":
-        steps, _, _ = _steps(text, _parts(path.strip()), type_)
+        steps, _, _ = _steps(text, tuple(_parts(path.strip())), type_)
     codes = frozenset(code.strip() for code in wanted.split("|")) if sign else frozenset()
     return _Select(steps=steps, wanted=codes, negated=negated)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from mappings.compiled import compiled_map
+from mappings.compiled import compiled_map, state_of
 from mappings.engine import CompiledMap
 from mappings.feed import Feed
 from mappings.files import Source, packaged, read_folder
@@ -68,8 +68,9 @@ def load(dirs: Sequence[Path], problems: list[str]) -> Loaded:
             problems.append(f"{source.node.place}: this is no map, table or feed")
     loaded.written = {source.name: source.node for source in maps}
     trees = Trees(loaded.written, problems)
+    tables_state = state_of(loaded.tables)
     for source in maps:
-        _map(source, trees, loaded, problems)
+        _map(source, trees, loaded, tables_state, problems)
     problems[:] = dict.fromkeys(problems)  # a part that several maps extend is told of once
     return loaded
 
@@ -132,7 +133,9 @@ def _setting(name: str, hint: Any, node: Node, problems: list[str]) -> Any:
 # -- maps -----------------------------------------------------------------------------------------
 
 
-def _map(source: Source, trees: Trees, loaded: Loaded, problems: list[str]) -> None:
+def _map(
+    source: Source, trees: Trees, loaded: Loaded, tables_state: int, problems: list[str]
+) -> None:
     problems += [
         f"{source.node.places[key]}: a map has no key {key!r}{hint(key, _MAP_KEYS)}"
         for key in source.node.keys() - _MAP_KEYS
@@ -143,7 +146,10 @@ def _map(source: Source, trees: Trees, loaded: Loaded, problems: list[str]) -> N
     loaded.trees[source.name] = tree
     if "part" in source.node:
         return
-    compiled = compiled_map(source.name, tree, trees.made(source.name), loaded.tables, problems)
+    made = trees.made(source.name)
+    compiled = compiled_map(
+        source.name, tree, made, loaded.tables, problems, tables_state=tables_state
+    )
     feeds = [str(text) for text in texts(source.node["feed"])] if "feed" in source.node else [""]
     for feed in feeds:
         for event in compiled.on:

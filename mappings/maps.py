@@ -5,6 +5,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from mappings.engine import CompiledMap, plan
@@ -36,9 +37,8 @@ class _Loaded:
 class Maps:
     """The compiled maps.  ``version`` is the hash of every file that was read."""
 
-    def __init__(self, loaded: Loaded) -> None:
-        own = {event: one for (feed, event), one in loaded.maps.items() if not feed}
-        self._now = _Loaded(loaded, Reasons(own))
+    def __init__(self, loaded: _Loaded) -> None:
+        self._now = loaded
 
     def adopt(self, other: "Maps") -> None:
         """Be what ``other`` is from now on; a message that is being planned is not disturbed."""
@@ -136,8 +136,19 @@ def load_maps(dirs: Sequence[Path] = ()) -> Maps:
     Raises:
         MapError: with every fault of every file.
     """
+    return Maps(_read(tuple(dirs)) if dirs else _packaged())
+
+
+@cache
+def _packaged() -> _Loaded:
+    """Return what the package holds, which does not change while the program runs."""
+    return _read(())
+
+
+def _read(dirs: Sequence[Path]) -> _Loaded:
     problems: list[str] = []
     loaded = load(dirs, problems)
     if problems:
         raise MapError(problems)
-    return Maps(loaded)
+    own = {event: one for (feed, event), one in loaded.maps.items() if not feed}
+    return _Loaded(loaded, Reasons(own))

@@ -18,6 +18,7 @@ class Trees:
         self.written = written
         self.problems = problems
         self.resolved: dict[str, Entries | None] = {}
+        self._types: dict[str, frozenset[str]] = {}
         self._parts: frozenset[str] | None = None
 
     def tree(self, name: str) -> Entries | None:
@@ -27,10 +28,10 @@ class Trees:
             self.resolved[name] = self._tree(name, self.written[name])
         return self.resolved[name]
 
-    def bases(self, name: str) -> Sequence[Entries]:
-        """Return the maps that a map extends."""
-        found = (self.tree(str(base)) for base in texts(self.written[name].get("extends", Items())))
-        return [tree for tree in found if tree is not None]
+    def bases(self, name: str) -> Sequence[str]:
+        """Return the names of the maps that a map extends, of those that can be."""
+        named = [str(base) for base in texts(self.written[name].get("extends", Items()))]
+        return [base for base in named if self.tree(base) is not None]
 
     def made(self, name: str) -> frozenset[str]:
         """Return the resource types that the references of a map may name.
@@ -38,11 +39,16 @@ class Trees:
         A type that a site removed may still be referred to: such a reference then gives nothing.
         So may one that another part makes: parts are written for several maps.
         """
-        tree = self.tree(name)
-        own = made_types(tree) if tree is not None else frozenset()
+        own = self._made(name)
         if "extends" not in self.written[name]:
             return own
-        return own.union(self._of_parts(), *map(made_types, self.bases(name)))
+        return own.union(self._of_parts(), *map(self._made, self.bases(name)))
+
+    def _made(self, name: str) -> frozenset[str]:
+        if name not in self._types:
+            tree = self.tree(name)
+            self._types[name] = made_types(tree) if tree is not None else frozenset()
+        return self._types[name]
 
     def _of_parts(self) -> frozenset[str]:
         if self._parts is None:
@@ -80,7 +86,7 @@ class Trees:
         base = self.tree(str(text))
         if base is None:
             self.problems.append(f"{text.place}: {str(text)!r} cannot be extended")
-        return None if base is None else copied(base)
+        return None if base is None else _unshared(base)
 
 
 def _apply(resources: Items, node: Entries, problems: list[str]) -> None:
@@ -153,8 +159,31 @@ def _change(resources: Items, path: str, node: Node, problems: list[str]) -> Non
     elements.places[element] = node.place
 
 
+def _unshared(tree: Entries) -> Entries:
+    """Return a copy as deep as an overlay changes anything: to the elements that a rule sets."""
+    made = _shallow(tree)
+    if isinstance(rules := tree.get("resources"), Items):
+        items = Items(_rule(one) if isinstance(one, Entries) else one for one in rules)
+        items.place = rules.place
+        made["resources"] = items
+    return made
+
+
+def _rule(rule: Entries) -> Entries:
+    made = _shallow(rule)
+    if isinstance(elements := rule.get("set"), Entries):
+        made["set"] = _shallow(elements)
+    return made
+
+
+def _shallow(node: Entries) -> Entries:
+    made = Entries(node)
+    made.place, made.places = node.place, dict(node.places)
+    return made
+
+
 def copied(node: Any) -> Any:
-    """Return a copy down to the elements of each rule; rules themselves are never changed."""
+    """Return a copy of all of it, of which everything may be changed."""
     if isinstance(node, Entries):
         made = Entries({key: copied(value) for key, value in node.items()})
         made.place, made.places = node.place, copy(node.places)
