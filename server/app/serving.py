@@ -18,6 +18,8 @@ from server.app.first_start import FirstUser, first_token, first_user
 from server.app.forwarded import Forwarded
 from server.app.front import Front
 from server.app.opening import access_policy, base_url_of, listen, now_us, open_store, services_of
+from server.app.rephrasing import rephraser
+from server.auth.departments import Departments
 from server.continuity.site import Site
 from server.feeds import (
     FeedCollector,
@@ -188,11 +190,12 @@ def _application(
     async def draining() -> str | None:
         return "the server is stopping" if stop.is_set() else None
 
+    site = Site(rephraser=rephraser(), departments=Departments(entrance.users))
     made = rest.build(
         services,
         authenticate=entrance.authenticate,
         secured=not settings.open,
-        operations=operations(entrance.ways, Site()),
+        operations=operations(entrance.ways, site),
         limits=rest.Limits() if settings.compress else rest.Limits(compress_bytes=None),
         cors_origins=settings.cors_origins,
         checks={"serving": draining},
