@@ -8,6 +8,7 @@ import pytest
 from server.store.memory import MemoryStore
 from server.store.port import Store
 from server.store.sqlite import SqliteStore
+from tests import mongod
 from tests.contract.made import Clock, index
 
 STORES: dict[str, Callable[[Path, Clock], Store]] = {
@@ -15,6 +16,7 @@ STORES: dict[str, Callable[[Path, Clock], Store]] = {
     "sqlite": lambda folder, clock: SqliteStore(
         folder / "record.db", now=clock, index=index, fingerprint="1"
     ),
+    "mongo": lambda folder, clock: mongod.new_store(clock),
 }
 
 
@@ -30,3 +32,4 @@ async def store(
     opened = STORES[request.param](tmp_path, clock)
     yield opened
     await opened.close()
+    mongod.clean_up(opened)

@@ -1,1 +1,5 @@
-"""The store for those who outgrow one machine: a MongoDB replica set or sharded cluster."""
+"""The second store: the same port on a MongoDB replica set or sharded cluster."""
+
+from server.store.mongo.store import MongoStore
+
+__all__ = ["MongoStore"]

@@ -52,6 +52,9 @@ VERSION_FIELDS: Mapping[str, int] = {
 }  # fmt: skip
 """The projection of a document of ``resources`` of which a version is made."""
 
+UNSURE = 0
+"""``fp`` of rows that may have been made by definitions that are not those of now any more."""
+
 INDEXED = ("d", "t", "k", "s", "dt", "q", "n", "r", "pt", "wn", "wc", "w")
 """The fields that follow from the index rows."""
 

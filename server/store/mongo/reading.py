@@ -1,16 +1,9 @@
 """What reads need: the database, the bodies, and the definitions of the index as they are now.
 
-Searching (``search.py``) and what a caller sees of versions (``sight.py``) are functions of it::
-
-    search.page(reading, access, query, sort, limit, after, deadline_s) -> Page
-    search.count(reading, access, query, deadline_s) -> int
-    search.explain(reading, access, query, sort, limit, deadline_s) -> Explanation
-    search.matching_ids(reading, query, limit) -> set[str]        live ids, in a transaction
-    sight.seen(reading, access, interaction, documents) -> list[Version]
-        of documents of ``versions`` (or ``resources``), those that the caller may see, in order
-
-They narrow by access themselves and raise DeadlineExceeded; errors of pymongo pass through, and
-``connect.explained`` makes StoreUnavailable of them.
+Searching is :class:`server.store.mongo.search.Searches`; what a caller sees of versions is
+:func:`server.store.mongo.sight.seen`, ``seen(reading, access, interaction, documents) ->
+list[Version]`` of documents of ``versions``, those that are open, in order.  Errors of the driver
+pass through them; ``connect.explained`` makes StoreUnavailable of those.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,0 +1,183 @@
+"""The connection: what is asked of a MongoDB, and what its failures mean to a caller.
+
+Every read goes to the primary and reads what a majority of the replica set has: what was shown
+once cannot be undone by a failover.  Every write waits until a majority has it in its journal.
+No message says the address with its user and password, only the hosts.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from bson.errors import InvalidDocument
+from pymongo import AsyncMongoClient, ReadPreference
+from pymongo.errors import (
+    AutoReconnect,
+    ConfigurationError,
+    ConnectionFailure,
+    ExecutionTimeout,
+    NetworkTimeout,
+    OperationFailure,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+)
+from pymongo.read_concern import ReadConcern
+from pymongo.uri_parser import parse_uri
+from pymongo.write_concern import WriteConcern
+
+from server.fhir.errors import DeadlineExceeded, FhirError, StoreUnavailable, TooLarge
+
+MAJORITY = WriteConcern("majority", j=True)
+DEFAULT_DATABASE = "tellonce"
+OLDEST = 13  # wire version of MongoDB 5.0: snapshot reads outside of transactions
+MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
+
+_SELECTION_MS = 5_000
+_SOCKET_MS = 30_000
+_RETRY_AFTER_S = 5
+_WRONG_LOGIN = frozenset((13, 18))  # Unauthorized, AuthenticationFailed
+_TOO_LARGE = frozenset((10334, 17280, 17419, 17420))
+_SET_UP = 'mongosh --eval "rs.initiate()"'
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where the database is; ``hosts`` may be shown, ``url`` may not."""
+
+    url: str
+    hosts: str
+    database: str
+
+
+def address_of(url: str) -> Address:
+    """Return the parts of ``mongodb://...``; raises ValueError, its text without the password."""
+    hosts = re.sub(r"^[^:]+://(?:[^@/]*@)?([^/?]*).*$", r"\1", url)
+    if url.startswith("mongodb+srv://"):
+        # What the name stands for is asked of the DNS when a connection is made.
+        database = re.sub(r"^[^:]+://[^/]*/?([^?]*).*$", r"\1", url)
+        return Address(url, hosts, database or DEFAULT_DATABASE)
+    try:
+        found = parse_uri(url, warn=False)
+    except (PyMongoError, ValueError) as error:
+        raise ValueError(f"the address of MongoDB at {hosts} cannot be read") from error
+    return Address(url, hosts, found["database"] or DEFAULT_DATABASE)
+
+
+def client_of(address: Address) -> AsyncMongoClient[dict[str, Any]]:
+    """Return a client that connects when it is first used."""
+    return AsyncMongoClient(
+        address.url,
+        appname="tellonce",
+        w="majority",
+        journal=True,
+        readConcernLevel="majority",
+        readPreference="primary",
+        retryWrites=True,
+        retryReads=True,
+        serverSelectionTimeoutMS=_SELECTION_MS,
+        connectTimeoutMS=_SELECTION_MS,
+        socketTimeoutMS=_SOCKET_MS,
+    )
+
+
+async def check(client: AsyncMongoClient[dict[str, Any]], address: Address) -> None:
+    """Refuse a server that cannot do what the store needs, with the command that helps.
+
+    Raises StoreUnavailable.
+    """
+    try:
+        hello = await client.admin.command("hello")
+    except ServerSelectionTimeoutError:
+        await _refuse_unready(address)
+        raise
+    if "setName" not in hello and hello.get("msg") != "isdbgrid":
+        raise _standalone(address)
+    if hello["maxWireVersion"] < OLDEST:
+        raise StoreUnavailable(f"MongoDB at {address.hosts} is older than 5.0")
+
+
+@contextmanager
+def explained(address: Address, *, deadline_s: float | None = None) -> Iterator[None]:
+    """Raise what an error of the driver means instead of it.
+
+    ``deadline_s``: the time that a read was given.
+    """
+    try:
+        yield
+    except PyMongoError as error:
+        raise meaning(error, address, deadline_s) from error
+    except InvalidDocument as error:  # its text may show what could not be encoded
+        raise TooLarge(
+            f"MongoDB cannot keep it: one document holds {MAX_DOCUMENT_BYTES} bytes of valid text"
+        ) from error
+
+
+def meaning(error: PyMongoError, address: Address, deadline_s: float | None = None) -> FhirError:
+    """Return what an error of the driver means; nothing of it names a user or a password."""
+    code = error.code if isinstance(error, OperationFailure) else None
+    if code in _WRONG_LOGIN:
+        return StoreUnavailable(
+            f"MongoDB at {address.hosts} refuses the user, the password, or what they may do:"
+            " check the address of the store",
+            retry_after_s=_RETRY_AFTER_S,
+        )
+    if code in _TOO_LARGE:
+        return TooLarge(f"MongoDB keeps {MAX_DOCUMENT_BYTES} bytes in one document, not more")
+    if isinstance(error, ExecutionTimeout):
+        if deadline_s is None:
+            return DeadlineExceeded("the read took too long")
+        return DeadlineExceeded(f"the search ran longer than {deadline_s:g} s")
+    if isinstance(error, ConnectionFailure | AutoReconnect | NetworkTimeout):
+        return StoreUnavailable(
+            f"MongoDB at {address.hosts} cannot be reached", retry_after_s=_RETRY_AFTER_S
+        )
+    if isinstance(error, ConfigurationError):
+        return StoreUnavailable(f"MongoDB at {address.hosts} cannot be used: {_said(error)}")
+    name = type(error).__name__ if code is None else f"error {code}"
+    return StoreUnavailable(
+        f"MongoDB at {address.hosts} failed ({name})", retry_after_s=_RETRY_AFTER_S
+    )
+
+
+def majority_read() -> dict[str, Any]:
+    """Return the options of a database or collection that is read as the port promises."""
+    return {
+        "read_preference": ReadPreference.PRIMARY,
+        "read_concern": ReadConcern("majority"),
+        "write_concern": MAJORITY,
+    }
+
+
+async def _refuse_unready(address: Address) -> None:
+    """Ask a lone server that nobody could select why; return when it does not tell."""
+    probe: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
+        address.url, directConnection=True, serverSelectionTimeoutMS=1_000
+    )
+    try:
+        hello = await probe.admin.command("hello")
+    except (PyMongoError, ValueError):
+        return
+    finally:
+        await probe.close()
+    if hello.get("isreplicaset"):
+        raise StoreUnavailable(
+            f"MongoDB at {address.hosts} is not set up as a replica set yet; run once: {_SET_UP}",
+            retry_after_s=_RETRY_AFTER_S,
+        )
+    if "setName" not in hello and hello.get("msg") != "isdbgrid":
+        raise _standalone(address)
+
+
+def _standalone(address: Address) -> StoreUnavailable:
+    return StoreUnavailable(
+        f"MongoDB at {address.hosts} runs alone, and only a replica set has transactions: start"
+        f" mongod with --replSet rs0 (one member is enough) and run once: {_SET_UP}",
+        retry_after_s=_RETRY_AFTER_S,
+    )
+
+
+def _said(error: PyMongoError) -> str:
+    """Return the words of an error about options, without anything that may be an address."""
+    return re.sub(r"\S*(?:@|://)\S*", "...", str(error))[:200]

@@ -1,0 +1,161 @@
+"""Transactions that are tried until there is an answer.
+
+What MongoDB calls transient is tried anew: another process was writing, or the primary went.  When
+the answer to a commit is lost, the commit is asked for again, which is safe as often as one likes:
+it says whether it happened.  A caller is told "nothing was kept" only after MongoDB said so.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from bson.errors import InvalidDocument
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.errors import ConnectionFailure, InvalidOperation, PyMongoError
+from pymongo.read_concern import ReadConcern
+
+from server.fhir.errors import StoreUnavailable
+from server.store.mongo.commit import Definitions, Refused, Transaction
+from server.store.mongo.connect import MAJORITY, Address, explained, meaning
+from server.store.mongo.reading import Reading
+from server.store.mongo.search import Searches
+from server.store.mongo.texts import Texts
+from server.store.mongo.writer import Job
+
+log = logging.getLogger("tellonce")
+
+PATIENCE_S = 20.0  # that commits wait for a new primary; an election takes 2 to 12 seconds
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.002, 0.25
+_TRANSIENT = "TransientTransactionError"
+_UNKNOWN = "UnknownTransactionCommitResult"
+
+
+class Committer:
+    """Applies batches of jobs, each as one transaction.
+
+    ``reading`` returns what a session reads with; ``made_by`` says what new rows are labelled with.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        reading: Callable[[AsyncClientSession], Reading],
+        sessions: Callable[[], AsyncClientSession],
+        searches: Searches,
+        texts: Texts,
+        made_by: Callable[[], Definitions],
+        now: Callable[[], int],
+    ) -> None:
+        self._address = address
+        self._reading, self._sessions = reading, sessions
+        self._searches, self._texts = searches, texts
+        self._made_by, self._now = made_by, now
+        self._contended = False
+        self._away = False  # the last batch found no database: the next does not wait for it
+
+    async def apply(self, jobs: list[Job]) -> None:
+        """Set ``made`` or ``error`` of every job.  Raises FhirError: nothing of any was kept."""
+        live = list(jobs)
+        end = time.monotonic() + (0.0 if self._away else PATIENCE_S)
+        pause_s = _FIRST_PAUSE_S
+        while live:
+            try:
+                await self._attempt(live, end)
+                self._away = False
+                return
+            except Refused as refused:
+                refused.job.made, refused.job.error = [], refused.error
+                live.remove(refused.job)
+            except (PyMongoError, InvalidDocument) as error:
+                if not _is_transient(error):
+                    await self._apart(live, error)
+                    return
+                if time.monotonic() > end:
+                    self._away = isinstance(error, ConnectionFailure)
+                    raise self._told(error) from error
+                self._contended = True
+                if isinstance(error, ConnectionFailure):
+                    self._texts.forget()
+                # Another process has its turn; those that wait for it must not come back together.
+                await asyncio.sleep(pause_s * (0.5 + random.random()))  # noqa: S311 - no secret
+                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+    async def _apart(self, live: Sequence[Job], error: Exception) -> None:
+        """Try the jobs one by one, since one of them makes the database refuse all."""
+        if len(live) == 1:
+            with explained(self._address):
+                raise error
+        for job in live:
+            try:
+                await self.apply([job])
+            except Exception as alone:  # its caller's, whatever it was
+                job.made, job.error = [], alone
+
+    async def _attempt(self, jobs: Sequence[Job], end: float) -> None:
+        for job in jobs:
+            job.made, job.error = [], None
+        async with self._sessions() as session:
+            await session.start_transaction(
+                read_concern=ReadConcern("snapshot"), write_concern=MAJORITY
+            )
+            reading = self._reading(session)
+            batch = Transaction(reading, self._searches, self._texts, self._made_by(), self._now)
+            try:
+                await batch.run(jobs, claim=self._contended)
+                self._contended = False
+            except BaseException:
+                with suppress(PyMongoError, InvalidOperation):  # what it was is told already
+                    await session.abort_transaction()
+                await _discard(batch, reading)
+                raise
+            await self._commit(session, batch, reading, end)
+
+    async def _commit(
+        self, session: AsyncClientSession, batch: Transaction, reading: Reading, end: float
+    ) -> None:
+        unknown = False
+        while True:
+            try:
+                await session.commit_transaction()
+                return
+            except PyMongoError as error:
+                if error.has_error_label(_UNKNOWN):
+                    unknown = True
+                    if time.monotonic() > end + PATIENCE_S:
+                        raise StoreUnavailable(
+                            "MongoDB did not say whether the write was kept: read it before you"
+                            " write it again",
+                            retry_after_s=5,
+                        ) from error
+                    await asyncio.sleep(_LONGEST_PAUSE_S)
+                    continue
+                if unknown and await _is_kept(batch, reading):
+                    return
+                raise
+
+    def _told(self, error: Exception) -> Exception:
+        if isinstance(error, PyMongoError):
+            return meaning(error, self._address)
+        return error
+
+
+def _is_transient(error: Exception) -> bool:
+    return isinstance(error, PyMongoError) and error.has_error_label(_TRANSIENT)
+
+
+async def _is_kept(batch: Transaction, reading: Reading) -> bool:
+    """Tell whether the versions of a batch are there, whose commit had no clear answer."""
+    if batch.last is None:
+        return False
+    found = await reading.db.versions.find_one(batch.last, {"_id": 1})
+    return found is not None
+
+
+async def _discard(batch: Transaction, reading: Reading) -> None:
+    """Remove the files of a transaction that is void; what stays is swept later."""
+    if batch.files:
+        with suppress(PyMongoError):
+            await reading.bodies.remove(batch.files)
