@@ -3,38 +3,91 @@
 What is handed in has been narrowed to what the caller may see (:mod:`server.access.narrow`).
 """
 
-from dataclasses import dataclass
+import time
+from contextlib import aclosing
 
-from server.search.query import Query, SortKey
+from server.search.query import Query
+from server.store.mongo import describe
+from server.store.mongo.look import Large, Look, Pipeline, looking
+from server.store.mongo.pages import Asked, Found, Pages
+from server.store.mongo.plan import Plan
 from server.store.mongo.reading import Reading
-from server.store.port import Explanation, Page, Scalar
+from server.store.mongo.settle import Settler
+from server.store.port import Explanation, Page, Step
 
+__all__ = ["Asked", "Searches"]
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A query that access has narrowed, its order and its page."""
-
-    query: Query
-    sort: tuple[SortKey, ...]
-    limit: int
-    after: tuple[Scalar, ...] | None = None
+EXPECTATION_S = 10.0  # for the queries of a commit, which hold its transaction open
 
 
 class Searches:
     """One for a store: it remembers how long lists are."""
 
+    def __init__(self) -> None:
+        self._large = Large()
+
     async def search(self, reading: Reading, asked: Asked, deadline_s: float) -> Page:
         """Return one page; see :meth:`server.store.port.Store.search`."""
-        raise NotImplementedError
+        if asked.limit <= 0:
+            return Page((), None)
+        async with looking(reading, self._large, deadline_s) as look:
+            planned = await _planned(look, asked.query)
+            found = await Pages(Settler(look), planned, asked).page()
+            return await _page(look, found, asked.limit)
 
     async def count(self, reading: Reading, query: Query, deadline_s: float) -> int:
         """Return how many resources match."""
-        raise NotImplementedError
+        async with looking(reading, self._large, deadline_s) as look:
+            planned = await _planned(look, query)
+            if planned.later:
+                async with aclosing(Settler(look).of_plan(planned, {"_id": 1})) as found:
+                    return sum([1 async for _ in found])
+            counted: Pipeline = [{"$match": planned.filter}, {"$count": "n"}]
+            return sum([one["n"] async for one in look.pipe(counted, by=planned.driver)])
 
     async def explain(self, reading: Reading, asked: Asked, deadline_s: float) -> Explanation:
-        """Run the first page, counting the rows that each step lets through."""
-        raise NotImplementedError
+        """Run the first page; tell how many documents were looked at for it."""
+        begun = time.perf_counter()
+        async with looking(reading, self._large, deadline_s) as look:
+            planned = await _planned(look, asked.query)
+            found = Found([], "nothing to sort")
+            if asked.limit > 0:
+                found = await Pages(Settler(look), planned, asked).page()
+            page = await _page(look, found, asked.limit)
+            spent = (time.perf_counter() - begun) * 1000
+            seen = await look.examined() if asked.limit > 0 else 0
+        steps = [Step("drive", describe.settled(planned.driver.of), planned.size, seen)]
+        steps += [
+            Step("probe", describe.settled(member), guess)
+            for member, guess in zip(planned.members, planned.others, strict=True)
+        ]
+        order = f"by {describe.order(asked.sort)}: {found.how}"
+        steps.append(Step("sort", order, None, len(found.rows)))
+        steps.append(Step("fetch", "bodies of the page", asked.limit, len(page.versions)))
+        return Explanation(tuple(steps), spent)
 
     async def matching_ids(self, reading: Reading, query: Query, limit: int) -> set[str]:
         """Return the ids of matches, at most ``limit``, as ``reading.session`` sees them."""
-        raise NotImplementedError
+        async with looking(reading, self._large, EXPECTATION_S) as look:
+            planned = await _planned(look, query)
+            found: set[str] = set()
+            async with aclosing(Settler(look).of_plan(planned, {"id": 1})) as documents:
+                async for one in documents:
+                    if len(found) == limit:
+                        break
+                    found.add(one["id"])
+            return found
+
+
+async def _planned(look: Look, query: Query) -> Plan:
+    look.doing = lambda: f"planning {describe.query(query)}"
+    planned = await Settler(look).plan(query)
+    look.doing = lambda: describe.told(planned)
+    return planned
+
+
+async def _page(look: Look, found: Found, limit: int) -> Page:
+    rows = found.rows[:limit] if limit > 0 else []
+    versions = await look.reading.versions([document for _, document in rows])
+    more = len(found.rows) > limit > 0
+    return Page(tuple(versions), rows[-1][0] if more else None)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from server.search.prefix import behind
 from server.search.query import TextOp, Words
 from server.store.sqlite.sql import TRUE, Sql, any_of, is_in
 
@@ -34,20 +35,10 @@ def starts_with(column: str, prefix: str) -> Sql:
     >>> starts_with("v", "ab")
     Sql(text='(v>=? and v<?)', values=('ab', 'ac'))
     """
-    end = _behind(prefix)
+    end = behind(prefix)
     if end is None:
         return Sql(f"{column}>=?", (prefix,))
     return Sql(f"({column}>=? and {column}<?)", (prefix, end))
-
-
-def _behind(prefix: str) -> str | None:
-    """Return the first text behind all that start with ``prefix``; ``None``: there is none."""
-    kept = prefix.rstrip("\U0010ffff")
-    if not kept:
-        return None
-    following = ord(kept[-1]) + 1
-    # Surrogates are no characters and have no UTF-8 form.
-    return kept[:-1] + chr(0xE000 if 0xD800 <= following <= 0xDFFF else following)
 
 
 def phrases(words: Words) -> str:

@@ -1,0 +1,60 @@
+"""A plan in words.  Pure."""
+
+from typing import Any
+
+from server.search.query import AllOf, AnyOf, Not, Predicate
+from server.search.said import Saying, order
+from server.store.mongo.compile import Every, Keys, Later, Member, Names, Some, These, Unless
+from server.store.mongo.drive import Driver
+from server.store.mongo.plan import Plan
+
+__all__ = ["driver", "order", "query", "said", "settled", "told"]
+
+
+def _as_asked(part: Any) -> Predicate:
+    match part:
+        case Keys(of=asked) | Names(of=asked) | These(of=asked) | Later(of=asked):
+            return _as_asked(asked)
+        case Every(of):
+            return AllOf(of)  # type: ignore[arg-type]  # its parts are asked in their turn
+        case Some(of):
+            return AnyOf(of)  # type: ignore[arg-type]
+        case Unless(of):
+            return Not(of)  # type: ignore[arg-type]
+        case _:
+            return part  # type: ignore[no-any-return]
+
+
+_saying = Saying(_as_asked)
+said, query = _saying.said, _saying.query
+
+
+def told(plan: Plan) -> str:
+    """Return driver and probes in one line: the caller's own words."""
+    probes = "; ".join(said(member) for member in plan.members)
+    return f"driven by {driver(plan.driver)}" + (f"; probed: {probes}" if probes else "")
+
+
+def driver(chosen: Driver) -> str:
+    """Return what a search begins with."""
+    return "all of the type" if chosen.of is None else said(chosen.of)
+
+
+def settled(member: Member | None) -> str:
+    """Return a member in words, with how many keys or resources it is known to be.
+
+    For those who may see everything: it tells what the record holds.
+    """
+    match member:
+        case None:
+            return "all of the type"
+        case Keys(hashes):
+            return f"{said(member)}, as {len(hashes)} keys"
+        case Names(names):
+            return f"{said(member)}, as {len(names)} names"
+        case These(ids):
+            return f"{said(member)}, as {len(ids)} resources"
+        case Later():
+            return f"{said(member)}, asked of each batch"
+        case _:
+            return said(member)

@@ -1,0 +1,209 @@
+"""Questions to the collections, within one search's deadline and in one state of the record."""
+
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.errors import ExecutionTimeout, NetworkTimeout
+
+from server.fhir.errors import DeadlineExceeded
+from server.store.mongo.compile import Filter
+from server.store.mongo.drive import Driver
+from server.store.mongo.reading import Reading, Session
+
+REMEMBER_S = 60.0
+MAX_REMEMBERED = 50_000
+FETCHED_AT_ONCE = 200  # documents of a walk that come in one answer
+
+Document = dict[str, Any]
+Pipeline = list[dict[str, Any]]
+
+
+class Large:
+    """How long long lists were when they were counted.  Old counts cost speed, nothing else."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[int, int, float]] = {}
+
+    def get(self, what: str, limit: int) -> int | None:
+        """Return what was counted, ``limit`` at most, if it was counted that far and lately."""
+        size, counted_to, until = self._kept.get(what, (0, 0, 0.0))
+        if until <= time.monotonic() or limit > max(counted_to, size):
+            return None
+        return min(size, limit)
+
+    def put(self, what: str, size: int, counted_to: int) -> None:
+        """Remember a count."""
+        if len(self._kept) >= MAX_REMEMBERED:
+            self._kept.clear()
+        self._kept[what] = (size, counted_to, time.monotonic() + REMEMBER_S)
+
+
+class Look:
+    """One search's eyes.
+
+    ``doing`` tells the plan, for the search that takes too long.  ``rows`` counts the documents
+    that came in.
+    """
+
+    def __init__(self, reading: Reading, session: Session, large: Large, deadline_s: float) -> None:
+        self.reading = reading
+        self._session = session
+        self._large = large
+        self._deadline_s = deadline_s
+        self._end = time.monotonic() + deadline_s
+        self._ordered: dict[str, Any] | None = None
+        self.doing: Callable[[], str] = lambda: "planning"
+        self.memory: dict[tuple[str, int], tuple[object, Any]] = {}
+        """What was found out about a part of the query, by its identity; the part is kept too."""
+
+    @property
+    def _resources(self) -> AsyncCollection[Document]:
+        return self.reading.db["resources"]
+
+    async def size(self, driver: Driver, limit: int) -> int:
+        """Return how many documents a driver has, ``limit`` at most; large counts may be old.
+
+        It is not counted in the session: it only decides how to search.
+        """
+        what = repr(driver.filter)
+        known = self._large.get(what, limit)
+        if known is not None:
+            return known
+        asked = {"count": "resources", "query": driver.filter, "limit": limit}
+        told = {"hint": driver.index} if driver.index is not None else {}
+        with self._noted():
+            answer = await self.reading.db.command({**asked, **told, "maxTimeMS": self.left_ms()})
+        size = int(answer["n"])
+        if size >= limit or size > limit // 4:
+            self._large.put(what, size, limit)
+        return size
+
+    async def find(
+        self,
+        where: Filter,
+        fields: Mapping[str, Any],
+        *,
+        by: Driver | None = None,
+        order: Sequence[tuple[str, int]] = (),
+        limit: int = 0,
+    ) -> list[Document]:
+        """Return documents; ``limit=0``: all."""
+        return [one async for one in self.walk(where, fields, by=by, order=order, limit=limit)]
+
+    async def walk(
+        self,
+        where: Filter,
+        fields: Mapping[str, Any],
+        *,
+        by: Driver | None = None,
+        order: Sequence[tuple[str, int]] = (),
+        limit: int = 0,
+    ) -> AsyncGenerator[Document, None]:
+        """Yield documents in order."""
+        if order:
+            self._ordered = {
+                "find": "resources",
+                "filter": where,
+                "sort": dict(order),
+                **({"limit": limit} if limit else {}),
+                **({"hint": by.index} if by is not None and by.index is not None else {}),
+            }
+        cursor = self._resources.find(
+            where,
+            fields,
+            session=self._session,
+            limit=limit,
+            batch_size=0 if 0 < limit <= FETCHED_AT_ONCE else FETCHED_AT_ONCE,
+            sort=list(order) or None,
+            hint=by.index if by is not None else None,
+            max_time_ms=self.left_ms(),
+            allow_disk_use=True if order else None,
+        )
+        async with cursor:
+            with self._noted():
+                async for one in cursor:
+                    yield one
+
+    async def pipe(
+        self, pipeline: Pipeline, *, by: Driver | None = None, of: str = "resources"
+    ) -> AsyncGenerator[Document, None]:
+        """Yield what an aggregation answers."""
+        if of == "resources" and any("$sort" in stage for stage in pipeline):
+            self._ordered = {"aggregate": of, "pipeline": pipeline, "cursor": {}}
+        told: dict[str, Any] = {"hint": by.index} if by is not None and by.index is not None else {}
+        with self._noted():
+            cursor = await self.reading.db[of].aggregate(
+                pipeline,
+                session=self._session,
+                allowDiskUse=True,
+                maxTimeMS=self.left_ms(),
+                **told,
+            )
+            async with cursor:
+                async for one in cursor:
+                    yield one
+
+    async def examined(self) -> int | None:
+        """Run the last question with an order anew; return how many documents it looked at."""
+        if self._ordered is None:
+            return None
+        told = {"explain": self._ordered, "verbosity": "executionStats"}
+        with self._noted():
+            answer = await self.reading.db.command({**told, "maxTimeMS": self.left_ms()})
+        return _examined(answer)
+
+    def left_ms(self) -> int:
+        """Return the time that is left; raises DeadlineExceeded when there is none."""
+        left = int((self._end - time.monotonic()) * 1000)
+        if left <= 0:
+            raise self.late()
+        return left
+
+    def late(self) -> DeadlineExceeded:
+        """Return the error that tells the plan."""
+        return DeadlineExceeded(
+            f"the search ran longer than {self._deadline_s:g} s; narrow it by a patient, a code"
+            f" or a date; {self.doing()}"
+        )
+
+    def _noted(self) -> "_Noted":
+        return _Noted(self)
+
+
+def _examined(told: Any) -> int:
+    """Return what an explanation counts, wherever it says so."""
+    if isinstance(told, dict):
+        if "totalDocsExamined" in told:
+            return int(told["totalDocsExamined"])
+        return sum(_examined(part) for part in told.values())
+    return sum(_examined(part) for part in told) if isinstance(told, list) else 0
+
+
+class _Noted:
+    """Turns the server's end of a deadline into the search's."""
+
+    def __init__(self, look: Look) -> None:
+        self._look = look
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
+        if isinstance(error, ExecutionTimeout | NetworkTimeout):
+            raise self._look.late() from error
+
+
+@asynccontextmanager
+async def looking(reading: Reading, large: Large, deadline_s: float) -> AsyncGenerator[Look, None]:
+    """Hand out a look at one state of the record: that of the reading's session, or a snapshot.
+
+    A snapshot costs 0.1 ms; what a search asks one after another then fits together.
+    """
+    if reading.session is not None:
+        yield Look(reading, reading.session, large, deadline_s)
+        return
+    async with reading.db.client.start_session(snapshot=True) as session:
+        yield Look(reading, session, large, deadline_s)
