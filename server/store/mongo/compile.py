@@ -56,6 +56,14 @@ class Names:
 
 
 @dataclass(frozen=True, slots=True)
+class Naming:
+    """The resource refers to one of these names, by whatever parameter.  No index finds it."""
+
+    names: tuple[int, ...]
+    of: Predicate
+
+
+@dataclass(frozen=True, slots=True)
 class These:
     """``of``, which holds for exactly these documents (``Type/id``)."""
 
@@ -65,10 +73,7 @@ class These:
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """``of``, for which too much would have to be looked up: each resource is asked (``walk``).
-
-    ``shown``: what it is known to be in the meantime; of a batch, when that is settled.
-    """
+    """``of``, for which too much would have to be looked up: resources are asked in batches."""
 
     of: Predicate
 
@@ -94,7 +99,7 @@ class Some:
     of: tuple["Member", ...]
 
 
-Member = Predicate | Keys | Names | These | Later | Unless | Every | Some
+Member = Predicate | Keys | Names | Naming | These | Later | Unless | Every | Some
 """A part of a query as it is asked, or settled: what it finds is known already."""
 
 
@@ -115,6 +120,8 @@ def condition(member: Member) -> Filter:
             return {"t": {"$in": list(hashes)}}
         case Names(names):
             return {"n": {"$in": list(names)}}
+        case Naming(names):
+            return {"r.n": {"$in": list(names)}}
         case These(ids):
             return {"_id": {"$in": list(ids)}}
         case Not(of) | Unless(of):

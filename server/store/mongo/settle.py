@@ -145,6 +145,15 @@ class Settler:
         found = {one["_id"] for one in await self.look.find(all_of([ids, *settled]), {}, by=by)}
         return [one for one in batch if one["_id"] in found]
 
+    async def compartments_of(self, to: Query, marks: Sequence[int]) -> set[int]:
+        """Return those of the marks that are keys of compartments of matches of ``to``."""
+        if not _can_be_asked(InCompartmentOf(to)):
+            all_ = [one async for one in self.documents(to)]
+            return _compartments(all_).intersection(marks)
+        # What has a compartment is in it.
+        own = [one async for one in self.documents(to, (Keys(tuple(marks), to.where),))]
+        return _compartments(own).intersection(marks)
+
     async def few(self, query: Query, limit: int, fields: dict[str, Any]) -> list[Document] | None:
         """Return all matches, ``limit`` at most and found soon, else ``None``."""
         planned = await self.plan(query)
@@ -303,9 +312,7 @@ class Settler:
                 return Names(tuple(await self._mentioned(by, _names(batch))), asked)
             case InCompartmentOf(to):
                 marks = tuple({mark for one in batch for mark in one["m"]})
-                # What has a compartment is in it.
-                own = [one async for one in self.documents(to, (Keys(marks, asked),))]
-                return Keys(tuple(_compartments(own).intersection(marks)), asked)
+                return Keys(tuple(await self.compartments_of(to, marks)), asked)
             case _:
                 raise TypeError(f"{type(asked).__name__} cannot be asked of a batch")
 
