@@ -5,8 +5,10 @@ from server.operations import (
     document,
     everything,
     explain_access,
+    extract,
     lastn,
     meta,
+    populate,
     story,
     summary,
     translate,
@@ -29,8 +31,10 @@ def operations(ways: Ways, site: Site) -> tuple[Operation, ...]:
         lastn.OPERATION,
         summary.OPERATION,
         translate.OPERATION,
+        populate.operation(site),
         story.operation(site),
         document.OPERATION,
+        extract.operation(site),
         explain_access.operation(ways),
     )
 

@@ -1,0 +1,236 @@
+"""Facts -> the entries of a transaction that may be sent twice.
+
+A new fact is created unless its identifier is there (``ifNoneExist``); one that an amended response
+says otherwise is updated at the version that was read (``ifMatch``); one whose answer is gone is
+marked as entered in error, never deleted.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from server.continuity.confirmed import entity, participant
+from server.continuity.extract.facts import (
+    STATEMENTS,
+    SYSTEM,
+    Fact,
+    Said,
+    author_of,
+    completed,
+    in_error,
+    is_in_error,
+)
+from server.continuity.extract.merge import merged
+from server.continuity.extract.stored import Stored, has_identifier
+from server.continuity.same import same_content
+from server.fhir import json as fhir_json
+from server.fhir.dates import instant_text
+from server.fhir.errors import Issue
+from server.fhir.references import rewrite
+from server.search.marks import RELEASE_URL
+from server.store.port import Version
+
+OPERATION: Final = "http://terminology.hl7.org/CodeSystem/v3-DataOperation"
+_SPECIAL: Final = re.compile(r"([\\|,$])")  # R4 search.html#escaping
+_OURS: Final = frozenset(("Provenance", "AuditEvent"))
+
+Resource = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Entries:
+    """Makes the entries of one response.
+
+    ``response`` is its versioned reference, ``None`` when it is not stored; ``response_id`` names
+    it in identifiers.  ``uuid`` gives the full URL of a Provenance by a text that tells it apart.
+    """
+
+    said: Said
+    response: str | None
+    response_id: str | None
+    stored: Stored
+    recorded: int
+    base_url: str
+    patient: str | None
+    entries: list[dict[str, Any]] = field(default_factory=list)
+    issues: list[Issue] = field(default_factory=list)
+
+    def add(self, facts: Iterable[Fact], there: Mapping[tuple[str, str], Version]) -> None:
+        """Add what is new or different; ``there``: the resources that facts name by their id."""
+        facts = [self._own(fact, there) for fact in facts if self._may_be_made(fact)]
+        names = self._names(facts)
+        for fact in facts:
+            resource = rewrite(fact.resource, names)
+            version = self._version(fact, there)
+            if version is None:
+                self._create(fact, resource)
+            elif fact.resource.get("id") is not None:
+                self._update(fact, merged(_read(version), resource), version)
+            elif self._is_ours(version):
+                self._update(fact, self._identified(fact, resource), version)
+            elif not _same(self._identified(fact, resource), _read(version)):
+                told = f"{version.type}/{version.id} was changed by others since; it stays as it is"
+                self.issues.append(Issue("information", "informational", told, (fact.where,)))
+
+    def withdraw(self, made: Iterable[Fact]) -> None:
+        """Mark what was made of answers that are not there any more."""
+        keys = {(fact.type, fact.key) for fact in made}
+        for (type_, key), version in sorted(self.stored.facts.items()):
+            resource = _read(version)
+            if (type_, key) in keys or is_in_error(resource) or not self._is_ours(version):
+                continue
+            marked = in_error(resource)
+            if marked is None:
+                told = f"{type_}/{version.id} was made of an answer that is gone; R4 has no mark"
+                self.issues.append(Issue("warning", "business-rule", told))
+                continue
+            self._put(marked, version)
+            self._tell(f"{type_}/{version.id}/_history/{version.number + 1}", "UPDATE", ())
+
+    def _may_be_made(self, fact: Fact) -> bool:
+        if fact.type not in _OURS:
+            return True
+        told = f"a form makes no {fact.type}: who said what is told by the server"
+        self.issues.append(Issue("error", "business-rule", told, (fact.where,)))
+        return False
+
+    def _own(self, fact: Fact, there: Mapping[tuple[str, str], Version]) -> Fact:
+        """Return the fact, complete; a new one where it would replace what somebody else said."""
+        resource = completed(fact.resource, self.said)
+        id_ = resource.get("id")
+        version = there.get((fact.type, str(id_)))
+        if id_ is not None and fact.type in STATEMENTS and version is not None:
+            before, now = author_of(_read(version), self.base_url), self.said.author(self.base_url)
+            if (before.kind, before.reference) != (now.kind, now.reference):
+                resource = {name: value for name, value in resource.items() if name != "id"}
+                told = f"{fact.type}/{id_} is what somebody else said; this is said beside it"
+                self.issues.append(Issue("information", "informational", told, (fact.where,)))
+        if self.response is not None and fact.type == "Observation":
+            resource.setdefault("derivedFrom", [{"reference": self.response}])
+        return Fact(fact.key, resource, fact.full_url, fact.where, fact.links, fact.request)
+
+    def _names(self, facts: Iterable[Fact]) -> dict[str, str]:
+        """Return what the facts that are there already call themselves here."""
+        found = {}
+        for fact in facts:
+            version = self.stored.facts.get((fact.type, fact.key))
+            if version is not None:
+                found[fact.full_url] = f"{version.type}/{version.id}"
+        return found
+
+    def _version(self, fact: Fact, there: Mapping[tuple[str, str], Version]) -> Version | None:
+        if (id_ := fact.resource.get("id")) is not None:
+            return there.get((fact.type, str(id_)))
+        return self.stored.facts.get((fact.type, fact.key))
+
+    def _is_ours(self, version: Version) -> bool:
+        """Tell whether nobody changed a fact since it was extracted."""
+        return self.stored.written.get((version.type, version.id)) == version.number
+
+    def _identified(self, fact: Fact, resource: Resource) -> Resource:
+        if self.response_id is None or not has_identifier(fact.type):
+            return resource
+        own = {"system": SYSTEM, "value": f"{self.response_id}#{fact.key}"}
+        others = resource.get("identifier") or []
+        return {**resource, "identifier": [*others, own]}
+
+    def _create(self, fact: Fact, resource: Resource) -> None:
+        request = {"method": "POST", "url": fact.type}
+        if (id_ := resource.get("id")) is not None:
+            request = {"method": "PUT", "url": f"{fact.type}/{id_}"}
+        else:
+            resource = self._identified(fact, resource)
+            if self.response_id is not None and has_identifier(fact.type):
+                request["ifNoneExist"] = self._condition(fact, resource)
+        request |= fact.request
+        self.entries.append({"fullUrl": fact.full_url, "resource": resource, "request": request})
+        self._tell(fact.full_url, "CREATE", fact.links)
+
+    def _condition(self, fact: Fact, resource: Resource) -> str:
+        """Return the condition that finds the fact again, in the record of its patient alone."""
+        value = _SPECIAL.sub(r"\\\1", f"{self.response_id}#{fact.key}")
+        pairs = [("identifier", f"{SYSTEM}|{value}")]
+        if self.patient is not None and {"subject", "patient"} & resource.keys():
+            pairs.append(("patient", self.patient))
+        return urlencode(pairs)
+
+    def _update(self, fact: Fact, resource: Resource, version: Version) -> None:
+        before = _read(version)
+        if _same(resource, before):
+            return
+        if fact.type == "Observation" and resource.get("status") == "final":
+            resource = {**resource, "status": "amended"}
+            if _same(resource, before):
+                return
+        kept = [one for one in before.get("extension") or () if one.get("url") == RELEASE_URL]
+        if kept:
+            others = [one for one in resource.get("extension") or () if one not in kept]
+            resource = {**resource, "extension": [*others, *kept]}
+        self._put(resource, version, fact.request)
+        number = version.number + 1
+        self._tell(f"{version.type}/{version.id}/_history/{number}", "UPDATE", fact.links)
+
+    def _put(
+        self, resource: Resource, version: Version, more: Mapping[str, str] | None = None
+    ) -> None:
+        name = f"{version.type}/{version.id}"
+        meta = {k: v for k, v in (_read(version).get("meta") or {}).items() if k in _KEPT_META}
+        rest = {k: v for k, v in resource.items() if k not in ("resourceType", "id", "meta")}
+        whole = {"resourceType": version.type, "id": version.id, **({"meta": meta} if meta else {})}
+        request = {"method": "PUT", "url": name, "ifMatch": f'W/"{version.number}"', **(more or {})}
+        self.entries.append(
+            {
+                "fullUrl": f"{self.base_url}/{name}",
+                "resource": {**whole, **rest},
+                "request": request,
+            }
+        )
+
+    def _tell(self, target: str, code: str, links: tuple[str, ...]) -> None:
+        """Add the Provenance of a fact: who said it, when, in which answers."""
+        made: Resource = {
+            "resourceType": "Provenance",
+            "target": [{"reference": target}],
+            "recorded": instant_text(self.recorded),
+            "activity": {"coding": [{"system": OPERATION, "code": code}]},
+            "agent": [{"type": participant("author"), "who": self.who}],
+        }
+        if self.said.at is not None:
+            made["occurredDateTime"] = self.said.at
+        if self.response is not None:
+            made["entity"] = [entity(self.response, links)]
+        self.provenance(made)
+
+    @property
+    def who(self) -> dict[str, Any]:
+        """Who answered, for a Provenance, which must name somebody."""
+        return self.said.who or {"display": "the response does not say who answered"}
+
+    def provenance(self, made: Resource) -> None:
+        """Add a Provenance."""
+        self.entries.append({"resource": made, "request": {"method": "POST", "url": "Provenance"}})
+
+    def replace_provenance(self, made: Resource, version: Version) -> None:
+        """Add a new version of a Provenance."""
+        self._put(made, version)
+
+
+_KEPT_META: Final = ("profile", "security", "tag", "source")
+
+
+def _read(version: Version) -> Resource:
+    made: Resource = fhir_json.loads(version.body or b"{}")
+    return made
+
+
+def _same(new: Resource, stored: Resource) -> bool:
+    """Tell whether a fact says what is stored; a release that the server put there aside."""
+    return same_content(_plain(new), _plain(stored))
+
+
+def _plain(resource: Resource) -> Resource:
+    kept = [one for one in resource.get("extension") or () if one.get("url") != RELEASE_URL]
+    rest = {name: value for name, value in resource.items() if name != "extension"}
+    return {**rest, "extension": kept} if kept else rest

@@ -1,0 +1,113 @@
+"""What was made of a response before, as far as the caller may see it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from server.access.context import AccessContext
+from server.continuity.extract.facts import SYSTEM, Fact
+from server.fhir import json as fhir_json
+from server.fhir.definitions import children
+from server.fhir.references import split_reference
+from server.interactions.services import Services
+from server.search.query import HasKey, Query
+from server.store.port import Version
+
+_MOST: Final = 1_000  # Provenances of one response, and facts of one type
+
+Ref = tuple[str, str]
+
+
+@dataclass(slots=True)
+class Stored:
+    """``facts``: the live ones, by type and key.  ``provenances``: those that name the response.
+
+    ``written``: the number of the version that extraction made last of each fact.
+    """
+
+    facts: dict[tuple[str, str], Version] = field(default_factory=dict)
+    provenances: list[tuple[Version, dict[str, Any]]] = field(default_factory=list)
+    written: dict[Ref, int] = field(default_factory=dict)
+
+    @property
+    def refs(self) -> set[str]:
+        """The facts as ``Type/id``."""
+        return {f"{version.type}/{version.id}" for version in self.facts.values()}
+
+    def add(self, response_id: str, versions: Iterable[Version]) -> None:
+        """Keep those of some resources that were made of the response."""
+        for version in versions:
+            key = key_of(response_id, fhir_json.glance(version.body or b"{}"))
+            if key is not None:
+                self.facts[version.type, key] = version
+
+
+def has_identifier(type_: str) -> bool:
+    """Tell whether resources of the type can bear several identifiers."""
+    found = children(type_).get("identifier")
+    return found is not None and found.types == ("Identifier",) and found.max != 1
+
+
+def key_of(response_id: str, resource: dict[str, Any]) -> str | None:
+    """Return the key of what was made of a response; ``None`` of anything else."""
+    listed = resource.get("identifier")
+    for one in listed if isinstance(listed, list) else ():
+        value = str(one.get("value", ""))
+        if one.get("system") == SYSTEM and value.startswith(f"{response_id}#"):
+            return value.partition("#")[2]
+    return None
+
+
+async def made_before(services: Services, access: AccessContext, response_id: str) -> Stored:
+    """Return what Provenances say was made of the response.
+
+    Raises:
+        DeadlineExceeded, StoreUnavailable: as of a search.
+    """
+    page = await services.store.search(
+        access,
+        Query(
+            ("Provenance",), HasKey((f"Provenance|entity|r|QuestionnaireResponse/{response_id}",))
+        ),
+        limit=_MOST,
+        deadline_s=services.policy.deadline_s,
+    )
+    stored = Stored()
+    targets: set[Ref] = set()
+    for version in page.versions:
+        provenance = fhir_json.loads(version.body or b"{}")
+        stored.provenances.append((version, provenance))
+        for target in provenance.get("target") or ():
+            named = split_reference(str(target.get("reference", "")), services.base_url)
+            if named.type is None or named.id is None:
+                continue
+            ref = named.type, named.id
+            targets.add(ref)
+            number = int(named.version) if named.version and named.version.isdigit() else 1
+            stored.written[ref] = max(stored.written.get(ref, 0), number)
+    if targets:
+        stored.add(response_id, (await services.store.read_many(access, targets)).values())
+    return stored
+
+
+async def find_others(
+    services: Services,
+    access: AccessContext,
+    response_id: str,
+    facts: Iterable[Fact],
+    stored: Stored,
+) -> None:
+    """Look for facts that no Provenance tells of, by their identifiers."""
+    wanted: dict[str, list[str]] = {}
+    for fact in facts:
+        if (fact.type, fact.key) not in stored.facts and has_identifier(fact.type):
+            text = f"{fact.type}|identifier|s|{SYSTEM}|{response_id}#{fact.key}"
+            wanted.setdefault(fact.type, []).append(text)
+    for type_, keys in wanted.items():
+        page = await services.store.search(
+            access,
+            Query((type_,), HasKey(tuple(keys))),
+            limit=_MOST,
+            deadline_s=services.policy.deadline_s,
+        )
+        stored.add(response_id, page.versions)
