@@ -15,6 +15,7 @@ from server.commands.key import key_app
 from server.commands.load import load
 from server.commands.maintain import backup, reindex, verify
 from server.commands.map import map_app
+from server.commands.migrate import migrate
 from server.commands.outbound import outbound_app
 from server.commands.proxy import proxy_app
 from server.commands.serve import serve
@@ -51,6 +52,7 @@ cli.command()(load)
 cli.command()(backup)
 cli.command()(verify)
 cli.command()(reindex)
+cli.command()(migrate)
 cli.command()(fhirpath)
 cli.add_typer(access_app, name="access")
 cli.add_typer(audit_app, name="audit")

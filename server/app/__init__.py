@@ -11,6 +11,7 @@ from server.app.opening import (
     now_us,
     open_store,
     services_of,
+    side,
     store_alone,
     store_beside,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "run",
     "serve",
     "services_of",
+    "side",
     "start",
     "store_alone",
     "store_beside",

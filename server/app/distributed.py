@@ -6,11 +6,14 @@ Its driver is an extra (``tellonce[mongo]``); who keeps the record in a file doe
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 from server.fhir.errors import StoreUnavailable
 from server.store.address import StoreAddress
+from server.store.moving import Mover
 from server.store.port import Index, Store
+from server.store.sqlite import SqliteStore
+from server.store.sqlite.adopt import SqliteMover
 
 log = logging.getLogger("tellonce")
 
@@ -32,11 +35,11 @@ class Distributed(Protocol):
 
 
 def opened(
-    address: StoreAddress, now: Callable[[], int], index: Index, name: str, **how: Any
+    address: StoreAddress, now: Callable[[], int], index: Index, fingerprint: str, *, words: bool
 ) -> Store:
     """Return the store at an address, which has not been asked for anything yet.
 
-    ``name``: fingerprint of ``index``.  Raises StoreUnavailable: its driver is not installed.
+    Raises StoreUnavailable: its driver is not installed, or the address cannot be read.
     """
     try:
         from server.store.mongo import MongoStore
@@ -44,10 +47,20 @@ def opened(
         if (error.name or "").partition(".")[0] not in ("pymongo", "bson", "gridfs"):
             raise
         raise StoreUnavailable(INSTALL) from None
-    store: Store = MongoStore(
-        address.reveal(), address.database, now=now, index=index, fingerprint=name, **how
-    )
-    return store
+    url, database = address.reveal(), address.database
+    try:
+        return MongoStore(url, database, now=now, index=index, fingerprint=fingerprint, words=words)
+    except ValueError as error:  # its text has no password, by contract
+        raise StoreUnavailable(str(error)) from None
+
+
+def mover(store: Store) -> Mover:
+    """Return what gives away and takes over what a store of ours holds."""
+    if isinstance(store, SqliteStore):
+        return SqliteMover(store)
+    from server.store.mongo.adopt import MongoMover  # its driver is there, or it were not open
+
+    return MongoMover(cast(Any, store))
 
 
 async def start(store: Store) -> None:

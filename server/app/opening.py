@@ -17,6 +17,7 @@ from server.interactions import search_parameters
 from server.interactions.services import Policy, Searchable, Services
 from server.search.catalog import Catalog
 from server.settings import Settings
+from server.store import moving
 from server.store.address import StoreAddress
 from server.store.port import CommitConflict, RecordWrite, Store
 from server.store.sqlite import SqliteStore
@@ -62,9 +63,7 @@ def open_store(settings: Settings, base_url: str, *, beside: bool = False) -> St
     index = search_parameters.index(base_url, plain)
     fingerprint = search_parameters.fingerprint(base_url, plain)
     if not address.embedded:
-        return distributed.opened(
-            address, now_us, index, fingerprint, beside=beside, words=settings.search_words
-        )
+        return distributed.opened(address, now_us, index, fingerprint, words=settings.search_words)
     address.file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     return SqliteStore(
         address.file,
@@ -107,6 +106,23 @@ async def store_beside(settings: Settings) -> AsyncIterator[Store]:
     try:
         await distributed.start(store)
         yield witnessed(store, now_us)
+    finally:
+        await store.close()
+
+
+@asynccontextmanager
+async def side(settings: Settings, base_url: str, *, there: bool) -> AsyncIterator[moving.Side]:
+    """Open a store to move a record from it (``there``: it must exist) or into it.
+
+    Raises:
+        As :func:`store_beside`.
+    """
+    if there:
+        _demand_there(settings)
+    store = open_store(settings, base_url)
+    try:
+        await distributed.start(store)
+        yield moving.Side(str(address_of(settings)), store, distributed.mover(store))
     finally:
         await store.close()
 

@@ -38,6 +38,7 @@ from server.interactions.audit_log import AuditLog
 from server.interactions.services import Services
 from server.operations import operations
 from server.settings import Settings
+from server.store.moving import demand_whole
 from server.store.port import Store
 from server.uuid7 import new_id
 
@@ -95,6 +96,7 @@ async def serve(
         http_server = HttpServer(front, settings, bound)
         try:
             if await _connected(store, front, http_server, stop):
+                await demand_whole(store)
                 services = await _audited(settings, store, base_url)
                 await _serve(settings, services, read, front, http_server, on_ready, stop)
         finally:

@@ -20,7 +20,7 @@ from server.search import extract
 from server.search.catalog import R4, Catalog
 from server.search.query import Query, SortKey
 from server.search.rows import IndexRows
-from server.store.port import Index, RecordWrite
+from server.store.port import Index, RecordWrite, Store
 
 log = logging.getLogger("tellonce")
 
@@ -47,7 +47,7 @@ def fingerprint(base_url: str, catalog: Catalog) -> str:
 
 async def adopt(services: Services) -> None:
     """Put the stored parameters in force, and make no rows anew."""
-    catalog = await _stored(services)
+    catalog = await stored(services.store, services.catalog.zone)
     if catalog != R4:
         _use(services, catalog)
 
@@ -85,7 +85,8 @@ async def refresh(services: Services) -> None:
     """Put what is stored in force, and let rows be made anew if they depend on it."""
     searchable = services.searchable
     async with searchable.lock:
-        catalog, before = await _stored(services), services.catalog
+        before = services.catalog
+        catalog = await stored(services.store, before.zone)
         searchable.behind = False
         if catalog == before:
             return
@@ -131,12 +132,12 @@ def _use(services: Services, catalog: Catalog) -> None:
     services.store.use_index(index(services.base_url, catalog), name, catalog)
 
 
-async def _stored(services: Services) -> Catalog:
+async def stored(store: Store, zone: str) -> Catalog:
     """Return the catalog of what is stored; of the same address what was stored last counts."""
     found: dict[str, SearchParameter] = {}
     after = None
     while True:
-        page = await services.store.search(
+        page = await store.search(
             SYSTEM, Query((TYPE,)), sort=_OLDEST_FIRST, limit=_PAGE, after=after, deadline_s=60.0
         )
         for version in page.versions:
@@ -146,7 +147,7 @@ async def _stored(services: Services) -> Catalog:
                 found[made.url] = made
         after = page.after
         if after is None:
-            return _usable(found.values(), services.catalog.zone)
+            return _usable(found.values(), zone)
 
 
 def _usable(wanted: Iterable[SearchParameter], zone: str) -> Catalog:

@@ -148,6 +148,27 @@ class Tables:
             records.put_outbox(self.db, row)
         return made
 
+    def adopt(self, version: Version, marks: Sequence[int]) -> None:
+        """Keep a version as another store kept it; :meth:`reload` is to follow.
+
+        Nothing finds it until the index is made anew.
+        """
+        if self.db.execute("select 1 from ver where vid=?", (version.seq,)).fetchone():
+            return
+        place = (version.type, version.id, name_of(version.type, version.id))
+        row: tuple[Any, ...] | None = self.db.execute(_FIND, place).fetchone()
+        had = None
+        if row is None:
+            self._rid += 1
+        else:
+            rid, latest, born, *kept = row
+            had = _Had(rid, latest, born, rows.Kept(*kept))
+        rid = had.rid if had is not None else self._rid
+        self._insert(version, rid, rows.pack(marks))
+        new = rows.Filed(had.kept.d if had is not None else version.at)
+        self._point(version, rid, had, new, marks)
+        self.db.execute("update res set fp=? where rid=?", (reindex.UNSURE, rid))
+
     @property
     def improvable(self) -> bool:
         """True when a type has enough bodies to learn from."""
