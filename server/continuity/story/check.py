@@ -34,12 +34,12 @@ _BOUND: Final = re.compile(
     re.IGNORECASE,
 )
 _AUTHOR_FIRST: Final = re.compile(
-    r"(?:^|(?<=[;,.] ))((?:Dr|Prof|Nurse)\.? [^\W\d_]\S*(?: [A-Z]\S*){0,3}) "
+    r"(?:^|(?<=[;,.] ))((?:Dr|Doctor|Prof|Nurse)\.? [^\W\d_]\S*(?: [A-Z]\S*){0,3}) "
     r"(?:recorded|noted|documented|wrote down)\b( that\b| this\b)?"
 )
 _AUTHOR_LAST: Final = re.compile(
     r"\b(?:(?:was|is|has been) )?(?:recorded|noted|documented|written down) by "
-    r"((?:Dr|Prof|Nurse)\.? [^\W\d_][^\s,;.]*(?: [A-Z][^\s,;.]*){0,3})"
+    r"((?:Dr|Doctor|Prof|Nurse)\.? [^\W\d_][^\s,;.]*(?: [A-Z][^\s,;.]*){0,3})"
 )
 
 
@@ -64,7 +64,7 @@ def faults(before: _Said, after: _Said) -> list[str]:
         found.append("it changes a date")
     if was.author != now.author:
         found.append("it changes who said it")
-    if _tense(was.words) != _tense(now.words):
+    if _is_past(was.words) != _is_past(now.words):
         found.append("it changes past and present")
     return found + _compared(was.content, now.content)
 
@@ -89,8 +89,7 @@ class _Meaning:
     def __init__(self, text: str) -> None:
         self.author: str | None = None
         self.date: str | None = None
-        text = self._without_author(text)
-        text = self._without_date(text)
+        text = self._without_author(self._without_date(text).strip())
         self.words = [_folded(word) for word in _TOKEN.findall(text)]
         self.content = _content(self.words)
 
@@ -99,7 +98,7 @@ class _Meaning:
         found = first + last
         if len(found) != 1:
             return text  # none, or several: they stay where they are
-        self.author = found[0].group(1).replace(".", "").strip()
+        self.author = found[0].group(1).replace(".", "").replace("Doctor", "Dr").strip()
         return f"{text[: found[0].start()]} {text[found[0].end() :]}"
 
     def _without_date(self, text: str) -> str:
@@ -149,15 +148,12 @@ def _content(words: Sequence[str]) -> list[str]:
     return [word for word in text.split() if word not in lists["empty"]]
 
 
-def _tense(words: Sequence[str]) -> str | None:
-    """Return ``past`` or ``present`` where a form of be or have says it without a participle."""
-    found = {
-        when
-        for at, word in enumerate(words)
-        for when, forms in _lists()["tense"].items()
-        if word in forms and not _is_passive(words[at + 1 : at + 3])
-    }
-    return "+".join(sorted(found)) or None
+def _is_past(words: Sequence[str]) -> bool:
+    """Tell whether "was" or "had" says that something is over; "was recorded" does not."""
+    past = _lists()["past"]
+    return any(
+        word in past and not _is_passive(words[at + 1 : at + 3]) for at, word in enumerate(words)
+    )
 
 
 def _is_passive(behind: Sequence[str]) -> bool:
@@ -178,7 +174,7 @@ def _lists() -> dict[str, Any]:
     return {
         "empty": frozenset(read["empty"]),
         "same": sorted(same, key=lambda pair: -len(pair[0])),
-        "tense": {name: frozenset(words) for name, words in read["tense"].items()},
+        "past": frozenset(read["past"]),
         "participles": frozenset(read["participles"]),
         "kinds": {name: frozenset(words) for name, words in read["kinds"].items()},
     }
