@@ -1,12 +1,26 @@
-"""What is known of each item of a form, for one caller.  docs/continuity.md."""
+"""What is known of each item of a form, for one caller.  docs/continuity.md.
+
+The rules are in ``server.continuity.rules``; here they meet the record.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from server.access.context import AccessContext
 from server.continuity.form import Form
+from server.continuity.gather import Gatherer
 from server.continuity.known import Known
-from server.continuity.site import Site
+from server.continuity.questions import Question, questions
+from server.continuity.rules.case import Rule, Visit
+from server.continuity.rules.judge import RULES, judge
+from server.continuity.site import Site, Translated
+from server.continuity.statements.read import moment
+from server.fhir import json as fhir_json
+from server.fhir.errors import BusinessRule, InvalidParameter
+from server.fhir.references import split_reference
+from server.interactions.read import looked_up
 from server.interactions.services import Services
-
-ANSWERLESS = frozenset(("group", "display"))
+from server.store.port import Version
 
 
 async def known_answers(
@@ -17,12 +31,60 @@ async def known_answers(
     site: Site,
     *,
     encounter: str | None = None,
+    rules: Mapping[str, Rule] = RULES,
 ) -> list[Known]:
     """Return what the record knows of each item that can have an answer, in the order of the form.
 
-    ``patient`` is a logical id; ``encounter`` that of the Encounter in which it is asked.
+    ``patient`` is a logical id, ``encounter`` that of the Encounter in which it is asked.
+
+    Raises:
+        NotFound, Gone, Forbidden: as of a read of the Patient or the Encounter.
+        BusinessRule: the patient was merged into another one, who is to be asked for.
+        InvalidParameter: the Encounter is another patient's.
     """
-    items = (item for item in form.walk() if item.type not in ANSWERLESS)
+    found = await looked_up(services, access, "Patient", patient)
+    _demand_current(found)
+    visit = await _visit(services, access, patient, encounter) if encounter else None
+    translated = await site.translations(services, access)
+    asked = [_translated(one, translated) for one in questions(form, site.validity)]
+    gatherer = Gatherer(services, access, found, form, site.validity)
+    told = await gatherer.statements(asked)
+    now = services.now()
     return [
-        Known(item, "ask", rule="no source", reason="The record has nothing.") for item in items
+        judge(question, statements, site.validity, now, visit, rules)
+        for question, statements in zip(asked, told, strict=True)
     ]
+
+
+def _demand_current(found: Version) -> None:
+    """Refuse a Patient that was merged away; which one is meant, the caller decides."""
+    for link in fhir_json.loads(found.body or b"{}").get("link", ()):
+        if link.get("type") == "replaced-by":
+            other = str(link.get("other", {}).get("reference", "another Patient"))
+            raise BusinessRule(
+                f"Patient/{found.id} was merged into {other[:200]}; ask for that one",
+                expression=("Patient.link",),
+            )
+
+
+async def _visit(services: Services, access: AccessContext, patient: str, encounter: str) -> Visit:
+    named = split_reference(encounter, services.base_url)
+    id_ = named.id if named.type == "Encounter" and named.id else encounter
+    found = await looked_up(services, access, "Encounter", id_)
+    read = fhir_json.loads(found.body or b"{}")
+    whose = split_reference(str(read.get("subject", {}).get("reference", "")), services.base_url)
+    if whose.local != f"Patient/{patient}":
+        raise InvalidParameter("encounter is that of another patient", expression=("encounter",))
+    start, _ = moment(read.get("period", {}).get("start"))
+    return Visit(f"Encounter/{id_}", start)
+
+
+def _translated(question: Question, translated: Translated) -> Question:
+    """Return the question with what means the same as its codes and its options."""
+    known = {code: translated(code) for code in question.codes}
+    codes = frozenset(question.codes).union(*known.values())
+    options: Sequence[tuple[str, str]] = tuple(question.options or ())
+    for option in options:
+        for code in translated(option):
+            known[code] = known.get(code, frozenset()) | {option}
+    return replace(question, codes=codes, synonyms=known)

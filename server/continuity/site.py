@@ -8,6 +8,7 @@ from server.continuity.statement import Code
 from server.continuity.story.looked import Departments
 from server.continuity.story.rephrase import Rephraser
 from server.continuity.validity import Validity, load_validity
+from server.interactions.concept_maps import translations
 from server.interactions.services import Services
 
 Translated = Callable[[Code], frozenset[Code]]
@@ -31,6 +32,6 @@ class Site:
     """
 
     validity: Validity = field(default_factory=load_validity)
-    translations: Translations = no_translations
+    translations: Translations = translations
     rephraser: Rephraser | None = None
     departments: Departments | None = None

@@ -17,6 +17,9 @@ Kind = Literal["carry", "expire", "confirm-each-encounter", "never-carry", "conf
 TOPICS = "https://tellonce.org/fhir/CodeSystem/topic"
 """System of the codes by which a form may name a topic: ``Questionnaire.item.code``."""
 
+ANY = "*"
+"""As the system of a code of a topic: any system, for what has no code that all share."""
+
 _STRICTNESS: Mapping[Kind, int] = {
     "carry": 0,
     "expire": 1,
@@ -44,11 +47,12 @@ class Topic:
     """One entry of the policy.
 
     ``elements`` and ``codes`` are the questions that are about it, ``types`` the resources that
-    tell of it, each of them one thing of many when ``many``.  ``only`` narrows ``elements``
-    (``{"system": "phone"}``) and ``category`` the resources.  ``none`` are the codes that say there
-    is none of it, ``yes`` and ``no`` those that answer a yes-or-no question.  ``cautious``: values
-    in the order in which they are shown, codes or ``present`` and ``absent``.  ``constant``: it
-    cannot change, so a newer value does not replace an older one.  ``why``: the clinical reason.
+    tell of it, each of them one thing of many when ``many``; ``members`` are codes of single ones.
+    ``only`` narrows ``elements`` (``{"system": "phone"}``) and ``category`` the resources.
+    ``none`` are the codes that say there is none of it, ``yes`` and ``no`` those that answer a
+    yes-or-no question.  ``cautious``: values in the order in which they are shown, codes or
+    ``present`` and ``absent``.  ``constant``: it cannot change, so a newer value does not replace
+    an older one.  ``fixed``: a site cannot change its rule.  ``why``: the clinical reason.
     """
 
     name: str
@@ -57,6 +61,7 @@ class Topic:
     elements: tuple[str, ...] = ()
     only: tuple[tuple[str, str], ...] = ()
     codes: frozenset[Code] = frozenset()
+    members: frozenset[Code] = frozenset()
     types: frozenset[str] = frozenset()
     category: str = ""
     about: About = "patient"
@@ -85,7 +90,13 @@ class Validity:
 
     def of_codes(self, codes: Collection[Code]) -> Topic | None:
         """Return the topic that one of the codes asks for: the strictest, if there are several."""
-        named = [self._by_code[code] for code in codes if code in self._by_code]
+        known, every = self._by_code, [*codes, *((ANY, code) for _, code in codes)]
+        named = [known[code] for code in every if code in known]
+        return max(named, key=lambda topic: topic.holding.strictness, default=None)
+
+    def of_member(self, codes: Collection[Code]) -> Topic | None:
+        """Return the topic that one of the codes is a single thing of."""
+        named = [self._by_member[code] for code in codes if code in self._by_member]
         return max(named, key=lambda topic: topic.holding.strictness, default=None)
 
     def of_element(self, path: str, only: Collection[tuple[str, str]] = ()) -> Topic | None:
@@ -111,6 +122,10 @@ class Validity:
     def place(self, kind: AuthorKind) -> int:
         """Return the rank of a kind of author; the smallest is shown first."""
         return self.rank.index(kind) if kind in self.rank else len(self.rank)
+
+    @cached_property
+    def _by_member(self) -> Mapping[Code, Topic]:
+        return {code: topic for topic in self.topics.values() for code in topic.members}
 
     @cached_property
     def _by_code(self) -> Mapping[Code, Topic]:

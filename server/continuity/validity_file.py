@@ -12,7 +12,7 @@ from typing import Any, Final, get_args
 from mappings.language import Entries, Items, Node, Text, Unreadable, read
 from mappings.spelling import hint
 from server.continuity.statement import About, AuthorKind, Code
-from server.continuity.validity import TOPICS, Holding, Topic, Validity
+from server.continuity.validity import ANY, TOPICS, Holding, Topic, Validity
 from server.fhir import definitions
 
 PACKAGED: Final = Path(__file__).parent / "policy" / "validity.yaml"
@@ -68,7 +68,7 @@ class _Reading:
 
     def __init__(self) -> None:
         self.problems: list[str] = []
-        self._systems: dict[str, str] = {"": "", "tellonce": TOPICS}
+        self._systems: dict[str, str] = {ANY: ANY, "": "", "tellonce": TOPICS}
 
     def validity(self, said: Node) -> Validity:
         """Return the policy; raises :class:`ValidityError` when it has faults."""
@@ -103,6 +103,7 @@ class _Reading:
             "elements": lambda node: tuple(self._element(item) for item in self._items(node)),
             "only": self._only,
             "codes": self._codes,
+            "members": self._codes,
             "types": self._types,
             "category": self._text,
             "about": lambda node: self._one_of(node, get_args(About)),

@@ -1,0 +1,266 @@
+"""What a statement says, as an answer to a question of a form: its type, options and units.
+
+R4 questionnaire.html#item.type.  What does not fit exactly is no answer; nothing is guessed: a
+number without a unit does not answer a question that names one, a coding outside of the options is
+no choice.  Pure.
+"""
+
+import unicodedata
+from collections.abc import Mapping
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any, Final
+
+from server.continuity.questions import Question
+from server.continuity.statement import Code, Statement
+from server.continuity.statements.read import codes, words
+from server.fhir import ucum
+
+Answer = dict[str, Any]
+Key = tuple[str, Any]
+"""What makes two answers the same, see :func:`same`."""
+
+UCUM: Final = "http://unitsofmeasure.org"
+YES: Final[frozenset[Code]] = frozenset(
+    (
+        ("http://snomed.info/sct", "373066001"),
+        ("http://loinc.org", "LA33-6"),
+        ("http://terminology.hl7.org/CodeSystem/v2-0136", "Y"),
+        ("http://terminology.hl7.org/CodeSystem/v2-0532", "Y"),
+    )
+)
+NO: Final[frozenset[Code]] = frozenset(
+    (
+        ("http://snomed.info/sct", "373067005"),
+        ("http://loinc.org", "LA32-8"),
+        ("http://terminology.hl7.org/CodeSystem/v2-0136", "N"),
+        ("http://terminology.hl7.org/CodeSystem/v2-0532", "N"),
+    )
+)
+_SAME_QUANTITY: Final = Fraction(1, 1000)  # relative; what converting and rounding leave
+_PLACES: Final = Decimal("0.001")
+_OF_CONCEPTS: Final = ("valueCodeableConcept", "valueCoding")
+_TYPES: Final[Mapping[str, tuple[str, ...]]] = {
+    "date": ("valueDate", "valueDateTime"),
+    "dateTime": ("valueDateTime", "valueInstant", "valueDate"),
+    "time": ("valueTime",),
+    "url": ("valueUri", "valueUrl", "valueCanonical"),
+    "attachment": ("valueAttachment",),
+    "reference": ("valueReference",),
+    "integer": ("valueInteger", "valuePositiveInt", "valueUnsignedInt"),
+    "decimal": ("valueDecimal", "valueInteger"),
+}
+
+
+def fitted(question: Question, statement: Statement) -> Answer | None:
+    """Return the answer as in ``QuestionnaireResponse.item.answer``; ``None``: it does not fit."""
+    match question.item.type:
+        case "boolean":
+            return _boolean(question, statement)
+        case "choice":
+            return _coding(question, statement)
+        case "open-choice":
+            return _coding(question, statement) or _text(statement)
+        case "string" | "text":
+            return _text(statement)
+        case "quantity":
+            return _quantity(question, statement)
+        case "decimal" | "integer" as type_:
+            return _number(question, statement, type_)
+        case type_:
+            return _plain(type_, statement)
+
+
+def key_of(question: Question, statement: Statement, answer: Answer) -> Key:
+    """Return what makes this answer the same as another one."""
+    ((name, value),) = answer.items()
+    if name == "valueCoding":
+        own = codes(value)
+        said = codes((statement.value or {}).get("valueCodeableConcept"))
+        return "codes", question.same(own | (said if said & own else frozenset()))
+    if name == "valueQuantity":
+        return "quantity", _canonical(value)
+    if isinstance(value, str):
+        return "text", _folded(value, phone=statement.element.startswith("Patient.telecom"))
+    if isinstance(value, bool):
+        return "boolean", value
+    if isinstance(value, int | Decimal):
+        return "number", Decimal(value)
+    return "value", repr(sorted(value.items())) if isinstance(value, dict) else repr(value)
+
+
+def same(one: Key, other: Key) -> bool:
+    """Tell whether two answers mean the same: a code in common, equal within rounding."""
+    if one[0] != other[0]:
+        return False
+    if one[0] == "codes":
+        return bool(one[1] & other[1])
+    if one[0] == "quantity":
+        (unit, a), (other_unit, b) = one[1], other[1]
+        return bool(unit == other_unit and abs(a - b) <= _SAME_QUANTITY * max(abs(a), abs(b)))
+    return bool(one[1] == other[1])
+
+
+# -- by type --------------------------------------------------------------------------------------
+
+
+def _boolean(question: Question, statement: Statement) -> Answer | None:
+    value = statement.value or {}
+    if "valueBoolean" in value:
+        return {"valueBoolean": value["valueBoolean"]}
+    if statement.says in ("absent", "none-known"):
+        return {"valueBoolean": False}
+    if statement.says != "present":
+        return None
+    if _names_a_thing(statement) or (question.topic.many and _codes(value)):
+        return {"valueBoolean": True}
+    said = question.same(_codes(value))
+    yes, no = YES | question.topic.yes, NO | question.topic.no
+    if bool(said & yes) is bool(said & no):
+        return None
+    return {"valueBoolean": bool(said & yes)}
+
+
+def _names_a_thing(statement: Statement) -> bool:
+    """Tell whether that the statement is there answers "yes" (a problem, an allergy ...)."""
+    return statement.source.type not in ("Observation", "QuestionnaireResponse", "Consent")
+
+
+def _coding(question: Question, statement: Statement) -> Answer | None:
+    value = statement.value or {}
+    options = question.options
+    said = _codes(value)
+    if options is not None:
+        if "valueBoolean" in value:
+            said = YES | question.topic.yes if value["valueBoolean"] else NO | question.topic.no
+        known = question.same(said)
+        found = [coding for code, coding in options.items() if code in known]
+        if found:
+            return {"valueCoding": found[0]} if len(found) == 1 else None
+        text = value.get("valueString")
+        return {"valueString": text} if text in question.texts else None
+    concept = next((value[name] for name in _OF_CONCEPTS if name in value), None)
+    if concept is None or not said:
+        return None
+    listed = [one for one in concept.get("coding", (concept,)) if one and one.get("code")]
+    first = {name: part for name, part in listed[0].items() if name in _CODING}
+    if "display" not in first and concept.get("text"):
+        first["display"] = concept["text"]
+    return {"valueCoding": first}
+
+
+_CODING: Final = ("system", "version", "code", "display")
+
+
+def _codes(value: Answer) -> frozenset[Code]:
+    return frozenset().union(*(codes(value.get(name)) for name in _OF_CONCEPTS))
+
+
+def _text(statement: Statement) -> Answer | None:
+    for name, value in (statement.value or {}).items():
+        text = _TEXTS[name](value) if name in _TEXTS else ""
+        if text:
+            return {"valueString": text}
+    return None
+
+
+def _quantity(question: Question, statement: Statement) -> Answer | None:
+    quantity = (statement.value or {}).get("valueQuantity")
+    if not isinstance(quantity, dict) or "value" not in quantity:
+        return None
+    taken = question.units
+    if not taken or any(unit.get("code") == quantity.get("code") for unit in taken):
+        return {"valueQuantity": quantity}
+    made = _converted(quantity, taken[0].get("code", ""))
+    if made is None:
+        return None
+    unit = {"unit": taken[0].get("display", taken[0].get("code")), "system": UCUM}
+    return {"valueQuantity": {"value": made, **unit, "code": taken[0].get("code")}}
+
+
+def _number(question: Question, statement: Statement, type_: str) -> Answer | None:
+    value = statement.value or {}
+    plain = _plain(type_, statement)
+    if plain is not None or "valueQuantity" not in value or not question.units:
+        return plain
+    made = _converted(value["valueQuantity"], question.units[0].get("code", ""))
+    if made is None:
+        return None
+    if type_ == "decimal":
+        return {"valueDecimal": made}
+    return {"valueInteger": int(made)} if made == made.to_integral_value() else None
+
+
+def _plain(type_: str, statement: Statement) -> Answer | None:
+    value = statement.value or {}
+    for name in _TYPES.get(type_, ()):
+        if name in value:
+            said = value[name]
+            if type_ == "date" and isinstance(said, str):
+                said = said[:10]
+            return {f"value{type_[0].upper()}{type_[1:]}" if type_ != "url" else "valueUri": said}
+    return None
+
+
+def _converted(quantity: Mapping[str, Any], unit: str) -> Decimal | None:
+    """Return the number in another unit, to three places; a comparator keeps it from that."""
+    number = quantity.get("value")
+    if quantity.get("comparator") or isinstance(number, bool):
+        return None
+    if not isinstance(number, int | Decimal):
+        return None
+    if quantity.get("code") == unit:
+        return Decimal(number)
+    try:
+        made = ucum.convert(number, str(quantity.get("code", "")), unit)
+    except (ucum.InvalidUnit, ucum.NotComparable):
+        return None
+    rounded = (Decimal(made.numerator) / Decimal(made.denominator)).quantize(_PLACES)
+    return Decimal(format(rounded.normalize(), "f"))
+
+
+# -- values in words ------------------------------------------------------------------------------
+
+
+def _name(value: Mapping[str, Any]) -> str:
+    return str(value.get("text") or " ".join((*value.get("given", ()), value.get("family", "")))
+               ).strip()  # fmt: skip
+
+
+def _address(value: Mapping[str, Any]) -> str:
+    if value.get("text"):
+        return str(value["text"])
+    town = " ".join(part for name in ("postalCode", "city") if (part := value.get(name)))
+    parts = (*value.get("line", ()), town, value.get("state"), value.get("country"))
+    return ", ".join(str(part) for part in parts if part)
+
+
+_TEXTS: Final[Mapping[str, Any]] = {
+    "valueString": str,
+    "valueMarkdown": str,
+    "valueCode": str,
+    "valueUri": str,
+    "valueId": str,
+    "valueCodeableConcept": words,
+    "valueCoding": words,
+    "valueHumanName": _name,
+    "valueAddress": _address,
+    "valueContactPoint": lambda value: str(value.get("value", "")),
+    "valueIdentifier": lambda value: str(value.get("value", "")),
+    "valueReference": lambda value: str(value.get("display", "")),
+}
+
+
+def _folded(text: str, *, phone: bool) -> str:
+    plain = " ".join(unicodedata.normalize("NFC", text).casefold().split())
+    digits = "".join(c for c in plain if c.isdigit() or c == "+")
+    return digits if phone and len(digits) > 5 and "@" not in plain else plain
+
+
+def _canonical(quantity: Mapping[str, Any]) -> tuple[str, Fraction]:
+    number = quantity.get("value")
+    value = Fraction(number) if isinstance(number, int | Decimal) else Fraction(0)
+    code = str(quantity.get("code") or quantity.get("unit") or "")
+    known = ucum.canonical(code) if code else None
+    unit = known.unit if known is not None else code
+    return f"{quantity.get('comparator', '')}{unit}", known.of(value) if known else value

@@ -1,0 +1,339 @@
+"""What the record says that may answer the questions of a form: few searches, for one caller.
+
+Everything is read under the caller's access (C7).  Nothing is cut silently: where a limit leaves
+something out, what is found of that kind says so in its ``note`` and is at best confirmed.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from server.access.context import AccessContext
+from server.continuity.brought import Brought, brought
+from server.continuity.confirmed import confirmations
+from server.continuity.form import Form, form_of
+from server.continuity.questions import OF_ELEMENTS, Question
+from server.continuity.statement import Code, Statement
+from server.continuity.statements import elements, observations, responses, things
+from server.continuity.statements.read import Reading, Resource
+from server.continuity.validity import Validity
+from server.fhir import json as fhir_json
+from server.fhir.errors import FhirError
+from server.interactions.rights import demand
+from server.interactions.services import Services
+from server.search.query import AllOf, HasKey, Predicate, Query
+from server.search.rows import compartment_key
+from server.store.port import Version
+
+MOST: Final = 1_000  # resources of one search
+MOST_OF_CODE: Final = 25  # Observations of one code, once there are more than MOST of all
+MOST_FORMS: Final = 100  # Questionnaires whose answers are read
+
+CUT: Final = "The record has more of this than is looked through; the newest were."
+
+_CODE_PARAMS: Final[Mapping[str, tuple[str, ...]]] = {
+    "Observation": ("code", "component-code"),
+    "AllergyIntolerance": ("code",),
+    "Condition": ("code",),
+    "MedicationStatement": ("code",),
+    "MedicationRequest": ("code",),
+    "Procedure": ("code",),
+    "Immunization": ("vaccine-code",),
+    "FamilyMemberHistory": ("code",),
+}
+_SEARCHED: Final = (*_CODE_PARAMS, "DeviceUseStatement", "Coverage", "RelatedPerson")
+_REFERRED: Final = ("medicationReference", "device")
+
+
+@dataclass(slots=True)
+class Gathered:
+    """Resources by ``Type/id`` with their versions; ``cut`` are the types that have more."""
+
+    versions: dict[str, Version] = field(default_factory=dict)
+    resources: dict[str, Resource] = field(default_factory=dict)
+    others: dict[str, Resource] = field(default_factory=dict)
+    forms: dict[str, Form] = field(default_factory=dict)
+    cut: set[str] = field(default_factory=set)
+
+    def add(self, found: Iterable[Version]) -> None:
+        """Keep what was found."""
+        for version in found:
+            local = f"{version.type}/{version.id}"
+            if local not in self.versions and version.body is not None:
+                self.versions[local] = version
+                self.resources[local] = fhir_json.loads(version.body)
+
+
+@dataclass(frozen=True, slots=True)
+class Gatherer:
+    """One caller's look into one patient's record; ``patient`` is the stored Patient."""
+
+    services: Services
+    access: AccessContext
+    patient: Version
+    form: Form
+    policy: Validity
+
+    async def statements(self, questions: Sequence[Question]) -> list[list[Statement]]:
+        """Return what may answer each question, in their order."""
+        found = Gathered()
+        found.add([self.patient])
+        await self._things(found, questions)
+        await self._responses(found)
+        await self._forms(found)
+        await self._others(found)
+        reading = Reading(self._local, self.policy, self.services.base_url, found.others)
+        told = self._told(found, reading)
+        answers = [[*_matching(question, told), *self._elements(found, reading, question)]
+                   for question in questions]  # fmt: skip
+        return await self._dated(found, answers)
+
+    @property
+    def _local(self) -> str:
+        return f"Patient/{self.patient.id}"
+
+    # -- reading ------------------------------------------------------------------------------
+
+    async def _search(
+        self, types: Sequence[str], where: Predicate, limit: int = MOST
+    ) -> tuple[tuple[Version, ...], bool]:
+        """Return the newest, and whether there are more."""
+        inside = AllOf((HasKey((compartment_key(self._local),)), where))
+        return await self._found(types, inside, limit)
+
+    async def _found(
+        self, types: Sequence[str], where: Predicate, limit: int
+    ) -> tuple[tuple[Version, ...], bool]:
+        page = await self.services.store.search(
+            self.access,
+            Query(tuple(types), where),
+            limit=limit,
+            deadline_s=self.services.policy.deadline_s,
+        )
+        return page.versions, page.after is not None
+
+    async def _things(self, found: Gathered, questions: Sequence[Question]) -> None:
+        whole, codes = _wanted(questions, self.policy)
+        keys = [*sorted(whole - {"Device"}), *_code_keys(codes)]
+        types = [type_ for type_ in self._open(_SEARCHED) if type_ in whole or codes]
+        if types and keys:
+            versions, more = await self._search(types, HasKey(tuple(keys)))
+            found.add(versions)
+            if more:
+                await self._one_by_one(found, types, whole, codes)
+        if "Device" in whole and self._open(("Device",)):
+            mine = HasKey((f"Device|patient|r|{self._local}",))
+            versions, more = await self._found(("Device",), mine, MOST)
+            found.add(versions)
+            found.cut |= {"Device"} if more else set()
+
+    async def _one_by_one(
+        self, found: Gathered, types: Sequence[str], whole: Collection[str], codes: Collection[Code]
+    ) -> None:
+        """Search each type, and each code of Observations, so that none crowds others out."""
+        for type_ in types:
+            if type_ in whole:
+                versions, more = await self._search((type_,), HasKey((type_,)))
+                found.add(versions)
+                found.cut |= {type_} if more else set()
+                continue
+            for code in sorted(codes):
+                keys = tuple(_code_keys((code,), (type_,)))
+                versions, more = await self._search((type_,), HasKey(keys), MOST_OF_CODE)
+                found.add(versions)
+                found.cut |= {f"{type_} {code[0]}|{code[1]}"} if more else set()
+
+    async def _responses(self, found: Gathered) -> None:
+        type_ = "QuestionnaireResponse"
+        if not self._open((type_,)):
+            return
+        versions, more = await self._search((type_,), HasKey((type_,)), MOST)
+        found.add(versions)
+        if more:
+            url = self.form.canonical.partition("|")[0]
+            own = HasKey((f"{type_}|questionnaire|a|{url}",))
+            versions, still = await self._search((type_,), own, MOST)
+            found.add(versions)
+            found.cut |= {type_} if still or more else set()
+
+    async def _forms(self, found: Gathered) -> None:
+        """Read the forms that were answered, so that an answer's item is known by its codes."""
+        found.forms[self.form.canonical] = self.form
+        named = {
+            str(one.get("questionnaire"))
+            for local, one in found.resources.items()
+            if local.startswith("QuestionnaireResponse/") and one.get("questionnaire")
+        }
+        urls = sorted({canonical.partition("|")[0] for canonical in named})
+        if not urls or not self._open(("Questionnaire",)):
+            return
+        keys = tuple(f"Questionnaire|url|u|{url}" for url in urls)
+        versions, _ = await self._found(("Questionnaire",), HasKey(keys), MOST_FORMS)
+        stored = [fhir_json.loads(one.body or b"{}") for one in versions]
+        for canonical in named:
+            if canonical not in found.forms and (form := _form(stored, canonical)) is not None:
+                found.forms[canonical] = form
+
+    async def _others(self, found: Gathered) -> None:
+        """Read the medications and devices that are referred to, and what things were made of."""
+        reading = Reading(self._local, self.policy, self.services.base_url)
+        wanted = {
+            local
+            for resource in found.resources.values()
+            for part in (*(resource.get(n) for n in _REFERRED), *resource.get("derivedFrom", ()))
+            if (local := reading.local(part)) and local not in found.resources
+        }
+        pairs = {(local.partition("/")[0], local.partition("/")[2]) for local in wanted}
+        found.others.update(found.resources)
+        if pairs:
+            there = await self.services.store.read_many(self.access, pairs)
+            for (type_, id_), version in there.items():
+                found.others[f"{type_}/{id_}"] = fhir_json.loads(version.body or b"{}")
+
+    def _open(self, types: Iterable[str]) -> list[str]:
+        """Return the types that the caller may search at all."""
+        return [type_ for type_ in types if _may(self.access, type_)]
+
+    # -- telling ------------------------------------------------------------------------------
+
+    def _told(self, found: Gathered, reading: Reading) -> list[Statement]:
+        told: list[Statement] = []
+        for local, resource in found.resources.items():
+            version = found.versions[local]
+            if version.type == "Observation":
+                made = list(observations.statements(resource, version.number, reading))
+            elif version.type in things.ELEMENTS:
+                made = list(things.statements(resource, version.number, reading))
+            elif version.type == "QuestionnaireResponse":
+                made = list(responses.statements(resource, version.number, reading, found.forms))
+            else:
+                continue
+            told += [_seen(_cut(one, found), found) for one in made]
+        return told
+
+    def _elements(
+        self, found: Gathered, reading: Reading, question: Question
+    ) -> Iterable[Statement]:
+        type_ = question.element.partition(".")[0]
+        if not question.element:
+            return
+        for local, resource in found.resources.items():
+            if local.startswith(f"{type_}/"):
+                for one in elements.statements(
+                    resource,
+                    found.versions[local].number,
+                    reading,
+                    question.element,
+                    question.only,
+                    self.services.now(),
+                ):
+                    yield _cut(one, found)
+
+    async def _dated(
+        self, found: Gathered, answers: list[list[Statement]]
+    ) -> list[list[Statement]]:
+        """Return the statements with who brought them, and when they were confirmed."""
+        bare = {
+            one.source.type + "/" + one.source.id
+            for some in answers
+            for one in some
+            if one.source.type in OF_ELEMENTS
+        }
+        versions = [found.versions[local] for local in sorted(bare)]
+        by = await brought(self.services, self.access, versions)
+        answers = [[_brought(one, by) for one in some] for some in answers]
+        sources = {one.source for some in answers for one in some}
+        again = await confirmations(self.services, self.access, sources)
+        return [[_confirmed(one, again) for one in some] for some in answers]
+
+
+def _wanted(questions: Sequence[Question], policy: Validity) -> tuple[set[str], frozenset[Code]]:
+    """Return the types to be read as a whole, and the codes to be searched."""
+    whole: set[str] = set()
+    codes: set[Code] = set()
+    for question in questions:
+        type_ = question.element.partition(".")[0]
+        whole |= {type_} - {"", "Patient"}
+        whole |= question.topic.types
+        codes |= {code for code in question.codes if not code[0].startswith(responses.LINK)}
+    if codes:
+        whole.add("AllergyIntolerance")  # few, and a "none" among them bears on each of them
+        codes |= {code for topic in policy.topics.values() for code in topic.none}
+    return whole & {*_SEARCHED, "Device"}, frozenset(codes)
+
+
+def _code_keys(codes: Iterable[Code], types: Iterable[str] = tuple(_CODE_PARAMS)) -> list[str]:
+    return [
+        f"{type_}|{param}|" + (f"s|{system}|{code}" if system else f"s||{code}")
+        for system, code in sorted(codes)
+        for type_ in types
+        for param in _CODE_PARAMS.get(type_, ())
+    ]
+
+
+def _may(access: AccessContext, type_: str) -> bool:
+    try:
+        demand(access, "search", type_)
+    except FhirError:
+        return False
+    return True
+
+
+def _form(stored: Sequence[Resource], canonical: str) -> Form | None:
+    """Return the form of an answer: of the version that it names, or the only one there is."""
+    url, _, version = canonical.partition("|")
+    fit = [
+        one
+        for one in stored
+        if one.get("url") == url and (not version or one.get("version") == version)
+    ]
+    try:
+        return form_of(fit[0]) if len(fit) == 1 else None
+    except FhirError:
+        return None
+
+
+def _matching(question: Question, told: Sequence[Statement]) -> list[Statement]:
+    """Return what may answer a question: the same codes, the same element, or the whole topic."""
+    topic = question.topic
+    found = [one for one in told if _matches(question, one)]
+    types = {one.source.type for one in found} & set(things.ELEMENTS)
+    types |= set() if question.whole else set(topic.types)
+    if not types:
+        return found
+    nones = [one for one in told if one.says == "none-known" and one.source.type in types]
+    return [*found, *(one for one in nones if one not in found)]
+
+
+def _matches(question: Question, one: Statement) -> bool:
+    if one.codes & question.codes:
+        return True
+    if one.source.type == "QuestionnaireResponse":
+        return False
+    topic = question.topic
+    if not question.whole or one.source.type not in topic.types:
+        return False
+    return not topic.category or one.topic == topic.name or one.says == "none-known"
+
+
+def _cut(one: Statement, found: Gathered) -> Statement:
+    type_ = one.source.type
+    named = {type_, *(f"{type_} {system}|{code}" for system, code in one.codes)}
+    return replace(one, note=CUT) if named & found.cut else one
+
+
+def _seen(one: Statement, found: Gathered) -> Statement:
+    """Take away the origins that the caller may see; C7 leaves out what has others."""
+    return replace(one, origins=one.origins - found.others.keys()) if one.origins else one
+
+
+def _brought(one: Statement, by: Mapping[str, Brought]) -> Statement:
+    found = by.get(f"{one.source.type}/{one.source.id}")
+    return found.dated(one) if found is not None else one
+
+
+def _confirmed(one: Statement, again: Mapping[str, tuple[int, object]]) -> Statement:
+    told = again.get(one.source.reference)
+    if told is None or (one.said_at is not None and one.said_at >= told[0]):
+        return one
+    return replace(one, said_at=told[0], said_until=None)

@@ -1,0 +1,195 @@
+"""An item of a form as a question to the record: what it is about, and which answers it takes.
+
+By ``item.definition`` (an element), by ``item.code`` and what the stored ConceptMaps say is the
+same, and by its place in the form (the same ``linkId`` answered before).  SDC 4.0.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from server.continuity.form import Form, Item
+from server.continuity.statement import Code
+from server.continuity.statements.responses import link
+from server.continuity.statements.things import ELEMENTS
+from server.continuity.validity import UNLISTED, Topic, Validity, stricter
+from server.fhir import definitions
+
+ANSWERLESS: Final = frozenset(("group", "display"))
+UNIT: Final = "http://hl7.org/fhir/StructureDefinition/questionnaire-unit"
+UNIT_OPTION: Final = "http://hl7.org/fhir/StructureDefinition/questionnaire-unitOption"
+OF_ELEMENTS: Final = frozenset(("Patient", "RelatedPerson", "Coverage"))
+"""Types of which an item's definition names one element, not a list of things."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What an item asks.
+
+    ``codes`` are those of the item and what means the same; ``element`` is the element that it
+    names, ``only`` what the form says of that element's siblings.  ``whole``: it asks for all of
+    its topic (which allergies, whether any), else for one thing.  ``options``: the codings that it
+    takes, ``None``: any; ``texts`` those that are words; ``closed`` is false when its options
+    cannot be listed.
+    """
+
+    item: Item
+    topic: Topic = UNLISTED
+    codes: frozenset[Code] = frozenset()
+    element: str = ""
+    only: tuple[tuple[str, str], ...] = ()
+    whole: bool = False
+    options: Mapping[Code, dict[str, Any]] | None = None
+    texts: frozenset[str] = frozenset()
+    listed: bool = True
+    units: tuple[dict[str, Any], ...] = ()
+    synonyms: Mapping[Code, frozenset[Code]] = field(default_factory=dict)
+
+    def same(self, codes: Collection[Code]) -> frozenset[Code]:
+        """Return the codes and what means exactly the same."""
+        known = self.synonyms
+        return frozenset(codes).union(*(known.get(code, frozenset()) for code in codes))
+
+
+def questions(form: Form, policy: Validity) -> list[Question]:
+    """Return the question of each item that can have an answer, in the order of the form."""
+    return [_question(form, item, above, policy) for item, above in _walk(form.items, ())
+            if item.type not in ANSWERLESS]  # fmt: skip
+
+
+def _walk(items: tuple[Item, ...], above: tuple[Item, ...]
+          ) -> Iterator[tuple[Item, tuple[Item, ...]]]:  # fmt: skip
+    """Yield every item with its siblings."""
+    for item in items:
+        yield item, items
+        yield from _walk(item.items, above)
+
+
+def _question(form: Form, item: Item, siblings: tuple[Item, ...], policy: Validity) -> Question:
+    element = _element(item)
+    only = _only(element, siblings)
+    by_code = policy.of_codes(item.codes)
+    by_element = policy.of_element(element, only) if element else None
+    member = policy.of_member(item.codes)
+    topic = by_code or by_element or member or UNLISTED
+    for other in (by_element, member):
+        topic = stricter(topic, other) if other is not None and by_code is not None else topic
+    if not element and by_code is not None and by_code.elements:
+        element = by_code.elements[0] if "." in by_code.elements[0] else ""
+        only = by_code.only
+    if only and element.count(".") != 2:
+        element = ""  # what narrows a part of a part is not told apart
+    type_ = element.partition(".")[0]
+    whole = topic.many and (by_code is topic or (by_element is topic and type_ in topic.types))
+    options, texts, listed = _options(form, item)
+    return Question(
+        item,
+        topic,
+        item.codes | {link(form.canonical, item.link_id)},
+        element if type_ in OF_ELEMENTS else "",
+        only,
+        whole,
+        options,
+        texts,
+        listed,
+        _units(item),
+    )
+
+
+def _element(item: Item) -> str:
+    """Return the element of ``item.definition``, without ``[x]``.
+
+    A slice (``Patient.identifier:mrn``) has no element: what the slice means is not known here.
+    """
+    url, _, path = (item.definition or "").partition("#")
+    path = path or url.rpartition("/")[2]
+    type_ = path.partition(".")[0]
+    if ":" in path or type_ not in definitions.resource_types():
+        return ""
+    return path.removesuffix("[x]")
+
+
+def _only(element: str, siblings: tuple[Item, ...]) -> tuple[tuple[str, str], ...]:
+    """Return what the siblings of an item fix: hidden ones with an initial value."""
+    parent, _, _ = element.rpartition(".")
+    found = []
+    for one in siblings:
+        path, _, name = _element(one).rpartition(".")
+        if parent and path == parent and (fixed := _initial(one)):
+            found.append((name, fixed))
+    return tuple(sorted(found))
+
+
+def _initial(item: Item) -> str:
+    if not item.raw.get("readOnly") and not _hidden(item):
+        return ""
+    for one in item.raw.get("initial", ()):
+        coding = one.get("valueCoding")
+        text = coding.get("code") if isinstance(coding, dict) else one.get("valueString")
+        if isinstance(text, str):
+            return text
+    return ""
+
+
+def _hidden(item: Item) -> bool:
+    url = "http://hl7.org/fhir/StructureDefinition/questionnaire-hidden"
+    return any(
+        one.get("url") == url and one.get("valueBoolean") is True
+        for one in item.raw.get("extension", ())
+    )
+
+
+def _options(
+    form: Form, item: Item
+) -> tuple[Mapping[Code, dict[str, Any]] | None, frozenset[str], bool]:
+    """Return the codings and the texts that an item takes, and whether that is all known."""
+    codings: dict[Code, dict[str, Any]] = {}
+    texts: set[str] = set()
+    for option in item.raw.get("answerOption", ()):
+        coding = option.get("valueCoding")
+        if isinstance(coding, dict) and coding.get("code"):
+            codings[coding.get("system", ""), coding["code"]] = coding
+        if isinstance(text := option.get("valueString"), str):
+            texts.add(text)
+    named = item.raw.get("answerValueSet")
+    if isinstance(named, str) and named:
+        contained = _contained(form, named)
+        if contained is None:
+            return None, frozenset(), False
+        codings |= contained
+    return (codings if codings or texts else None), frozenset(texts), True
+
+
+def _contained(form: Form, named: str) -> dict[Code, dict[str, Any]] | None:
+    """Return the codings of a value set inside the form; ``None`` when it does not list them."""
+    for one in form.raw.get("contained", ()):
+        if named == f"#{one.get('id')}" and one.get("resourceType") == "ValueSet":
+            return _listed(one)
+    return None
+
+
+def _listed(value_set: dict[str, Any]) -> dict[Code, dict[str, Any]] | None:
+    compose = value_set.get("compose", {})
+    made: dict[Code, dict[str, Any]] = {}
+    for include in compose.get("include", ()):
+        if compose.get("exclude") or "concept" not in include or include.get("filter"):
+            return None
+        for concept in include["concept"]:
+            coding = {"system": include.get("system", ""), **concept}
+            made[coding["system"], concept["code"]] = {
+                name: coding[name] for name in ("system", "code", "display") if coding.get(name)
+            }
+    return made or None
+
+
+def _units(item: Item) -> tuple[dict[str, Any], ...]:
+    """Return the units that an item takes, the first is the one to convert to."""
+    return tuple(
+        one["valueCoding"]
+        for url in (UNIT, UNIT_OPTION)
+        for one in item.raw.get("extension", ())
+        if one.get("url") == url and isinstance(one.get("valueCoding"), dict)
+    )
+
+
+THINGS: Final = frozenset(ELEMENTS)

@@ -1,0 +1,27 @@
+"""C6 Author: patient, proxy, clinician and device stay distinct; none silently replaces another.
+
+Each kind of author is a voice.  A voice corrects itself; what another voice said stays (C4).
+What nobody in particular said is confirmed by somebody.
+"""
+
+from dataclasses import replace
+
+from server.continuity.rules.case import Case, Said
+from server.continuity.statement import Statement
+
+UNSIGNED = ("C6 nobody named", "The record does not say who said this.")
+
+
+def voice(statement: Statement) -> str:
+    """Return whose words these are."""
+    return statement.author.kind
+
+
+def rule(case: Case) -> Case:
+    """Give each statement its voice."""
+    return case.each(_voiced)
+
+
+def _voiced(one: Said) -> Said:
+    made = replace(one, voice=voice(one.statement))
+    return made.only_confirm(*UNSIGNED) if one.statement.author.kind == "unknown" else made

@@ -1,0 +1,75 @@
+"""C3 Negation: absent is not none.
+
+An empty list says nothing.  That there is none takes a coded statement with an author and a date,
+and covers what its code covers: 409137002 speaks of drugs only.  That one thing is not there says
+nothing of others.  What was withdrawn was never said.
+"""
+
+from server.continuity.rules.case import Case, Said
+from server.continuity.statement import Statement
+
+WITHDRAWN = ("C3 withdrawn", "What the record had was withdrawn.")
+NO_ANSWER = ("C3 absent is not none", "Nobody said that there is none.")
+UNSIGNED = ("C3 none without author or date", "That there is none takes an author and a date.")
+PARTIAL = ("C3 none of a part", "That there is none was said of a part only.")
+ENDED = ("C3 ended", "What the record has is marked as over.")
+UNSURE = ("C3 unsure", "What the record has is not confirmed, or in words only.")
+
+
+def is_said(statement: Statement) -> bool:
+    """Tell whether the statement stands at all: not withdrawn, and with something to say."""
+    return statement.standing != "withdrawn" and statement.says != "unknown"
+
+
+def is_signed(statement: Statement) -> bool:
+    """Tell whether somebody said it at some time: what a "none" needs."""
+    return statement.author.kind != "unknown" and statement.said_at is not None
+
+
+def covers(case: Case, statement: Statement) -> bool:
+    """Tell whether a "none known" covers all that is asked."""
+    none = case.question.topic.none or case.policy.topic(statement.topic).none
+    return not none or bool(statement.codes & none) or "valueBoolean" in (statement.value or {})
+
+
+def rule(case: Case) -> Case:
+    """Leave out what says nothing of the question, and what says "none" without right to."""
+    case = case.without([o for o in case.said if not is_said(o.statement)], *WITHDRAWN)
+    case = case.without([o for o in case.said if _says_nothing(case, o)], *NO_ANSWER)
+    case = case.without([o for o in case.said if _unsigned_none(o)], *UNSIGNED)
+    case = case.without([o for o in case.said if _too_much(case, o)], *PARTIAL)
+    if case.question.whole:
+        case = case.without([o for o in case.said if o.statement.standing == "ended"], *ENDED)
+    return case.each(_weighed)
+
+
+def _says_nothing(case: Case, one: Said) -> bool:
+    """One thing that is not there does not answer what there is, or whether there is any."""
+    return (
+        case.question.whole
+        and one.statement.says == "absent"
+        and one.statement.source.type != "QuestionnaireResponse"
+    )
+
+
+def _unsigned_none(one: Said) -> bool:
+    return one.statement.says == "none-known" and not is_signed(one.statement)
+
+
+def _too_much(case: Case, one: Said) -> bool:
+    """A "none" of a part answers "is there any?" with no more than its own words."""
+    return (
+        one.statement.says == "none-known"
+        and "valueBoolean" in one.answer
+        and not covers(case, one.statement)
+    )
+
+
+def _weighed(one: Said) -> Said:
+    if one.statement.standing == "ended":
+        no = {"valueBoolean": False} if "valueBoolean" in one.answer else one.answer
+        return Said(
+            one.statement, no, ("boolean", False) if no is not one.answer else one.key,
+            one.said_at, one.until, one.voice,
+        ).only_confirm(*ENDED)  # fmt: skip
+    return one.only_confirm(*UNSURE) if one.statement.standing == "unsure" else one

@@ -1,0 +1,55 @@
+"""Observation -> statements: its value, and that of each component.  R4 observation.html."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from server.continuity.statement import About, Says, Standing, Statement
+from server.continuity.statements.read import Reading, Resource, codes, moment, origins, source
+
+_FINAL: Final = frozenset(("final", "amended", "corrected"))
+_OPEN: Final = frozenset(("preliminary",))
+
+
+def statements(resource: Resource, version: int, reading: Reading) -> Iterator[Statement]:
+    """Yield what is observed; one with a focus is about that (C5)."""
+    period = resource.get("effectivePeriod", {})
+    said_at, until = moment(
+        resource.get("effectiveDateTime"),
+        resource.get("effectiveInstant"),
+        period.get("end") or period.get("start"),
+        resource.get("issued"),
+    )
+    about: About = "other" if resource.get("focus") else reading.about(resource.get("subject"))
+    for part, path in _parts(resource):
+        value = {k: v for k, v in part.items() if k.startswith("value") and k[5:6].isupper()}
+        asked = codes(part.get("code"))
+        topic = reading.policy.of_codes(asked)
+        said: Says = "present" if value else "unknown"
+        yield Statement(
+            topic=topic.name if topic is not None else "",
+            codes=asked,
+            value=value or None,
+            says=said,
+            said_at=said_at,
+            author=reading.author(*resource.get("performer", ())),
+            source=source(resource, version, path),
+            encounter=reading.local(resource.get("encounter")),
+            element="Observation.value",
+            about=about,
+            standing=_standing(resource),
+            said_until=until,
+            origins=origins(resource, reading),
+        )
+
+
+def _parts(resource: Resource) -> Iterator[tuple[dict[str, Any], str]]:
+    yield resource, ""
+    for index, component in enumerate(resource.get("component", ())):
+        yield component, f"Observation.component[{index}]"
+
+
+def _standing(resource: Resource) -> Standing:
+    status = resource.get("status")
+    if status in _FINAL:
+        return "current"
+    return "unsure" if status in _OPEN else "withdrawn"

@@ -1,0 +1,92 @@
+"""QuestionnaireResponse -> statements: each answer.  R4 questionnaireresponse.html.
+
+An answer that was filled in by a machine and left as it was (``information-origin`` ``auto``) is a
+copy and no statement: nobody said it again, and it must not outlive what it was copied from.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from server.continuity.form import Form
+from server.continuity.statement import About, Code, Says, Standing, Statement
+from server.continuity.statements.read import Reading, Resource, codes, moment, source
+
+ORIGIN: Final = "http://hl7.org/fhir/us/davinci-dtr/StructureDefinition/information-origin"
+LINK: Final = "urn:tellonce:link-id "
+"""Beginning of the system of codes that are a ``linkId``; the form's address follows."""
+
+_SAID: Final = frozenset(("completed", "amended"))
+MAX_DEPTH: Final = 32
+
+
+def link(form: str, link_id: str) -> Code:
+    """Return the code that stands for a question of a form."""
+    return f"{LINK}{form.partition('|')[0]}", link_id
+
+
+def statements(
+    resource: Resource, version: int, reading: Reading, forms: Mapping[str, Form]
+) -> Iterator[Statement]:
+    """Yield each answer; ``forms`` are the Questionnaires by the canonical that names them."""
+    canonical = str(resource.get("questionnaire", ""))
+    form = forms.get(canonical)
+    items = {item.link_id: item for item in form.walk()} if form is not None else {}
+    said_at, until = moment(resource.get("authored"))
+    standing: Standing = "current" if resource.get("status") in _SAID else "withdrawn"
+    who = reading.author(resource.get("source"), resource.get("author"))
+    about: About = reading.about(resource.get("subject"))
+    for item, answer, path in _answers(resource, "QuestionnaireResponse", MAX_DEPTH):
+        value = {k: v for k, v in answer.items() if k.startswith("value")}
+        asked = items.get(item.get("linkId", ""))
+        own = asked.codes if asked is not None else frozenset()
+        element = asked.definition.partition("#")[2] if asked and asked.definition else ""
+        topic = reading.policy.of_codes(own) or reading.policy.of_element(element)
+        yield Statement(
+            topic=topic.name if topic is not None else "",
+            codes=own | {link(canonical, item.get("linkId", ""))},
+            value=value,
+            says=_says(value, topic.none if topic is not None else frozenset()),
+            said_at=said_at,
+            author=who,
+            source=source(resource, version, path),
+            encounter=reading.local(resource.get("encounter")),
+            element=element,
+            about=_about(about, topic.about if topic is not None else "patient"),
+            standing=standing,
+            said_until=until,
+        )
+
+
+def _about(own: About, asked: About) -> About:
+    """What a patient's form asks about the family is said of the family."""
+    return asked if own == "patient" else own
+
+
+def _says(value: dict[str, Any], none: frozenset[Code]) -> Says:
+    if value.get("valueBoolean") is False:
+        return "absent"
+    return "none-known" if codes(value.get("valueCoding")) & none else "present"
+
+
+def _answers(parent: Resource, path: str, depth: int) -> Iterator[tuple[Resource, Resource, str]]:
+    """Yield (item, answer, where) of every answer that somebody gave."""
+    if depth == 0:
+        return
+    for index, item in enumerate(parent.get("item", ())):
+        here = f"{path}.item[{index}]"
+        for number, answer in enumerate(item.get("answer", ())):
+            place = f"{here}.answer[{number}]"
+            if not (_copied(item) or _copied(answer)) and any(k[:5] == "value" for k in answer):
+                yield item, answer, place
+            yield from _answers(answer, place, depth - 1)
+        yield from _answers(item, here, depth - 1)
+
+
+def _copied(element: Resource) -> bool:
+    for one in element.get("extension", ()):
+        if one.get("url") == ORIGIN:
+            parts = one.get("extension", ())
+            return any(
+                part.get("url") == "source" and part.get("valueCode") == "auto" for part in parts
+            )
+    return False

@@ -1,0 +1,244 @@
+"""Allergies, problems, medicines, procedures, vaccines, implants, family -> statements.
+
+Each resource tells of one thing of its topic: that it is there, that it is not (refuted, not
+done, not taken), or that there is none of all (a code of the topic's ``none``).  R4 sections of the
+same names.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from server.continuity.statement import About, Author, Says, Standing, Statement
+from server.continuity.statements.read import (
+    Reading,
+    Resource,
+    codes,
+    moment,
+    origins,
+    source,
+    status,
+    weaker,
+)
+from server.continuity.validity import Topic
+
+ELEMENTS: Final[Mapping[str, str]] = {
+    "AllergyIntolerance": "AllergyIntolerance.code",
+    "Condition": "Condition.code",
+    "MedicationStatement": "MedicationStatement.medication",
+    "MedicationRequest": "MedicationRequest.medication",
+    "Procedure": "Procedure.code",
+    "Immunization": "Immunization.vaccineCode",
+    "DeviceUseStatement": "DeviceUseStatement.device",
+    "Device": "Device.type",
+    "FamilyMemberHistory": "FamilyMemberHistory.condition",
+}
+"""Types that tell of things, and the element that names the thing."""
+
+
+NOBODY: Final = Author()
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What one resource says of one thing."""
+
+    concept: dict[str, Any]
+    says: Says = "present"
+    standing: Standing = "current"
+    about: About = "patient"
+    author: Author = NOBODY
+    dates: tuple[Any, ...] = ()
+    encounter: Any = None
+    critical: bool = False
+    path: str = ""
+
+
+def statements(resource: Resource, version: int, reading: Reading) -> Iterator[Statement]:
+    """Yield what the resource says of its things."""
+    type_ = resource["resourceType"]
+    for told in _TOLD[type_](resource, reading):
+        topic = reading.topic(type_)
+        named = codes(told.concept)
+        none = bool(named & _none_codes(reading, type_))
+        said_at, until = moment(*told.dates)
+        said: Says = "none-known" if none and told.says == "present" else told.says
+        standing = told.standing if named else weaker(told.standing, "unsure")
+        yield Statement(
+            topic=_topic(reading, topic, resource).name,
+            codes=named,
+            value={"valueCodeableConcept": told.concept} if told.concept else None,
+            says=said,
+            said_at=said_at,
+            author=told.author,
+            source=source(resource, version, told.path),
+            encounter=reading.local(told.encounter),
+            element=ELEMENTS[type_],
+            about=told.about,
+            standing=standing,
+            said_until=until,
+            origins=origins(resource, reading),
+            critical=told.critical,
+            note="" if named else "It was said in words only, without a code.",
+        )
+
+
+def _none_codes(reading: Reading, type_: str) -> frozenset[Any]:
+    topics = reading.policy.topics.values()
+    return frozenset(code for topic in topics if type_ in topic.types for code in topic.none)
+
+
+def _topic(reading: Reading, topic: Topic, resource: Resource) -> Topic:
+    """Return the topic of the resource's category, where the policy has one."""
+    listed = resource.get("category", ())
+    for one in reading.policy.topics.values():
+        if one.category and resource["resourceType"] in one.types and one.category in listed:
+            return one
+    return topic
+
+
+def _allergy(resource: Resource, reading: Reading) -> Iterator[_Told]:
+    yield _Told(
+        resource.get("code", {}),
+        "absent" if status(resource.get("verificationStatus")) == "refuted" else "present",
+        _diagnosed(resource),
+        reading.about(resource.get("patient")),
+        reading.author(resource.get("asserter"), resource.get("recorder")),
+        (resource.get("recordedDate"),),
+        resource.get("encounter"),
+        resource.get("criticality") == "high",
+    )
+
+
+def _condition(resource: Resource, reading: Reading) -> Iterator[_Told]:
+    yield _Told(
+        resource.get("code", {}),
+        "absent" if status(resource.get("verificationStatus")) == "refuted" else "present",
+        _diagnosed(resource),
+        reading.about(resource.get("subject")),
+        reading.author(resource.get("asserter"), resource.get("recorder")),
+        (resource.get("recordedDate"),),
+        resource.get("encounter"),
+    )
+
+
+def _diagnosed(resource: Resource) -> Standing:
+    """Return how a problem or allergy stands, by its two statuses."""
+    verification = status(resource.get("verificationStatus"))
+    if verification == "entered-in-error":
+        return "withdrawn"
+    if status(resource.get("clinicalStatus")) in ("inactive", "resolved", "remission"):
+        return "ended"
+    return "current" if verification in ("", "confirmed", "refuted") else "unsure"
+
+
+def _medicine(resource: Resource, reading: Reading) -> Iterator[_Told]:
+    own = resource.get("status", "")
+    referred = reading.referred(resource, resource.get("medicationReference"))
+    concept = resource.get("medicationCodeableConcept") or referred.get("code") or {}
+    ordered = resource["resourceType"] == "MedicationRequest"
+    plan = ordered and resource.get("intent") in ("proposal", "option")
+    context = resource.get("encounter" if ordered else "context")
+    yield _Told(
+        concept,
+        "absent" if own == "not-taken" or resource.get("doNotPerform") is True else "present",
+        "withdrawn" if plan else _USE.get(own, "withdrawn"),
+        reading.about(resource.get("subject")),
+        reading.author(
+            resource.get("requester") if ordered else resource.get("informationSource"),
+            resource.get("recorder"),
+        ),
+        (resource.get("authoredOn") if ordered else resource.get("dateAsserted"),),
+        context,
+    )
+
+
+def _procedure(resource: Resource, reading: Reading) -> Iterator[_Told]:
+    own = resource.get("status", "")
+    period = resource.get("performedPeriod", {})
+    performers = [one.get("actor") for one in resource.get("performer", ())]
+    yield _Told(
+        resource.get("code", {}),
+        "absent" if own == "not-done" else "present",
+        "current" if own in ("completed", "not-done") else "withdrawn",
+        reading.about(resource.get("subject")),
+        reading.author(resource.get("asserter"), *performers, resource.get("recorder")),
+        (resource.get("performedDateTime"), period.get("end"), period.get("start")),
+        resource.get("encounter"),
+    )
+
+
+def _immunization(resource: Resource, reading: Reading) -> Iterator[_Told]:
+    own = resource.get("status", "")
+    performers = [one.get("actor") for one in resource.get("performer", ())]
+    yield _Told(
+        resource.get("vaccineCode", {}),
+        "absent" if own == "not-done" else "present",
+        "current" if own in ("completed", "not-done") else "withdrawn",
+        reading.about(resource.get("patient")),
+        reading.author(*performers),
+        (resource.get("recorded"), resource.get("occurrenceDateTime")),
+        resource.get("encounter"),
+    )
+
+
+def _device_use(resource: Resource, reading: Reading) -> Iterator[_Told]:
+    device = reading.referred(resource, resource.get("device"))
+    own = _USE.get(resource.get("status", ""), "withdrawn")
+    if device.get("status") == "entered-in-error":
+        own = "withdrawn"
+    yield _Told(
+        device.get("type", {}),
+        "present",
+        own,
+        reading.about(resource.get("subject")),
+        reading.author(resource.get("source")),
+        (resource.get("recordedOn"),),
+    )
+
+
+def _device(resource: Resource, reading: Reading) -> Iterator[_Told]:
+    own = resource.get("status", "active")
+    yield _Told(
+        resource.get("type", {}),
+        "present",
+        {"active": "current", "inactive": "ended"}.get(own, "withdrawn"),  # type: ignore[arg-type]
+        reading.about(resource.get("patient")),
+    )
+
+
+def _family(resource: Resource, reading: Reading) -> Iterator[_Told]:
+    own = resource.get("status", "")
+    mine = reading.about(resource.get("patient"))
+    for index, one in enumerate(resource.get("condition", ())):
+        yield _Told(
+            one.get("code", {}),
+            "present",
+            "current" if own in ("completed", "partial") else "withdrawn",
+            "family" if mine == "patient" else "other",
+            dates=(resource.get("date"),),
+            path=f"FamilyMemberHistory.condition[{index}]",
+        )
+
+
+_USE: Final[Mapping[str, Standing]] = {
+    "active": "current",
+    "intended": "current",
+    "on-hold": "unsure",
+    "not-taken": "current",
+    "completed": "ended",
+    "stopped": "ended",
+    "unknown": "unsure",
+}
+
+_TOLD: Final[Mapping[str, Callable[[Resource, Reading], Iterator[_Told]]]] = {
+    "AllergyIntolerance": _allergy,
+    "Condition": _condition,
+    "MedicationStatement": _medicine,
+    "MedicationRequest": _medicine,
+    "Procedure": _procedure,
+    "Immunization": _immunization,
+    "DeviceUseStatement": _device_use,
+    "Device": _device,
+    "FamilyMemberHistory": _family,
+}
