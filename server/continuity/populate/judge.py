@@ -1,0 +1,286 @@
+"""Whether a proposed answer may be shown, and as what.  docs/continuity.md, C1 to C7.
+
+An expression only says where to look.  What it finds is asked again as a question of its own: "what
+does the record know of this element?", with the rules that every question has.  It is *known* only
+when the record's own answer is known, equal, and of the same version.
+
+- What is about somebody else, withdrawn or denied is not shown at all (C3, C5): *ask*.
+- What was computed, or sent along, has no version to stand on: *confirm*.  A truth, a zero or a
+  literal of the form that was computed is *ask*, for it may be made of an absence (C3).
+- Several values where one is wanted, or another value that is as good, is *conflict*.
+- What the record has a rule for that never carries (C1) is *ask*, whatever the form says.
+- Everything else is *confirm*.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any, Final
+
+from server.continuity.form import Item
+from server.continuity.known import Candidate, Known
+from server.continuity.populate.proposed import Node, Proposed, Value
+from server.continuity.populate.world import Origin
+from server.continuity.same import answer_value, same_value
+from server.continuity.statement import Author, Code
+from server.fhir.references import split_reference
+
+_DENIED: Final = frozenset(
+    ("entered-in-error", "cancelled", "not-done", "not-taken", "rejected", "nullified", "refuted")
+)
+_NEGATIVE: Final = re.compile(r"\b(not|empty|all|iif|false|count|isDistinct)\b|!=|!~")
+_LITERAL: Final = re.compile(r"'((?:[^'\\]|\\.)*)'")
+_SILENT: Final = ("C1",)
+"""Rules that keep an answer back although the record has one: ``ask`` by them is final."""
+
+_CODED: Final = frozenset(("Observation",))
+"""Types of which ``code`` says what they are about; an element of others is named by its path."""
+
+
+def unfit(origin: Origin, patient: str, base_url: str) -> str:
+    """Return why a source never answers an item of this patient's; empty when it may.
+
+    >>> from server.store.port import Version
+    >>> version = Version("Observation", "o", 1, 1, 0, "update", b"{}")
+    >>> resource = {"resourceType": "Observation", "focus": [{}]}
+    >>> unfit(Origin(version, resource, ()), "p", "")
+    'C5 subject'
+    """
+    resource = origin.resource
+    if resource.get("resourceType") == "Patient":
+        return "" if resource.get("id") == patient else "C5 subject"
+    if resource.get("focus"):
+        return "C5 subject"
+    if resource.get("resourceType") == "FamilyMemberHistory":
+        return "C5 family"
+    for name in ("subject", "patient", "beneficiary"):
+        about = resource.get(name)
+        text = about.get("reference") if isinstance(about, dict) else None
+        if isinstance(text, str) and split_reference(text, base_url).local != f"Patient/{patient}":
+            return "C5 subject"
+    return "C3 denied" if _denied(resource) else ""
+
+
+def _denied(resource: Mapping[str, Any]) -> bool:
+    concept = resource.get("verificationStatus", {})
+    codes = [one.get("code") for one in concept.get("coding", ())]
+    negated = resource.get("doNotPerform") is True
+    return negated or not _DENIED.isdisjoint((resource.get("status"), *codes))
+
+
+def from_absence(answer: Mapping[str, Any], texts: Iterable[str]) -> bool:
+    """Tell whether a computed answer may say no more than that something is not there.
+
+    ``texts`` are the expressions it was computed by: a literal of theirs is no finding, and a truth
+    is one only when nothing in them turns an absence into it.
+    """
+    value = answer_value(answer)
+    if isinstance(value, bool):
+        return not value or any(_NEGATIVE.search(text) for text in texts)
+    if isinstance(value, str):
+        return any(value in _LITERAL.findall(text) for text in texts)
+    if isinstance(value, dict):
+        return "code" in value and "value" not in value
+    return not value
+
+
+def questions(node: Node, number: int) -> list[Item]:
+    """Return what the record is to be asked about the sources of a proposal: one group each."""
+    made = []
+    for n, value in enumerate(node.proposed.values if node.proposed else ()):
+        if value.origin is not None:
+            made.append(_question(node.item, value.origin, asked_id(number, n)))
+    return made
+
+
+def asked_id(number: int, n: int) -> str:
+    """Return the linkId of the question about the n-th value of a node; no form can have it."""
+    return f"\N{SYMBOL FOR NULL}{number}.{n}"
+
+
+def _question(item: Item, origin: Origin, link_id: str) -> Item:
+    raw: dict[str, Any] = {
+        name: item.raw[name]
+        for name in ("answerOption", "answerValueSet", "extension")
+        if name in item.raw
+    }
+    # The number of a measurement stands for all of it: its unit is looked at with it.
+    type_ = "quantity" if origin.path[:1] == ("valueQuantity",) else item.type
+    raw |= {"linkId": link_id, "type": type_, "repeats": True}
+    definition = _definition(origin.element)
+    codes: frozenset[Code] = frozenset()
+    if origin.version.type in _CODED and origin.path[:1] and "value" in str(origin.path[0]):
+        coding = origin.resource.get("code", {}).get("coding", ())
+        codes = frozenset((c.get("system", ""), c["code"]) for c in coding if c.get("code"))
+        raw["code"] = list(coding)
+        definition = ""
+    else:
+        raw["definition"] = definition
+    asked = replace(
+        item, link_id=link_id, type=type_, raw=raw, codes=codes, definition=definition or None, items=(),
+        repeats=True, path="",
+    )  # fmt: skip
+    beside = tuple(_fixed(origin, link_id, n, *one) for n, one in enumerate(_siblings(origin)))
+    group = {"linkId": f"{link_id}g", "type": "group"}
+    return Item(f"{link_id}g", "group", "", "", group, items=(asked, *beside))
+
+
+def _definition(element: str) -> str:
+    type_ = element.partition(".")[0]
+    return f"http://hl7.org/fhir/StructureDefinition/{type_}#{element}"
+
+
+def _siblings(origin: Origin) -> list[tuple[str, str]]:
+    """Return the codes beside the element that say which of several it is (``system``, ``use``)."""
+    parent: Any = origin.resource
+    for step in origin.path[:-1]:
+        try:
+            parent = parent[step]
+        except (KeyError, IndexError, TypeError):
+            return []
+    if not isinstance(parent, dict) or len(origin.path) < 2:
+        return []
+    return [(name, parent[name]) for name in ("system", "use") if isinstance(parent.get(name), str)]
+
+
+def _fixed(origin: Origin, link_id: str, n: int, name: str, value: str) -> Item:
+    """Return an item that fixes a sibling of the element that is asked for."""
+    own = f"{link_id}s{n}"
+    definition = _definition(f"{origin.element.rpartition('.')[0]}.{name}")
+    raw = {
+        "linkId": own, "type": "string", "definition": definition, "readOnly": True,
+        "initial": [{"valueString": value}],
+    }  # fmt: skip
+    return Item(own, "string", "", "", raw, definition=definition)
+
+
+def judged(node: Node, own: Known, answers: Sequence[Known | None]) -> Known:
+    """Return what is known of an item by a proposal.
+
+    ``own``: what the record knows of the item as such.  ``answers``: what it knows of the element
+    that each value came from, ``None`` where that cannot be told.
+    """
+    proposed = node.proposed
+    if proposed is None or (proposed.by == "default" and own.state != "ask"):
+        return own
+    if own.state == "conflict" or _keeps_back(own):
+        return own
+    if proposed.withheld:
+        return Known(node.item, "ask", (), proposed.withheld, _REASONS[proposed.withheld])
+    if not proposed.values:
+        return _lowered(own)
+    candidates = tuple(_candidate(v, a) for v, a in zip(proposed.values, answers, strict=True))
+    conflict = _conflict(node.item, proposed, candidates, own, answers)
+    if conflict is not None:
+        return conflict
+    if any(answer is not None and _keeps_back(answer) for answer in answers):
+        kept = next(one for one in answers if one is not None and _keeps_back(one))
+        return Known(node.item, "ask", (), kept.rule, kept.reason)
+    return _state(node.item, proposed, candidates, answers)
+
+
+def _keeps_back(known: Known) -> bool:
+    return known.state == "ask" and known.rule.startswith(_SILENT)
+
+
+def _lowered(own: Known) -> Known:
+    """The form looked elsewhere and found nothing: what is known otherwise is to be confirmed."""
+    if own.state != "known":
+        return own
+    return replace(
+        own, state="confirm", rule="expression", reason="The form's own source is empty."
+    )
+
+
+def _candidate(value: Value, answer: Known | None) -> Candidate:
+    for one in answer.candidates if answer is not None else ():
+        if _same(one.value, value.answer):
+            sources = tuple(
+                s for s in one.sources
+                if value.origin is None or s.reference == value.origin.source.reference
+            )  # fmt: skip
+            if sources:
+                return Candidate(value.answer, sources, one.said_at, one.author)
+    sources = (value.origin.source,) if value.origin is not None else ()
+    return Candidate(value.answer, sources, None, Author())
+
+
+def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    first, second = answer_value(one), answer_value(other)
+    if isinstance(second, int | Decimal) and isinstance(first, dict):
+        first = first.get("value")  # the number of the quantity that the record was asked for
+    return same_value(first, second)
+
+
+def _conflict(
+    item: Item,
+    proposed: Proposed,
+    candidates: tuple[Candidate, ...],
+    own: Known,
+    answers: Sequence[Known | None],
+) -> Known | None:
+    differ = [one for one in candidates[1:] if not _same(one.value, candidates[0].value)]
+    if differ and not item.repeats:
+        return Known(item, "conflict", candidates, "C4 several values", "There are several values.")
+    for answer in answers:
+        if answer is not None and answer.state == "conflict":
+            return Known(item, "conflict", answer.candidates, answer.rule, answer.reason)
+    if own.state == "known" and not item.repeats and proposed.by != "default":
+        others = [one for one in own.candidates if not _same(one.value, candidates[0].value)]
+        newer = [one for one in others if _at_least(one.said_at, candidates[0].said_at)]
+        if newer:
+            return Known(
+                item, "conflict", (*newer, *candidates), "C4 other source",
+                "The record says something else.",
+            )  # fmt: skip
+    return None
+
+
+def _at_least(one: int | None, other: int | None) -> bool:
+    return one is None or other is None or one >= other
+
+
+def _state(
+    item: Item,
+    proposed: Proposed,
+    candidates: tuple[Candidate, ...],
+    answers: Sequence[Known | None],
+) -> Known:
+    if proposed.by == "default":
+        return Known(item, "confirm", candidates, "form default", "The form itself proposes it.")
+    for value, answer, candidate in zip(proposed.values, answers, candidates, strict=True):
+        if value.origin is None:
+            return Known(item, "confirm", candidates, "computed", "It was computed, or sent along.")
+        if answer is None or answer.state not in ("known", "confirm"):
+            return Known(
+                item, "confirm", candidates, "C1 unlisted", "No rule says how long it holds."
+            )
+        if answer.state == "confirm":
+            return Known(item, "confirm", candidates, answer.rule, answer.reason)
+        if value.unchecked:
+            told = "The answers that the item takes cannot be listed here."
+            return Known(item, "confirm", candidates, "unchecked", told)
+        if not any(_same(one.value, value.answer) and _of(one, value) for one in answer.candidates):
+            told = "The record's own answer is another."
+            return Known(item, "confirm", candidates, "other value", told)
+        assert candidate.sources
+    rule = next((one.rule for one in answers if one is not None), "")
+    reason = next((one.reason for one in answers if one is not None), "")
+    return Known(item, "known", candidates, rule, reason)
+
+
+def _of(candidate: Candidate, value: Value) -> bool:
+    """Whether a candidate stands on the version that the value came from."""
+    origin = value.origin
+    return origin is not None and any(
+        one.reference == origin.source.reference for one in candidate.sources
+    )
+
+
+_REASONS: Final[Mapping[str, str]] = {
+    "C3 absence": "It was computed, and may say no more than that something is not there.",
+    "C3 denied": "Its source was withdrawn or denied.",
+    "C5 subject": "Its source is about somebody else.",
+    "C5 family": "Its source is about the family.",
+}
