@@ -179,7 +179,7 @@ async def test_the_form_as_a_whole_can_ask_for_it_and_an_item_can_refuse(
 ) -> None:
     no = {"url": f"{SDC}observationExtract", "valueBoolean": False}
     social = {"coding": [{"system": "s", "code": "social-history"}]}
-    items = [
+    items: list[dict[str, Any]] = [
         {"linkId": "smokes", "type": "boolean", "code": [SMOKES]},
         {"linkId": "left out", "type": "boolean", "code": [SMOKES], "extension": [no]},
         {"linkId": "no code", "type": "boolean"},
@@ -387,10 +387,10 @@ async def test_a_response_that_is_sent_is_extracted_but_not_committed(
         {"name": "questionnaire-response", "resource": sent},
         {"name": "questionnaire", "resource": form([weight()])},
     ]
-    body = {"resourceType": "Parameters", "parameter": parameters}
+    body: dict[str, Any] = {"resourceType": "Parameters", "parameter": parameters}
 
     answer = await client.post("/QuestionnaireResponse/$extract", json=body)
-    body["parameter"].append({"name": "commit", "valueBoolean": True})  # type: ignore[attr-defined]
+    body["parameter"].append({"name": "commit", "valueBoolean": True})
     refused = await client.post("/QuestionnaireResponse/$extract", json=body)
 
     assert answer.status_code == 200, answer.text

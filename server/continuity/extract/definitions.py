@@ -5,7 +5,7 @@ the items below it into which element an answer goes: ``[canonical]#Patient.name
 """
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ from server.continuity.extract.items import Given, extensions, part, value_of
 from server.continuity.extract.values import fitted, property_of
 from server.continuity.form import Form
 from server.continuity.same import answer_value
-from server.fhir.definitions import resource_types
+from server.fhir.definitions import Child, resource_types
 from server.fhir.errors import Issue
 
 CORE: Final = "http://hl7.org/fhir/StructureDefinition/"
@@ -217,8 +217,8 @@ class Definitions:
         for number, answer in enumerate(item.answers):
             if answer.path in making.without:
                 continue
-            own = scope if number == 0 else {making.context.type: making.resource}
-            if self._put(making, own, path, answer_value(answer.raw), item.item.path):
+            value = answer_value(answer.raw)
+            if self._put(making, scope, path, value, item.item.path, number):
                 making.links.append(item.item.link_id)
                 making.paths.append(answer.path)
 
@@ -242,8 +242,7 @@ class Definitions:
                 context = self.asking.at(path)
                 values = self.asking.values(expression.get("expression"), context, variables, where)
             for number, value in enumerate(values):
-                own = scope if number == 0 else {making.context.type: making.resource}
-                if value is not None and self._put(making, own, target, value, where):
+                if value is not None and self._put(making, scope, target, value, where, number):
                     making.values += 1
 
     def _path(self, making: _Making, definition: str | None) -> str | None:
@@ -252,32 +251,30 @@ class Definitions:
             return None
         return path if path.startswith(f"{making.context.type}.") else None
 
-    def _put(self, making: _Making, scope: Scope, path: str, value: Any, where: str) -> bool:
-        """Put a value at a path; ``False`` with an issue when there is no such place for it."""
-        type_, *names = path.split(".")
-        here, content, so_far = making.resource, type_, type_
-        for number, segment in enumerate(names):
-            name, last = segment.partition(":")[0], number == len(names) - 1
-            child = property_of(content, name, value if last else {})
-            if child is None or (name == "extension" and not last):
-                self._fault(f"{path[:120]} is no element that takes such a value", where)
-                return False
-            so_far = f"{so_far}.{segment}"
-            if last:
-                return self._set(here, child, value, path, where)
-            here = _entered(here, child.name, so_far, scope, many=child.max != 1)
-            content = child.content
-        return False
+    def _put(
+        self, making: _Making, scope: Scope, path: str, value: Any, where: str, number: int = 0
+    ) -> bool:
+        """Put a value at a path; ``False`` with an issue when there is no such place for it.
 
-    def _set(self, here: dict[str, Any], child: Any, value: Any, path: str, where: str) -> bool:
-        made = fitted(child, value)
+        ``number``: which of the values of its item it is; the first goes where its neighbours are,
+        each other one into the list that is nearest.
+        """
+        type_, *segments = path.split(".")
+        chain = _chain(type_, segments, value)
+        made = fitted(chain[-1], value) if chain else None
         if made is None:
-            self._fault(f"{path[:120]} does not take the value of the answer", where)
+            self._fault(f"{path[:120]} is no element that takes such a value", where)
             return False
-        if child.max != 1:
-            here.setdefault(child.name, []).append(made)
+        leaf = chain[-1]
+        own = scope if number == 0 or leaf.max != 1 else {type_: making.resource}
+        here, so_far = making.resource, type_
+        for child, segment in zip(chain[:-1], segments, strict=False):
+            so_far = f"{so_far}.{segment}"
+            here = _entered(here, child.name, so_far, own, many=child.max != 1)
+        if leaf.max != 1:
+            here.setdefault(leaf.name, []).append(made)
         else:
-            here[child.name] = made
+            here[leaf.name] = made
         return True
 
     def _is_context(self, item: Given) -> bool:
@@ -302,6 +299,23 @@ def _entered(
         scope[path] = found
     made: dict[str, Any] = found
     return made
+
+
+def _chain(type_: str, segments: Sequence[str], value: Any) -> list[Child]:
+    """Return the properties that a path leads through, [] when there is no such path.
+
+    An element of an extension cannot be told from others by its name alone.
+    """
+    found: list[Child] = []
+    content = type_
+    for number, segment in enumerate(segments):
+        name, last = segment.partition(":")[0], number == len(segments) - 1
+        child = property_of(content, name, value if last else {})
+        if child is None or name == "extension":
+            return []
+        found.append(child)
+        content = child.content
+    return found
 
 
 def _inside(path: str, of: str) -> bool:

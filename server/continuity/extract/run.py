@@ -126,7 +126,7 @@ class _Extraction:
         return await priors(self._services, self._access, self._patient, items, known)
 
     async def _known(self, stored: Stored) -> dict[str, list[Candidate]]:
-        """Return what others said that the caller may see; nobody, of a patient who is not there."""
+        """Return what others said, as far as the caller may see it."""
         if self._patient is None:
             return {}
         patient = self._patient.partition("/")[2]
