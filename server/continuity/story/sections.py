@@ -96,7 +96,8 @@ class _Telling:
         group = self.gathered.changed
         if group is None:
             return []
-        told = [sentence for one in self._own(group) for sentence in self._changed(one)]
+        every = (sentence for one in self._own(group) for sentence in self._changed(one))
+        told = list(dict.fromkeys(every))  # a conflict is told once, and not for each side of it
         told += self._counted("new home", "new-home")
         if group.more and group.witness:
             where = f"{plain(self.telling.patient)}/_history"

@@ -103,8 +103,13 @@ class Telling:
 
 
 def opening(text: str) -> str:
-    """Return a text with a capital first letter."""
-    return text[:1].upper() + text[1:]
+    """Return a text with a capital first letter, unless its first word has its own (pH, mRNA).
+
+    >>> opening("a device"), opening("pH: 7.4")
+    ('A device', 'pH: 7.4')
+    """
+    first = text.split(" ", 1)[0]
+    return text[:1].upper() + text[1:] if first.islower() else text
 
 
 def _by(author: Named | None) -> str:

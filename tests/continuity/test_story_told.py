@@ -1,0 +1,343 @@
+"""The story of a prepared record, word by word, for both audiences; and of records that lack things."""
+
+import re
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import pytest
+
+from server.continuity.story.sentence import SECTIONS
+from server.continuity.story.tell import Story
+from server.fhir import xhtml
+from server.validation import validate
+from tests.continuity.story_house import BASE, sentences, texts, told
+from tests.continuity.story_record import (
+    ADA,
+    ADA_HERSELF,
+    HOME,
+    LOINC,
+    MOTHER,
+    PEOPLE,
+    RECORD,
+    ROE,
+    SNOMED,
+    Resource,
+    concept,
+    of,
+    pulse,
+    status,
+)
+
+TOLD = Path(__file__).parent / "story_told"
+SINCE = 1_767_225_600_000_000  # 2026-01-01
+
+
+def written(made: Story) -> str:
+    """Return a story as the files beside this test have it."""
+    titles = {s["code"]["coding"][0]["code"]: s["title"] for s in made.composition["section"]}
+    lines = [f"# {made.composition['title']}"]
+    for name in SECTIONS:
+        if made.told[name]:
+            lines += ["", f"## {titles[name]}", "", *texts(made, name)]
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize("audience", ["clinician", "patient"])
+async def test_the_story_of_a_prepared_record_is_word_by_word(audience: str) -> None:
+    made = await told([*RECORD, *HOME], audience=audience, since=SINCE)
+    assert written(made) == (TOLD / f"{audience}.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("audience", ["clinician", "patient"])
+async def test_the_composition_and_its_document_are_valid(audience: str) -> None:
+    made = await told([*RECORD, *HOME], audience=audience, since=1)
+    assert validate(made.composition) == []
+    bundle = made.document(BASE, "d")
+    assert validate(bundle) == []
+    assert bundle["entry"][0]["resource"] is made.composition
+    narratives = [made.composition["text"], *(s["text"] for s in made.composition["section"])]
+    assert [xhtml.faults(one["div"]) for one in narratives] == [[]] * len(narratives)
+
+
+async def test_a_document_has_every_version_that_a_sentence_cites_once() -> None:
+    made = await told([*RECORD, *HOME])
+    inside = [
+        f"{one['resource']['resourceType']}/{one['resource']['id']}/_history/"
+        f"{one['resource']['meta']['versionId']}"
+        for one in made.document(BASE, "d")["entry"][1:]
+    ]
+    cited = {source.reference for one in sentences(made) for source in one.sources}
+    assert len(inside) == len(set(inside))
+    assert set(inside) == cited
+
+
+async def test_each_sentence_is_found_in_the_narrative_with_its_sources() -> None:
+    made = await told(RECORD)
+    for section in made.composition["section"]:
+        entries = {one["reference"] for one in section["entry"]}
+        for extension in section["extension"]:
+            parts: dict[str, Any] = {}
+            sources = []
+            for part in extension["extension"]:
+                (value,) = (value for name, value in part.items() if name != "url")
+                parts[part["url"]] = value
+                sources += [value["reference"]] if part["url"] == "source" else []
+            assert f'<p id="{parts["id"]}">' in section["text"]["div"]
+            assert sources
+            assert set(sources) <= entries
+            assert all(re.fullmatch(r"\w+/[\w-]+/_history/\d+", one) for one in sources)
+
+
+async def test_own_words_are_escaped_and_marked_with_their_language() -> None:
+    made = await told(RECORD)
+    div = made.composition["text"]["div"]
+    quote = "I can&#x27;t sleep, &amp; it isn&#x27;t &lt;better&gt;."
+    assert f'<span lang="en" xml:lang="en">{quote}</span>”</p>' in div
+
+
+def grade(text: str) -> float:
+    """Return the Flesch-Kincaid grade: 0.39 words a sentence + 11.8 syllables a word - 15.59."""
+    words = re.findall(r"[A-Za-z]+", text)
+    ends = max(1, len(re.findall(r"[.!?](?:\s|$)", text)))
+    syllables = sum(_syllables(word.lower()) for word in words)
+    return 0.39 * len(words) / ends + 11.8 * syllables / max(1, len(words)) - 15.59
+
+
+def _syllables(word: str) -> int:
+    found = len(re.findall(r"[aeiouy]+", word))
+    if word.endswith("e") and not word.endswith(("le", "ee")) and found > 1:
+        found -= 1
+    return max(1, found)
+
+
+def test_the_reading_grade_is_that_of_known_texts() -> None:
+    assert grade("The cat sat on the mat.") == pytest.approx(-1.45, abs=0.01)
+    assert grade("Hypertension necessitates pharmacological intervention.") > 20
+
+
+async def test_a_patient_reads_plain_sentences() -> None:
+    made = await told([*RECORD, *HOME], audience="patient")
+    told_ = [one.text for one in sentences(made) if one.kind != "quoted"]
+    assert median(grade(text) for text in told_) <= 8
+    assert median(len(text.split()) / (text.count(". ") + 1) for text in told_) <= 12
+    assert not [text for text in told_ if re.search(r"\b\d{5,}\b|http|mmHg|g/dL", text)]
+
+
+async def test_an_empty_record_says_that_no_allergies_are_recorded_and_not_that_there_are_none(
+) -> None:  # fmt: skip
+    made = await told([ADA_HERSELF])
+    assert [one.text for one in sentences(made)] == [
+        "Ada Byron, female, born 10 December 1980.",
+        "Allergies: nothing is recorded in what is shown here. Ask the patient.",
+    ]
+    assert made.told["findings"][0].sources[0].reference == "Patient/ada/_history/1"
+
+
+async def test_a_patient_of_whom_nothing_is_known_has_a_story() -> None:
+    made = await told([of("Patient", "ada")])
+    assert made.composition["title"] == "Story of Patient/ada"
+    assert validate(made.composition) == []
+
+
+async def test_a_merged_record_says_so_and_the_other_one_is_not_read() -> None:
+    merged = {
+        **ADA_HERSELF,
+        "active": False,
+        "link": [{"other": {"reference": "Patient/new"}, "type": "replaced-by"}],
+    }
+    new = of("Patient", "new", name=[{"text": "Ada Lovelace"}])
+    theirs = of("Condition", "c", subject={"reference": "Patient/new"}, code=concept("Gout"))
+    made = await told([merged, new, theirs])
+    assert texts(made, "patient")[1] == (
+        "This record was merged; Patient/new replaces it. What is written there is to be read there."
+    )
+    assert "Gout" not in str(made.composition)
+    assert "Lovelace" not in str(made.composition)
+
+
+async def test_a_language_that_is_not_there_yet_falls_back_to_english_and_says_so() -> None:
+    german = {**ADA_HERSELF, "communication": [{"language": concept("German", "x", "de-DE")}]}
+    made = await told([german], audience="patient")
+    assert made.composition["language"] == "en"
+    assert texts(made, "patient")[1] == (
+        "Your language is German. This page is in English for now. You can ask for help with it."
+    )
+
+
+@pytest.mark.parametrize(
+    ("resource", "sentence"),
+    [
+        (of("Condition", "x", subject=ADA), "Unnamed entry; author unknown, undated."),
+        (of("Condition", "x", subject=ADA, code={"coding": [{"system": SNOMED, "code": "1"}]}),
+         "Unnamed entry (code 1); author unknown, undated."),
+        (of("Condition", "x", subject=ADA, code=concept("Gout"), recorder={"display": "A. Nurse"}),
+         "Gout; A. Nurse recorded, undated."),
+        (of("Condition", "x", subject=ADA, code=concept("Gout"), asserter=ADA, recorder=ROE,
+            recordedDate="2026-01"),
+         "Gout; the patient says, January 2026. Written down by Dr Jane Roe."),
+        (of("Condition", "x", subject=ADA, code=concept("Gout"), asserter=MOTHER),
+         "Gout; a person close to the patient says, undated."),
+        (of("Condition", "x", subject=ADA, code=concept("Gout"),
+            verificationStatus=status("refuted", "v")),
+         "Refuted: Gout; author unknown, undated."),
+        (of("Condition", "x", subject=ADA, code=concept("Gout"),
+            verificationStatus=status("provisional", "v")),
+         "Gout (provisional); author unknown, undated."),
+        (of("Observation", "x", subject=ADA, code=concept("Weight"), valueQuantity={"value": 70}),
+         "Weight: 70; author unknown, undated."),
+        (of("Observation", "x", subject=ADA, code=concept("CRP"),
+            valueQuantity={"value": 5, "comparator": "<", "unit": "mg/L"}),
+         "CRP: <5 mg/L; author unknown, undated."),
+        (of("Observation", "x", subject=ADA, code=concept("Weight"),
+            dataAbsentReason=concept("asked but unknown")),
+         "Weight: result missing (asked but unknown); author unknown, undated."),
+        (of("Observation", "x", subject=ADA, code=concept("Pressure"), component=[
+            {"code": concept("systolic"), "valueQuantity": {"value": 120, "unit": "mmHg"}},
+            {"code": concept("diastolic"), "valueQuantity": {"value": 80, "unit": "mmHg"}}]),
+         "Pressure: systolic 120 mmHg; diastolic 80 mmHg; author unknown, undated."),
+        (of("Observation", "x", subject=ADA, code=concept("Blood group"), valueString="A+",
+            focus=[{"display": "the newborn"}]),
+         "About the newborn (somebody or something else than the patient): Blood group: A+; "
+         "author unknown, undated."),
+        (of("MedicationStatement", "x", subject=ADA, status="not-taken", informationSource=ADA,
+            medicationCodeableConcept=concept("Aspirin")),
+         "Does not take Aspirin; the patient says, undated."),
+        (of("AllergyIntolerance", "x", patient=ADA, code=concept("Nuts"),
+            verificationStatus=status("refuted", "v"), recorder=ROE, recordedDate="2025"),
+         "Refuted: allergy or intolerance to Nuts; Dr Jane Roe recorded, 2025."),
+        (of("AllergyIntolerance", "x", patient=ADA, recorder=ROE,
+            code=concept("No known allergy", SNOMED, "716186003")),
+         "“No known allergy” is recorded, but its date is missing: ask again."),
+        (of("AllergyIntolerance", "x", patient=ADA, recordedDate="2025",
+            code=concept("No known allergy", SNOMED, "716186003")),
+         "“No known allergy” is recorded, but its author is missing: ask again."),
+        (of("AllergyIntolerance", "x", patient=ADA, recordedDate="2025", asserter=ADA,
+            code=concept("No known allergy", SNOMED, "716186003")),
+         "No known allergy; the patient says, 2025."),
+    ],
+)  # fmt: skip
+async def test_what_is_missing_or_negated_is_told_as_such(resource: Resource, sentence: str
+                                                          ) -> None:  # fmt: skip
+    made = await told([*PEOPLE, ADA_HERSELF, resource])
+    assert sentence in texts(made, "findings")
+
+
+async def test_no_known_drug_allergy_does_not_contradict_a_food_allergy() -> None:
+    none = of(
+        "AllergyIntolerance", "none", patient=ADA, asserter=ADA, recordedDate="2025",
+        code=concept("No known drug allergy", SNOMED, "409137002"),
+    )  # fmt: skip
+    nuts = of("AllergyIntolerance", "nuts", patient=ADA, code=concept("Nuts"), category=["food"])
+    made = await told([ADA_HERSELF, none, nuts])
+    assert texts(made, "findings") == [
+        "Allergy or intolerance: Nuts; author unknown, undated.",
+        "No known drug allergy; the patient says, 2025.",
+    ]
+
+
+async def test_what_one_entry_says_and_another_refutes_is_told_as_a_conflict_first() -> None:
+    gout = concept("Gout", SNOMED, "90560007")
+    yes = of("Condition", "y", subject=ADA, code=gout, recorder=ROE)
+    no = of("Condition", "n", subject=ADA, code=gout, verificationStatus=status("refuted", "v"))
+    made = await told([*PEOPLE, ADA_HERSELF, yes, no])
+    assert texts(made, "findings")[1:] == [
+        "The record disagrees about Gout: one entry says so, another one refutes it. Settle this "
+        "first.",
+        "Gout; Dr Jane Roe recorded, undated.",
+        "Refuted: Gout; author unknown, undated.",
+    ]
+
+
+async def test_what_is_about_somebody_else_is_not_told_although_it_is_in_the_compartment() -> None:
+    child = of("Patient", "child")
+    hers = of(
+        "Observation", "o", subject={"reference": "Patient/child"}, performer=[ADA],
+        code=concept("Fever"), valueQuantity={"value": 39}, effectiveDateTime="2026-01-01",
+    )  # fmt: skip
+    made = await told([ADA_HERSELF, child, hers])
+    assert "Fever" not in str(made.composition)
+
+
+async def test_a_new_statement_of_no_allergy_is_not_told_without_the_allergy() -> None:
+    made = await told(RECORD, since=1)
+    assert not [text for text in texts(made, "changes") if text.startswith("No known allergy")]
+    assert [text for text in texts(made, "changes") if text.startswith("The record disagrees")]
+
+
+async def test_a_section_that_is_cut_off_says_how_many_more_there_are_and_where() -> None:
+    many = [of("Procedure", f"p{at}", subject=ADA, status="completed", code=concept(f"P {at}"),
+               performedDateTime=f"2025-01-{at + 1:02d}") for at in range(20)]  # fmt: skip
+    made = await told([ADA_HERSELF, *many])
+    assert texts(made, "decisions")[0].startswith("P 19 (completed)")
+    assert texts(made, "decisions")[15:] == ["5 more: procedures (Procedure?patient=Patient/ada)."]
+    assert made.told["decisions"][15].sources[0].reference == "Procedure/p4/_history/1"
+
+
+async def test_a_form_with_many_answers_says_how_many_more_it_has() -> None:
+    items = [{"linkId": str(at), "text": "?", "answer": [{"valueString": "x"}]} for at in range(25)]
+    form = of("QuestionnaireResponse", "f", status="completed", subject=ADA, author=ADA, item=items)
+    made = await told([ADA_HERSELF, form])
+    assert texts(made, "voice")[20:] == ["5 more answers in this form (QuestionnaireResponse/f)."]
+
+
+@pytest.mark.parametrize(
+    ("readings", "sentence"),
+    [
+        ([pulse(f"2025-12-{day}", 60) for day in range(28, 31)],
+         "Resting heart rate: 60 /min; measured by Watch, 30 December 2025."),
+        ([pulse(f"2025-12-{day}", 60) for day in range(24, 31)],
+         "Resting heart rate: average 60 /min in the last 14 days (7 readings); the four weeks "
+         "before have too few readings to compare."),
+        ([pulse(f"2025-12-{day:02d}", 60) for day in range(5, 31)],
+         "Resting heart rate: average 60 /min in the last 14 days (12 readings), level with the "
+         "four weeks before (60 /min, 14 readings); 0 of 12 days above that average."),
+        ([*(pulse(f"2025-12-{day:02d}", 80) for day in range(5, 15)),
+          *(pulse(f"2025-12-{day:02d}", 60) for day in range(25, 31))],
+         "Resting heart rate: average 60 /min in the last 14 days (6 readings), 25 % below the "
+         "four weeks before (80 /min, 10 readings); 6 of 6 days below that average."),
+    ],
+)  # fmt: skip
+async def test_home_measurements_are_told_with_their_windows(
+    readings: list[Resource], sentence: str
+) -> None:
+    made = await told([ADA_HERSELF, *readings])
+    assert texts(made, "home") == [sentence]
+    count = len(readings) if len(readings) > 3 else 1
+    assert len(made.told["home"][0].sources) == count
+
+
+async def test_readings_in_another_unit_are_not_mixed() -> None:
+    def weight(day: int, value: int, unit: str) -> Resource:
+        return of(
+            "Observation", f"w{day}", status="final", subject=ADA, performer=[ADA],
+            code=concept("Weight", LOINC, "29463-7"), effectiveDateTime=f"2025-12-{day}",
+            valueQuantity={"value": value, "unit": unit},
+        )  # fmt: skip
+
+    pounds = [weight(day, 154, "lb") for day in range(20, 25)]
+    made = await told([ADA_HERSELF, *pounds, *(weight(day, 70, "kg") for day in range(25, 30))])
+    assert [text.partition(" in the")[0] for text in texts(made, "home")] == [
+        "Weight: average 70 kg",
+        "Weight: average 154 lb",
+    ]
+
+
+async def test_a_story_of_one_visit_has_what_belongs_to_it_and_to_every_visit() -> None:
+    visit = {"reference": "Encounter/stay"}
+    mine = of("Condition", "mine", subject=ADA, encounter=visit, code=concept("Gout"))
+    made = await told([*RECORD, mine], encounter="Encounter/stay")
+    assert made.composition["encounter"] == visit
+    found = " ".join(texts(made, "findings"))
+    assert "Gout" in found
+    assert "Penicillin" in found
+    assert "Asthma" not in found
+
+
+async def test_a_text_of_any_characters_makes_a_valid_narrative() -> None:
+    odd = "a\x00b\x0b<script>&\"'\ufffe\u202e \U0001f600 {name} %s"
+    gout = of("Condition", "x", subject=ADA, code={"text": odd})
+    note = of("Communication", "c", subject=ADA, sender=ADA, payload=[{"contentString": odd}])
+    made = await told([ADA_HERSELF, gout, note])
+    assert xhtml.faults(made.composition["text"]["div"]) == []
+    assert "Ab<script>&\"'\u202e \U0001f600 {name} %s" in texts(made, "findings")[1]
