@@ -4,7 +4,7 @@ The rules are in ``server.continuity.rules``; here they meet the record.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from server.access.context import AccessContext
 from server.continuity.form import Form
@@ -21,6 +21,14 @@ from server.fhir.references import split_reference
 from server.interactions.read import looked_up
 from server.interactions.services import Services
 from server.store.port import Version
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What is known of each item, and the versions of the record that are shown with it."""
+
+    known: tuple[Known, ...]
+    shown: tuple[Version, ...]
 
 
 async def known_answers(
@@ -42,6 +50,21 @@ async def known_answers(
         BusinessRule: the patient was merged into another one, who is to be asked for.
         InvalidParameter: the Encounter is another patient's.
     """
+    made = await answered(services, access, patient, form, site, encounter=encounter, rules=rules)
+    return list(made.known)
+
+
+async def answered(
+    services: Services,
+    access: AccessContext,
+    patient: str,
+    form: Form,
+    site: Site,
+    *,
+    encounter: str | None = None,
+    rules: Mapping[str, Rule] = RULES,
+) -> Answered:
+    """Return what :func:`known_answers` returns, with the versions that it shows."""
     found = await looked_up(services, access, "Patient", patient)
     _demand_current(found)
     visit = await _visit(services, access, patient, encounter) if encounter else None
@@ -50,10 +73,18 @@ async def known_answers(
     gatherer = Gatherer(services, access, found, form, site.validity)
     told = await gatherer.statements(asked)
     now = services.now()
-    return [
+    known = tuple(
         judge(question, statements, site.validity, now, visit, rules)
-        for question, statements in zip(asked, told, strict=True)
-    ]
+        for question, statements in zip(asked, told.of_each, strict=True)
+    )
+    cited = {
+        f"{source.type}/{source.id}"
+        for one in known
+        for candidate in one.candidates
+        for source in candidate.sources
+    }
+    shown = tuple(version for local, version in told.versions.items() if local in cited)
+    return Answered(known, (found, *(one for one in shown if one.type != "Patient")))
 
 
 def _demand_current(found: Version) -> None:

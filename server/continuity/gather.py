@@ -65,6 +65,14 @@ class Gathered:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """What may answer each question, in their order, and the versions that were read."""
+
+    of_each: list[list[Statement]]
+    versions: Mapping[str, Version]
+
+
+@dataclass(frozen=True, slots=True)
 class Gatherer:
     """One caller's look into one patient's record; ``patient`` is the stored Patient."""
 
@@ -74,8 +82,8 @@ class Gatherer:
     form: Form
     policy: Validity
 
-    async def statements(self, questions: Sequence[Question]) -> list[list[Statement]]:
-        """Return what may answer each question, in their order."""
+    async def statements(self, questions: Sequence[Question]) -> Told:
+        """Return what may answer each question."""
         found = Gathered()
         found.add([self.patient])
         await self._things(found, questions)
@@ -86,7 +94,7 @@ class Gatherer:
         told = self._told(found, reading)
         answers = [[*_matching(question, told), *self._elements(found, reading, question)]
                    for question in questions]  # fmt: skip
-        return await self._dated(found, answers)
+        return Told(await self._dated(found, answers), found.versions)
 
     @property
     def _local(self) -> str:
