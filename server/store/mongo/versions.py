@@ -5,6 +5,7 @@ from typing import Any
 
 from server.access.context import SHARED, AccessContext, Interaction, shared_types
 from server.access.narrow import decide
+from server.store.mongo import sight
 from server.store.mongo.layout import VERSION_FIELDS, Document, checksum
 from server.store.mongo.reading import Reading
 from server.store.past import by_compartment_only
@@ -64,7 +65,8 @@ async def many(
     if asked:
         wanted = reading.db.versions.find({"_id": {"$in": asked}}, max_time_ms=READ_MS)
         seen += await _seen(reading, access, "read", await wanted.to_list())
-    return {(one.type, one.id): one for one in seen}
+    found = {(one.type, one.id): one for one in seen}
+    return {place: found[place] for place in references if place in found}
 
 
 async def history(
@@ -178,8 +180,6 @@ async def _seen(
         return await reading.versions(
             [one for one in documents if decide(access, interaction, one["rt"], one["m"])]
         )
-    from server.store.mongo import sight
-
     return await sight.seen(reading, access, interaction, documents)
 
 
