@@ -187,6 +187,12 @@ class Settings(BaseSettings):
         description="YAML file with who may see what, over the policy that ships: roles, "
         "departments, proxies, security labels, release of results. `docs/access.md`.",
     )
+    validity: Path | None = Field(
+        None,
+        description="YAML file with how long what patients and others said holds, topic by topic, "
+        "over the policy that ships (`server/continuity/policy/validity.yaml`). "
+        "`docs/continuity.md`.",
+    )
     registration: Literal["off", "token", "open"] = Field(
         "off",
         description="Whether apps may register themselves at `/auth/register` (RFC 7591): `off`; "

@@ -12,6 +12,8 @@ from server.access.policy import Policy as AccessPolicy
 from server.access.policy import load_policy
 from server.app import distributed
 from server.app.witnessed import witnessed
+from server.continuity.site import Site
+from server.continuity.validity import load_validity
 from server.fhir.errors import StoreUnavailable
 from server.interactions import search_parameters
 from server.interactions.services import Policy, Searchable, Services
@@ -155,6 +157,15 @@ def access_policy(settings: Settings) -> AccessPolicy:
         PolicyError: the file cannot be used; every fault with its line.
     """
     return load_policy(settings.access_policy, ZoneInfo(settings.time_zone))
+
+
+def site_of(settings: Settings) -> Site:
+    """Return what the site decides about continuity.
+
+    Raises:
+        ValidityError: the file cannot be used; every fault with its line.
+    """
+    return Site(load_validity(settings.validity))
 
 
 def base_url_of(settings: Settings, port: int) -> str:

@@ -17,10 +17,17 @@ from server.app.feed_ports import listen_for_feeds, ports
 from server.app.first_start import FirstUser, first_token, first_user
 from server.app.forwarded import Forwarded
 from server.app.front import Front
-from server.app.opening import access_policy, base_url_of, listen, now_us, open_store, services_of
+from server.app.opening import (
+    access_policy,
+    base_url_of,
+    listen,
+    now_us,
+    open_store,
+    services_of,
+    site_of,
+)
 from server.app.rephrasing import rephraser
 from server.auth.departments import Departments
-from server.continuity.site import Site
 from server.feeds import (
     FeedCollector,
     FeedService,
@@ -86,6 +93,7 @@ async def serve(
     wiring = read_wiring(settings.feeds) if settings.feeds is not None else Wiring()
     read = _Read(load_maps(settings.maps), wiring)
     access_policy(settings)  # a fault is told before anything is opened
+    site_of(settings)
     if settings.tls_cert is not None and settings.tls_key is not None:
         server_context(settings.tls_cert, settings.tls_key)  # uvicorn would not say what is wrong
     stop = stop or asyncio.Event()
@@ -192,7 +200,9 @@ def _application(
     async def draining() -> str | None:
         return "the server is stopping" if stop.is_set() else None
 
-    site = Site(rephraser=rephraser(), departments=Departments(entrance.users))
+    site = replace(
+        site_of(settings), rephraser=rephraser(), departments=Departments(entrance.users)
+    )
     made = rest.build(
         services,
         authenticate=entrance.authenticate,

@@ -13,6 +13,7 @@ from rich.console import Console
 from mappings.maps import MapError
 from server.access.policy_file import PolicyError
 from server.auth.unfit import Unfit
+from server.continuity.validity import ValidityError
 from server.feeds import UnusableTls
 from server.fhir.errors import StoreUnavailable
 from server.settings import Settings
@@ -62,6 +63,9 @@ def secret_from_stdin(what: str) -> str:
     return line
 
 
+_FILES = {MapError: "maps", PolicyError: "access policy", ValidityError: "validity policy"}
+
+
 @contextmanager
 def refusals() -> Iterator[None]:
     """Turn what an operator can mend into one line: wrong file, newer file, file in use, bad name.
@@ -70,13 +74,12 @@ def refusals() -> Iterator[None]:
     """
     try:
         yield
-    except (MapError, PolicyError) as error:
+    except (MapError, PolicyError, ValidityError) as error:
         if len(error.problems) == 1:
             fail(error.problems[0])
         for problem in error.problems:
             errors.print(problem, markup=False)
-        where = "maps" if isinstance(error, MapError) else "access policy"
-        fail(f"{len(error.problems)} faults in the {where}")
+        fail(f"{len(error.problems)} faults in the {_FILES[type(error)]}")
     except (NewerSchema, CorruptStore, StoreUnavailable, UnusableTls, Unfit) as error:
         fail(str(error))
     except OSError as error:

@@ -3,7 +3,7 @@
 Pure data; :mod:`.validity_file` reads it and tells every fault with file and line.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -72,6 +72,14 @@ class Topic:
     many: bool = False
     constant: bool = False
     fixed: bool = False
+
+
+class ValidityError(ValueError):
+    """A policy that cannot be used; ``problems`` are its faults as ``file:line: sentence``."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
 
 
 UNLISTED = Topic("", Holding(), "The policy does not list it, so it is confirmed.")

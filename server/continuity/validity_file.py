@@ -12,7 +12,7 @@ from typing import Any, Final, get_args
 from mappings.language import Entries, Items, Node, Text, Unreadable, read
 from mappings.spelling import hint
 from server.continuity.statement import About, AuthorKind, Code
-from server.continuity.validity import ANY, TOPICS, Holding, Topic, Validity
+from server.continuity.validity import ANY, TOPICS, Holding, Topic, Validity, ValidityError
 from server.fhir import definitions
 
 PACKAGED: Final = Path(__file__).parent / "policy" / "validity.yaml"
@@ -20,14 +20,6 @@ PACKAGED: Final = Path(__file__).parent / "policy" / "validity.yaml"
 _RULES: Final = ("carry", "expire", "confirm-each-encounter", "never-carry", "confirm")
 _EXPIRE: Final = re.compile(r"expire P([1-9][0-9]{0,4})D", re.ASCII)
 _SHORTEST_WHY: Final = 20  # characters; a reason is a sentence
-
-
-class ValidityError(ValueError):
-    """A policy that cannot be used; ``problems`` are its faults as ``file:line: sentence``."""
-
-    def __init__(self, problems: Sequence[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = tuple(problems)
 
 
 def read_validity(path: Path | None) -> Validity:
