@@ -2,14 +2,15 @@
 
 ``MODES`` is what careful people do, written down without looking at the server's policy: ``carry``
 holds for good, ``expire`` for weeks and not for years, ``visit`` must be said in this visit,
-``never`` is asked each time.
+``confirm`` is read out each time, ``never`` is asked each time.  What is ``CONSTANT`` cannot
+change: two answers are a mistake, whoever gave them.
 """
 
 from typing import Any, Literal
 
 from tests.continuity.histories.told import FORM, LOINC, SNOMED
 
-Mode = Literal["carry", "expire", "visit", "never"]
+Mode = Literal["carry", "expire", "visit", "confirm", "never"]
 
 MODES: dict[str, Mode] = {
     "birth-date": "carry",
@@ -28,16 +29,18 @@ MODES: dict[str, Mode] = {
     "smoking-local": "expire",
     "weight": "expire",
     "height": "expire",
-    "blood-group": "carry",
-    "language": "carry",
-    "worry": "visit",
+    "blood-group": "confirm",
+    "language": "expire",
+    "worry": "confirm",
     "identity": "never",
     "consent": "never",
     "symptoms": "never",
 }
 
+CONSTANT = frozenset(("birth-date", "blood-group"))
 REPEATS = frozenset(("allergies", "medicines"))
 LOCAL = "https://hospital.test/questions"
+TOPIC = "https://tellonce.org/fhir/CodeSystem/topic"
 
 _R4 = "http://hl7.org/fhir/StructureDefinition/"
 
@@ -73,7 +76,7 @@ ITEMS: list[dict[str, Any]] = [
     _item("height", "quantity", "Height", code=_code(LOINC, "8302-2")),
     _item("blood-group", "choice", "Blood group", code=_code(LOINC, "882-1")),
     _item("worry", "text", "What worries you most?", code=_code(LOCAL, "worry")),
-    _item("identity", "boolean", "Wristband compared?", code=_code(LOCAL, "identity-check")),
+    _item("identity", "boolean", "Wristband compared?", code=_code(TOPIC, "identity-check")),
     _item("consent", "boolean", "Consent to the procedure?", code=_code(LOINC, "59284-0")),
     _item("symptoms", "text", "Symptoms today", code=_code(LOINC, "10154-3")),
 ]  # fmt: skip

@@ -18,8 +18,9 @@ def history(seed: int) -> World:
         "gender": "female",
         "name": [{"family": f"Family{seed}", "given": ["Given"]}],
     }
+    years_before = Moment(BIRTH + rng.randint(700, 1100) * DAY, None, sees_restricted=True)
     moments = (
-        Moment(BIRTH + rng.randint(700, 1100) * DAY, None, sees_restricted=True),
+        *((years_before,) if seed % 3 == 0 else ()),
         Moment(end, "visit", sees_restricted=True),
         Moment(end, "visit", sees_restricted=False),
     )

@@ -1,6 +1,6 @@
 """Asks the server what it knows, asks the nurse what is so, and counts where they differ."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -8,6 +8,8 @@ from server.access.context import AccessContext, Permit
 from server.continuity.answers import known_answers
 from server.continuity.form import form_of
 from server.continuity.known import Known
+from server.continuity.rules.case import Rule
+from server.continuity.rules.judge import RULES
 from server.continuity.site import Site
 from server.interactions.prepare import to_write
 from server.interactions.services import Services
@@ -42,8 +44,16 @@ class Judged:
     told: str
 
 
-async def judged(world: World, site: Site) -> AsyncIterator[Judged]:
-    """Play the history and judge every item at every moment."""
+async def judged(
+    world: World,
+    site: Site,
+    rules: Mapping[str, Rule] = RULES,
+    desk: AccessContext = SEES_NORMAL,
+) -> AsyncIterator[Judged]:
+    """Play the history and judge every item at every moment.
+
+    ``rules`` and ``desk``, who asks where not all may be seen, are others when a mutation is tried.
+    """
     clock = Clock()
     store = MemoryStore(now=clock, index=index)
     services = Services(store, BASE, clock, lambda: "new", b"k" * 32)
@@ -56,8 +66,10 @@ async def judged(world: World, site: Site) -> AsyncIterator[Judged]:
             await _keep(store, waiting.resources)
             waiting = next(events, None)
         clock.at = moment.at
-        access = SEES_ALL if moment.sees_restricted else SEES_NORMAL
-        found = await known_answers(services, access, "p", FORM, site, encounter=moment.encounter)
+        access = SEES_ALL if moment.sees_restricted else desk
+        found = await known_answers(
+            services, access, "p", FORM, site, encounter=moment.encounter, rules=rules
+        )
         for known in found:
             yield judge(world, moment, known)
 
@@ -105,5 +117,7 @@ def text_of(value: dict[str, Any]) -> str:
     if name == "valueCoding":
         return f"{said.get('system', '')}|{said['code']}"
     if name == "valueQuantity":
-        return f"{said['value']} {said.get('code') or said.get('unit', '')}"
+        unit = said.get("code") or said.get("unit", "")
+        in_kg = unit == "g"
+        return f"{said['value'] // 1000} kg" if in_kg else f"{said['value']} {unit}"
     return str(said).lower() if isinstance(said, bool) else str(said)

@@ -9,6 +9,7 @@ from tests.continuity.histories.told import SNOMED, UCUM
 from tests.continuity.histories.world import DAY, Claim, Resource, Who, World
 
 VISIT = "Encounter/visit"
+HANDS: tuple[Who, ...] = ("patient", "clinician")
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,10 +155,10 @@ def corrected(world: World, m: Measure) -> None:
 
 def contradicted(world: World, m: Measure) -> None:
     """The patient and a clinician say different things in one week."""
-    for who, (value, fhir) in zip(("patient", "clinician"), m.two(world), strict=True):
+    for who, (value, fhir) in zip(HANDS, m.two(world), strict=True):
         said = world.before_end(1, 6)
-        world.tell(said, told.observation(world.new_id("o"), m.code, fhir, who, said))  # type: ignore[arg-type]
-        _claim(world, m, value, who, said)  # type: ignore[arg-type]
+        world.tell(said, told.observation(world.new_id("o"), m.code, fhir, who, said))
+        _claim(world, m, value, who, said)
 
 
 def of_the_newborn(world: World, m: Measure) -> None:
@@ -189,6 +190,49 @@ def contradicted_in_secret(world: World, m: Measure) -> None:
     _claim(world, m, second, "patient", said, hidden=True)
 
 
+def copied_from_a_secret(world: World, m: Measure) -> None:
+    """Everybody sees the copy, some see what it was copied from."""
+    value, fhir = m.pick(world)
+    said = world.before_end(1, 14)
+    first = told.observation(world.new_id("o"), m.code, fhir, "clinician", said)
+    of = {"derivedFrom": [{"reference": f"Observation/{first['id']}"}]}
+    copy = told.observation(world.new_id("o"), m.code, fhir, "clinician", said, **of)
+    world.tell(said, told.labelled(first), copy)
+    _claim(world, m, value, "clinician", said, hidden=True)
+
+
+def preliminary(world: World, m: Measure) -> None:
+    said = world.before_end(1, 14)
+    value, _ = _heard(world, m, "clinician", said, status="preliminary")
+    _claim(world, m, value, "clinician", said, weak=True)
+
+
+def nobody_named(world: World, m: Measure) -> None:
+    said = world.before_end(1, 14)
+    value, _ = _heard(world, m, "nobody", said)
+    _claim(world, m, value, "nobody", said, weak=True)
+
+
+def not_measured(world: World, m: Measure) -> None:
+    """Cancelled, or without a value: the reason why there is none is no value."""
+    said = world.before_end(1, 14)
+    _heard(world, m, "clinician", said, status="cancelled")
+    why = {"dataAbsentReason": {"text": "refused"}}
+    world.tell(said, told.observation(world.new_id("o"), m.code, why, "clinician", said))
+
+
+def agreed(world: World, m: Measure) -> None:
+    """Two hands say the same, of a number in two units."""
+    value, fhir = m.pick(world)
+    for who in HANDS:
+        said = world.before_end(1, 9)
+        world.tell(said, told.observation(world.new_id("o"), m.code, fhir, who, said))
+        _claim(world, m, value, who, said)
+        if m.name == "weight":
+            grams = {**fhir["valueQuantity"], "unit": "g", "code": "g"}
+            fhir = {"valueQuantity": {**grams, "value": grams["value"] * 1000}}
+
+
 def moved_here(world: World, m: Measure) -> None:
     """Found under the patient's second number, and moved when the two were merged."""
     value, fhir = m.pick(world)
@@ -213,7 +257,8 @@ TURNS: tuple[tuple[int, Callable[[World, Measure], None]], ...] = (
     (4, silence), (10, fresh), (2, old), (4, renewed), (3, in_this_visit), (1, undated),
     (1, from_the_future), (2, sent_again), (1, imported), (2, in_error), (2, corrected),
     (2, contradicted), (3, of_the_newborn), (2, hidden), (2, contradicted_in_secret),
-    (2, moved_here), (1, left_elsewhere),
+    (2, moved_here), (1, left_elsewhere), (1, copied_from_a_secret), (1, preliminary),
+    (1, nobody_named), (2, agreed), (1, not_measured),
 )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from server.continuity.known import State
-from tests.continuity.histories.form import MODES, REPEATS
+from tests.continuity.histories.form import CONSTANT, MODES, REPEATS
 from tests.continuity.histories.world import DAY, YEAR, Claim, Moment
 
 FRESH = 21 * DAY
@@ -34,7 +34,7 @@ def verdict(item: str, claims: Iterable[Claim], moment: Moment) -> Verdict:
     heard = [claim for claim in claims if claim.item == item and _counts(claim, moment)]
     if not heard or MODES[item] == "never":
         return ASK
-    current = _latest_of_each(heard) if item not in REPEATS else heard
+    current = heard if item in REPEATS | CONSTANT else _latest_of_each(heard)
     values = frozenset(claim.value for claim in current)
     if item in REPEATS:
         if values & NONE_KNOWN and values - NONE_KNOWN:
@@ -71,7 +71,7 @@ def _standing(item: str, claims: list[Claim], value: str, moment: Moment) -> fro
 
 def _one(item: str, claim: Claim, moment: Moment) -> frozenset[State]:
     mode = MODES[item]
-    if claim.weak or claim.said is None or claim.said > moment.at:
+    if mode == "confirm" or claim.weak or claim.said is None or claim.said > moment.at:
         return frozenset(("confirm",))
     age = moment.at - claim.said
     if mode == "carry":

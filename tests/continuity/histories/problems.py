@@ -14,6 +14,7 @@ NO_DRUG_ALLERGY = f"{SNOMED}|409137002"
 NO_MEDICINE = f"{SNOMED}|787481004"
 METFORMIN = f"{RXNORM}|6809"
 ASPIRIN = f"{RXNORM}|1191"
+ORIGIN = "http://hl7.org/fhir/us/davinci-dtr/StructureDefinition/information-origin"
 DIAGNOSES = {"diabetes": "73211009", "breast-cancer": "254837009"}
 
 
@@ -84,6 +85,15 @@ def none_known_and_one(world: World) -> None:
     _allergic(world, PENICILLIN, "patient", world.before_end(3, 9))
 
 
+def allergic_and_says_no(world: World) -> None:
+    """On the list, and denied on a form."""
+    _allergic(world, PENICILLIN, "clinician", world.day(50, 1700))
+    said = world.before_end(3, 9)
+    no = {"penicillin": [{"valueBoolean": False}]}
+    world.tell(said, told.answers(world.new_id("q"), no, "patient", said))
+    world.claim("penicillin", "false", "patient", said)
+
+
 def no_drug_allergy(world: World) -> None:
     """409137002 speaks of drugs only."""
     _allergic(world, NO_DRUG_ALLERGY, "clinician", world.day(50, 1700))
@@ -131,8 +141,8 @@ def hidden_allergy(world: World) -> None:
 
 
 ALLERGIES: tuple[Callable[[World], None], ...] = (
-    nothing, empty_list, allergic, allergic, allergic_twice, allergic_said_here, none_known,
-    none_known_here, none_known_and_one, no_drug_allergy, refuted, allergy_in_error,
+    nothing, empty_list, allergic, allergic_and_says_no, allergic_twice, allergic_said_here,
+    none_known, none_known_here, none_known_and_one, no_drug_allergy, refuted, allergy_in_error,
     allergy_of_the_newborn, hidden_allergy,
 )  # fmt: skip
 
@@ -240,6 +250,24 @@ def says_no(world: World, item: str) -> None:
     world.claim(item, "false", who, said)
 
 
+def copied_by_a_machine(world: World, item: str) -> None:
+    """Filled in beforehand and left as it was: nobody said it."""
+    said = world.before_end(1, 14)
+    auto = [{"url": "source", "valueCode": "auto"}]
+    answer = {"extension": [{"url": ORIGIN, "extension": auto}], "valueBoolean": True}
+    world.tell(said, told.answers(world.new_id("q"), {item: [answer]}, "patient", said))
+
+
+def answered_elsewhere(world: World, item: str) -> None:
+    """Another form has a question of the same name; a third one was never finished."""
+    said = world.before_end(1, 14)
+    yes = {item: [{"valueBoolean": True}]}
+    other = {"questionnaire": "https://other.test/Questionnaire/visitor"}
+    world.tell(said, told.answers(world.new_id("q"), yes, "patient", said, **other))
+    open_ = {"status": "in-progress"}
+    world.tell(said, told.answers(world.new_id("q"), yes, "patient", said, **open_))
+
+
 def says_no_about_the_child(world: World, item: str) -> None:
     """The mother fills in her newborn's form."""
     said = world.before_end(1, 14)
@@ -257,7 +285,7 @@ def has_in_secret(world: World, item: str) -> None:
 
 DIAGNOSED: tuple[Callable[[World, str], None], ...] = (
     no_word, has, has, has_not, relative_has, wrongly_has, says_no_but_has, says_no, says_no,
-    says_no_about_the_child, has_in_secret,
+    says_no_about_the_child, has_in_secret, copied_by_a_machine, answered_elsewhere,
 )  # fmt: skip
 
 

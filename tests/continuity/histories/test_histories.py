@@ -6,6 +6,7 @@ from collections import Counter
 import pytest
 
 from server.continuity.site import Site
+from server.interactions.concept_maps import translations
 from server.validation import validate
 from tests.continuity.histories.generate import history
 from tests.continuity.histories.judge import GRAVE, Judged, judged
@@ -15,7 +16,7 @@ HISTORIES = 1_000
 
 @pytest.fixture(scope="module")
 def all_judged() -> list[Judged]:
-    site = Site()
+    site = Site(translations=translations)
 
     async def all_of_them() -> list[Judged]:
         return [one for seed in range(HISTORIES) async for one in judged(history(seed), site)]
