@@ -37,6 +37,9 @@ from server.search.query import (
 )
 from server.store import past
 from server.store.memory import store as memory
+from server.store.mongo import sight as mongo_sight
+from server.store.mongo import store as mongo
+from server.store.mongo import versions as mongo_versions
 from server.store.port import Store, Version
 from server.store.sqlite import sight, versions
 from server.store.sqlite import store as sqlite
@@ -174,9 +177,12 @@ def _forget(kind: type[Predicate]) -> Patches:
     return lambda patch: patch.setattr(narrowing, "_at_every_hop", _forgetting(kind))
 
 
+MODULES = (memory, sqlite, versions, sight, past, mongo, mongo_versions, mongo_sight)
+
+
 def _in_stores(name: str, instead: Any) -> Patches:
     def patch_all(patch: pytest.MonkeyPatch) -> None:
-        for module in (memory, sqlite, versions, sight, past):
+        for module in MODULES:
             if hasattr(module, name):
                 patch.setattr(module, name, instead)
 
