@@ -20,7 +20,10 @@ from server.continuity.story.tell import Story
 from tests.continuity.story_house import bodies, sentences, told
 from tests.continuity.story_record import ADA_HERSELF, HOME, PEOPLE, RECORD, Resource
 
-MONTHS = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"]  # fmt: skip
+MONTHS = (
+    "January", "February", "March", "April", "May", "June", "July", "August", "September",
+    "October", "November", "December",
+)  # fmt: skip
 WORDS = Path(__file__).parents[2] / "server" / "continuity" / "story" / "words" / "en.yaml"
 NEGATIONS = re.compile(
     r"\b(no|not|never|without|refuted|ruled out|none|nothing|denies)\b", re.IGNORECASE

@@ -1,4 +1,4 @@
-"""The story of a prepared record, word by word, for both audiences; and of records that lack things."""
+"""The story of a prepared record, word by word, for both audiences; and of poorer records."""
 
 import re
 from pathlib import Path
@@ -150,7 +150,8 @@ async def test_a_merged_record_says_so_and_the_other_one_is_not_read() -> None:
     theirs = of("Condition", "c", subject={"reference": "Patient/new"}, code=concept("Gout"))
     made = await told([merged, new, theirs])
     assert texts(made, "patient")[1] == (
-        "This record was merged; Patient/new replaces it. What is written there is to be read there."
+        "This record was merged; Patient/new replaces it. "
+        "What is written there is to be read there."
     )
     assert "Gout" not in str(made.composition)
     assert "Lovelace" not in str(made.composition)
@@ -198,8 +199,8 @@ async def test_a_language_that_is_not_there_yet_falls_back_to_english_and_says_s
          "Pressure: systolic 120 mmHg; diastolic 80 mmHg; author unknown, undated."),
         (of("Observation", "x", subject=ADA, code=concept("Blood group"), valueString="A+",
             focus=[{"display": "the newborn"}]),
-         "About the newborn (somebody or something else than the patient): Blood group: A+; "
-         "author unknown, undated."),
+         ("About the newborn (somebody or something else than the patient): Blood group: A+; "
+         "author unknown, undated.")),
         (of("MedicationStatement", "x", subject=ADA, status="not-taken", informationSource=ADA,
             medicationCodeableConcept=concept("Aspirin")),
          "Does not take Aspirin; the patient says, undated."),
@@ -242,8 +243,10 @@ async def test_what_one_entry_says_and_another_refutes_is_told_as_a_conflict_fir
     no = of("Condition", "n", subject=ADA, code=gout, verificationStatus=status("refuted", "v"))
     made = await told([*PEOPLE, ADA_HERSELF, yes, no])
     assert texts(made, "findings")[1:] == [
-        "The record disagrees about Gout: one entry says so, another one refutes it. Settle this "
-        "first.",
+        (
+            "The record disagrees about Gout: one entry says so, another one refutes it. Settle this "
+            "first."
+        ),
         "Gout; Dr Jane Roe recorded, undated.",
         "Refuted: Gout; author unknown, undated.",
     ]
@@ -287,15 +290,15 @@ async def test_a_form_with_many_answers_says_how_many_more_it_has() -> None:
         ([pulse(f"2025-12-{day}", 60) for day in range(28, 31)],
          "Resting heart rate: 60 /min; measured by Watch, 30 December 2025."),
         ([pulse(f"2025-12-{day}", 60) for day in range(24, 31)],
-         "Resting heart rate: average 60 /min in the last 14 days (7 readings); the four weeks "
-         "before have too few readings to compare."),
+         ("Resting heart rate: average 60 /min in the last 14 days (7 readings); the four weeks "
+         "before have too few readings to compare.")),
         ([pulse(f"2025-12-{day:02d}", 60) for day in range(5, 31)],
-         "Resting heart rate: average 60 /min in the last 14 days (12 readings), level with the "
-         "four weeks before (60 /min, 14 readings); 0 of 12 days above that average."),
+         ("Resting heart rate: average 60 /min in the last 14 days (12 readings), level with the "
+         "four weeks before (60 /min, 14 readings); 0 of 12 days above that average.")),
         ([*(pulse(f"2025-12-{day:02d}", 80) for day in range(5, 15)),
           *(pulse(f"2025-12-{day:02d}", 60) for day in range(25, 31))],
-         "Resting heart rate: average 60 /min in the last 14 days (6 readings), 25 % below the "
-         "four weeks before (80 /min, 10 readings); 6 of 6 days below that average."),
+         ("Resting heart rate: average 60 /min in the last 14 days (6 readings), 25 % below the "
+         "four weeks before (80 /min, 10 readings); 6 of 6 days below that average.")),
     ],
 )  # fmt: skip
 async def test_home_measurements_are_told_with_their_windows(
