@@ -27,9 +27,11 @@ from server.continuity.populate.launch import Given
 from server.continuity.populate.options import Listed
 from server.continuity.populate.proposed import Node
 from server.continuity.populate.world import World
+from server.continuity.rules.judge import NOTHING
 from server.continuity.site import Site
-from server.continuity.statement import Source
+from server.continuity.statement import Code, Source
 from server.fhir.errors import BusinessRule, Issue
+from server.fhir.fhirpath.items import Item as PathItem
 from server.fhir.fhirpath.items import root
 from server.interactions.read import looked_up
 from server.interactions.services import Services
@@ -77,14 +79,14 @@ async def populated(
     _demand_not_merged(resource)
     base = root(response.skeleton(form, patient, world.at))
     launched = await launch.scope(world, form.raw, resource, contexts)
-    translated = await site.translations(services, access)
     links = [item for item in form.walk() if local and link.period(item) is not None]
+    translated = await site.translations(services, access) if links else _untranslated
     linked = await link.observations(world, links, translated)
     filling = Filling(
         world, form.raw, base, Listed(world, form.raw), linked, translated, local=local
     )
     nodes = await filling.items(form.items, await filling.root_scope(launched), within=False)
-    encounter = _encounter(launched) if local else None
+    encounter = _encounter(world, launched) if local else None
     await _decide(world, form, nodes, site, encounter, local=local)
     made = dict(base.value)
     if nodes:
@@ -112,9 +114,19 @@ def _demand_not_merged(patient: Mapping[str, Any]) -> None:
             )
 
 
-def _encounter(launched: Mapping[str, Any]) -> str | None:
-    found = [one.value for one in launched.get("encounter", ()) if one.type == "Encounter"]
-    return found[0].get("id") if len(found) == 1 else None
+def _untranslated(_: Code) -> frozenset[Code]:
+    return frozenset()
+
+
+def _encounter(world: World, launched: Mapping[str, list[PathItem]]) -> str | None:
+    """Return the id of the Encounter in context, if it is stored here and this patient's."""
+    for one in launched.get("encounter", ()):
+        origin = world.origin(one)
+        if origin is not None and origin.version.type == "Encounter":
+            if not judge.unfit(origin, world.patient, world.services.base_url):
+                return origin.version.id
+            world.warn("the context 'encounter' is that of another patient")
+    return None
 
 
 async def _decide(
@@ -151,7 +163,7 @@ async def _decide(
 
 
 def _nothing(item: Item) -> Known:
-    return Known(item, "ask", (), "no source", "The record has nothing.")
+    return Known(item, "ask", (), *NOTHING)
 
 
 def _keep_together(group: Node) -> None:

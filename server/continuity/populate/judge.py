@@ -22,6 +22,8 @@ from server.continuity.form import Item
 from server.continuity.known import Candidate, Known
 from server.continuity.populate.proposed import Node, Proposed, Value
 from server.continuity.populate.world import Origin
+from server.continuity.rules import validity
+from server.continuity.rules.judge import LIMITED, NOTHING
 from server.continuity.same import answer_value, same_value
 from server.continuity.statement import Author, Code
 from server.fhir.references import split_reference
@@ -31,9 +33,6 @@ _DENIED: Final = frozenset(
 )
 _NEGATIVE: Final = re.compile(r"\b(not|empty|all|iif|false|count|isDistinct)\b|!=|!~")
 _LITERAL: Final = re.compile(r"'((?:[^'\\]|\\.)*)'")
-_SILENT: Final = ("C1",)
-"""Rules that keep an answer back although the record has one: ``ask`` by them is final."""
-
 _CODED: Final = frozenset(("Observation",))
 """Types of which ``code`` says what they are about; an element of others is named by its path."""
 
@@ -72,14 +71,15 @@ def _denied(resource: Mapping[str, Any]) -> bool:
 def from_absence(answer: Mapping[str, Any], texts: Iterable[str]) -> bool:
     """Tell whether a computed answer may say no more than that something is not there.
 
-    ``texts`` are the expressions it was computed by: a literal of theirs is no finding, and a truth
-    is one only when nothing in them turns an absence into it.
+    ``texts`` are the expressions it was computed by: a literal of theirs is no finding, and nothing
+    is one where something in them turns an absence into a value.
     """
     value = answer_value(answer)
-    if isinstance(value, bool):
-        return not value or any(_NEGATIVE.search(text) for text in texts)
+    listed = list(texts)
+    if value is False or any(_NEGATIVE.search(text) for text in listed):
+        return True
     if isinstance(value, str):
-        return any(value in _LITERAL.findall(text) for text in texts)
+        return any(value in _LITERAL.findall(text) for text in listed)
     if isinstance(value, dict):
         return "code" in value and "value" not in value
     return not value
@@ -118,9 +118,16 @@ def _question(item: Item, origin: Origin, link_id: str) -> Item:
     else:
         raw["definition"] = definition
     asked = replace(
-        item, link_id=link_id, type=type_, raw=raw, codes=codes, definition=definition or None, items=(),
-        repeats=True, path="",
-    )  # fmt: skip
+        item,
+        link_id=link_id,
+        type=type_,
+        raw=raw,
+        codes=codes,
+        definition=definition or None,
+        items=(),
+        repeats=True,
+        path="",
+    )
     beside = tuple(_fixed(origin, link_id, n, *one) for n, one in enumerate(_siblings(origin)))
     group = {"linkId": f"{link_id}g", "type": "group"}
     return Item(f"{link_id}g", "group", "", "", group, items=(asked, *beside))
@@ -164,7 +171,7 @@ def judged(node: Node, own: Known, answers: Sequence[Known | None]) -> Known:
     proposed = node.proposed
     if proposed is None or (proposed.by == "default" and own.state != "ask"):
         return own
-    if own.state == "conflict" or _keeps_back(own):
+    if own.state == "conflict" or (own.state == "ask" and own.rule == validity.NEVER):
         return own
     if proposed.withheld:
         return Known(node.item, "ask", (), proposed.withheld, _REASONS[proposed.withheld])
@@ -181,7 +188,8 @@ def judged(node: Node, own: Known, answers: Sequence[Known | None]) -> Known:
 
 
 def _keeps_back(known: Known) -> bool:
-    return known.state == "ask" and known.rule.startswith(_SILENT)
+    """Whether a rule keeps the element back; that the record knows nothing of it is no rule."""
+    return known.state == "ask" and known.rule not in (NOTHING[0], LIMITED)
 
 
 def _lowered(own: Known) -> Known:
@@ -253,9 +261,8 @@ def _state(
         if value.origin is None:
             return Known(item, "confirm", candidates, "computed", "It was computed, or sent along.")
         if answer is None or answer.state not in ("known", "confirm"):
-            return Known(
-                item, "confirm", candidates, "C1 unlisted", "No rule says how long it holds."
-            )
+            told = "No rule says how long it holds."
+            return Known(item, "confirm", candidates, validity.UNLISTED, told)
         if answer.state == "confirm":
             return Known(item, "confirm", candidates, answer.rule, answer.reason)
         if value.unchecked:
