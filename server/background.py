@@ -26,12 +26,16 @@ REINDEX_BATCH = 500
 
 @asynccontextmanager
 async def tasks(
-    store: Store, now: Callable[[], int], services: Services | None = None
+    store: Store,
+    now: Callable[[], int],
+    services: Services | None = None,
+    corrections: Callable[[], Awaitable[None]] | None = None,
 ) -> AsyncIterator[None]:
     """Run the chores until the block ends.
 
     With ``services`` index rows are made anew whenever search parameters changed, and not only
     once, after an upgrade.  Of several processes that share a store one makes them.
+    ``corrections``: runs until it is cancelled, and tells readers of what was corrected.
     """
     running = [
         asyncio.create_task(_keep_indexed(store, services)),
@@ -41,6 +45,8 @@ async def tasks(
         running.append(asyncio.create_task(_tell(services)))
         if services.owner is not None:
             running.append(asyncio.create_task(_follow_others(services)))
+    if corrections is not None:
+        running.append(asyncio.ensure_future(corrections()))
     try:
         yield
     finally:

@@ -25,6 +25,7 @@ from server.auth.pages import PageContext, Provider, Upstream, pages_router
 from server.auth.passwords import Passwords
 from server.auth.person import Rights
 from server.auth.proxies import Proxies
+from server.auth.readers import Readers
 from server.auth.users import Users
 from server.auth.ways import Ways
 from server.fhir import json as fhir_json
@@ -56,6 +57,7 @@ class Entrance:
         self.registered_origin = RegisteredOrigins(self._clients)
         self._rights = Rights(services, self._policy)
         self.ways = Ways(store, self._rights, now)
+        self.readers = Readers(store, self._rights, now)
         self._server = self._authorization_server()
         self.authenticate = OpenHouse() if settings.open else self._server.bearer
         self._door = admin_api.AdminDoor(store, self.authenticate)

@@ -28,6 +28,7 @@ from server.app.opening import (
 )
 from server.app.rephrasing import rephraser
 from server.auth.departments import Departments
+from server.continuity.corrections.watch import Corrections
 from server.feeds import (
     FeedCollector,
     FeedService,
@@ -170,7 +171,8 @@ async def _serve(
         _freeze()
         try:
             await listen_for_feeds(feeds, settings)
-            chores = background.tasks(services.store, now_us, services)
+            corrections = Corrections(services, entrance.readers, owner=owner)
+            chores = background.tasks(services.store, now_us, services, corrections.run)
             async with chores, MapWatch(read.maps, settings.maps):
                 await application.start()
                 await outbound.start()

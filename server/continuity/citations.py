@@ -6,7 +6,7 @@ Showing the same again writes nothing.  A record holds references and times, no 
 """
 
 from collections.abc import AsyncIterator, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any, Literal
 
@@ -25,6 +25,10 @@ SHOWN = "shown"
 
 SHOWN_SHARED = "shown-shared"
 """Records that lead from what belongs to no patient (``Medication/x``, the tag) to showings."""
+
+SHOWN_NEW = "shown-new"
+"""Records that name a showing (their key) which nobody has compared with the record since: what
+was corrected between reading and showing is found by it."""
 
 DAY_US = 86_400_000_000
 KEEP_US = 400 * DAY_US  # a year's control visit still hears of what was corrected
@@ -95,6 +99,7 @@ async def remember(services: Services, access: AccessContext, cited: Cited) -> N
             return
         ends = cited.at + KEEP_US
         writes = [
+            RecordWrite(SHOWN_NEW, key, cited.patient.encode(), expires_at=ends),
             RecordWrite(
                 SHOWN,
                 key,
@@ -116,21 +121,50 @@ async def remember(services: Services, access: AccessContext, cited: Cited) -> N
     raise Conflict("the same was shown to the same reader too often at once; ask again")
 
 
-async def shown_of(services: Services, local: str, patients: Iterable[str]) -> list[Shown]:
-    """Return who was shown a resource (``Type/id``), by the patients whose record it was in."""
-    keys: set[str] = set()
-    found: list[Shown] = []
-    for patient in sorted(set(patients)):
-        async for record in _records(services, SHOWN, patient):
-            keys.add(record.key)
-            found += _shown(record, local)
-    if local.partition("/")[0] in shared_types():
-        async for link in _records(services, SHOWN_SHARED, local):
-            if (key := link.value.decode()) in keys:
-                continue
-            held = await services.store.get_record(SHOWN, key)
-            found += _shown(held, local) if held is not None else []
-    return found
+class Showings:
+    """Who was shown what, read once for each patient; for the time of one look at the record."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._by_patient: dict[str, dict[str, dict[str, Any]]] = {}
+
+    async def of(self, local: str, patients: Iterable[str]) -> list[Shown]:
+        """Return who was shown a resource (``Type/id``), by the patients in whose record it was.
+
+        What belongs to no patient's record is found without one.
+        """
+        found: dict[str, dict[str, Any]] = {}
+        for patient in sorted(set(patients)):
+            found |= await self._of_patient(patient)
+        if local.partition("/")[0] in shared_types():
+            async for link in _records(self._services, SHOWN_SHARED, local):
+                held = await self._services.store.get_record(SHOWN, link.value.decode())
+                if held is not None:
+                    found[held.key] = orjson.loads(held.value)
+        shown = (_shown(value, local) for value in found.values())
+        return [one for one in shown if one is not None]
+
+    async def all_of(self, patient: str) -> list[Shown]:
+        """Return who was shown anything of a patient's record, with no versions in particular."""
+        values = (await self._of_patient(patient)).values()
+        return [replace(one, versions={0: at}) for one, at in map(_whole, values)]
+
+    async def of_record(self, key: str) -> list[tuple[str, Shown]]:
+        """Return what one record of :data:`SHOWN` says, by resource."""
+        held = await self._services.store.get_record(SHOWN, key)
+        if held is None:
+            return []
+        value = orjson.loads(held.value)
+        found = [(local, _shown(value, local)) for local in value["of"]]
+        return [(local, shown) for local, shown in found if shown is not None]
+
+    async def _of_patient(self, patient: str) -> dict[str, dict[str, Any]]:
+        if patient not in self._by_patient:
+            self._by_patient[patient] = {
+                record.key: orjson.loads(record.value)
+                async for record in _records(self._services, SHOWN, patient)
+            }
+        return self._by_patient[patient]
 
 
 async def _records(services: Services, kind: str, tag: str) -> AsyncIterator[Record]:
@@ -198,22 +232,29 @@ def _shared(sources: Iterable[str]) -> set[str]:
     return {local for local in locals_ if local.partition("/")[0] in shared_types()}
 
 
-def _shown(record: Record, local: str) -> list[Shown]:
-    value = orjson.loads(record.value)
+def _shown(value: dict[str, Any], local: str) -> Shown | None:
     one = value["of"].get(local)
     if one is None:
-        return []
-    return [
-        Shown(
-            value["kind"],
-            value["patient"],
-            value["reader"],
-            value["person"],
-            value["document"],
-            value["client"],
-            value["grant"],
-            value["role"],
-            {int(number): at for number, at in one["v"].items()},
-            frozenset(one["p"]) - {""} if "" not in one["p"] else frozenset(),
-        )
-    ]
+        return None
+    versions = {int(number): at for number, at in one["v"].items()}
+    return _made(value, versions, frozenset() if "" in one["p"] else frozenset(one["p"]))
+
+
+def _whole(value: dict[str, Any]) -> tuple[Shown, int]:
+    at = max((at for one in value["of"].values() for at in one["v"].values()), default=0)
+    return _made(value, {}, frozenset()), at
+
+
+def _made(value: dict[str, Any], versions: dict[int, int], paths: frozenset[str]) -> Shown:
+    return Shown(
+        value["kind"],
+        value["patient"],
+        value["reader"],
+        value["person"],
+        value["document"],
+        value["client"],
+        value["grant"],
+        value["role"],
+        versions,
+        paths,
+    )

@@ -1,0 +1,1 @@
+"""What was shown and is later corrected finds its readers (C11).  docs/extract.md."""

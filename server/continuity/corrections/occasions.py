@@ -1,0 +1,65 @@
+"""The change feed -> commits: their versions, who wrote them, and whether anybody is to be told."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any, Final
+
+from server.access.context import SYSTEM
+from server.audit.codes import LOGIN
+from server.fhir import json as fhir_json
+from server.store.port import Store, Version
+
+PAGE: Final = 500
+_MOST: Final = 50_000  # versions of one commit
+MODE_SYSTEM: Final = "urn:tellonce:feed-mode"
+"""System of the tag by which a feed's Provenance says its mode, as ``server.feeds`` writes it."""
+
+
+@dataclass(slots=True)
+class Occasion:
+    """The versions of one time.  ``silent``: those that a feed wrote outside of mode ``live``;
+    ``writers``: the principals that wrote a version; both by versioned reference."""
+
+    versions: list[Version] = field(default_factory=list)
+    silent: set[str] = field(default_factory=set)
+    writers: dict[str, set[str]] = field(default_factory=dict)
+
+
+async def next_occasions(store: Store, after: int, limit: int = PAGE) -> list[Occasion]:
+    """Return the next whole commits behind ``after``; [] when there are none.
+
+    Raises:
+        StoreUnavailable: the record could not be read now.
+    """
+    while True:
+        versions = await store.changes(SYSTEM, after=after, limit=limit)
+        if len(versions) == limit and limit < _MOST:  # the last commit may go on behind the page
+            whole = [v for v in versions if v.at != versions[-1].at]
+            if not whole:
+                limit *= 2
+                continue
+            versions = whole
+        return list(_occasions(versions))
+
+
+def _occasions(versions: Sequence[Version]) -> Iterator[Occasion]:
+    for _, group in groupby(versions, key=lambda version: version.at):
+        made = Occasion(list(group))
+        for version in made.versions:
+            if version.type == "Provenance" and version.body is not None:
+                _read(fhir_json.glance(version.body), made)
+        yield made
+
+
+def _read(provenance: dict[str, Any], occasion: Occasion) -> None:
+    targets = {str(one.get("reference")) for one in provenance.get("target") or ()}
+    tags = (provenance.get("meta") or {}).get("tag") or ()
+    mode = next((one.get("code") for one in tags if one.get("system") == MODE_SYSTEM), "live")
+    if mode != "live":
+        occasion.silent |= targets
+    for agent in provenance.get("agent") or ():
+        named = (agent.get("who") or {}).get("identifier") or {}
+        if named.get("system") == LOGIN:
+            for target in targets:
+                occasion.writers.setdefault(target, set()).add(str(named.get("value")))

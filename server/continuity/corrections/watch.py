@@ -1,0 +1,217 @@
+"""Looks at each change of the record once, and tells the readers of what it corrects.
+
+Several processes may share a store: who has the lease looks.  What is told is committed together
+with how far was looked, so that nothing is told twice and nothing is left out when a process ends.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b
+from typing import Any, Final
+
+import orjson
+
+from server.access.context import SYSTEM
+from server.continuity.citations import KEEP_US, SHOWN, SHOWN_NEW, Showings, Shown
+from server.continuity.corrections.cites import TYPES, author_of, cites, subject_of
+from server.continuity.corrections.find import DOCUMENT, Finder, grouped
+from server.continuity.corrections.occasions import PAGE, Occasion, next_occasions
+from server.continuity.corrections.tell import Notice, communication, task
+from server.continuity.readers import Readers
+from server.fhir import json as fhir_json
+from server.fhir.errors import FhirError
+from server.interactions import write
+from server.interactions.services import Services
+from server.store import lease
+from server.store.port import CommitConflict, Record, RecordWrite, Version, Write
+
+log = logging.getLogger("tellonce")
+
+KIND: Final = "corrections"
+TOLD: Final = "corrections-told"
+LEASE: Final = "corrections"
+LEASE_S: Final = 15.0
+POLL_S: Final = 0.5
+_CURSOR: Final = "cursor"
+_NEW_AT_ONCE: Final = 50
+_MOST_VERSIONS: Final = 100  # between a showing and now that are looked at
+
+
+class Corrections:
+    """One per server.  ``owner``: name of this process among those that share the store."""
+
+    def __init__(
+        self,
+        services: Services,
+        readers: Readers,
+        *,
+        owner: str,
+        poll_s: float = POLL_S,
+        lease_s: float = LEASE_S,
+        limit: int = PAGE,
+    ) -> None:
+        self._services, self._readers, self._owner = services, readers, owner
+        self._poll_s, self._lease_s, self._limit = poll_s, lease_s, limit
+
+    async def run(self) -> None:
+        """Look until cancelled; a fault of the store or a bug costs a pause, not the rest."""
+        try:
+            while True:
+                try:
+                    more = await self._leads() and await self.step()
+                except (FhirError, CommitConflict) as error:
+                    log.warning("corrections wait: %s", type(error).__name__)
+                    more = False
+                except Exception as error:  # a bug must be seen, not end the chore unheard
+                    log.error("corrections wait: %s", type(error).__name__)
+                    more = False
+                await asyncio.sleep(0 if more else self._poll_s)
+        finally:
+            await self._release()
+
+    async def step(self) -> bool:
+        """Look at the next changes, and at what was shown meanwhile; tell if there may be more.
+
+        Raises:
+            StoreUnavailable: try again later; nothing was told.
+            CommitConflict: another process told it, or something changed meanwhile; as above.
+        """
+        held = await self._services.store.get_record(KIND, _CURSOR)
+        if held is None:
+            await self._begin()
+            return True
+        after = int(held.value)
+        occasions = await next_occasions(self._services.store, after, self._limit)
+        if occasions:
+            await self._look(held, occasions)
+            return True
+        return await self._compare(held, after)
+
+    async def _begin(self) -> None:
+        """Begin behind the newest change: what was corrected before was shown as it is."""
+        newest = await self._services.store.history(SYSTEM, limit=1)
+        seq = newest[0].seq if newest else 0
+        await self._services.store.commit([], records=[_cursor(seq, 0)])
+
+    async def _look(self, held: Record, occasions: Sequence[Occasion]) -> None:
+        finder = self._finder()
+        notices: list[Notice] = []
+        records: list[RecordWrite] = []
+        for occasion in occasions:
+            notices += await finder.notices(occasion)
+            for version in occasion.versions:
+                if version.type in TYPES:
+                    records += await self._cited(version)
+        upto = occasions[-1].versions[-1].seq
+        await self._commit(notices, [*records, _cursor(upto, held.rev)])
+
+    async def _compare(self, held: Record, after: int) -> bool:
+        """Tell of what was corrected between being read and being shown."""
+        store = self._services.store
+        new = await store.find_records(SHOWN_NEW, limit=_NEW_AT_ONCE)
+        if not new:
+            return False
+        finder = self._finder()
+        found = []
+        for record in new:
+            for local, shown in await finder.showings.of_record(record.key):
+                for version in await self._later(local, shown, after):
+                    found += await finder.concerned(version, only=(shown,))
+        done = [RecordWrite(SHOWN_NEW, one.key, None, if_rev=one.rev) for one in new]
+        await self._commit(grouped(found), [*done, _cursor(after, held.rev)])
+        return len(new) == _NEW_AT_ONCE
+
+    async def _later(self, local: str, shown: Shown, upto: int) -> list[Version]:
+        """Return the versions behind the one that was shown that were looked at already."""
+        type_, _, id_ = local.partition("/")
+        newest = max(shown.versions)
+        latest = await self._services.store.read(SYSTEM, type_, id_)
+        if latest is None or latest.number <= newest:
+            return []
+        history = await self._services.store.history(SYSTEM, type_, id_, limit=_MOST_VERSIONS)
+        return [one for one in reversed(history) if newest < one.number and one.seq <= upto]
+
+    def _finder(self) -> Finder:
+        return Finder(self._services, self._readers, Showings(self._services))
+
+    async def _cited(self, version: Version) -> list[RecordWrite]:
+        """Keep which versions a stored form or document cites now."""
+        base_url = self._services.base_url
+        local = f"{version.type}/{version.id}"
+        key = _digest("document", local)
+        resource = fhir_json.loads(version.body) if version.body is not None else {}
+        named = cites(resource, base_url)
+        patient = subject_of(resource, base_url) if named else None
+        if patient is None:
+            known = await self._services.store.get_record(SHOWN, key)
+            return [RecordWrite(SHOWN, key, None)] if known is not None else []
+        of: dict[str, Any] = {}
+        for text in sorted(named):
+            cited, _, number = text.partition("/_history/")
+            of.setdefault(cited, {"v": {}, "p": [""]})["v"][number] = version.at
+        value = {
+            "kind": "document",
+            "patient": patient,
+            "reader": f"{DOCUMENT}{local}",
+            "person": author_of(resource, base_url),
+            "document": f"{local}/_history/{version.number}",
+            "client": "",
+            "grant": None,
+            "role": None,
+            "of": of,
+        }
+        ends = version.at + KEEP_US
+        return [
+            RecordWrite(SHOWN, key, orjson.dumps(value), patient, expires_at=ends),
+            RecordWrite(SHOWN_NEW, key, patient.encode(), expires_at=ends),
+        ]
+
+    async def _commit(self, notices: Iterable[Notice], records: list[RecordWrite]) -> None:
+        """Write what is new of the notices, who was told, and how far was looked, at once."""
+        writes: list[Write] = []
+        marks: dict[str, RecordWrite] = {}
+        for notice in notices:
+            told = []
+            for one in notice.told:
+                key = _digest(one[0].reference, notice.reader)
+                if key in marks or await self._services.store.get_record(TOLD, key) is None:
+                    ends = self._services.now() + KEEP_US
+                    marks[key] = RecordWrite(TOLD, key, b"", if_rev=0, expires_at=ends)
+                    told.append(one)
+            if told:
+                new = Notice(notice.patient, notice.reader, notice.person, told)
+                writes += await self._writes(new)
+        await self._services.store.commit(writes, records=[*records, *marks.values()])
+
+    async def _writes(self, notice: Notice) -> list[Write]:
+        services, at = self._services, self._services.now()
+        made = []
+        if not notice.reader.startswith(DOCUMENT):
+            made.append(communication(notice, services.new_id(), at))
+        else:
+            made += [task(notice, one, services.new_id(), at) for one in notice.documents]
+        return [await write.plan_create(services, SYSTEM, one, one["id"]) for one in made]
+
+    async def _leads(self) -> bool:
+        return await lease.acquire(
+            self._services.store,
+            LEASE,
+            self._owner,
+            now=self._services.now(),
+            ttl=int(self._lease_s * 1e6),
+        )
+
+    async def _release(self) -> None:
+        try:
+            await lease.release(self._services.store, LEASE, self._owner)
+        except FhirError as error:
+            log.warning("the lease of corrections ends by itself: %s", type(error).__name__)
+
+
+def _cursor(seq: int, rev: int) -> RecordWrite:
+    return RecordWrite(KIND, _CURSOR, str(seq).encode(), if_rev=rev)
+
+
+def _digest(*parts: str) -> str:
+    return blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
