@@ -11,7 +11,7 @@ from server.continuity.story.sentence import SECTIONS
 from server.continuity.story.tell import Story
 from server.fhir import xhtml
 from server.validation import validate
-from tests.continuity.story_house import BASE, sentences, texts, told
+from tests.continuity.story_house import sentences, texts, told
 from tests.continuity.story_record import (
     ADA,
     ADA_HERSELF,
@@ -28,6 +28,7 @@ from tests.continuity.story_record import (
     pulse,
     status,
 )
+from tests.rest.house import BASE
 
 TOLD = Path(__file__).parent / "story_told"
 SINCE = 1_767_225_600_000_000  # 2026-01-01
@@ -244,8 +245,8 @@ async def test_what_one_entry_says_and_another_refutes_is_told_as_a_conflict_fir
     made = await told([*PEOPLE, ADA_HERSELF, yes, no])
     assert texts(made, "findings")[1:] == [
         (
-            "The record disagrees about Gout: one entry says so, another one refutes it. Settle this "
-            "first."
+            "The record disagrees about Gout: one entry says so, another one refutes it. "
+            "Settle this first."
         ),
         "Gout; Dr Jane Roe recorded, undated.",
         "Refuted: Gout; author unknown, undated.",

@@ -242,6 +242,8 @@ MUTATIONS: dict[str, tuple[Mutation, str, str]] = {
     "$everything, referred": (unlimited(MemoryStore, "read_many"), r"\$everything", "plain"),
     "$everything, by label": (operation("everything"), r"a/\$everything", "labels"),
     "$lastn": (operation("lastn"), r"\$lastn", "plain"),
+    "$story": (operation("story"), r"\$story", "plain"),
+    "$story, by label": (operation("story"), r"a/\$story", "labels"),
     "$meta": (operation("meta"), r"h0/\$meta", "plain"),
     "$meta of a type": (operation("meta"), r"Observation/\$meta$", "plain"),
     "asynchronous": (replayed, r"GET /Observation/h0", "plain"),
