@@ -4,7 +4,7 @@ Everything is read under the caller's access (C7).  Nothing is cut silently: whe
 something out, what is found of that kind says so in its ``note`` and is at best confirmed.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -16,7 +16,8 @@ from server.continuity.questions import OF_ELEMENTS, Question
 from server.continuity.statement import Code, Statement
 from server.continuity.statements import elements, observations, responses, things
 from server.continuity.statements.read import Reading, Resource
-from server.continuity.validity import Validity
+from server.continuity.statements.responses import Asked
+from server.continuity.validity import Topic, Validity
 from server.fhir import json as fhir_json
 from server.fhir.errors import FhirError
 from server.interactions.rights import demand
@@ -25,8 +26,10 @@ from server.search.query import AllOf, HasKey, Predicate, Query
 from server.search.rows import compartment_key
 from server.store.port import Version
 
-MOST: Final = 1_000  # resources of one search
-MOST_OF_CODE: Final = 25  # Observations of one code, once there are more than MOST of all
+MOST: Final = 1_000  # resources of one type that are asked for as a whole
+MOST_CODED: Final = 300  # resources found by their codes, in one search
+MOST_OF_CODE: Final = 10  # of one code, once there are more than MOST_CODED of all
+MOST_RESPONSES: Final = 200
 MOST_FORMS: Final = 100  # Questionnaires whose answers are read
 
 CUT: Final = "The record has more of this than is looked through; the newest were."
@@ -41,7 +44,9 @@ _CODE_PARAMS: Final[Mapping[str, tuple[str, ...]]] = {
     "Immunization": ("vaccine-code",),
     "FamilyMemberHistory": ("code",),
 }
-_SEARCHED: Final = (*_CODE_PARAMS, "DeviceUseStatement", "Coverage", "RelatedPerson")
+_READ_WHOLE: Final = frozenset(
+    (*_CODE_PARAMS, "DeviceUseStatement", "Device", "Coverage", "RelatedPerson")
+) - {"Observation"}
 _REFERRED: Final = ("medicationReference", "device")
 
 
@@ -52,7 +57,7 @@ class Gathered:
     versions: dict[str, Version] = field(default_factory=dict)
     resources: dict[str, Resource] = field(default_factory=dict)
     others: dict[str, Resource] = field(default_factory=dict)
-    forms: dict[str, Form] = field(default_factory=dict)
+    forms: dict[str, Asked] = field(default_factory=dict)
     cut: set[str] = field(default_factory=set)
 
     def add(self, found: Iterable[Version]) -> None:
@@ -91,8 +96,8 @@ class Gatherer:
         await self._forms(found)
         await self._others(found)
         reading = Reading(self._local, self.policy, self.services.base_url, found.others)
-        told = self._told(found, reading)
-        answers = [[*_matching(question, told), *self._elements(found, reading, question)]
+        told = _Index(self._told(found, reading))
+        answers = [[*told.matching(question), *self._elements(found, reading, question)]
                    for question in questions]  # fmt: skip
         return Told(await self._dated(found, answers), found.versions)
 
@@ -103,7 +108,7 @@ class Gatherer:
     # -- reading ------------------------------------------------------------------------------
 
     async def _search(
-        self, types: Sequence[str], where: Predicate, limit: int = MOST
+        self, types: Sequence[str], where: Predicate, limit: int
     ) -> tuple[tuple[Version, ...], bool]:
         """Return the newest, and whether there are more."""
         inside = AllOf((HasKey((compartment_key(self._local),)), where))
@@ -122,51 +127,49 @@ class Gatherer:
 
     async def _things(self, found: Gathered, questions: Sequence[Question]) -> None:
         whole, codes = _wanted(questions, self.policy)
-        keys = [*sorted(whole - {"Device"}), *_code_keys(codes)]
-        types = [type_ for type_ in self._open(_SEARCHED) if type_ in whole or codes]
-        if types and keys:
-            versions, more = await self._search(types, HasKey(tuple(keys)))
+        types = self._open(sorted(whole - {"Device"}))
+        if types:
+            versions, more = await self._search(types, HasKey(tuple(types)), MOST)
             found.add(versions)
-            if more:
-                await self._one_by_one(found, types, whole, codes)
+            found.cut |= set(types) if more else set()
         if "Device" in whole and self._open(("Device",)):
             mine = HasKey((f"Device|patient|r|{self._local}",))
             versions, more = await self._found(("Device",), mine, MOST)
             found.add(versions)
             found.cut |= {"Device"} if more else set()
+        await self._coded(found, [type_ for type_ in _CODE_PARAMS if type_ not in whole], codes)
 
-    async def _one_by_one(
-        self, found: Gathered, types: Sequence[str], whole: Collection[str], codes: Collection[Code]
-    ) -> None:
-        """Search each type, and each code of Observations, so that none crowds others out."""
-        for type_ in types:
-            if type_ in whole:
-                versions, more = await self._search((type_,), HasKey((type_,)))
-                found.add(versions)
-                found.cut |= {type_} if more else set()
-                continue
-            for code in sorted(codes):
-                keys = tuple(_code_keys((code,), (type_,)))
-                versions, more = await self._search((type_,), HasKey(keys), MOST_OF_CODE)
-                found.add(versions)
-                found.cut |= {f"{type_} {code[0]}|{code[1]}"} if more else set()
+    async def _coded(self, found: Gathered, types: Sequence[str], codes: frozenset[Code]) -> None:
+        """Search by codes; each on its own where many crowd others out (a device's series)."""
+        types = self._open(types)
+        if not types or not codes:
+            return
+        versions, more = await self._search(types, HasKey(_code_keys(codes, types)), MOST_CODED)
+        found.add(versions)
+        if not more:
+            return
+        for code in sorted(codes):
+            keys = HasKey(_code_keys((code,), types))
+            versions, more = await self._search(types, keys, MOST_OF_CODE)
+            found.add(versions)
+            found.cut |= {f"{code[0]}|{code[1]}"} if more else set()
 
     async def _responses(self, found: Gathered) -> None:
         type_ = "QuestionnaireResponse"
         if not self._open((type_,)):
             return
-        versions, more = await self._search((type_,), HasKey((type_,)), MOST)
+        versions, more = await self._search((type_,), HasKey((type_,)), MOST_RESPONSES)
         found.add(versions)
         if more:
             url = self.form.canonical.partition("|")[0]
             own = HasKey((f"{type_}|questionnaire|a|{url}",))
-            versions, still = await self._search((type_,), own, MOST)
+            versions, _ = await self._search((type_,), own, MOST_RESPONSES)
             found.add(versions)
-            found.cut |= {type_} if still or more else set()
+            found.cut.add(type_)
 
     async def _forms(self, found: Gathered) -> None:
         """Read the forms that were answered, so that an answer's item is known by its codes."""
-        found.forms[self.form.canonical] = self.form
+        found.forms[self.form.canonical] = Asked(self.policy, self.form.canonical, self.form)
         named = {
             str(one.get("questionnaire"))
             for local, one in found.resources.items()
@@ -180,7 +183,7 @@ class Gatherer:
         stored = [fhir_json.loads(one.body or b"{}") for one in versions]
         for canonical in named:
             if canonical not in found.forms and (form := _form(stored, canonical)) is not None:
-                found.forms[canonical] = form
+                found.forms[canonical] = Asked(self.policy, canonical, form)
 
     async def _others(self, found: Gathered) -> None:
         """Read the medications and devices that are referred to, and what things were made of."""
@@ -262,21 +265,21 @@ def _wanted(questions: Sequence[Question], policy: Validity) -> tuple[set[str], 
     for question in questions:
         type_ = question.element.partition(".")[0]
         whole |= {type_} - {"", "Patient"}
-        whole |= question.topic.types
+        whole |= question.topic.types - (set() if question.whole else _CODE_PARAMS.keys())
         codes |= {code for code in question.codes if not code[0].startswith(responses.LINK)}
     if codes:
         whole.add("AllergyIntolerance")  # few, and a "none" among them bears on each of them
         codes |= {code for topic in policy.topics.values() for code in topic.none}
-    return whole & {*_SEARCHED, "Device"}, frozenset(codes)
+    return whole & _READ_WHOLE, frozenset(codes)
 
 
-def _code_keys(codes: Iterable[Code], types: Iterable[str] = tuple(_CODE_PARAMS)) -> list[str]:
-    return [
+def _code_keys(codes: Iterable[Code], types: Iterable[str]) -> tuple[str, ...]:
+    return tuple(
         f"{type_}|{param}|" + (f"s|{system}|{code}" if system else f"s||{code}")
         for system, code in sorted(codes)
         for type_ in types
-        for param in _CODE_PARAMS.get(type_, ())
-    ]
+        for param in _CODE_PARAMS[type_]
+    )
 
 
 def _may(access: AccessContext, type_: str) -> bool:
@@ -301,32 +304,47 @@ def _form(stored: Sequence[Resource], canonical: str) -> Form | None:
         return None
 
 
-def _matching(question: Question, told: Sequence[Statement]) -> list[Statement]:
-    """Return what may answer a question: the same codes, the same element, or the whole topic."""
-    topic = question.topic
-    found = [one for one in told if _matches(question, one)]
-    types = {one.source.type for one in found} & set(things.ELEMENTS)
-    types |= set() if question.whole else set(topic.types)
-    if not types:
-        return found
-    nones = [one for one in told if one.says == "none-known" and one.source.type in types]
-    return [*found, *(one for one in nones if one not in found)]
+class _Index:
+    """Statements by their codes and by the types of their sources."""
 
+    def __init__(self, told: Sequence[Statement]) -> None:
+        self._told = told
+        self._by_code: dict[Code, list[int]] = {}
+        self._by_type: dict[str, list[int]] = {}
+        for place, one in enumerate(told):
+            self._by_type.setdefault(one.source.type, []).append(place)
+            for code in one.codes:
+                self._by_code.setdefault(code, []).append(place)
 
-def _matches(question: Question, one: Statement) -> bool:
-    if one.codes & question.codes:
-        return True
-    if one.source.type == "QuestionnaireResponse":
-        return False
-    topic = question.topic
-    if not question.whole or one.source.type not in topic.types:
-        return False
-    return not topic.category or one.topic == topic.name or one.says == "none-known"
+    def matching(self, question: Question) -> list[Statement]:
+        """Return what may answer: the same codes, the whole topic, and that there is none."""
+        places = {place for code in question.codes for place in self._by_code.get(code, ())}
+        topic = question.topic
+        if question.whole:
+            places |= {
+                place
+                for type_ in topic.types
+                for place in self._by_type.get(type_, ())
+                if self._is_of(place, topic)
+            }
+        types = {self._told[place].source.type for place in places} & set(things.ELEMENTS)
+        types |= topic.types if topic.many else set()
+        places |= {
+            place
+            for type_ in types
+            for place in self._by_type.get(type_, ())
+            if self._told[place].says == "none-known"
+        }
+        return [self._told[place] for place in sorted(places)]
+
+    def _is_of(self, place: int, topic: Topic) -> bool:
+        one = self._told[place]
+        return not topic.category or one.topic == topic.name or one.says == "none-known"
 
 
 def _cut(one: Statement, found: Gathered) -> Statement:
     type_ = one.source.type
-    named = {type_, *(f"{type_} {system}|{code}" for system, code in one.codes)}
+    named = {type_, *(f"{system}|{code}" for system, code in one.codes)}
     return replace(one, note=CUT) if named & found.cut else one
 
 

@@ -19,9 +19,8 @@ def voice(statement: Statement) -> str:
 
 def rule(case: Case) -> Case:
     """Give each statement its voice."""
-    return case.each(_voiced)
+    return replace(case, voice=voice).each(_signed)
 
 
-def _voiced(one: Said) -> Said:
-    made = replace(one, voice=voice(one.statement))
-    return made.only_confirm(*UNSIGNED) if one.statement.author.kind == "unknown" else made
+def _signed(one: Said) -> Said:
+    return one.only_confirm(*UNSIGNED) if one.statement.author.kind == "unknown" else one

@@ -30,8 +30,8 @@ class Visit:
 class Said:
     """A statement as an answer to the question.
 
-    ``said_at`` is its time as the rules see it, ``until`` where its precision ends; ``voice`` who
-    speaks (C6); ``good`` what it is good for, and by which rule and reason it is no better.
+    ``said_at`` is its time as the rules see it, ``until`` where its precision ends; ``good`` what
+    it is good for, and by which rule and reason it is no better.
     """
 
     statement: Statement
@@ -39,7 +39,6 @@ class Said:
     key: Key
     said_at: int | None
     until: int | None = None
-    voice: str = ""
     good: Good = "known"
     rule: str = ""
     reason: str = ""
@@ -54,20 +53,22 @@ class Said:
 @dataclass(frozen=True, slots=True)
 class Case:
     """One question and what was said.  ``now`` in microseconds; ``visit`` is ``None`` outside of
-    any encounter.  ``state`` and its reason are set when a rule decides all of it at once."""
+    any encounter.  ``voice`` tells whose words a statement is (C6); all of one voice until then.
+    ``state`` and its reason are set when a rule decides all of it at once."""
 
     question: Question
     policy: Validity
     now: int
     visit: Visit | None
     said: tuple[Said, ...]
+    voice: Callable[[Statement], str] = lambda _: ""
     state: State | None = None
     rule: str = ""
     reason: str = ""
 
     def without(self, gone: Iterable[Said], rule: str, reason: str) -> "Case":
         """Return the case without some; ``rule`` is told when nothing is left to answer with."""
-        left_out = [id(one) for one in gone]
+        left_out = {id(one) for one in gone}
         if not left_out:
             return self
         kept = tuple(one for one in self.said if id(one) not in left_out)

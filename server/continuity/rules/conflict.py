@@ -6,9 +6,10 @@ several things go together; "none" beside one of them does not, nor the same thi
 absent.  The same said twice is said once.
 """
 
-from itertools import combinations
+from collections.abc import Iterable
+from dataclasses import replace
 
-from server.continuity.fit import same
+from server.continuity.fit import Key, same
 from server.continuity.rules.case import Case, Said
 
 SEVERAL = ("C4 several", "The record has several, and the form takes one.")
@@ -17,8 +18,8 @@ NONE_AND_ONE = ("C4 none and some", 'One says "none", another names some.')
 
 
 def replaces(newer: Said, older: Said) -> bool:
-    """Tell whether one says later, in the same voice, something else than the other."""
-    if newer.voice != older.voice or same(newer.key, older.key):
+    """Tell whether one voice, in these two, says something else later."""
+    if same(newer.key, older.key):
         return False
     if newer.said_at is None or older.said_at is None:
         return False
@@ -35,34 +36,64 @@ def rule(case: Case) -> Case:
     if is_list(case):
         return _of_list(case)
     if not case.question.topic.constant:
-        gone = [o for o in case.said if any(replaces(n, o) for n in case.said)]
+        last = _last_words(case)
+        gone = [
+            one
+            for one in case.said
+            if (word := last.get(case.voice(one.statement))) is not None and replaces(word, one)
+        ]
         case = case.without(gone, "", "")
-    return _conflict(case, *DIFFER) if _differ(case.said) else case
+    return _conflict(case, *DIFFER) if len(alike(case.said)) > 1 else case
 
 
-def _differ(said: tuple[Said, ...]) -> bool:
-    return any(not same(a.key, b.key) for a, b in combinations(said, 2))
+def _last_words(case: Case) -> dict[str, Said]:
+    """Return what each voice said last."""
+    last: dict[str, Said] = {}
+    for one in case.said:
+        if one.said_at is not None:
+            had = last.setdefault(case.voice(one.statement), one)
+            if one.said_at > (had.said_at or 0):
+                last[case.voice(one.statement)] = one
+    return last
+
+
+def alike(said: Iterable[Said]) -> list[list[Said]]:
+    """Put together what is the same; synonyms of synonyms are the same."""
+    equal: dict[Key, list[Said]] = {}
+    for one in said:
+        equal.setdefault(one.key, []).append(one)
+    groups: list[list[Said]] = []
+    for key, some in equal.items():
+        near = [group for group in groups if any(same(key, one.key) for one in group)]
+        groups = [group for group in groups if group not in near]
+        groups.append([*(one for group in near for one in group), *some])
+    return groups
 
 
 def _of_list(case: Case) -> Case:
     """Some things and none of them; too many for the form."""
     some = [o for o in case.said if o.statement.says == "present"]
     none = [o for o in case.said if o.statement.says == "none-known" or _said_no(o)]
-    gone = [o for o in none if any(_took_back(s, o) for s in some)]
-    gone += [s for s in some if any(_took_back(o, s) for o in none)]
+    gone = [o for o in none if any(_took_back(case, s, o) for s in some)]
+    gone += [s for s in some if any(_took_back(case, o, s) for o in none)]
     case = case.without(gone, "", "")
-    some, none = [o for o in some if o in case.said], [o for o in none if o in case.said]
-    if some and none:
+    if _both(case, some, none):
         return _conflict(case, *NONE_AND_ONE)
-    if not case.question.item.repeats and _differ(case.said):
+    if not case.question.item.repeats and len(alike(case.said)) > 1:
         return _conflict(case, *SEVERAL)
     return case
 
 
-def _took_back(newer: Said, older: Said) -> bool:
+def _both(case: Case, some: list[Said], none: list[Said]) -> bool:
+    kept = {id(one) for one in case.said}
+    return any(id(one) in kept for one in some) and any(id(one) in kept for one in none)
+
+
+def _took_back(case: Case, newer: Said, older: Said) -> bool:
     """A list is taken back only by the same kind of words: an answer to the same form."""
     kinds = {newer.statement.source.type, older.statement.source.type}
-    return kinds == {"QuestionnaireResponse"} and replaces(newer, older)
+    one_voice = case.voice(newer.statement) == case.voice(older.statement)
+    return kinds == {"QuestionnaireResponse"} and one_voice and replaces(newer, older)
 
 
 def _said_no(one: Said) -> bool:
@@ -70,6 +101,4 @@ def _said_no(one: Said) -> bool:
 
 
 def _conflict(case: Case, rule_: str, reason: str) -> Case:
-    return Case(
-        case.question, case.policy, case.now, case.visit, case.said, "conflict", rule_, reason
-    )
+    return replace(case, state="conflict", rule=rule_, reason=reason)

@@ -1,11 +1,10 @@
 """All rules, in one place: what is known of one question, from what was said."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
-from server.continuity.fit import fitted, key_of, same
+from server.continuity.fit import fitted, key_of
 from server.continuity.known import Candidate, Known, State
 from server.continuity.questions import Question
 from server.continuity.rules import (
@@ -72,7 +71,7 @@ def _said(question: Question, statements: Iterable[Statement]) -> Iterable[Said]
 
 
 def _known(case: Case) -> Known:
-    groups = _groups(case.said)
+    groups = conflict.alike(case.said)
     best = [min(group, key=lambda one: one.good == "confirm") for group in groups]
     weakest = next((one for one in best if one.good == "confirm"), None)
     state: State = case.state or ("confirm" if weakest is not None else "known")
@@ -89,16 +88,6 @@ def _known(case: Case) -> Known:
 
 def _holds(case: Case, one: Said) -> str:
     return validity.topic_of(case, one).why
-
-
-def _groups(said: Iterable[Said]) -> list[list[Said]]:
-    """Put together what is the same; synonyms of synonyms are the same."""
-    groups: list[list[Said]] = []
-    for one in said:
-        alike = [group for group in groups if any(same(one.key, other.key) for other in group)]
-        groups = [group for group in groups if group not in alike]
-        groups.append([*(other for group in alike for other in group), one])
-    return groups
 
 
 def _order(case: Case, group: list[Said]) -> tuple[int, int, int, int]:
@@ -126,4 +115,4 @@ def _candidate(case: Case, group: list[Said]) -> Candidate:
     good = [one for one in ranked if one.good == "known"] or ranked
     first = good[0]
     sources = tuple(dict.fromkeys(one.statement.source for one in (first, *ranked)))
-    return Candidate(replace(first).answer, sources, first.said_at, first.statement.author)
+    return Candidate(first.answer, sources, first.said_at, first.statement.author)

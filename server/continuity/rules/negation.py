@@ -5,6 +5,8 @@ and covers what its code covers: 409137002 speaks of drugs only.  That one thing
 nothing of others.  What was withdrawn was never said.
 """
 
+from dataclasses import replace
+
 from server.continuity.rules.case import Case, Said
 from server.continuity.statement import Statement
 
@@ -67,9 +69,7 @@ def _too_much(case: Case, one: Said) -> bool:
 
 def _weighed(one: Said) -> Said:
     if one.statement.standing == "ended":
-        no = {"valueBoolean": False} if "valueBoolean" in one.answer else one.answer
-        return Said(
-            one.statement, no, ("boolean", False) if no is not one.answer else one.key,
-            one.said_at, one.until, one.voice,
-        ).only_confirm(*ENDED)  # fmt: skip
+        if "valueBoolean" in one.answer:
+            one = replace(one, answer={"valueBoolean": False}, key=("boolean", False))
+        return one.only_confirm(*ENDED)
     return one.only_confirm(*UNSURE) if one.statement.standing == "unsure" else one

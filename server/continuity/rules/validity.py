@@ -4,6 +4,8 @@
 confirmed.  Where question and statement are of different topics, the sooner one counts.
 """
 
+from dataclasses import replace
+
 from server.continuity.rules.case import Case, Said, Visit
 from server.continuity.validity import Holding, Topic, stricter
 from server.fhir.dates import DAY
@@ -49,10 +51,8 @@ def rule(case: Case) -> Case:
     why = next((topics[id(one)].why for one in never), "")
     case = case.without(never, NEVER, why)
     if case.question.topic.holding.kind == "never-carry":
-        return Case(
-            case.question, case.policy, case.now, case.visit, (), None, NEVER,
-            case.question.topic.why,
-        )  # fmt: skip
+        why = case.question.topic.why
+        return replace(case, said=(), state=None, rule=NEVER, reason=why)
     return case.each(lambda one: _aged(case, topics[id(one)], one))
 
 

@@ -6,6 +6,7 @@ What is left out leaves no trace: the answer is that of a record that never had 
 """
 
 from collections.abc import Collection
+from dataclasses import replace
 
 from server.continuity.rules.case import Case
 from server.continuity.statement import Statement
@@ -22,4 +23,4 @@ def rule(case: Case) -> Case:
     Whoever gathers takes an origin away once it was seen; one that is left was not.
     """
     kept = tuple(one for one in case.said if visible(one.statement, ()))
-    return Case(case.question, case.policy, case.now, case.visit, kept)
+    return replace(case, said=kept)

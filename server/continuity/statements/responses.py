@@ -10,6 +10,7 @@ from typing import Any, Final
 from server.continuity.form import Form
 from server.continuity.statement import About, Code, Says, Standing, Statement
 from server.continuity.statements.read import Reading, Resource, codes, moment, source
+from server.continuity.validity import UNLISTED, Topic, Validity
 
 ORIGIN: Final = "http://hl7.org/fhir/us/davinci-dtr/StructureDefinition/information-origin"
 LINK: Final = "urn:tellonce:link-id "
@@ -24,34 +25,49 @@ def link(form: str, link_id: str) -> Code:
     return f"{LINK}{form.partition('|')[0]}", link_id
 
 
+class Asked:
+    """What the items of a form mean, by ``linkId``; of a form that is not there, nothing."""
+
+    def __init__(self, policy: Validity, canonical: str, form: Form | None) -> None:
+        self._policy, self._canonical = policy, canonical
+        self._items = {item.link_id: item for item in form.walk()} if form is not None else {}
+        self._known: dict[str, tuple[frozenset[Code], str, Topic]] = {}
+
+    def of(self, link_id: str) -> tuple[frozenset[Code], str, Topic]:
+        """Return codes, element and topic of an item."""
+        if link_id not in self._known:
+            item = self._items.get(link_id)
+            own = item.codes if item is not None else frozenset()
+            element = item.definition.partition("#")[2] if item and item.definition else ""
+            topic = self._policy.of_codes(own) or self._policy.of_element(element) or UNLISTED
+            self._known[link_id] = own | {link(self._canonical, link_id)}, element, topic
+        return self._known[link_id]
+
+
 def statements(
-    resource: Resource, version: int, reading: Reading, forms: Mapping[str, Form]
+    resource: Resource, version: int, reading: Reading, forms: Mapping[str, "Asked"]
 ) -> Iterator[Statement]:
     """Yield each answer; ``forms`` are the Questionnaires by the canonical that names them."""
     canonical = str(resource.get("questionnaire", ""))
-    form = forms.get(canonical)
-    items = {item.link_id: item for item in form.walk()} if form is not None else {}
+    asked = forms.get(canonical) or Asked(reading.policy, canonical, None)
     said_at, until = moment(resource.get("authored"))
     standing: Standing = "current" if resource.get("status") in _SAID else "withdrawn"
     who = reading.author(resource.get("source"), resource.get("author"))
     about: About = reading.about(resource.get("subject"))
     for item, answer, path in _answers(resource, "QuestionnaireResponse", MAX_DEPTH):
         value = {k: v for k, v in answer.items() if k.startswith("value")}
-        asked = items.get(item.get("linkId", ""))
-        own = asked.codes if asked is not None else frozenset()
-        element = asked.definition.partition("#")[2] if asked and asked.definition else ""
-        topic = reading.policy.of_codes(own) or reading.policy.of_element(element)
+        codes_, element, topic = asked.of(item.get("linkId", ""))
         yield Statement(
-            topic=topic.name if topic is not None else "",
-            codes=own | {link(canonical, item.get("linkId", ""))},
+            topic=topic.name,
+            codes=codes_,
             value=value,
-            says=_says(value, topic.none if topic is not None else frozenset()),
+            says=_says(value, topic.none),
             said_at=said_at,
             author=who,
             source=source(resource, version, path),
             encounter=reading.local(resource.get("encounter")),
             element=element,
-            about=_about(about, topic.about if topic is not None else "patient"),
+            about=_about(about, topic.about),
             standing=standing,
             said_until=until,
         )
