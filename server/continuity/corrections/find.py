@@ -20,8 +20,8 @@ DOCUMENT: Final = "document/"
 
 _SILENT: Final = frozenset(("AuditEvent", "Provenance"))
 
-Told = set[tuple[str, str]]
-"""(correcting version, reader) of what was told."""
+Concerned = tuple[Correction, Reason, Shown]
+"""What is corrected, why, and who was shown it."""
 
 
 @dataclass(slots=True)
@@ -33,26 +33,24 @@ class Finder:
     showings: Showings
     _access: dict[str, AccessContext | None] = field(default_factory=dict)
 
-    async def notices(self, occasion: Occasion) -> list[Notice]:
-        """Return what a commit makes; one notice for each reader and patient."""
-        found: dict[tuple[str, str], Notice] = {}
+    async def concerned(
+        self, occasion: Occasion, only: Iterable[Shown] | None = None
+    ) -> list[Concerned]:
+        """Return whom the versions of a commit concern who may be told.
+
+        ``only``: those who are asked about; else all who were shown the resources.
+        """
+        found: list[Concerned] = []
         for version in occasion.versions:
             name = f"{version.type}/{version.id}/_history/{version.number}"
             if version.number == 1 or version.type in _SILENT or name in occasion.silent:
                 continue
             writers = occasion.writers.get(name, set())
-            for correction, why, shown in await self.concerned(version):
-                if shown.reader not in writers:  # they know what they did
-                    _add(found, correction, why, shown)
-        return list(found.values())
+            concerned = await self._of_version(version, only)
+            found += [one for one in concerned if one[2].reader not in writers]  # they know it
+        return found
 
-    async def concerned(
-        self, version: Version, only: Iterable[Shown] | None = None
-    ) -> list[tuple[Correction, Reason, Shown]]:
-        """Return who was shown what this version takes back, and may be told.
-
-        ``only``: those who are asked about; else all who were shown the resource.
-        """
+    async def _of_version(self, version: Version, only: Iterable[Shown] | None) -> list[Concerned]:
         before = await self._read(version.type, version.id, version.number - 1)
         if before is None:
             return []
@@ -124,17 +122,11 @@ class Finder:
         return own | {one for one in within if one.startswith("Patient/")}
 
 
-def _add(
-    found: dict[tuple[str, str], Notice], correction: Correction, why: Reason, shown: Shown
-) -> None:
-    key = (shown.reader, shown.patient)
-    notice = found.setdefault(key, Notice(shown.patient, shown.reader, shown.person))
-    notice.told.append((correction, why, shown))
-
-
-def grouped(concerned: Iterable[tuple[Correction, Reason, Shown]]) -> list[Notice]:
+def grouped(concerned: Iterable[Concerned]) -> list[Notice]:
     """Return one notice for each reader and patient."""
     found: dict[tuple[str, str], Notice] = {}
     for correction, why, shown in concerned:
-        _add(found, correction, why, shown)
+        key = (shown.reader, shown.patient)
+        notice = found.setdefault(key, Notice(shown.patient, shown.reader, shown.person))
+        notice.told.append((correction, why, shown))
     return list(found.values())

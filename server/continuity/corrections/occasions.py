@@ -8,10 +8,12 @@ from typing import Any, Final
 from server.access.context import SYSTEM
 from server.audit.codes import LOGIN
 from server.fhir import json as fhir_json
+from server.search.query import HasKey, Query
 from server.store.port import Store, Version
 
 PAGE: Final = 500
 _MOST: Final = 50_000  # versions of one commit
+_MOST_ABOUT: Final = 20  # Provenances of one version
 MODE_SYSTEM: Final = "urn:tellonce:feed-mode"
 """System of the tag by which a feed's Provenance says its mode, as ``server.feeds`` writes it."""
 
@@ -41,6 +43,17 @@ async def next_occasions(store: Store, after: int, limit: int = PAGE) -> list[Oc
                 continue
             versions = whole
         return list(_occasions(versions))
+
+
+async def occasion_of(store: Store, version: Version) -> Occasion:
+    """Return a version as an occasion of its own, with what Provenances say of it."""
+    made = Occasion([version])
+    about = f"{version.type}/{version.id}/_history/{version.number}"
+    query = Query(("Provenance",), HasKey((f"Provenance|target|v|{about}",)))
+    page = await store.search(SYSTEM, query, limit=_MOST_ABOUT)
+    for one in page.versions:
+        _read(fhir_json.glance(one.body or b"{}"), made)
+    return made
 
 
 def _occasions(versions: Sequence[Version]) -> Iterator[Occasion]:

@@ -16,7 +16,7 @@ from server.access.context import SYSTEM
 from server.continuity.citations import KEEP_US, SHOWN, SHOWN_NEW, Showings, Shown
 from server.continuity.corrections.cites import TYPES, author_of, cites, subject_of
 from server.continuity.corrections.find import DOCUMENT, Finder, grouped
-from server.continuity.corrections.occasions import PAGE, Occasion, next_occasions
+from server.continuity.corrections.occasions import PAGE, Occasion, next_occasions, occasion_of
 from server.continuity.corrections.tell import Notice, communication, task
 from server.continuity.readers import Readers
 from server.fhir import json as fhir_json
@@ -99,7 +99,7 @@ class Corrections:
         notices: list[Notice] = []
         records: list[RecordWrite] = []
         for occasion in occasions:
-            notices += await finder.notices(occasion)
+            notices += grouped(await finder.concerned(occasion))
             for version in occasion.versions:
                 if version.type in TYPES:
                     records += await self._cited(version)
@@ -117,7 +117,8 @@ class Corrections:
         for record in new:
             for local, shown in await finder.showings.of_record(record.key):
                 for version in await self._later(local, shown, after):
-                    found += await finder.concerned(version, only=(shown,))
+                    occasion = await occasion_of(store, version)
+                    found += await finder.concerned(occasion, only=(shown,))
         done = [RecordWrite(SHOWN_NEW, one.key, None, if_rev=one.rev) for one in new]
         await self._commit(grouped(found), [*done, _cursor(after, held.rev)])
         return len(new) == _NEW_AT_ONCE
