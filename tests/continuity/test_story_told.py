@@ -345,3 +345,67 @@ async def test_a_text_of_any_characters_makes_a_valid_narrative() -> None:
     made = await told([ADA_HERSELF, gout, note])
     assert xhtml.faults(made.composition["text"]["div"]) == []
     assert "Ab<script>&\"'\u202e \U0001f600 {name} %s" in texts(made, "findings")[1]
+
+
+async def test_a_complaint_and_the_next_visit_are_why_the_patient_is_here() -> None:
+    complaint = of(
+        "Observation", "x", subject=ADA, performer=[ADA], valueString="My chest hurts",
+        code=concept("Chief complaint", LOINC, "8661-1"), effectiveDateTime="2026-01-01",
+    )  # fmt: skip
+    visit = next(one for one in RECORD if one["resourceType"] == "Appointment")
+    made = await told([ADA_HERSELF, complaint, visit])
+    assert texts(made, "reason") == [
+        "Appointment 3 February 2026 at 09:30 (UTC+01:00): Lung clinic (booked).",
+        "The patient wrote, 1 January 2026: “My chest hurts”",
+    ]
+    assert texts(made, "voice") == []
+
+
+async def test_a_health_concern_is_told_as_a_worry() -> None:
+    worry = of("Condition", "w", subject=ADA, asserter=ADA, code=concept("Fear of surgery"),
+               category=[status("health-concern", "condition-category")])  # fmt: skip
+    made = await told([ADA_HERSELF, worry])
+    assert texts(made, "goals") == ["Fear of surgery; the patient says, undated."]
+    assert "Fear" not in " ".join(texts(made, "findings"))
+
+
+def provenance(target: str, **agent: Any) -> Resource:
+    return of(
+        "Provenance", "p", target=[{"reference": target}], recorded="2026-01-01T00:00:00Z",
+        agent=[agent],
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("made_by", "sentence"),
+    [
+        (
+            provenance(
+                "Condition/x/_history/1",
+                who={"identifier": {"system": "urn:tellonce:feed", "value": "adt"}},
+                onBehalfOf={"display": "Old Registration"},
+            ),
+            "Gout; sent by Old Registration, undated.",
+        ),
+        (
+            provenance("Condition/x/_history/1", who={"reference": "Practitioner/roe"}),
+            "Gout; Dr Jane Roe recorded, undated.",
+        ),
+        (
+            provenance("Condition/x/_history/2", who={"reference": "Practitioner/roe"}),
+            "Gout; author unknown, undated.",
+        ),
+        (
+            provenance("Condition/x/_history/1", who={"identifier": {"value": "loader"}}),
+            "Gout; author unknown, undated.",
+        ),
+    ],
+)
+async def test_who_wrote_a_version_is_known_from_its_provenance(
+    made_by: Resource, sentence: str
+) -> None:
+    gout = of("Condition", "x", subject=ADA, code=concept("Gout"))
+    made = await told([*PEOPLE, ADA_HERSELF, gout, made_by])
+    assert texts(made, "findings")[1] == sentence
+    proven = "Provenance/p/_history/1" in {s.reference for s in made.told["findings"][1].sources}
+    assert proven is ("unknown" not in sentence)

@@ -67,16 +67,18 @@ def asks(patient: str, now: int) -> tuple[Ask, ...]:
     return (
         Ask("visits", "Encounter", 10, _of("Encounter", _HERE)),
         Ask("past visits", "Encounter", 3, Not(_of("Encounter", _HERE))),
+        Ask("complaints", "Observation", 5, _COMPLAINT),
         Ask("forms", "QuestionnaireResponse", 5),
         Ask("messages", "Communication", 15),
-        Ask("words", "Observation", 30, AllOf((at_home, Not(measured)))),
+        Ask("words", "Observation", 30, AllOf((at_home, Not(measured), Not(_COMPLAINT)))),
         Ask("goals", "Goal", 20),
+        Ask("worries", "Condition", 20, AllOf((_CONCERN, Not(_past_condition())))),
         Ask("allergies", "AllergyIntolerance", 100),
-        Ask("conditions", "Condition", 40, Not(_past_condition())),
+        Ask("conditions", "Condition", 40, Not(AnyOf((_past_condition(), _CONCERN)))),
         Ask("past conditions", "Condition", 0, _past_condition()),
         Ask("medicines taken", "MedicationStatement", 40),
         Ask("reports", "DiagnosticReport", 15, Not(_of("DiagnosticReport", _OPEN_REPORT))),
-        Ask("results", "Observation", 25, Not(at_home)),
+        Ask("results", "Observation", 25, Not(AnyOf((at_home, _COMPLAINT)))),
         Ask("documents", "DocumentReference", 10),
         Ask("immunizations", "Immunization", 10),
         Ask("family", "FamilyMemberHistory", 20),
@@ -111,6 +113,10 @@ def changes(patient: str, since: int, encounter: str | None) -> Query:
 
 NEWEST: Final = (SortKey("_lastUpdated", "updated", descending=True),)
 
+_COMPLAINT: Final = HasKey(
+    tuple(f"Observation|code|s|http://loinc.org|{one}" for one in ("8661-1", "10154-3", "29299-5"))
+)
+_CONCERN: Final = HasKey(("Condition|category|c|health-concern",))
 _HERE: Final = ("planned", "arrived", "triaged", "in-progress", "onleave")
 _OPEN_REPORT: Final = ("registered", "partial", "preliminary")
 _DONE_REPORT: Final = ("final", "amended", "corrected", "appended")

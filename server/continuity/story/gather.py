@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from server.access.context import AccessContext
 from server.continuity.statement import Source
@@ -10,14 +10,16 @@ from server.continuity.story import asks
 from server.continuity.story.asks import Ask
 from server.continuity.story.people import People, Ref, references
 from server.continuity.story.telling import Found, is_withdrawn
-from server.continuity.story.wording import Json
+from server.continuity.story.wording import Json, at
 from server.continuity.story.words import Words
 from server.fhir import json as fhir_json
+from server.fhir.references import split_reference
 from server.interactions.services import Services
-from server.search.query import Query, SortKey
+from server.search.query import HasKey, Query, SortKey
 from server.store.port import Version
 
 MOST_CHANGES = 40
+MOST_PROVENANCES = 500
 HOPS = 2  # from a role to the person in it
 
 
@@ -68,8 +70,11 @@ async def gather(
         changed = await reading.group(ask, asks.changes(reference, since, encounter), errors=True)
     itself = reading.found(patient)
     every = [one for group in (*groups.values(), changed) if group for one in group.found]
-    known = await reading.people(every)
-    people = People(reference, services.base_url, words, known)
+    people = People(reference, services.base_url, words, await reading.people(every))
+    authorless = [one for one in every if people.author(one.resource) is None]
+    written = await reading.written(authorless)
+    writers = await reading.people(Found(*one) for one in written.values())
+    people = replace(people, written=written, known={**people.known, **writers})
     return Gathered(itself, groups, changed, people, reading.versions)
 
 
@@ -114,6 +119,23 @@ class _Reading:
                     known[ref] = found.resource, found.source
                     resources.append(found.resource)
         return known
+
+    async def written(self, authorless: Iterable[Found]) -> dict[Ref, tuple[Json, Source]]:
+        """Return by (type, id) the Provenance of the very version of what names no author."""
+        names = {one.source.reference: (one.source.type, one.source.id) for one in authorless}
+        if not names:
+            return {}
+        keys = tuple(f"Provenance|target|v|{name}" for name in names)
+        found = await self._search(Query(("Provenance",), HasKey(keys)), (), MOST_PROVENANCES)
+        written: dict[Ref, tuple[Json, Source]] = {}
+        for version in found:
+            one = self.found(version)
+            for text in at(one.resource, "target.reference"):
+                name = split_reference(str(text), self._base)
+                versioned = f"{name.type}/{name.id}/_history/{name.version}"
+                if versioned in names:
+                    written.setdefault(names[versioned], (one.resource, one.source))
+        return written
 
     def found(self, version: Version) -> Found:
         """Return a version as it is told of; each is parsed once."""

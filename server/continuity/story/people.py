@@ -34,6 +34,9 @@ ASSERTED: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Where a type says who said it, the one whose word it is first."""
 
+FEED: Final = "urn:tellonce:feed"
+"""The system of feeds' names in a Provenance."""
+
 _WRITTEN_BY: Final = {"AllergyIntolerance", "Condition", "Procedure", "MedicationRequest"}
 _NAMED: Final = ("medicationReference", "location.location", "serviceProvider", "reasonReference")
 _KINDS: Final[Mapping[str, AuthorKind]] = {
@@ -60,12 +63,13 @@ class Named:
 @dataclass(frozen=True, slots=True)
 class People:
     """``known``: what was read of those that are referred to; what is not there has no name but
-    the one in the reference itself."""
+    the one in the reference itself.  ``written``: the Provenance of what names no author."""
 
     patient: str
     base_url: str
     words: Words
     known: Mapping[Ref, tuple[Json, Source]] = field(default_factory=dict)
+    written: Mapping[Ref, tuple[Json, Source]] = field(default_factory=dict)
 
     def author(self, resource: Json) -> Named | None:
         """Return whose word a resource is, ``None`` when it does not say."""
@@ -75,6 +79,21 @@ class People:
                     return replace(found, kind="device") if path == "device" else found
         if resource.get("reportedBoolean") is True:
             return Named("patient", self.words.say("own"))
+        return self._told_by_provenance(resource)
+
+    def _told_by_provenance(self, resource: Json) -> Named | None:
+        """Return who wrote the very version: a feed for its sender, or a person who is known."""
+        there = self.written.get((resource["resourceType"], str(resource.get("id"))))
+        if there is None:
+            return None
+        provenance, source = there
+        for agent in listed(provenance.get("agent")):
+            who = agent.get("who") or {}
+            if (who.get("identifier") or {}).get("system") == FEED:
+                sender = agent.get("onBehalfOf") or who
+                return Named("feed", plain(sender.get("display")) or FEED, (source,))
+            if "reference" in who and (found := self.named(who, provenance)) is not None:
+                return replace(found, sources=(source, *found.sources))
         return None
 
     def writer(self, resource: Json) -> Named | None:
@@ -159,7 +178,8 @@ def is_of(reference: Any, patient: str, base_url: str) -> bool:
 
 def references(resource: Json, base_url: str) -> Iterator[Ref]:
     """Yield (type, id) of everything on this server that gives a resource's sentence a name."""
-    for path in (*ASSERTED.get(resource["resourceType"], ()), *_NAMED, "practitioner", "recorder"):
+    paths = (*ASSERTED.get(resource["resourceType"], ()), *_NAMED, "practitioner", "recorder")
+    for path in (*paths, "agent.who"):
         for reference in at(resource, path):
             text = reference.get("reference") if isinstance(reference, dict) else None
             if not isinstance(text, str) or plain(reference.get("display")):

@@ -22,7 +22,7 @@ def sections(telling: Telling, gathered: Gathered) -> dict[Section, list[Sentenc
         "reason": of.reason(),
         "changes": of.changes(),
         "voice": of.voice(),
-        "goals": of.each("goals", decisions.goal),
+        "goals": of.goals(),
         "findings": of.findings(),
         "decisions": of.decisions(),
         "pending": of.pending(),
@@ -38,14 +38,30 @@ class _Telling:
         self.telling, self.gathered = telling, gathered
 
     def reason(self) -> list[Sentence]:
+        # Who is not here yet comes for the next appointment.
+        here = self.each("visits", decisions.visit)
+        coming = self._own(self.gathered.groups["appointments"])[:1] if not here else []
         return [
-            *self.each("visits", decisions.visit),
+            *here,
+            *(decisions.appointment(self.telling, one) for one in coming),
+            *(
+                one
+                for found in self._own(self.gathered.groups["complaints"])
+                for one in self._note(self.telling, found)
+            ),
+            *self.more("complaints"),
             *self.each("past visits", decisions.visit, older=True),
         ]
 
     def voice(self) -> list[Sentence]:
         own = self._spoken(own=True)
         return [*own, *self.more("forms"), *self.more("messages"), *self.more("words")]
+
+    def goals(self) -> list[Sentence]:
+        return [
+            *self.each("goals", decisions.goal),
+            *self.each("worries", findings.condition),
+        ]
 
     def findings(self) -> list[Sentence]:
         telling = self.telling
