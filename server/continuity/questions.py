@@ -77,7 +77,7 @@ def _question(form: Form, item: Item, siblings: tuple[Item, ...], policy: Validi
     if not element and by_code is not None and by_code.elements:
         element = by_code.elements[0] if "." in by_code.elements[0] else ""
         only = by_code.only
-    if only and element.count(".") != 2:
+    if only and element.count(".") > 2:
         element = ""  # what narrows a part of a part is not told apart
     type_ = element.partition(".")[0]
     whole = topic.many and (by_code is topic or (by_element is topic and type_ in topic.types))

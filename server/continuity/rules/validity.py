@@ -12,6 +12,7 @@ from server.fhir.dates import DAY
 
 NEVER = "C1 never carried"
 UNLISTED = "C1 not listed"
+ALWAYS = "C1 always confirmed"
 EXPIRED = "C1 expired"
 EACH = "C1 each encounter"
 
@@ -59,7 +60,7 @@ def rule(case: Case) -> Case:
 def _aged(case: Case, topic: Topic, one: Said) -> Said:
     kind = topic.holding.kind
     if kind == "confirm":
-        return one.only_confirm(UNLISTED, topic.why)
+        return one.only_confirm(ALWAYS if topic.name else UNLISTED, topic.why)
     if kind == "confirm-each-encounter":
         return one if said_here(one, case.visit) else one.only_confirm(EACH, topic.why)
     return one if holds(topic.holding, one.said_at, case.now) else one.only_confirm(
