@@ -13,6 +13,8 @@ from server.store.mongo.compile import Filter
 from server.store.mongo.drive import Driver
 from server.store.mongo.reading import Reading, Session
 
+SHORT = 64  # documents that are rather counted anew than that their number is remembered
+PATIENCE_MS = 40  # for counting what a range of values finds
 REMEMBER_S = 60.0
 MAX_REMEMBERED = 50_000
 FETCHED_AT_ONCE = 200  # documents of a walk that come in one answer
@@ -74,10 +76,16 @@ class Look:
             return known
         asked = {"count": "resources", "query": driver.filter, "limit": limit}
         told = {"hint": driver.index} if driver.index is not None else {}
-        with self._noted():
-            answer = await self.reading.db.command({**asked, **told, "maxTimeMS": self.left_ms()})
-        size = int(answer["n"])
-        if size >= limit or size > limit // 4:
+        left = self.left_ms()
+        patience = left if driver.index in ("t", "n", "_id_") else min(left, PATIENCE_MS)
+        try:
+            answer = await self.reading.db.command({**asked, **told, "maxTimeMS": patience})
+            size = int(answer["n"])
+        except ExecutionTimeout:
+            # To count what is rare among many takes as long as to look at them.
+            self.left_ms()
+            size = limit
+        if size > SHORT:
             self._large.put(what, size, limit)
         return size
 

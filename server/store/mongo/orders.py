@@ -76,6 +76,15 @@ def clinical_legs(place: int, *, descending: bool) -> list[Leg]:
     return [known, open_, missing] if descending else [open_, known, missing]
 
 
+def clinical_cursor(document: dict[str, Any]) -> Cursor:
+    """Return the cursor of a document that has its interval of the parameter in ``dt``, if any."""
+    stated = document.get("dt")
+    value: Scalar = None
+    if stated:
+        value = MIN_TIME if stated[0]["lo"] == MIN_TIME else int(document["d"])
+    return value, int(document["born"])
+
+
 def leg_of(legs: Sequence[Leg], after: Cursor | None) -> int:
     """Return the number of the leg that a cursor lies in."""
     if after is None:

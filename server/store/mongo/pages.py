@@ -1,14 +1,15 @@
 """One page of a search: which way it is put in order, and the documents that are on it."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
 from server.search.clinical import CLINICAL_PARAM
 from server.search.query import Query, SortKey
+from server.search.rows import MIN_TIME
 from server.store.mongo import orders
-from server.store.mongo.compile import Filter, all_of, aside
+from server.store.mongo.compile import EVERY, Filter, all_of, aside
 from server.store.mongo.drive import Driver, of_types
 from server.store.mongo.layout import VERSION_FIELDS
 from server.store.mongo.look import Document
@@ -55,8 +56,8 @@ class Pages:
             rows, how = await self._by_values(), "of every match, by what their bodies say"
         elif not sort:
             rows, how = await self._by_legs([NEWEST]), self._walked()
-        elif (legs := self._legs()) is not None:
-            rows, how = await self._by_legs(legs), self._walked()
+        elif (place := self._clinical()) is not None:
+            rows, how = await self._by_clinical_date(place), self._walked()
         elif self._is_by_update():
             whole = Driver("lu", {"rt": self._asked.query.types[0]})
             leg = Leg(("lu", "born"), sort[0].descending)
@@ -68,15 +69,14 @@ class Pages:
     def _walked(self) -> str:
         return "as the lists are kept" if self._plan.driver.lists else "of every match"
 
-    def _legs(self) -> list[Leg] | None:
-        """Return the walk when what is sorted by is the date that the lists are kept in."""
+    def _clinical(self) -> int | None:
+        """Return the parameter when what is sorted by is the date that the lists are kept in."""
         (key, *more), types = self._asked.sort, self._asked.query.types
         place = clinical(types)
-        if more or key.kind != "date" or key.through or place is None or not self._plan.broad:
+        if more or key.kind != "date" or key.through or place is None:
             return None
-        if CLINICAL_PARAM[types[0]] != key.param or not self._plan.driver.lists:
-            return None
-        return orders.clinical_legs(place, descending=key.descending)
+        kept = CLINICAL_PARAM[types[0]] == key.param and self._plan.driver.lists
+        return place if kept else None
 
     def _is_by_update(self) -> bool:
         """Tell whether all of a type is put in order by its last change, which an index holds."""
@@ -84,6 +84,30 @@ class Pages:
         if more or key.kind != "updated" or len(types) != 1 or not self._plan.broad:
             return False
         return self._plan.driver.filter == of_types(types).filter
+
+    async def _by_clinical_date(self, place: int) -> list[tuple[Cursor, Document]]:
+        """Walk the lists as they are kept: nearly always all that is on the page states its date.
+
+        What states none, or no start, is kept at the time of its first storing, and found there.
+        """
+        descending = self._asked.sort[0].descending
+        if self._asked.after is None:
+            leg = Leg(("d", "born"), descending)
+            by = self._plan.driver
+            stated = {"dt": {"$elemMatch": {"p": place}}}
+            async with aclosing(
+                self._walk(self._plan.filter, by, leg, self._wanted, stated)
+            ) as documents:
+                found = [one async for one in _first(documents, self._wanted)]
+            cursors = [orders.clinical_cursor(one) for one in found]
+            if len(found) < self._wanted:
+                best = Best(self._asked.sort, None, self._wanted)
+                for cursor, one in zip(cursors, found, strict=True):
+                    best.put(one, cursor)
+                return best.result()
+            if descending and all(cursor[0] not in (None, MIN_TIME) for cursor in cursors):
+                return list(zip(cursors, found, strict=True))
+        return await self._by_legs(orders.clinical_legs(place, descending=descending))
 
     async def _by_legs(
         self, legs: list[Leg], driver: Driver | None = None
@@ -103,12 +127,12 @@ class Pages:
         return found
 
     def _walk(
-        self, where: Filter, by: Driver, leg: Leg, left: int
+        self, where: Filter, by: Driver, leg: Leg, left: int, also: Mapping[str, Any] = EVERY
     ) -> AsyncGenerator[Document, None]:
         if not self._later:
-            fields = {**VERSION_FIELDS, "d": 1, "born": 1}
+            fields = {**VERSION_FIELDS, "d": 1, "born": 1, **also}
             return self._look.walk(where, fields, by=by, order=leg.order, limit=left)
-        walk = self._look.walk(where, {**WALKED, "lu": 1}, by=by, order=leg.order)
+        walk = self._look.walk(where, {**WALKED, "lu": 1, **also}, by=by, order=leg.order)
         return self._settler.kept(walk, self._later)
 
     async def _by_fields(self) -> list[tuple[Cursor, Document]]:
@@ -166,3 +190,15 @@ class Pages:
         found = await self._look.find(ids, VERSION_FIELDS, by=Driver("_id_", ids))
         whole = {one["_id"]: one for one in found}
         return [(cursor, whole.get(one["_id"], one)) for cursor, one in rows]
+
+
+async def _first(
+    documents: AsyncGenerator[Document, None], most: int
+) -> AsyncGenerator[Document, None]:
+    """Yield the first ``most`` documents."""
+    number = 0
+    async for one in documents:
+        yield one
+        number += 1
+        if number == most:
+            return

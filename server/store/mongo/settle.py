@@ -63,6 +63,7 @@ MAX_PLACES = 10_000  # resources near a place that are found beforehand
 MAX_REACHED = 5_000  # resources behind a chain that are looked up beforehand
 MAX_COMPARTMENTS = 250_000  # of one limit, where they cannot be asked for of each document
 WALKED_PER_REACHED = 4  # documents that are looked at for each that a chain may reach
+SHORT = 200  # documents that are looked at in less time than it takes to count others
 MERGED = 150  # lists that MongoDB merges in their order; more it sorts
 FIRST_BATCH = 50
 LARGEST_BATCH = 500
@@ -157,9 +158,18 @@ class Settler:
     async def few(self, query: Query, limit: int, fields: dict[str, Any]) -> list[Document] | None:
         """Return all matches, ``limit`` at most and found soon, else ``None``."""
         planned = await self.plan(query)
-        most = WALKED_PER_REACHED * limit + 1
-        if planned.size >= MANY and await self.look.size(planned.driver, most) >= most:
+        if await self._is_long(planned, limit):
             return None
+        return await self._up_to(planned, limit, fields)
+
+    async def _is_long(self, planned: Plan, limit: int) -> bool:
+        """Tell whether so much is to be looked at that what is found is not found soon."""
+        most = WALKED_PER_REACHED * limit + 1
+        return planned.size >= MANY and await self.look.size(planned.driver, most) >= most
+
+    async def _up_to(
+        self, planned: Plan, limit: int, fields: dict[str, Any]
+    ) -> list[Document] | None:
         found: list[Document] = []
         async with aclosing(self.of_plan(planned, fields)) as documents:
             async for one in documents:
@@ -173,11 +183,14 @@ class Settler:
         counted: dict[Driver, int] = {}
         for driver in found:
             counted[driver] = await self.look.size(driver, MANY)
-            if counted[driver] <= FEW:
+            if counted[driver] <= SHORT:
                 return counted
         if len(found) > 1 and all(one >= MANY for one in counted.values()):
             # All are broad.  Look once more, for to walk the longest could be the whole record.
-            return {driver: await self.look.size(driver, MOST) for driver in found}
+            return {
+                driver: await self.look.size(driver, MOST) if driver.lists else MOST
+                for driver in found
+            }
         return counted
 
     async def _bound(self, query: Query, asked: list[Member]) -> Filter:
@@ -268,17 +281,31 @@ class Settler:
                     return None
                 return Keys(tuple({place ^ name for one in found for name in one["n"]}), chain)
             case ReferredBy(by, param):
-                found = await self.few(by, limit, _REFERENCES)
-                place = param_hash(by.types[0], param)
-                return None if found is None else Names(tuple(_targets(found, place)), chain)
+                names = await self._targets_of(by, param_hash(by.types[0], param), limit)
+                return None if names is None else Names(tuple(names), chain)
             case Mentioned(by):
-                found = await self.few(by, limit, _REFERENCES)
-                return None if found is None else Names(tuple(_targets(found, None)), chain)
+                names = await self._targets_of(by, None, limit)
+                return None if names is None else Names(tuple(names), chain)
             case InCompartmentOf(to):
                 found = await self.few(to, limit, _NAMES)
                 if found is None and not _can_be_asked(chain):
                     raise TooCostly(f"access is limited to over {limit} {to.types[0]} resources")
                 return None if found is None else Keys(tuple(_compartments(found)), chain)
+
+    async def _targets_of(self, by: Query, place: int | None, limit: int) -> set[int] | None:
+        """Return what the matches of ``by`` refer to; ``None``: these are more than ``limit``."""
+        planned = await self.plan(by)
+        if await self._is_long(planned, limit):
+            return None
+        most = WALKED_PER_REACHED * limit
+        if planned.later:
+            found = await self._up_to(planned, limit, _REFERENCES)
+            return None if found is None else _targets(found, place)
+        pipeline = _referring(planned.filter, place, None, most + 1)
+        targets = [one async for one in self.look.pipe(pipeline, by=planned.driver)]
+        if sum(one["count"] for one in targets) > most:
+            return None
+        return {one["_id"] for one in targets}
 
     async def _in_batch(self, member: Member, batch: Sequence[Document]) -> Member:
         """Return the member with what was left for later settled for a batch."""
@@ -345,16 +372,23 @@ class Settler:
         return found
 
 
-def _referring(where: Filter, place: int | None, names: set[int]) -> list[dict[str, Any]]:
-    """Return the pipeline that lists those of the names to which documents refer."""
-    wanted: Filter = {"n": {"$in": list(names)}}
-    of_param: Filter = {} if place is None else {"p": place}
+def _referring(
+    where: Filter, place: int | None, names: set[int] | None, limit: int = 0
+) -> Pipeline:
+    """Return the pipeline that lists what documents refer to, those of the names if any are given,
+    with how many do; ``limit`` references at most are looked at."""
+    wanted: Filter = {} if place is None else {"p": place}
+    if names is not None:
+        wanted["n"] = {"$in": list(names)}
+    holds: Filter = {"r": {"$elemMatch": wanted}} if wanted else {}
+    of_one: Pipeline = [{"$match": {f"r.{name}": value for name, value in wanted.items()}}]
     return [
-        {"$match": all_of([where, {"r": {"$elemMatch": {**of_param, **wanted}}}])},
+        {"$match": all_of([where, holds])},
         {"$project": {"_id": 0, "r": 1}},
         {"$unwind": "$r"},
-        {"$match": {f"r.{name}": value for name, value in {**of_param, **wanted}.items()}},
-        {"$group": {"_id": "$r.n"}},
+        *(of_one if wanted else []),
+        *([{"$limit": limit}] if limit else []),
+        {"$group": {"_id": "$r.n", "count": {"$sum": 1}}},
     ]
 
 
