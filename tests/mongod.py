@@ -29,6 +29,8 @@ SMALL = (
     *("--bind_ip", "127.0.0.1", "--nounixsocket", "--quiet"),
     *("--wiredTigerCacheSizeGB", "0.25", "--oplogSize", "64"),
     *("--setParameter", "diagnosticDataCollectionEnabled=false"),
+    # What a server answers when the network or a failover cuts it short can be told to it.
+    *("--setParameter", "enableTestCommands=1"),
     # The clocks of tests stand still in the past, and what they keep has expired long ago.
     *("--setParameter", "ttlMonitorEnabled=false"),
 )

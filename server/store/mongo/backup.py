@@ -125,7 +125,7 @@ async def _fill(db: Database, documents: Iterator[Document]) -> int:
     """Write what the file holds, in its order; return the number of versions."""
     head = next(documents, {})
     if head.get("format") != FORMAT:
-        raise CorruptStore("the file is no backup of this server")
+        raise CorruptStore("the file is no whole backup of this server")
     seen = versions = 0
     waiting: list[ReplaceOne[Any]] = []
     into = ""

@@ -239,7 +239,7 @@ class Transaction:
             try:
                 version, document, resource = await self._documents(one, number, at, texts)
             except (TooLarge, InvalidDocument, OverflowError, UnicodeError) as error:
-                raise Refused(one.job, _kept_out(one.write, error)) from error
+                raise Refused(one.job, _kept_out(one.write, error)) from None
             one.job.made.append(version)
             versions.append(document)
             place = f"{version.type}/{version.id}"

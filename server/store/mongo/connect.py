@@ -15,6 +15,7 @@ from bson.errors import InvalidDocument
 from pymongo import AsyncMongoClient, ReadPreference
 from pymongo.errors import (
     AutoReconnect,
+    BulkWriteError,
     ConfigurationError,
     ConnectionFailure,
     ExecutionTimeout,
@@ -34,11 +35,15 @@ DEFAULT_DATABASE = "tellonce"
 OLDEST = 13  # wire version of MongoDB 5.0: snapshot reads outside of transactions
 MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
 
-_SELECTION_MS = 5_000
-_SOCKET_MS = 30_000
+_WAITS_MS = {
+    "serverSelectionTimeoutMS": 5_000,
+    "connectTimeoutMS": 5_000,
+    "socketTimeoutMS": 30_000,
+}
 _RETRY_AFTER_S = 5
 _WRONG_LOGIN = frozenset((13, 18))  # Unauthorized, AuthenticationFailed
 _TOO_LARGE = frozenset((10334, 17280, 17419, 17420))
+_TRANSACTION_TOO_LARGE = 388
 _SET_UP = 'mongosh --eval "rs.initiate()"'
 
 
@@ -66,7 +71,12 @@ def address_of(url: str) -> Address:
 
 
 def client_of(address: Address) -> AsyncMongoClient[dict[str, Any]]:
-    """Return a client that connects when it is first used."""
+    """Return a client that connects when it is first used.
+
+    How long it waits may be said in the address; what a write and a read mean may not.
+    """
+    said = {option.partition("=")[0].lower() for option in re.split(r"[?&]", address.url)}
+    waits: dict[str, Any] = {name: ms for name, ms in _WAITS_MS.items() if name.lower() not in said}
     return AsyncMongoClient(
         address.url,
         appname="tellonce",
@@ -76,9 +86,7 @@ def client_of(address: Address) -> AsyncMongoClient[dict[str, Any]]:
         readPreference="primary",
         retryWrites=True,
         retryReads=True,
-        serverSelectionTimeoutMS=_SELECTION_MS,
-        connectTimeoutMS=_SELECTION_MS,
-        socketTimeoutMS=_SOCKET_MS,
+        **waits,
     )
 
 
@@ -102,21 +110,23 @@ async def check(client: AsyncMongoClient[dict[str, Any]], address: Address) -> N
 def explained(address: Address, *, deadline_s: float | None = None) -> Iterator[None]:
     """Raise what an error of the driver means instead of it.
 
+    Its own text is not kept with that: it may hold whole documents, and end in a log.
+
     ``deadline_s``: the time that a read was given.
     """
     try:
         yield
     except PyMongoError as error:
-        raise meaning(error, address, deadline_s) from error
-    except InvalidDocument as error:  # its text may show what could not be encoded
+        raise meaning(error, address, deadline_s) from None
+    except InvalidDocument:
         raise TooLarge(
             f"MongoDB cannot keep it: one document holds {MAX_DOCUMENT_BYTES} bytes of valid text"
-        ) from error
+        ) from None
 
 
 def meaning(error: PyMongoError, address: Address, deadline_s: float | None = None) -> FhirError:
     """Return what an error of the driver means; nothing of it names a user or a password."""
-    code = error.code if isinstance(error, OperationFailure) else None
+    code = _code(error)
     if code in _WRONG_LOGIN:
         return StoreUnavailable(
             f"MongoDB at {address.hosts} refuses the user, the password, or what they may do:"
@@ -125,6 +135,8 @@ def meaning(error: PyMongoError, address: Address, deadline_s: float | None = No
         )
     if code in _TOO_LARGE:
         return TooLarge(f"MongoDB keeps {MAX_DOCUMENT_BYTES} bytes in one document, not more")
+    if code == _TRANSACTION_TOO_LARGE:
+        return TooLarge("it is too much for one transaction in the cache of MongoDB")
     if isinstance(error, ExecutionTimeout):
         if deadline_s is None:
             return DeadlineExceeded("the read took too long")
@@ -148,6 +160,13 @@ def majority_read() -> dict[str, Any]:
         "read_concern": ReadConcern("majority"),
         "write_concern": MAJORITY,
     }
+
+
+def _code(error: PyMongoError) -> int | None:
+    if isinstance(error, BulkWriteError):
+        failed = error.details.get("writeErrors") or error.details.get("writeConcernErrors")
+        return failed[0].get("code") if failed else None
+    return error.code if isinstance(error, OperationFailure) else None
 
 
 async def _refuse_unready(address: Address) -> None:

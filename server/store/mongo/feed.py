@@ -48,6 +48,8 @@ async def watch(
             async with stream:
                 if token is None:
                     yield await _last(db)
+                    if name and (token := stream.resume_token) is not None:
+                        await _keep(db, name, token)
                 told = 0
                 while stream.alive:
                     change = await stream.try_next()
@@ -61,13 +63,13 @@ async def watch(
                         told = 0
         except OperationFailure as error:
             if error.code not in _LOST:
-                raise meaning(error, address) from error
+                raise meaning(error, address) from None
             log.warning("the place in the change stream is lost; the feed is read from now on")
             token = None
         except ConnectionFailure:
             await asyncio.sleep(_PAUSE_S)
         except PyMongoError as error:
-            raise meaning(error, address) from error
+            raise meaning(error, address) from None
 
 
 async def _place(db: AsyncDatabase[dict[str, Any]], name: str) -> Any:

@@ -89,7 +89,7 @@ class MongoStore:
         words: bool = True,
     ) -> None:
         self._address = address_of(url)
-        self._name = database or self._address.database
+        self.database = database or self._address.database
         self._now = now
         self._index, self._catalog = index, R4
         self._words = words
@@ -336,7 +336,7 @@ class MongoStore:
             self._client = client_of(self._address)
         client = self._client
         await check(client, self._address)
-        db = client.get_database(self._name, **majority_read())
+        db = client.get_database(self.database, **majority_read())
         await migrations.migrate(db)
         bodies = Bodies(db)
         await bodies.load()

@@ -27,7 +27,7 @@ from server.store.mongo.writer import Job
 
 log = logging.getLogger("tellonce")
 
-PATIENCE_S = 20.0  # that commits wait for a new primary; an election takes 2 to 12 seconds
+PATIENCE_S = 15.0  # that commits wait for a new primary; an election takes 2 to 12 seconds
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.002, 0.25
 _TRANSIENT = "TransientTransactionError"
 _UNKNOWN = "UnknownTransactionCommitResult"
@@ -75,7 +75,7 @@ class Committer:
                     return
                 if time.monotonic() > end:
                     self._away = isinstance(error, ConnectionFailure)
-                    raise self._told(error) from error
+                    raise self._told(error) from None
                 self._contended = True
                 if isinstance(error, ConnectionFailure):
                     self._texts.forget()
@@ -129,7 +129,7 @@ class Committer:
                             "MongoDB did not say whether the write was kept: read it before you"
                             " write it again",
                             retry_after_s=5,
-                        ) from error
+                        ) from None
                     await asyncio.sleep(_LONGEST_PAUSE_S)
                     continue
                 if unknown and await _is_kept(batch, reading):
