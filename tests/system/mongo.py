@@ -1,17 +1,17 @@
 """Servers on a MongoDB of the test run: what the tests of several processes share."""
 
 import asyncio
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pymongo import MongoClient
+
 from server.store.mongo import MongoStore
 from tests import mongod
 from tests.feeds.conftest import NOW, index
-from tests.system.process import Process, served
-
-INITIAL_WAIT_S = 30.0
 
 
 @contextmanager
@@ -23,15 +23,26 @@ def database() -> Iterator[str]:
     try:
         yield f"{before.rstrip('/')}/{name}?{options}"
     finally:
+        # What a killed process had begun would keep the database for a minute.
+        with MongoClient(url) as client:
+            client.admin.command("killAllSessions", [])
         mongod.drop(name)
 
 
 @contextmanager
-def serving(folder: Path, name: str, url: str, *options: str, **settings: str) -> Iterator[Process]:
-    """Start a server process on the database; its other files are in ``folder / name``."""
-    given = {"TELLONCE_STORE": url, **settings}
-    with served(folder / name, "--open", *options, settings=given) as process:
-        yield process
+def three(folder: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
+    """Yield the address of a replica set of three members, and the members; the first leads."""
+    ports = [mongod.free_port() for _ in range(3)]
+    members: list[subprocess.Popen[bytes]] = []
+    try:
+        members += [mongod.start(port, folder / str(port), "--replSet", "rs0") for port in ports]
+        mongod.initiate(ports)
+        hosts = ",".join(f"127.0.0.1:{port}" for port in ports)
+        yield f"mongodb://{hosts}/tellonce?replicaSet=rs0", members
+    finally:
+        for member in members:
+            member.kill()
+            member.wait()
 
 
 def opened(url: str) -> MongoStore:
