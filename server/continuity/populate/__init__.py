@@ -18,7 +18,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from server.access.context import AccessContext
-from server.continuity.answers import known_answers
+from server.access.labels import labelled
+from server.continuity.answers import answered
 from server.continuity.form import Form, Item
 from server.continuity.known import Known
 from server.continuity.populate import judge, launch, link, response
@@ -30,11 +31,13 @@ from server.continuity.populate.world import World
 from server.continuity.rules.judge import NOTHING
 from server.continuity.site import Site
 from server.continuity.statement import Code, Source
+from server.continuity.story.composition import highest
 from server.fhir.errors import BusinessRule, Issue
 from server.fhir.fhirpath.items import Item as PathItem
 from server.fhir.fhirpath.items import root
 from server.interactions.read import looked_up
 from server.interactions.services import Services
+from server.search.marks import labels
 from server.store.port import Version
 
 __all__ = ["Given", "Populated", "populated"]
@@ -93,15 +96,19 @@ async def populated(
         made["item"] = response.items(nodes)
     known = [node.known for node in _walk(nodes) if node.known is not None]
     sources = frozenset(source for one in known for source in response.sources(one))
-    for version in (await _others(world, sources)).values():
-        world.enter(version)
+    made = labelled(made, _labels(world, known, sources))
     return Populated(made, tuple(world.issues), sources, tuple(world.versions.values()))
 
 
-async def _others(world: World, sources: Iterable[Source]) -> Mapping[tuple[str, str], Version]:
-    """Return the versions behind answers by meaning, for audit."""
-    wanted = {(one.type, one.id) for one in sources} - world.versions.keys()
-    return await world.services.store.read_many(world.access, sorted(wanted)) if wanted else {}
+def _labels(world: World, known: Iterable[Known], sources: Iterable[Source]) -> list[str]:
+    """Return the highest labels of what the answers were made of (C7).
+
+    What something was computed of cannot be told: then everything counts that could be read.
+    """
+    computed = any(not c.sources for one in known for c in response.shown(one))
+    of = world.versions.keys() if computed else {(one.type, one.id) for one in sources}
+    found = (world.versions[key] for key in of if key in world.versions)
+    return highest(mark for one in found for mark in labels(world.enter(one)))
 
 
 def _demand_not_merged(patient: Mapping[str, Any]) -> None:
@@ -140,22 +147,27 @@ async def _decide(
 ) -> None:
     """Put what is known into every node that can have an answer."""
     every = [node for node in _walk(nodes) if node.item.type not in ("group", "display")]
-    asked = [item for n, node in enumerate(every) for item in judge.questions(node, n)]
-    answers: dict[str, Known] = {}
+    asked = judge.Questions()
+    ids = [
+        [asked.about(node.item, one.origin) if one.origin is not None else "" for one in values]
+        for node in every
+        for values in (node.proposed.values if node.proposed is not None else (),)
+    ]
+    known: dict[str, Known] = {}
     if local:
-        found = await known_answers(
+        found = await answered(
             world.services,
             world.access,
             world.patient,
-            replace(form, items=(*form.items, *asked)),
+            replace(form, items=(*form.items, *asked.items)),
             site,
             encounter=encounter,
         )
-        answers = {one.item.link_id: one for one in found}
-    for n, node in enumerate(every):
-        own = answers.get(node.item.link_id) if not node.within else None
-        values = node.proposed.values if node.proposed is not None else ()
-        sources = [answers.get(judge.asked_id(n, k)) for k in range(len(values))]
+        known = {one.item.link_id: one for one in found.known}
+        world.versions |= {(one.type, one.id): one for one in found.shown}
+    for node, own_ids in zip(every, ids, strict=True):
+        own = known.get(node.item.link_id) if not node.within else None
+        sources = [known.get(id_) for id_ in own_ids]
         node.known = judge.judged(node, own or _nothing(node.item), sources)
     for node in _walk(nodes):
         if node.item.type == "group" and node.item.repeats and not node.within:

@@ -45,10 +45,14 @@ class Filling:
     local: bool = True
     _nodes: int = 0
     _queries: int = 0
+    _resolves: bool = False
     _variables: list[str] = field(default_factory=list)
 
     async def root_scope(self, launch: Mapping[str, list[PathItem]]) -> Scope:
         """Return what the whole form sees: contexts, batches of queries, variables."""
+        self._resolves = self.local and "resolve(" in str(self.form)
+        if self._resolves:
+            await self.world.follow(one.value for listed in launch.values() for one in listed)
         scope: Scope = {**launch, "questionnaire": bound(dict(self.form))}
         scope["resource"] = [self.base]
         await self._source_queries(scope)
@@ -177,7 +181,10 @@ class Filling:
         self._queries += 1
         if self._queries > query.MAX_QUERIES:
             raise UnfitQuery(f"the form asks more than {query.MAX_QUERIES} queries")
-        return await query.asked(self.world, stated.text, scope, self.base)
+        found = await query.asked(self.world, stated.text, scope, self.base)
+        if self._resolves:
+            await self.world.follow([found])
+        return found
 
     async def _values(
         self, item: Item, by: By, found: list[PathItem], texts: list[str]

@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from server.continuity.form import Item
 from server.continuity.known import Candidate, Known
+from server.continuity.populate.coerce import units_of
 from server.continuity.populate.proposed import Node, Proposed, Value
 from server.continuity.populate.world import Origin
 from server.continuity.rules import validity
@@ -85,49 +86,43 @@ def from_absence(answer: Mapping[str, Any], texts: Iterable[str]) -> bool:
     return not value
 
 
-def questions(node: Node, number: int) -> list[Item]:
-    """Return what the record is to be asked about the sources of a proposal: one group each."""
-    made = []
-    for n, value in enumerate(node.proposed.values if node.proposed else ()):
-        if value.origin is not None:
-            made.append(_question(node.item, value.origin, asked_id(number, n)))
-    return made
+class Questions:
+    """What the record is to be asked about the sources of proposals, each question once.
+
+    ``items`` are groups to be added to the form; their linkIds are none that a form can have.
+    """
+
+    def __init__(self) -> None:
+        self.items: list[Item] = []
+        self._ids: dict[object, str] = {}
+
+    def about(self, item: Item, origin: Origin) -> str:
+        """Return the linkId of the question about an element; the same for the same question."""
+        kept: dict[str, Any] = {
+            name: item.raw[name]
+            for name in ("answerOption", "answerValueSet", "extension")
+            if name in item.raw and (name != "extension" or units_of(item.raw))
+        }
+        key = (origin.source, item.type, repr(kept))
+        if key not in self._ids:
+            self._ids[key] = f"\N{SYMBOL FOR NULL}{len(self._ids)}"
+            self.items.append(_question(item, origin, self._ids[key], kept))
+        return self._ids[key]
 
 
-def asked_id(number: int, n: int) -> str:
-    """Return the linkId of the question about the n-th value of a node; no form can have it."""
-    return f"\N{SYMBOL FOR NULL}{number}.{n}"
-
-
-def _question(item: Item, origin: Origin, link_id: str) -> Item:
-    raw: dict[str, Any] = {
-        name: item.raw[name]
-        for name in ("answerOption", "answerValueSet", "extension")
-        if name in item.raw
-    }
+def _question(item: Item, origin: Origin, link_id: str, kept: Mapping[str, Any]) -> Item:
     # The number of a measurement stands for all of it: its unit is looked at with it.
     type_ = "quantity" if origin.path[:1] == ("valueQuantity",) else item.type
-    raw |= {"linkId": link_id, "type": type_, "repeats": True}
-    definition = _definition(origin.element)
+    raw: dict[str, Any] = {**kept, "linkId": link_id, "type": type_, "repeats": True}
+    definition: str | None = _definition(origin.element)
     codes: frozenset[Code] = frozenset()
-    if origin.version.type in _CODED and origin.path[:1] and "value" in str(origin.path[0]):
+    if origin.version.type in _CODED and str(origin.path[:1]).startswith("('value"):
         coding = origin.resource.get("code", {}).get("coding", ())
         codes = frozenset((c.get("system", ""), c["code"]) for c in coding if c.get("code"))
-        raw["code"] = list(coding)
-        definition = ""
+        raw["code"], definition = list(coding), None
     else:
         raw["definition"] = definition
-    asked = replace(
-        item,
-        link_id=link_id,
-        type=type_,
-        raw=raw,
-        codes=codes,
-        definition=definition or None,
-        items=(),
-        repeats=True,
-        path="",
-    )
+    asked = Item(link_id, type_, item.text, "", raw, codes, definition, repeats=True)
     beside = tuple(_fixed(origin, link_id, n, *one) for n, one in enumerate(_siblings(origin)))
     group = {"linkId": f"{link_id}g", "type": "group"}
     return Item(f"{link_id}g", "group", "", "", group, items=(asked, *beside))

@@ -6,7 +6,7 @@ sent along with the request, has no source.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -26,6 +26,7 @@ from server.store.port import Version
 STEPS: Final = 20_000  # of one expression: about a tenth of a second at worst
 SPENT_S: Final = 1.0  # of all expressions of a form; what comes after that stays unasked
 MAX_ISSUES: Final = 200
+MAX_FOLLOWED: Final = 200  # references of one context or query that resolve() may follow
 
 Scope = Mapping[str, list[PathItem]]
 
@@ -81,6 +82,29 @@ class World:
             self.versions[key] = version
             self._of[id(resource)] = (version, resource)
         return self._parsed[key]
+
+    async def follow(self, resources: Iterable[dict[str, Any]]) -> None:
+        """Read what resources refer to, one step, for ``resolve()``."""
+        wanted: dict[tuple[str, str], None] = {}
+        todo: list[Any] = list(resources)
+        while todo:
+            part = todo.pop()
+            if isinstance(part, dict):
+                if isinstance(text := part.get("reference"), str):
+                    named = split_reference(text, self.services.base_url)
+                    if named.type is not None and named.id is not None:
+                        wanted[named.type, named.id] = None
+                todo += part.values()
+            elif isinstance(part, list):
+                todo += part
+        new = [key for key in wanted if key not in self._parsed]
+        if len(new) > MAX_FOLLOWED:
+            self.warn(f"more than {MAX_FOLLOWED} references; resolve() follows none of them")
+            return
+        found = await self.services.store.read_many(self.access, new) if new else {}
+        for version in found.values():
+            if version.body is not None:
+                self.enter(version)
 
     async def read(self, reference: str) -> dict[str, Any] | None:
         """Return what a reference names, ``None`` when it is nothing that the caller may see."""
