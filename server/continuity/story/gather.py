@@ -35,13 +35,21 @@ class Group:
 
 @dataclass(slots=True)
 class Gathered:
-    """Everything that was read.  ``versions`` are those that sentences may cite."""
+    """Everything that was read.  ``versions`` are those that sentences may cite, ``parsed`` what
+    is in those that were looked into."""
 
     patient: Found
     groups: dict[str, Group]
     changed: Group | None
     people: People
     versions: dict[Source, Version]
+    parsed: dict[Source, Json]
+
+    def resource(self, source: Source) -> Json:
+        """Return the resource that a source names."""
+        if source not in self.parsed:
+            self.parsed[source] = fhir_json.loads(self.versions[source].body or b"{}")
+        return self.parsed[source]
 
 
 async def gather(
@@ -75,7 +83,7 @@ async def gather(
     written = await reading.written(authorless)
     writers = await reading.people(Found(*one) for one in written.values())
     people = replace(people, written=written, known={**people.known, **writers})
-    return Gathered(itself, groups, changed, people, reading.versions)
+    return Gathered(itself, groups, changed, people, reading.versions, reading.parsed)
 
 
 @dataclass(slots=True)

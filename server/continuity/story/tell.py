@@ -6,7 +6,6 @@ last looked (:mod:`.looked`).
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 from server.access.context import AccessContext
 from server.continuity.statement import Source
@@ -41,17 +40,19 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """What was told: the Composition, the versions behind it, and the sentences."""
+    """What was told: the Composition, the versions behind it and what is in them, the sentences."""
 
     composition: Json
     versions: tuple[Version, ...]
+    resources: tuple[Json, ...]
     told: dict[Section, list[Sentence]]
     at: int
 
     def document(self, base_url: str, id_: str) -> Json:
         """Return a document Bundle, of a new id, with every version that a sentence cites."""
         entries = [
-            (resource_url(base_url, one.type, one.id), _parsed(one)) for one in self.versions
+            (resource_url(base_url, one.type, one.id), resource)
+            for one, resource in zip(self.versions, self.resources, strict=True)
         ]
         return document(self.composition, entries, base_url, self.at, id_)
 
@@ -84,7 +85,9 @@ async def story(
     telling = Telling(reference, gathered.people, at)
     told = sections(telling, gathered)
     told = await rephrased(rephraser, told, language=said.language, register=said.register)
-    versions = cited(gathered, told)
+    sources = cited(gathered, told)
+    versions = tuple(gathered.versions[source] for source in sources)
+    resources = tuple(gathered.resource(source) for source in sources)
     heading = Heading(
         services.new_id(),
         reference,
@@ -94,17 +97,18 @@ async def story(
         since,
         asked.encounter,
     )
-    marks = [mark for one in versions for mark in labels(_parsed(one))]
-    return Story(composition(heading, said, told, marks), versions, told, at)
+    marks = [mark for one in resources for mark in labels(one)]
+    made = composition(heading, said, told, marks)
+    return Story(made, versions, resources, told, at)
 
 
-def cited(gathered: Gathered, told: dict[Section, list[Sentence]]) -> tuple[Version, ...]:
+def cited(gathered: Gathered, told: dict[Section, list[Sentence]]) -> tuple[Source, ...]:
     """Return the versions that sentences cite, the Patient first, each once."""
-    sources: dict[Source, Any] = {gathered.patient.source: None}
+    sources = dict.fromkeys([gathered.patient.source])
     for of in told.values():
         for sentence in of:
             sources |= dict.fromkeys(sentence.sources)
-    return tuple(gathered.versions[source] for source in sources)
+    return tuple(sources)
 
 
 def _parsed(version: Version) -> Json:
