@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from server.access.context import AccessContext
+from server.continuity.citations import cited
 from server.continuity.extract.items import Answer, Given, part, value_of
 from server.continuity.known import Candidate
 from server.continuity.same import answer_value, same_value, says
@@ -23,6 +24,10 @@ from server.store.port import Version
 KNOWN: Final = "https://tellonce.org/fhir/StructureDefinition/known"
 ORIGIN: Final = "http://hl7.org/fhir/us/davinci-dtr/StructureDefinition/information-origin"
 _TOUCHED: Final = ("override", "manual")
+_OF_MANY: Final = frozenset(
+    ("Bundle", "Composition", "Coverage", "Patient", "Person", "QuestionnaireResponse")
+)
+"""Resources that hold many statements: without the element it is not known which is meant."""
 
 Standing = Literal["new", "changed", "carried", "confirmed"]
 
@@ -31,8 +36,8 @@ Standing = Literal["new", "changed", "carried", "confirmed"]
 class Prior:
     """How an answer stands to the record.
 
-    ``sources``: the versions that say it, as references.  ``marked``: the response itself says that
-    it was filled in; else it was found to be what the record has.
+    ``sources``: the versions that say it, as :func:`.cited` names them.  ``marked``: the response
+    itself says that it was filled in; else it was found to be what the record has.
     """
 
     standing: Standing = "new"
@@ -77,37 +82,52 @@ def _prior(
 ) -> Prior:
     value = answer_value(answer.raw)
     marks = _sources(item, answer)
-    sources = [text for text in marks if text in there]
     equal = [one for one in known if same_value(answer_value(one.value), value)]
+    saying = tuple(dict.fromkeys(cited(source) for one in equal for source in one.sources))
     if not marks:
-        found = tuple(dict.fromkeys(s.reference for one in equal for s in one.sources))
-        return Prior("confirmed", found) if found else NEW
-    if not sources:
+        facts = tuple(text for text in saying if not text.startswith("QuestionnaireResponse/"))
+        return Prior("confirmed", facts) if facts else NEW
+    if not any(text in there for text in marks):
         return NEW
-    found = _saying(sources, value, equal, there, untouched=_origin(answer) != "override")
-    if known and not equal:
-        found = ()
-    if not found:
-        return Prior("changed", tuple(sources), marked=True)
-    said_again = _confirmed(item, answer) or _origin(answer) in _TOUCHED
-    return Prior("confirmed" if said_again else "carried", found, marked=True)
+    touched = _is_touched(item, answer)
+    if not saying and not known:
+        saying = _saying(marks, value, there, untouched=_origin(answer) != "override")
+    if not saying:
+        return Prior("changed", tuple(marks), marked=True)
+    again = [text for text in saying if touched and _is_whole(text)]
+    return Prior("confirmed" if again else "carried", tuple(again) or saying, marked=True)
 
 
 def _saying(
-    sources: Sequence[str],
-    value: Any,
-    equal: Sequence[Candidate],
-    there: Mapping[str, dict[str, Any]],
-    *,
-    untouched: bool,
+    marks: Sequence[str], value: Any, there: Mapping[str, dict[str, Any]], *, untouched: bool
 ) -> tuple[str, ...]:
-    """Return the sources that say the value."""
-    by_candidate = {f"{s.type}/{s.id}" for one in equal for s in one.sources}
-    if by_candidate:
-        return tuple(text for text in sources if text.partition("/_history/")[0] in by_candidate)
+    """Return the versions that say the value, where the record has no answer to compare with."""
     if isinstance(value, bool):  # no element says "yes": only who asked knows what was filled in
-        return tuple(sources) if untouched else ()
-    return tuple(text for text in sources if says(there[text], value))
+        return tuple(text for text in marks if text in there and untouched)
+    return tuple(text for text in marks if text in there and says(there[text], value))
+
+
+def _is_whole(source: str) -> bool:
+    """Tell whether a source is one statement, so that confirming it confirms nothing else."""
+    return "#" in source or source.partition("/")[0] not in _OF_MANY
+
+
+def _is_touched(item: Given, answer: Answer) -> bool:
+    """Tell whether somebody said the answer, and did not only leave it as it was filled in."""
+    if _confirmed(item, answer) or _origin(answer) in _TOUCHED:
+        return True
+    # Where nothing was filled in, what is there was typed.
+    return _origin(answer) is None and _state(item, answer) not in ("known", "confirm", None)
+
+
+def _state(item: Given, answer: Answer) -> str | None:
+    """Return what was known of the item when it was filled in."""
+    for holder in (answer.raw, item.raw):
+        for one in holder.get("extension") or ():
+            if one.get("url") == KNOWN:
+                said = part(one, "state")
+                return said if isinstance(said, str) else None
+    return None
 
 
 def _sources(item: Given, answer: Answer) -> list[str]:

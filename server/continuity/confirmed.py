@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from server.access.context import AccessContext
-from server.continuity.same import same_content
+from server.continuity.citations import cited
+from server.continuity.same import element, same_content
 from server.continuity.statement import Author, Source
 from server.continuity.who import author
 from server.fhir import json as fhir_json
@@ -21,6 +22,7 @@ from server.store.port import Version
 
 PARTICIPANT: Final = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
 LIFECYCLE: Final = "http://terminology.hl7.org/CodeSystem/iso-21089-lifecycle"
+PATH: Final = "http://hl7.org/fhir/StructureDefinition/targetPath"
 ANSWER: Final = "https://tellonce.org/fhir/StructureDefinition/answer"
 VERIFY: Final = "verify"
 VERIFIER: Final = "verifier"
@@ -35,15 +37,18 @@ Confirmed = tuple[int, Author]
 async def confirmations(
     services: Services, access: AccessContext, sources: Iterable[Source]
 ) -> Mapping[str, Confirmed]:
-    """Return the latest confirmation of each source that has one, by its versioned reference.
+    """Return the latest confirmation of each source that has one, by its name (:func:`.cited`).
 
-    One of an earlier version counts as long as nothing but meta and narrative changed since.  Only
-    what the caller may see counts; what was withdrawn, or says to be of the future, does not.
+    That of an element is none of its neighbours'.  One of an earlier version counts as long as it
+    says the same there.  Only what the caller may see counts; what was withdrawn, or says to be of
+    the future, does not.
 
     Raises:
         DeadlineExceeded, StoreUnavailable: as of a search.
     """
-    wanted = {(source.type, source.id): source for source in sources}
+    wanted: dict[tuple[str, str], list[Source]] = {}
+    for source in sources:
+        wanted.setdefault((source.type, source.id), []).append(source)
     if not wanted:
         return {}
     found: dict[str, Confirmed] = {}
@@ -51,33 +56,52 @@ async def confirmations(
     for first in range(0, len(locals_), _AT_ONCE):
         part = locals_[first : first + _AT_ONCE]
         for provenance in await _verifying(services, access, part):
-            for said, number, (type_, id_) in _told(services, provenance, wanted):
-                source = wanted[type_, id_]
-                known = found.get(source.reference)
-                if known is not None and known[0] >= said[0]:
-                    continue
-                if await _holds(services, access, source, number):
-                    found[source.reference] = said
+            for said, target in _told(services, provenance):
+                for source in wanted.get((target.type, target.id), ()):
+                    known = found.get(cited(source))
+                    if known is not None and known[0] >= said[0]:
+                        continue
+                    if await _holds(services, access, source, target):
+                        found[cited(source)] = said
     return found
 
 
 def confirmation(
-    target: str, response: str, links: Iterable[str], who: Any, said: str, recorded: int
+    source: str, response: str, links: Iterable[str], who: Any, said: str, recorded: int
 ) -> dict[str, Any]:
-    """Return the Provenance, as JSON, by which ``who`` (a Reference) confirms a version.
+    """Return the Provenance, as JSON, by which ``who`` (a Reference) confirms a source.
 
-    ``response``: the versioned QuestionnaireResponse; ``links``: which answers of it; ``said``:
-    when, a dateTime; ``recorded``: microseconds.
+    ``source`` as :func:`.cited` names it.  ``response``: the versioned QuestionnaireResponse;
+    ``links``: which answers of it.  ``said``: when, a dateTime; ``recorded``: microseconds.
     """
     return {
         "resourceType": "Provenance",
-        "target": [{"reference": target}],
+        "target": [target_of(source)],
         "occurredDateTime": said,
         "recorded": instant_text(recorded),
         "activity": {"coding": [{"system": LIFECYCLE, "code": VERIFY}]},
         "agent": [{"type": participant(VERIFIER), "who": who}],
         "entity": [entity(response, links)],
     }
+
+
+def target_of(source: str) -> dict[str, Any]:
+    """Return the Reference to a source, with the path of the element if it is one.
+
+    >>> target_of("Patient/x/_history/2")
+    {'reference': 'Patient/x/_history/2'}
+    """
+    reference, _, path = source.partition("#")
+    element = {"extension": [{"url": PATH, "valueString": path}]} if path else {}
+    return {**element, "reference": reference}
+
+
+def source_of(target: Mapping[str, Any]) -> str:
+    """Return the source that :func:`target_of` was given."""
+    said = target.get("extension") or ()
+    path = next((one.get("valueString") for one in said if one.get("url") == PATH), None)
+    reference = str(target.get("reference", ""))
+    return f"{reference}#{path}" if path else reference
 
 
 def participant(code: str) -> dict[str, Any]:
@@ -139,10 +163,8 @@ def _status(version: Version) -> object:
     return fhir_json.glance(version.body or b"{}").get("status")
 
 
-def _told(
-    services: Services, provenance: Mapping[str, Any], wanted: Mapping[tuple[str, str], Source]
-) -> list[tuple[Confirmed, int, tuple[str, str]]]:
-    """Return who confirmed when which version of what is wanted."""
+def _told(services: Services, provenance: Mapping[str, Any]) -> list[tuple[Confirmed, Source]]:
+    """Return who confirmed what when."""
     agents = provenance.get("agent") or ()
     who = next((one.get("who") for one in agents if _is_verifier(one)), None)
     try:
@@ -154,10 +176,11 @@ def _told(
         return []
     found = []
     for target in provenance.get("target") or ():
-        named = split_reference(str(target.get("reference", "")), services.base_url)
-        place = (named.type or "", named.id or "")
-        if place in wanted and named.version is not None and named.version.isdigit():
-            found.append(((said, author(who, services.base_url)), int(named.version), place))
+        reference, _, path = source_of(target).partition("#")
+        named = split_reference(reference, services.base_url)
+        if named.type and named.id and named.version is not None and named.version.isdigit():
+            source = Source(named.type, named.id, int(named.version), path)
+            found.append(((said, author(who, services.base_url)), source))
     return found
 
 
@@ -166,14 +189,17 @@ def _is_verifier(agent: Mapping[str, Any]) -> bool:
     return any((one.get("system"), one.get("code")) == (PARTICIPANT, VERIFIER) for one in codings)
 
 
-async def _holds(services: Services, access: AccessContext, source: Source, number: int) -> bool:
+async def _holds(services: Services, access: AccessContext, source: Source, target: Source) -> bool:
     """Tell whether what was confirmed is what the source says."""
-    if number == source.version:
+    if target.path != source.path or target.version > source.version:
+        return False
+    if target.version == source.version:
         return True
-    then = await services.store.vread(access, source.type, source.id, number)
+    then = await services.store.vread(access, source.type, source.id, target.version)
     now = await services.store.vread(access, source.type, source.id, source.version)
     if then is None or now is None or then.body is None or now.body is None:
         return False
-    return number < source.version and same_content(
-        fhir_json.loads(then.body), fhir_json.loads(now.body)
-    )
+    before, after = fhir_json.loads(then.body), fhir_json.loads(now.body)
+    if source.path:
+        return element(before, source.path) == element(after, source.path) != []
+    return same_content(before, after)

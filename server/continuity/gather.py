@@ -10,6 +10,7 @@ from typing import Final
 
 from server.access.context import AccessContext
 from server.continuity.brought import Brought, brought
+from server.continuity.citations import cited
 from server.continuity.confirmed import confirmations
 from server.continuity.form import Form, form_of
 from server.continuity.questions import OF_ELEMENTS, Question
@@ -359,7 +360,7 @@ def _brought(one: Statement, by: Mapping[str, Brought]) -> Statement:
 
 
 def _confirmed(one: Statement, again: Mapping[str, tuple[int, object]]) -> Statement:
-    told = again.get(one.source.reference)
+    told = again.get(cited(one.source))
     if told is None or (one.said_at is not None and one.said_at >= told[0]):
         return one
     return replace(one, said_at=told[0], said_until=None)

@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final
 
+from server.fhir.fhirpath.errors import FhirPathError
+from server.fhir.fhirpath.expression import CLIENT_STEPS, compile_expression
+
 Resource = dict[str, Any]
 
 _ASIDE: Final = frozenset(("meta", "text", "id", "resourceType"))
@@ -17,6 +20,15 @@ def content(resource: Resource) -> Resource:
 def same_content(one: Resource, other: Resource) -> bool:
     """Tell whether two versions say the same."""
     return content(one) == content(other)
+
+
+def element(resource: Resource, path: str) -> list[Any]:
+    """Return the values of the elements at a FHIRPath such as ``Patient.telecom[0]``."""
+    try:
+        found = compile_expression(path).evaluate(resource, steps=CLIENT_STEPS)
+    except FhirPathError:
+        return []
+    return [item.value for item in found]
 
 
 def same_value(one: Any, other: Any) -> bool:

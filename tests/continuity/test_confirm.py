@@ -264,3 +264,71 @@ async def test_a_patient_may_confirm_although_she_may_not_write_allergies(
 
     assert list(await told(house)) == [SOURCE]
     assert refused.status_code == 403
+
+
+async def test_confirming_an_element_confirms_none_of_its_neighbours(
+    house: House, client: httpx.AsyncClient
+) -> None:
+    telecom = [{"system": "phone", "value": "1"}]
+    person = {
+        "resourceType": "Patient",
+        "id": "a",
+        "telecom": telecom,
+        "address": [{"city": "Bonn"}],
+    }
+    mark = {
+        "url": "https://tellonce.org/fhir/StructureDefinition/known",
+        "extension": [
+            {"url": "source", "valueReference": {"reference": "Patient/a/_history/1"}},
+            {"url": "confirmed", "valueBoolean": True},
+        ],
+    }
+    city = {
+        "linkId": "city",
+        "type": "string",
+        "definition": "http://hl7.org/fhir/StructureDefinition/Patient#Patient.address.city",
+    }
+    await put(client, person)
+    await put(client, form([city]))
+    answers = [{"linkId": "city", "extension": [mark], "answer": [{"valueString": "Bonn"}]}]
+    await put(client, response(answers))
+
+    made = await extracted(client, commit=True)
+
+    assert len(await stored(client, "Provenance")) == 1, made
+    places = ["Patient.address[0].city", "Patient.telecom[0]", ""]
+    found = await confirmations(
+        house.services, SYSTEM, [Source("Patient", "a", 1, path) for path in places]
+    )
+    assert list(found) == ["Patient/a/_history/1#Patient.address[0].city"]
+
+
+@pytest.mark.usefixtures("record")
+async def test_what_is_typed_and_is_there_already_is_no_second_fact(
+    house: House, client: httpx.AsyncClient
+) -> None:
+    """A client that keeps no extensions: the answer equals what the record has for the item."""
+    items = [{"linkId": "what", "answer": [{"valueCoding": PENICILLIN}]}]
+    await put(client, response([{"linkId": "allergy", "item": items}]))
+
+    await extracted(client, commit=True)
+
+    assert [one["id"] for one in await stored(client, "AllergyIntolerance")] == ["theirs"]
+    assert list(await told(house)) == [SOURCE]
+
+
+@pytest.mark.usefixtures("record")
+async def test_extracting_again_does_not_take_its_own_fact_for_anothers(
+    client: httpx.AsyncClient,
+) -> None:
+    latex = {"system": "http://snomed.info/sct", "code": "300916003"}
+    items = [{"linkId": "what", "answer": [{"valueCoding": latex}]}]
+    await put(client, response([{"linkId": "allergy", "item": items}]))
+
+    await extracted(client, commit=True)
+    await extracted(client, commit=True)
+
+    found = [one for one in await stored(client, "AllergyIntolerance") if one["id"] != "theirs"]
+    assert [(one["meta"]["versionId"], "verificationStatus" in one) for one in found] == [
+        ("1", False)
+    ]

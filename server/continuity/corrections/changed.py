@@ -10,8 +10,7 @@ from re import sub
 from typing import Any, Final, Literal
 
 from server.continuity.extract.facts import is_in_error
-from server.fhir.fhirpath.errors import FhirPathError
-from server.fhir.fhirpath.expression import CLIENT_STEPS, compile_expression
+from server.continuity.same import element
 from server.search.marks import RELEASE_URL
 
 Reason = Literal[
@@ -71,21 +70,12 @@ def lost(shown: Resource, before: Resource, after: Resource, paths: Collection[s
 
 
 def _gone(path: str, shown: Resource, before: Resource, after: Resource) -> bool:
-    said = _at(path, shown)
-    if said is None:
+    said = element(shown, path)
+    if not said:
         return not _covers(_all(after), _all(before))
     anywhere = sub(r"\[\d+\]", "", path)
-    had, has = _at(anywhere, before) or [], _at(anywhere, after) or []
+    had, has = element(before, anywhere), element(after, anywhere)
     return _covers(had, said) and not _covers(has, said)
-
-
-def _at(path: str, resource: Resource) -> list[Any] | None:
-    """Return the values at a FHIRPath; ``None`` when it finds nothing that could be compared."""
-    try:
-        found = compile_expression(path).evaluate(resource, steps=CLIENT_STEPS)
-    except FhirPathError:
-        return None
-    return [item.value for item in found] or None
 
 
 def _covers(new: Any, old: Any) -> bool:

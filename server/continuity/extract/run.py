@@ -1,13 +1,13 @@
 """One extraction: a response and its form in, the entries of a transaction out."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from server.access.context import AccessContext
 from server.continuity.answers import known_answers
 from server.continuity.confirm import NEW, Prior, priors
-from server.continuity.confirmed import confirmation, verifies
+from server.continuity.confirmed import confirmation, source_of, verifies
 from server.continuity.extract.bundle import Entries
 from server.continuity.extract.definitions import Definitions
 from server.continuity.extract.expressions import Asking
@@ -19,6 +19,7 @@ from server.continuity.extract.templates import Templates
 from server.continuity.form import Form
 from server.continuity.known import Candidate
 from server.continuity.site import Site
+from server.continuity.statement import Source
 from server.fhir import json as fhir_json
 from server.fhir.errors import BusinessRule, Forbidden, Gone, Issue, NotFound
 from server.fhir.references import split_reference
@@ -137,8 +138,20 @@ class _Extraction:
         except (Forbidden, Gone, NotFound):
             return {}
         return {
-            one.item.link_id: [c for c in one.candidates if _is_others(c, stored)] for one in found
+            one.item.link_id: [
+                replace(candidate, sources=sources)
+                for candidate in one.candidates
+                if (sources := self._of_others(candidate, stored))
+            ]
+            for one in found
         }
+
+    def _of_others(self, candidate: Candidate, stored: Stored) -> tuple[Source, ...]:
+        """Return the sources that are neither this very response nor made of it."""
+        own = set(stored.refs)
+        if self._version is not None:
+            own.add(f"QuestionnaireResponse/{self._version.id}")
+        return tuple(one for one in candidate.sources if f"{one.type}/{one.id}" not in own)
 
     async def _facts(self, items: tuple[Given, ...]) -> list[Fact]:
         variables = await self._variables()
@@ -195,7 +208,7 @@ class _Extraction:
         for version, provenance in made.stored.provenances:
             if not verifies(provenance):
                 continue
-            targets = [str(t.get("reference")) for t in provenance.get("target") or ()]
+            targets = [source_of(target) for target in provenance.get("target") or ()]
             if not set(targets) <= links.keys() or provenance.get("occurredDateTime") != said:
                 made.replace_provenance(_withdrawn(provenance), version)
             else:
@@ -219,14 +232,6 @@ def _withdrawn(provenance: dict[str, Any]) -> dict[str, Any]:
     """Return a confirmation that is taken back: an amended response does not say it any more."""
     activity = {"coding": [{"system": _OPERATION, "code": "NULLIFY"}]}
     return {**provenance, "activity": activity}
-
-
-def _is_others(candidate: Candidate, stored: Stored) -> bool:
-    """Tell whether it is neither an answer of a form nor made of this very response."""
-    return not any(
-        source.type == "QuestionnaireResponse" or f"{source.type}/{source.id}" in stored.refs
-        for source in candidate.sources
-    )
 
 
 def _patient(said: Said, base_url: str) -> str | None:
