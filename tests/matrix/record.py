@@ -43,8 +43,11 @@ class Kept:
 class Record:
     """The same resources in each of ``stores``, and in the oracle's hands."""
 
-    def __init__(self, stores: Mapping[str, Store]) -> None:
+    def __init__(self, stores: Mapping[str, Store], every: Mapping[str, int] | None = None) -> None:
+        """``every``: of how many questions a store is asked one; all, when it is not there."""
         self.stores = stores
+        self._every = every or {}
+        self._turn = 0
         self.kept: dict[str, list[Kept]] = {}
         self._named: dict[int, list[Candidate]] = {}
         self._values: dict[tuple[str, str, str], list[naive.Value]] = {}
@@ -88,10 +91,19 @@ class Record:
         """Return what every store must answer to ``type_?name=raw``."""
         return self.oracle(asked(type_, [(name, raw)]).query)
 
+    def next_asked(self) -> dict[str, Store]:
+        """Return the stores whose turn it is to be asked."""
+        self._turn += 1
+        return {
+            name: store
+            for name, store in self.stores.items()
+            if self._turn % self._every.get(name, 1) == 0
+        }
+
     async def answers(self, query: Query, sort: Sequence[SortKey] = ()) -> dict[str, list[Place]]:
         """Return what each store answers."""
         found = {}
-        for name, store in self.stores.items():
+        for name, store in self.next_asked().items():
             page = await store.search(SYSTEM, query, sort=sort, limit=10_000)
             assert page.after is None
             found[name] = [(version.type, version.id) for version in page.versions]
@@ -144,7 +156,8 @@ class Record:
             if found != expected
         ]
         if self.asked % 10 == 0:
-            counts = {n: await s.count(SYSTEM, search.query) for n, s in self.stores.items()}
+            stores = self.next_asked().items()
+            counts = {name: await store.count(SYSTEM, search.query) for name, store in stores}
             wrong += [f"{url}: {n} counts {c}" for n, c in counts.items() if c != len(expected)]
         if second is not None and second != set(expected):
             lacks, extra = sorted(second - set(expected)), sorted(set(expected) - second)

@@ -81,7 +81,7 @@ async def walked(record: Record, type_: str, sort: str) -> list[str]:
     expected = record.oracle(search.query, search.sort)
     return [
         f"{type_}?_sort={sort}: pages of {name} differ"
-        for name, store in record.stores.items()
+        for name, store in record.next_asked().items()
         if await pages(store, search) != expected
     ]
 

@@ -7,16 +7,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from server.access.context import SYSTEM, AccessContext
 from server.access.narrow import decide, limit
 from server.search import reach
 from server.search.match import Candidate, Moment, matches, names_of
 from server.search.query import Query, SortKey
 from server.search.rows import IndexRows
+from server.store.mongo import plan, settle
 from server.store.port import Store
+from tests import mongod
+from tests.contract.conftest import STORES
 from tests.contract.made import START, Clock, deletion, index, put
 
 SECOND = 1_000_000
+
+HERE = [name for name in STORES if name != "mongo"]
+"""Stores in this process.  A server is asked fewer examples, and all of them by ``make soak``."""
 
 
 @dataclass
@@ -39,6 +47,22 @@ Place = tuple[str, str]
 Alive = dict[Place, Live]
 
 
+def long_lists_in_mongodb(patch: pytest.MonkeyPatch, reached: int = 0) -> None:
+    """Let every list count as long, so that it is walked; and chains that lead to more than
+    ``reached``, texts and places be asked of batches of two."""
+    patch.setattr(settle, "FEW", -1)
+    patch.setattr(settle, "SHORT", -1)
+    patch.setattr(settle, "MANY", 0)
+    patch.setattr(settle, "MOST", 1)
+    patch.setattr(settle, "MERGED", 2)
+    patch.setattr(settle, "MAX_REACHED", reached)
+    patch.setattr(settle, "MAX_TEXTS", 0)
+    patch.setattr(settle, "MAX_PLACES", 0)
+    patch.setattr(settle, "FIRST_BATCH", 2)
+    patch.setattr(settle, "LARGEST_BATCH", 2)
+    patch.setattr(plan, "MANY", 0)
+
+
 @asynccontextmanager
 async def opened(make: Callable[[Path, Clock], Store], clock: Clock) -> AsyncIterator[Store]:
     with tempfile.TemporaryDirectory() as folder:
@@ -47,6 +71,7 @@ async def opened(make: Callable[[Path, Clock], Store], clock: Clock) -> AsyncIte
             yield store
         finally:
             await store.close()
+            mongod.clean_up(store)
 
 
 async def fill(store: Store, clock: Clock, made: Commits, removed: set[int]) -> Alive:

@@ -13,7 +13,7 @@ from server.store.sqlite import plan
 from tests.contract.conftest import STORES
 from tests.contract.made import Clock
 from tests.properties.linked import callers, changes, queries, sorts, texts, worlds
-from tests.properties.stores import Commits, fill, opened, oracle, walk
+from tests.properties.stores import HERE, Commits, fill, long_lists_in_mongodb, opened, oracle, walk
 
 Asked = tuple[Query, tuple[SortKey, ...], AccessContext]
 
@@ -25,22 +25,60 @@ quick = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
+few = settings(quick, max_examples=4)
+many = settings(quick, max_examples=150)
 asked = queries.flatmap(
     lambda query: st.tuples(st.just(query), sorts(query.types), st.just(SYSTEM) | callers)
 )
 
 
-@pytest.mark.parametrize("name", STORES)
-@given(
+any_chain = given(
     made=commits,
     removed=st.sets(st.integers(0, 20), max_size=3),
     searches=st.lists(asked, min_size=10, max_size=25),
 )
+any_text = given(
+    made=commits,
+    searches=st.lists(st.tuples(texts, st.just(SYSTEM) | callers), min_size=10, max_size=25),
+)
+
+
+@pytest.mark.parametrize("name", HERE)
+@any_chain
 @quick
 async def test_every_chain_equals_the_oracle(
     name: str, made: Commits, removed: set[int], searches: list[Asked]
 ) -> None:
     await check(name, made, removed, searches)
+
+
+@any_chain
+@few
+async def test_every_chain_in_mongodb_equals_the_oracle(
+    made: Commits, removed: set[int], searches: list[Asked]
+) -> None:
+    await check("mongo", made, removed, searches)
+
+
+@pytest.mark.soak
+@any_chain
+@many
+async def test_many_chains_in_mongodb_equal_the_oracle(
+    made: Commits, removed: set[int], searches: list[Asked]
+) -> None:
+    await check("mongo", made, removed, searches)
+
+
+@pytest.mark.parametrize("far", [True, False])
+@any_chain
+@settings(few, max_examples=2)
+async def test_every_chain_in_mongodb_equals_the_oracle_however_it_is_followed(
+    far: bool, made: Commits, removed: set[int], searches: list[Asked]
+) -> None:
+    """From its far end, whatever that leads to, or asked of each batch of two."""
+    with pytest.MonkeyPatch.context() as patch:
+        long_lists_in_mongodb(patch, reached=5_000 if far else 0)
+        await check("mongo", made, removed, searches)
 
 
 @pytest.mark.parametrize("each", [0, 3])
@@ -57,17 +95,27 @@ async def test_every_chain_equals_the_oracle_where_nothing_is_looked_up_beforeha
         await check("sqlite", made, set(), searches)
 
 
-@pytest.mark.parametrize("name", STORES)
-@given(
-    made=commits,
-    searches=st.lists(st.tuples(texts, st.just(SYSTEM) | callers), min_size=10, max_size=25),
-)
+Written = list[tuple[tuple[str, list[tuple[str, str]]], AccessContext]]
+
+
+@pytest.mark.parametrize("name", HERE)
+@any_text
 @quick
 async def test_every_chain_as_clients_write_it_equals_the_oracle(
-    name: str,
-    made: Commits,
-    searches: list[tuple[tuple[str, list[tuple[str, str]]], AccessContext]],
+    name: str, made: Commits, searches: Written
 ) -> None:
+    await check_texts(name, made, searches)
+
+
+@any_text
+@few
+async def test_every_chain_in_mongodb_as_clients_write_it_equals_the_oracle(
+    made: Commits, searches: Written
+) -> None:
+    await check_texts("mongo", made, searches)
+
+
+async def check_texts(name: str, made: Commits, searches: Written) -> None:
     parsed = [
         (parse_search(type_, pairs, default_count=3, max_count=9), access)
         for (type_, pairs), access in searches

@@ -25,7 +25,7 @@ from server.store.sqlite import search as sqlite_search
 from tests.contract.conftest import STORES
 from tests.contract.made import START, Clock
 from tests.properties.clinical import queries, resources, sorts, texts
-from tests.properties.stores import Commits, fill, opened, oracle, walk
+from tests.properties.stores import HERE, Commits, fill, long_lists_in_mongodb, opened, oracle, walk
 
 Asked = tuple[Query, tuple[SortKey, ...], int]
 
@@ -43,19 +43,51 @@ quick = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
-
-
-@pytest.mark.parametrize("name", STORES)
-@given(
+few = settings(quick, max_examples=4)
+many = settings(quick, max_examples=150)
+any_search = given(
     made=commits,
     removed=st.sets(st.integers(0, 20)),
     searches=st.lists(asked, min_size=10, max_size=30),
 )
+any_text = given(made=commits, searches=st.lists(texts, min_size=10, max_size=30))
+
+
+@pytest.mark.parametrize("name", HERE)
+@any_search
 @quick
 async def test_every_search_equals_the_oracle(
     name: str, made: Commits, removed: set[int], searches: list[Asked]
 ) -> None:
     await check(name, made, removed, searches)
+
+
+@any_search
+@few
+async def test_every_search_in_mongodb_equals_the_oracle(
+    made: Commits, removed: set[int], searches: list[Asked]
+) -> None:
+    await check("mongo", made, removed, searches)
+
+
+@pytest.mark.soak
+@any_search
+@many
+async def test_many_searches_in_mongodb_equal_the_oracle(
+    made: Commits, removed: set[int], searches: list[Asked]
+) -> None:
+    await check("mongo", made, removed, searches)
+
+
+@any_search
+@few
+async def test_every_search_in_mongodb_equals_the_oracle_when_every_list_is_long(
+    made: Commits, removed: set[int], searches: list[Asked]
+) -> None:
+    """Long lists are walked in order, and what chains and values lead to is asked in batches."""
+    with pytest.MonkeyPatch.context() as patch:
+        long_lists_in_mongodb(patch)
+        await check("mongo", made, removed, searches)
 
 
 @given(made=commits, searches=st.lists(asked, min_size=10, max_size=30))
@@ -75,10 +107,24 @@ async def test_every_search_equals_the_oracle_when_every_list_is_long(
         await check("sqlite", made, set(), searches)
 
 
-@pytest.mark.parametrize("name", STORES)
-@given(made=commits, searches=st.lists(texts, min_size=10, max_size=30))
+@pytest.mark.parametrize("name", HERE)
+@any_text
 @quick
 async def test_every_search_as_clients_write_it_equals_the_oracle(
+    name: str, made: Commits, searches: list[tuple[str, list[tuple[str, str]]]]
+) -> None:
+    await check_texts(name, made, searches)
+
+
+@any_text
+@few
+async def test_every_search_in_mongodb_as_clients_write_it_equals_the_oracle(
+    made: Commits, searches: list[tuple[str, list[tuple[str, str]]]]
+) -> None:
+    await check_texts("mongo", made, searches)
+
+
+async def check_texts(
     name: str, made: Commits, searches: list[tuple[str, list[tuple[str, str]]]]
 ) -> None:
     parsed = [parse_search(t, pairs, default_count=3, max_count=9) for t, pairs in searches]

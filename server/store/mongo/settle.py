@@ -231,9 +231,9 @@ class Settler:
 
     async def _near(self, asked: Near, among: Filter = EVERY) -> These | Later:
         where = all_of([found_near(asked), among])
-        limit = MAX_PLACES if among == EVERY else 0
-        found = await self.look.find(where, {"pt": 1}, limit=limit + 1 if limit else 0)
-        if limit and len(found) > limit:
+        limit = MAX_PLACES + 1 if among == EVERY else 0  # a batch is limited itself
+        found = await self.look.find(where, {"pt": 1}, limit=limit)
+        if limit and len(found) == limit:
             return Later(asked)
         within = (one["_id"] for one in found if is_near(asked, one["pt"]))
         return These(tuple(within), asked)
