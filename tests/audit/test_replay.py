@@ -7,7 +7,6 @@ import asyncio
 import json
 import random
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +20,8 @@ from server.store.port import Store
 from server.store.sqlite import SqliteStore
 from tests.audit.house import interaction
 from tests.rest.house import NAME, Clock, bundle, entry, index, observation, patient
-from tests.system.process import TELLONCE, Process, served
+from tests.system import forked
+from tests.system.process import Process, served
 
 REQUESTS = 1_000
 READERS = 4
@@ -115,10 +115,7 @@ def test_a_thousand_requests_are_as_many_events(tmp_path: Path) -> None:
     told = [event["outcomeDesc"].split(" ", 1) for event in strangers]
     assert {words for _, words in told} == {"requests without a valid token"}
     assert sum(int(number) for number, _ in told) == 20
-    checked = subprocess.run(
-        [str(TELLONCE), "audit", "verify", "--data", str(tmp_path / "d")],
-        capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
+    checked = forked.tellonce("audit", "verify", "--data", tmp_path / "d")
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert checked.stdout.startswith(f"sound: {len(found):,} events in ")
 

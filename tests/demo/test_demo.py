@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.system import forked
 from tests.system.people import login
 from tests.system.process import TELLONCE
 
@@ -41,9 +42,9 @@ class Demo:
 
 @contextmanager
 def demo(folder: Path, *options: str) -> Iterator[Demo]:
-    command = [str(TELLONCE), "demo", "--data", str(folder), *options]
-    command += ["--port", "0", "--mllp-port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=folder.parent) as popen:
+    words = ["demo", "--data", str(folder), *options, "--port", "0", "--mllp-port", "0"]
+    piped = subprocess.PIPE
+    with forked.Tellonce(words, stdout=piped, text=True, cwd=folder.parent) as popen:
         assert popen.stdout is not None
         said = ""
         try:
@@ -100,9 +101,7 @@ def test_the_commands_that_it_shows_work(hospital: Demo, folder: Path) -> None:
         answer = hospital.api.get(address)
         assert answer.json()["entry"], address
     (command,) = re.findall(r"(inbox list --data .*)", hospital.said)
-    listed = subprocess.run(
-        [TELLONCE, *shlex.split(command)], capture_output=True, text=True, check=False, timeout=60
-    )
+    listed = forked.tellonce(*shlex.split(command))
     assert listed.returncode == 0
     assert "157 applied, 2 quarantined" in listed.stdout
 
@@ -182,13 +181,7 @@ def test_the_same_folder_is_not_sent_the_day_again_and_reset_empties_it(tmp_path
 def test_a_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "record.db").write_text("precious")
-    ended = subprocess.run(
-        [TELLONCE, "demo", "--reset", "--data", tmp_path / "mine"],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    ended = forked.tellonce("demo", "--reset", "--data", tmp_path / "mine")
     assert ended.returncode == 1
     assert "is not a folder of the demo" in ended.stderr
     assert (tmp_path / "mine" / "record.db").read_text() == "precious"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from server.__main__ import cli
+from server.commands.line import cli
 from server.auth.brands import checked
 from server.settings import Settings
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from server.__main__ import cli
+from server.commands.line import cli
 from server.fhir.fhirpath import environment, equality, expression, lexer, parser, pattern
 from tests.conformance.test_fhirpath_suite import EXCEPTIONS
 

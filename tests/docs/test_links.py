@@ -8,7 +8,7 @@ import pytest
 import typer
 from typer.main import get_command
 
-from server.__main__ import cli
+from server.commands.line import cli
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])

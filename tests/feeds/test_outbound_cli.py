@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from server import app
-from server.__main__ import cli
+from server.commands.line import cli
 from server.feeds.outbound.queue import Queue
 from server.interactions import audit_later
 from server.settings import Settings

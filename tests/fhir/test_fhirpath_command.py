@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from server.__main__ import cli
+from server.commands.line import cli
 
 PATIENT = """{"resourceType": "Patient", "active": true, "birthDate": "1974-12-25",
  "name": [{"family": "Two\\nlines", "given": ["Peter", "James"]}],

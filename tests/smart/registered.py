@@ -1,28 +1,20 @@
 """People and programs of a running server, made as an operator makes them."""
 
 import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from tests.system.process import TELLONCE, Process
+from tests.system import forked
+from tests.system.process import Process
 
 PASSWORD = "seven green bicycles sing"
 
 
 def tellonce(data: Path, *words: str, stdin: str = "", cwd: Path | None = None) -> str:
-    """Run a command beside the server; return what it printed.  Starting one takes a second."""
-    run = subprocess.run(
-        [str(TELLONCE), *words, "--data", str(data)],
-        input=stdin,
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=30,
-    )
+    """Run a command beside the server; return what it printed."""
+    run = forked.tellonce(*words, "--data", data, stdin=stdin, cwd=cwd)
     assert run.returncode == 0, f"{words}: {run.stdout}{run.stderr}"
     return run.stdout
 

@@ -13,7 +13,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey
 from typer.testing import CliRunner
 
-from server.__main__ import cli
+from server.commands.line import cli
 
 PASSWORD = "blue kettle on tuesday"
 KNOWN_S = 2.5  # what a command changes is in force in two seconds

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.system.forked import Tellonce
+
 TELLONCE = Path(sys.executable).parent / "tellonce"
 START_S = 30.0
 
@@ -32,20 +34,22 @@ class Process:
 
 
 @contextmanager
-def served(data: Path, *options: str, settings: dict[str, str] | None = None) -> Iterator[Process]:
+def served(
+    data: Path, *options: str, settings: dict[str, str] | None = None, installed: bool = False
+) -> Iterator[Process]:
     """Start ``tellonce serve`` on free ports; end it with SIGTERM, then SIGKILL.
 
+    ``installed``: by the script that an installation brings, and not as a fork of what is there.
     ``settings``: of the environment (``TELLONCE_...``); no others of this machine are handed on.
     """
-    command = [
-        str(TELLONCE), "serve", "--port", "0", "--mllp-port", "0", "--data", str(data), *options,
-    ]  # fmt: skip
+    words = ["serve", "--port", "0", "--mllp-port", "0", "--data", str(data), *options]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("TELLONCE_")}
     begun = time.monotonic()
     log = data.with_name(data.name + ".log")
     with log.open("ab") as stderr:
-        popen = subprocess.Popen(
-            command,
+        start = subprocess.Popen[str] if installed else Tellonce
+        popen = start(
+            [str(TELLONCE), *words] if installed else words,
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,

@@ -7,7 +7,6 @@ address is the last.
 import asyncio
 import random
 import signal
-import subprocess
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -24,7 +23,8 @@ from server.fhir import json as fhir_json
 from server.store.port import Store, Version
 from server.store.sqlite import SqliteStore
 from tests.feeds.conftest import NOW, index
-from tests.system.process import TELLONCE, Process, served
+from tests.system import forked
+from tests.system.process import Process, served
 
 SENDERS = 8
 WINDOW = 6  # messages that a sender leaves unanswered before it waits
@@ -143,8 +143,7 @@ def body(version: Version) -> dict[str, Any]:
 
 def check(data: Path, senders: list[Sender]) -> None:
     check_store(lambda: in_file(data), senders)
-    told: list[str | Path] = [TELLONCE, "verify", "--data", data]
-    verified = subprocess.run(told, capture_output=True, text=True, check=False)
+    verified = forked.tellonce("verify", "--data", data)
     assert verified.stdout == "sound\n"
 
 

@@ -9,19 +9,13 @@ import httpx
 import pytest
 
 from server.demo.day import messages
-from tests.system.process import TELLONCE, served
+from tests.system import forked
+from tests.system.process import served
 
 
 def load(cwd: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [TELLONCE, "load", *words],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-        env={"COLUMNS": "200", "PATH": "/usr/bin:/bin"},
-    )
+    environment = {"COLUMNS": "200", "PATH": "/usr/bin:/bin"}
+    return forked.tellonce("load", *words, cwd=cwd, timeout=120, env=environment)
 
 
 def write_patients(file: Path, *patients: dict[str, Any]) -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import httpx
 
-from tests.system.process import TELLONCE, served
+from tests.system import forked
+from tests.system.process import served
 
 EYES = "http://h.test/eye-color"
 PARAMETER = {
@@ -27,15 +28,8 @@ EVERY = "63 resources indexed anew\n"
 
 
 def tellonce(*words: str, cwd: Path, **settings: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [TELLONCE, *words],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-        env={"COLUMNS": "200", "PATH": "/usr/bin:/bin", **settings},
-    )
+    environment = {"COLUMNS": "200", "PATH": "/usr/bin:/bin", **settings}
+    return forked.tellonce(*words, cwd=cwd, env=environment)
 
 
 def person(number: int) -> dict[str, object]:

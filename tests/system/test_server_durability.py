@@ -11,7 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.system.process import TELLONCE, Process, served
+from tests.system import forked
+from tests.system.process import Process, served
 
 WRITERS = 8
 KILLS = 3
@@ -57,9 +58,7 @@ def test_what_was_acknowledged_survives_sigkill_under_load(tmp_path: Path) -> No
     assert len(acknowledged) > 50
     # A write may have been kept just before the kill cut its answer off; none may be invented.
     assert len(acknowledged) <= total <= len(acknowledged) + KILLS * WRITERS
-    verified = subprocess.run(
-        [TELLONCE, "verify", "--data", str(data)], capture_output=True, text=True, check=False
-    )
+    verified = forked.tellonce("verify", "--data", data)
     assert verified.stdout == "sound\n"
 
 
