@@ -25,6 +25,7 @@ class Record:
     """A record of its own; ``clock`` stands still."""
 
     def __init__(self, kind: str, folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
         self.clock = Clock()
         self.store: Store = STORES[kind](folder, self.clock)
         self.services = Services(self.store, BASE, self.clock, lambda: "new", b"k" * 32)

@@ -42,11 +42,11 @@ EXPECTED: dict[str, tuple[str, ...]] = {
 }
 
 ASK = ("ask", "no source")
-ALLERGIC = {
+ALLERGIC: dict[str, tuple[str, ...]] = {
     "allergies": ("confirm", "C1 each encounter", "91936005"),
     "drug-allergy": ("confirm", "C1 each encounter", "True"),
 }
-NOT_ALLERGIC = {
+NOT_ALLERGIC: dict[str, tuple[str, ...]] = {
     "allergies": ("confirm", "C1 each encounter", "716186003"),
     "drug-allergy": ("confirm", "C1 each encounter", "False"),
 }
