@@ -32,6 +32,7 @@ from server.continuity.rules.judge import NOTHING
 from server.continuity.site import Site
 from server.continuity.statement import Code, Source
 from server.continuity.story.composition import highest
+from server.fhir import json as fhir_json
 from server.fhir.errors import BusinessRule, Issue
 from server.fhir.fhirpath.items import Item as PathItem
 from server.fhir.fhirpath.items import root
@@ -79,6 +80,8 @@ async def populated(
     subject = await looked_up(services, access, "Patient", patient)
     world = World(services, access, patient, services.now(), stored)
     resource = world.enter(subject)
+    if resource is None:  # no Patient is unfit for herself
+        raise BusinessRule("the patient cannot be the subject", expression=("subject",))
     _demand_not_merged(resource)
     base = root(response.skeleton(form, patient, world.at))
     launched = await launch.scope(world, form.raw, resource, contexts)
@@ -108,7 +111,7 @@ def _labels(world: World, known: Iterable[Known], sources: Iterable[Source]) -> 
     computed = any(not c.sources for one in known for c in response.shown(one))
     of = world.versions.keys() if computed else {(one.type, one.id) for one in sources}
     found = (world.versions[key] for key in of if key in world.versions)
-    return highest(mark for one in found for mark in labels(world.enter(one)))
+    return highest(mark for one in found for mark in labels(fhir_json.loads(one.body or b"{}")))
 
 
 def _demand_not_merged(patient: Mapping[str, Any]) -> None:
@@ -130,9 +133,7 @@ def _encounter(world: World, launched: Mapping[str, list[PathItem]]) -> str | No
     for one in launched.get("encounter", ()):
         origin = world.origin(one)
         if origin is not None and origin.version.type == "Encounter":
-            if not judge.unfit(origin, world.patient, world.services.base_url):
-                return origin.version.id
-            world.warn("the context 'encounter' is that of another patient")
+            return origin.version.id
     return None
 
 
@@ -167,8 +168,9 @@ async def _decide(
         world.versions |= {(one.type, one.id): one for one in found.shown}
     for node, own_ids in zip(every, ids, strict=True):
         own = known.get(node.item.link_id) if not node.within else None
+        own = own or _nothing(node.item)
         sources = [known.get(id_) for id_ in own_ids]
-        node.known = judge.judged(node, own or _nothing(node.item), sources)
+        node.known = judge.capped(judge.judged(node, own, sources), own, site.validity, world.at)
     for node in _walk(nodes):
         if node.item.type == "group" and node.item.repeats and not node.within:
             _keep_together(node)

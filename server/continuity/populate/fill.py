@@ -14,7 +14,7 @@ import anyio.lowlevel
 from server.continuity.form import Item
 from server.continuity.populate import link, query, sdc
 from server.continuity.populate.coerce import NoAnswerError, Options, answer
-from server.continuity.populate.judge import from_absence, unfit
+from server.continuity.populate.judge import from_absence
 from server.continuity.populate.link import Linked
 from server.continuity.populate.options import Listed
 from server.continuity.populate.proposed import By, Node, Proposed, Value
@@ -194,23 +194,17 @@ class Filling:
             return Proposed(by)
         options = await self.listed.of(item)
         values: dict[str, Value] = {}
-        withheld = ""
+        withheld = False
         for one in found:
             origin = self.world.origin(one)
-            reason = ""
-            if origin is not None:
-                reason = unfit(origin, self.world.patient, self.world.services.base_url)
-            if not reason:
-                made = self._answer(item, one, options)
-                if made is None:
-                    continue
-                if origin is None and from_absence(made, [*texts, *self._variables]):
-                    reason = "C3 absence"
-                else:
-                    values[repr(made)] = Value(made, origin, options.unchecked)
-            withheld = withheld or reason
-        kept = tuple(values.values())
-        return Proposed(by, kept, withheld if not kept else "")
+            made = self._answer(item, one, options)
+            if made is None:
+                continue
+            if origin is None and from_absence(made, [*texts, *self._variables]):
+                withheld = True
+            else:
+                values[repr(made)] = Value(made, origin, options.unchecked)
+        return Proposed(by, tuple(values.values()), withheld and not values)
 
     def _answer(self, item: Item, one: PathItem, options: Options) -> dict[str, Any] | None:
         if one.value is None:

@@ -4,7 +4,7 @@ An expression only says where to look.  What it finds is asked again as a questi
 does the record know of this element?", with the rules that every question has.  It is *known* only
 when the record's own answer is known, equal, and of the same version.
 
-- What is about somebody else, withdrawn or denied is not shown at all (C3, C5): *ask*.
+- What is about somebody else, withdrawn or denied never comes so far (:mod:`.subject`).
 - What was computed, or sent along, has no version to stand on: *confirm*.  A truth, a zero or a
   literal of the form that was computed is *ask*, for it may be made of an absence (C3).
 - Several values where one is wanted, or another value that is as good, is *conflict*.
@@ -27,46 +27,12 @@ from server.continuity.rules import validity
 from server.continuity.rules.judge import LIMITED, NOTHING
 from server.continuity.same import answer_value, same_value
 from server.continuity.statement import Author, Code
-from server.fhir.references import split_reference
+from server.continuity.validity import Validity
 
-_DENIED: Final = frozenset(
-    ("entered-in-error", "cancelled", "not-done", "not-taken", "rejected", "nullified", "refuted")
-)
 _NEGATIVE: Final = re.compile(r"\b(not|empty|all|iif|false|count|isDistinct)\b|!=|!~")
 _LITERAL: Final = re.compile(r"'((?:[^'\\]|\\.)*)'")
 _CODED: Final = frozenset(("Observation",))
 """Types of which ``code`` says what they are about; an element of others is named by its path."""
-
-
-def unfit(origin: Origin, patient: str, base_url: str) -> str:
-    """Return why a source never answers an item of this patient's; empty when it may.
-
-    >>> from server.store.port import Version
-    >>> version = Version("Observation", "o", 1, 1, 0, "update", b"{}")
-    >>> resource = {"resourceType": "Observation", "focus": [{}]}
-    >>> unfit(Origin(version, resource, ()), "p", "")
-    'C5 subject'
-    """
-    resource = origin.resource
-    if resource.get("resourceType") == "Patient":
-        return "" if resource.get("id") == patient else "C5 subject"
-    if resource.get("focus"):
-        return "C5 subject"
-    if resource.get("resourceType") == "FamilyMemberHistory":
-        return "C5 family"
-    for name in ("subject", "patient", "beneficiary"):
-        about = resource.get(name)
-        text = about.get("reference") if isinstance(about, dict) else None
-        if isinstance(text, str) and split_reference(text, base_url).local != f"Patient/{patient}":
-            return "C5 subject"
-    return "C3 denied" if _denied(resource) else ""
-
-
-def _denied(resource: Mapping[str, Any]) -> bool:
-    concept = resource.get("verificationStatus", {})
-    codes = [one.get("code") for one in concept.get("coding", ())]
-    negated = resource.get("doNotPerform") is True
-    return negated or not _DENIED.isdisjoint((resource.get("status"), *codes))
 
 
 def from_absence(answer: Mapping[str, Any], texts: Iterable[str]) -> bool:
@@ -80,7 +46,7 @@ def from_absence(answer: Mapping[str, Any], texts: Iterable[str]) -> bool:
     if value is False or any(_NEGATIVE.search(text) for text in listed):
         return True
     if isinstance(value, str):
-        return any(value in _LITERAL.findall(text) for text in listed)
+        return value in ("0", "false") or any(value in _LITERAL.findall(t) for t in listed)
     if isinstance(value, dict):
         return "code" in value and "value" not in value
     return not value
@@ -169,7 +135,8 @@ def judged(node: Node, own: Known, answers: Sequence[Known | None]) -> Known:
     if own.state == "conflict" or (own.state == "ask" and own.rule == validity.NEVER):
         return own
     if proposed.withheld:
-        return Known(node.item, "ask", (), proposed.withheld, _REASONS[proposed.withheld])
+        told = "It was computed, and may say no more than that something is not there."
+        return Known(node.item, "ask", (), "C3 absence", told)
     if not proposed.values:
         return _lowered(own)
     candidates = tuple(_candidate(v, a) for v, a in zip(proposed.values, answers, strict=True))
@@ -180,6 +147,29 @@ def judged(node: Node, own: Known, answers: Sequence[Known | None]) -> Known:
         kept = next(one for one in answers if one is not None and _keeps_back(one))
         return Known(node.item, "ask", (), kept.rule, kept.reason)
     return _state(node.item, proposed, candidates, answers)
+
+
+def capped(known: Known, own: Known, policy: Validity, now: int) -> Known:
+    """Return what is known of an item, to be confirmed where the item's own topic asks for that.
+
+    The element that an expression came from may hold longer than what the item asks for.
+    """
+    item = known.item
+    if known.state != "known" or own.state == "known":
+        return known
+    element = (item.definition or "").partition("#")[2]
+    topics = (
+        policy.of_codes(item.codes),
+        policy.of_member(item.codes),
+        policy.of_element(element) if element else None,
+    )
+    said = [one.said_at for one in known.candidates]
+    for topic in topics:
+        if topic is not None and not all(validity.holds(topic.holding, at, now) for at in said):
+            expires = topic.holding.kind == "expire"
+            rule = validity.EXPIRED if expires else validity.EACH
+            return replace(known, state="confirm", rule=rule, reason=topic.why)
+    return known
 
 
 def _keeps_back(known: Known) -> bool:
@@ -278,11 +268,3 @@ def _of(candidate: Candidate, value: Value) -> bool:
     return origin is not None and any(
         one.reference == origin.source.reference for one in candidate.sources
     )
-
-
-_REASONS: Final[Mapping[str, str]] = {
-    "C3 absence": "It was computed, and may say no more than that something is not there.",
-    "C3 denied": "Its source was withdrawn or denied.",
-    "C5 subject": "Its source is about somebody else.",
-    "C5 family": "Its source is about the family.",
-}

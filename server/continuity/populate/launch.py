@@ -89,4 +89,4 @@ async def _one(world: World, name: str, content: Any) -> dict[str, Any] | None:
     except FhirError as error:
         world.warn(f"the context {name[:80]!r} is not valid: {error.diagnostics}")
         return None
-    return dict(content)
+    return world.fitting(dict(content))

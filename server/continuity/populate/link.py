@@ -69,7 +69,8 @@ async def observations(world: World, items: Iterable[Item], translated: Translat
     except FhirError as error:
         world.warn(f"Observations could not be looked for: {error.diagnostics}")
         return []
-    found = [_linked(world.enter(version)) for version in page.versions]
+    entered = (world.enter(version) for version in page.versions)
+    found = [_linked(resource) for resource in entered if resource is not None]
     return sorted((one for one in found if one is not None), key=lambda one: one.at, reverse=True)
 
 

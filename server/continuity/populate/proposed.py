@@ -24,12 +24,12 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Proposed:
-    """``values`` in their order; ``withheld`` says why nothing may be shown although there is
-    something."""
+    """``values`` in their order; ``withheld``: there is something, and it may be no more than an
+    absence."""
 
     by: By
     values: tuple[Value, ...] = ()
-    withheld: str = ""
+    withheld: bool = False
 
 
 @dataclass(slots=True)

@@ -83,12 +83,18 @@ async def _searched(world: World, type_: str, query: str) -> dict[str, Any]:
 def _bundle(
     world: World, matches: tuple[Version, ...], included: tuple[Version, ...]
 ) -> dict[str, Any]:
-    def entry(version: Version, mode: str) -> dict[str, Any]:
-        full = f"{world.services.base_url}/{version.type}/{version.id}"
-        return {"fullUrl": full, "resource": world.enter(version), "search": {"mode": mode}}
+    def entries(versions: tuple[Version, ...], mode: str) -> list[dict[str, Any]]:
+        found = [(one, world.enter(one)) for one in versions]
+        full = f"{world.services.base_url}/"
+        return [
+            {"fullUrl": f"{full}{v.type}/{v.id}", "resource": fits, "search": {"mode": mode}}
+            for v, fits in found
+            if fits is not None
+        ]
 
-    entries = [entry(one, "match") for one in matches] + [entry(x, "include") for x in included]
+    matched = entries(matches, "match")
+    listed = matched + entries(included, "include")
     made: dict[str, Any] = {
-        "resourceType": "Bundle", "type": "searchset", "total": len(matches)
+        "resourceType": "Bundle", "type": "searchset", "total": len(matched)
     }  # fmt: skip
-    return {**made, "entry": entries} if entries else made
+    return {**made, "entry": listed} if listed else made

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from server.access.context import AccessContext
+from server.continuity.populate import subject
 from server.continuity.statement import Source
 from server.fhir import json as fhir_json
 from server.fhir.errors import Issue
@@ -71,17 +72,39 @@ class World:
     versions: dict[tuple[str, str], Version] = field(default_factory=dict)
     _of: dict[int, tuple[Version, dict[str, Any]]] = field(default_factory=dict)
     _parsed: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    _unfit: set[tuple[str, str]] = field(default_factory=set)
     _spent_s: float = 0.0
 
-    def enter(self, version: Version) -> dict[str, Any]:
-        """Return the resource of a version, always the same object for the same one."""
+    def enter(self, version: Version) -> dict[str, Any] | None:
+        """Return the resource of a version, always the same object for the same one.
+
+        ``None``, and a warning, when it is nothing that an expression may see (:mod:`.subject`).
+        """
         key = (version.type, version.id)
-        if key not in self._parsed:
-            resource: dict[str, Any] = fhir_json.loads(version.body or b"{}")
-            self._parsed[key] = resource
-            self.versions[key] = version
-            self._of[id(resource)] = (version, resource)
-        return self._parsed[key]
+        if key in self._parsed:
+            return self._parsed[key]
+        if key in self._unfit:
+            return None
+        resource: dict[str, Any] = fhir_json.loads(version.body or b"{}")
+        fits = self.fitting(resource)
+        if fits is None:
+            self._unfit.add(key)
+            return None
+        self._parsed[key] = fits
+        self.versions[key] = version
+        self._of[id(fits)] = (version, fits)
+        return fits
+
+    def fitting(self, resource: dict[str, Any]) -> dict[str, Any] | None:
+        """Return a resource, sent or stored, as far as an expression may see it."""
+        base_url = self.services.base_url
+        fits = subject.fitting(resource, self.patient, base_url)
+        if fits is None:
+            type_ = resource.get("resourceType")
+            self.warn(
+                f"one {type_} was left out: {subject.unfit(resource, self.patient, base_url)}"
+            )
+        return fits
 
     async def follow(self, resources: Iterable[dict[str, Any]]) -> None:
         """Read what resources refer to, one step, for ``resolve()``."""
@@ -116,15 +139,16 @@ class World:
             found = await self.services.store.read_many(self.access, [key])
             if key not in found or found[key].body is None:
                 return None
-            self.enter(found[key])
+            return self.enter(found[key])
         return self._parsed[key]
 
     def warn(self, told: str, link_id: str | None = None) -> None:
         """Add a warning, of an item or of the form as a whole."""
-        if len(self.issues) < MAX_ISSUES:
-            where = (f"item.where(linkId='{link_id}')",) if link_id is not None else ()
-            said = f"item {link_id}: {told}" if link_id is not None else told
-            self.issues.append(Issue("warning", "processing", said, where))
+        where = (f"item.where(linkId='{link_id}')",) if link_id is not None else ()
+        said = f"item {link_id}: {told}" if link_id is not None else told
+        issue = Issue("warning", "processing", said, where)
+        if len(self.issues) < MAX_ISSUES and issue not in self.issues:
+            self.issues.append(issue)
 
     def evaluate(self, text: str, scope: Scope, base: PathItem) -> list[PathItem]:
         """Return the result of a FHIRPath; raises ``FhirPathError``, whatever is wrong."""
