@@ -19,17 +19,21 @@ def history(seed: int) -> World:
         "name": [{"family": f"Family{seed}", "given": ["Given"]}],
     }
     years_before = Moment(BIRTH + rng.randint(700, 1100) * DAY, None, sees_restricted=True)
-    moments = (
-        *((years_before,) if seed % 3 == 0 else ()),
-        Moment(end, "visit", sees_restricted=True),
-        Moment(end, "visit", sees_restricted=False),
-    )
-    world = World(seed, rng, patient, end, moments)
+    visit = Moment(end, "visit", sees_restricted=True)
+    desk = Moment(end, "visit", sees_restricted=False)
+    world = World(seed, rng, patient, end)
     person.around(world)
     person.demographics(world)
     person.coverage(world)
     person.forms(world)
     measures.happen(world)
     problems.happen(world)
+    # Who may not see all is asked where there is something to hide, and in some others.
+    hides = seed % 8 == 0 or any(claim.hidden for claim in world.claims)
+    world.moments = (
+        *((years_before,) if seed % 3 == 0 else ()),
+        visit,
+        *((desk,) if hides else ()),
+    )
     world.events.sort(key=lambda event: event.at)  # stable: a resource's versions stay in order
     return world
