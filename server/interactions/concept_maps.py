@@ -18,6 +18,7 @@ from server.fhir import json as fhir_json
 from server.fhir.errors import TooCostly
 from server.fhir.references import split_reference
 from server.interactions.services import Services
+from server.interactions.shipped_maps import shipped
 from server.search.query import HasKey, Query, SortKey
 from server.store.port import Version
 from terminology import concept_map
@@ -93,7 +94,10 @@ class ConceptMaps:
         return made if made.url else replace(made, canonical=local)
 
     async def named(self, canonical: str) -> Found:
-        """Return the map of a canonical URL, ``url|version`` or ``ConceptMap/id``; or none."""
+        """Return the map of a canonical URL, ``url|version`` or ``ConceptMap/id``; or none.
+
+        What is stored wins over what is shipped (:mod:`.shipped_maps`).
+        """
         if canonical not in self._by_url:
             self._by_url[canonical] = await self._named(canonical)
         return self._by_url[canonical]
@@ -110,7 +114,9 @@ class ConceptMaps:
         if version:
             pairs = [pair for pair in pairs if pair[0].canonical == canonical]
         active = [pair for pair in pairs if pair[0].status == "active"]
-        return next((Found((m,), (v,)) for m, v in active or pairs), Found())
+        own = shipped(canonical)
+        ours = Found((own,)) if own is not None else Found()
+        return next((Found((m,), (v,)) for m, v in active or pairs), ours)
 
     async def from_system(self, system: str, *, reverse: bool = False) -> Found:
         """Return the active maps that have a group from a code system; ``reverse``: to it."""

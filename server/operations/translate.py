@@ -156,7 +156,12 @@ OPERATION = Operation(
     levels=("type", "instance"),
     types=("ConceptMap",),
     params=(
-        Param("url", "uri", "Canonical URL of the map."),
+        Param(
+            "url",
+            "uri",
+            "Canonical URL of the map; `https://tellonce.org/fhir/ConceptMap/v2-AdministrativeSex` "
+            "and the like are the HL7v2 tables that messages are read by.",
+        ),
         Param("conceptMap", "Resource", "The map itself."),
         Param("conceptMapVersion", "string", "Version of the map of `url`."),
         Param("code", "code", "The code, with its `system`."),

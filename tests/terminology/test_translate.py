@@ -1,12 +1,15 @@
 """``ConceptMap/$translate`` over HTTP, on every store."""
 
+import time
 from typing import Any
 
 import httpx
 import pytest
 
+from mappings.files import TABLES
 from server.access.context import SYSTEM, AccessContext, Permit
 from server.interactions.concept_maps import ConceptMaps, translations
+from server.interactions.shipped_maps import PREFIX, shipped
 from tests.rest.house import CALLERS, House, told
 from tests.terminology.maps import LOCAL, LOINC, SNOMED, concept_map, element, group, target
 
@@ -252,3 +255,41 @@ async def test_synonyms_come_from_all_active_maps(house: House) -> None:
     assert translated((LOINC, "8867-4")) == {(LOCAL, "HR")}
     assert translated((LOINC, "1-1")) == frozenset()
     assert translated(("", "HR")) == frozenset()
+
+
+async def test_the_tables_of_hl7v2_are_maps(client: httpx.AsyncClient) -> None:
+    query = {
+        "url": "https://tellonce.org/fhir/ConceptMap/v2-AdministrativeSex",
+        "code": "A",
+        "system": "http://terminology.hl7.org/CodeSystem/v2-0001",
+    }
+    answer = await client.get("/ConceptMap/$translate", params=query)
+    assert answer.json()["parameter"][1]["part"] == [
+        {"name": "equivalence", "valueCode": "relatedto"},
+        {
+            "name": "concept",
+            "valueCoding": {"system": "http://hl7.org/fhir/administrative-gender", "code": "other"},
+        },
+        {"name": "source", "valueUri": query["url"]},
+    ]
+    for name in ("Nothing", "../maps/AdministrativeSex", ""):
+        address = f"https://tellonce.org/fhir/ConceptMap/v2-{name}"
+        gone = await client.get("/ConceptMap/$translate", params={**query, "url": address})
+        assert gone.status_code == 404
+
+
+def test_every_table_is_a_map() -> None:
+    names = [path.stem for path in TABLES.glob("*.yaml")]
+    assert len(names) > 50
+    assert all(shipped(f"{PREFIX}{name}") is not None for name in names)
+
+
+async def test_a_large_stored_map_is_compiled_once(client: httpx.AsyncClient) -> None:
+    many = [element(f"L{n}", target(f"{n}-0")) for n in range(4_000)]
+    await put(client, concept_map("large", group(*many)))
+    query = {"code": "L3999", "system": LOCAL}
+    await client.get("/ConceptMap/$translate", params=query)
+    started = time.perf_counter()
+    answer = await client.get("/ConceptMap/$translate", params=query)
+    assert time.perf_counter() - started < 0.5  # to read it anew would take longer
+    assert answer.json()["parameter"][0]["valueBoolean"] is True
