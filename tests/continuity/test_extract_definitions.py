@@ -245,7 +245,7 @@ async def test_nobody_replaces_what_somebody_else_said(client: httpx.AsyncClient
             fixed(f"{ALLERGY}#AllergyIntolerance.criticality", valueCode="low"),
         ]
     )
-    await given(client, form([group]), response([allergy(PENICILLIN)]))
+    await given(client, form([group]), response([allergy(PENICILLIN, "only a rash")]))
     theirs = {
         "resourceType": "AllergyIntolerance",
         "id": "theirs",
@@ -313,3 +313,93 @@ async def test_a_wrong_expression_is_told_with_its_place(client: httpx.AsyncClie
     issue = (await extracted(client))["issues"]["issue"][0]
 
     assert (issue["severity"], issue["expression"]) == ("error", ["Questionnaire.item[0]"])
+
+
+async def test_a_fact_of_another_patient_is_an_error(client: httpx.AsyncClient) -> None:
+    """C5: whatever a form computes, it is about the patient of the response."""
+    group = allergies(
+        extension=[
+            makes(ALLERGY),
+            fixed(
+                f"{ALLERGY}#AllergyIntolerance.patient",
+                valueReference={"reference": "Patient/other"},
+            ),
+        ]
+    )
+    await given(client, form([group]), response([allergy(PENICILLIN)]))
+
+    made = await extracted(client)
+
+    assert facts(made["return"]) == []
+    assert made["issues"]["issue"][0]["diagnostics"] == (
+        "this AllergyIntolerance is in the record of another patient than the response"
+    )
+
+
+async def test_a_stored_resource_of_another_patient_is_not_updated(
+    client: httpx.AsyncClient,
+) -> None:
+    person = f"{CORE}Patient"
+    items = [
+        question("id", "string", f"{person}#Patient.id"),
+        question("sex", "choice", f"{person}#Patient.gender"),
+    ]
+    answered = [
+        {"linkId": "id", "answer": [{"valueString": "other"}]},
+        {"linkId": "sex", "answer": [{"valueCoding": {"code": "male"}}]},
+    ]
+    await given(client, form(items, extension=[makes(person)]), response(answered))
+    await put(client, {"resourceType": "Patient", "id": "other"})
+
+    made = await extracted(client)
+
+    assert facts(made["return"]) == []
+    assert made["issues"]["issue"][0]["severity"] == "error"
+
+
+async def test_a_fact_inherits_the_labels_of_the_response(client: httpx.AsyncClient) -> None:
+    label = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "PSY"}
+    answered = response([allergy(PENICILLIN)], meta={"security": [label]})
+    await given(client, form([allergies()]), answered)
+
+    await extracted(client, commit=True)
+
+    (found,) = await stored(client, "AllergyIntolerance")
+    assert found["meta"]["security"] == [label]
+
+
+async def test_a_fact_with_our_identifier_in_another_record_hides_nothing(
+    client: httpx.AsyncClient,
+) -> None:
+    await given(client, form([allergies()]), response([allergy(PENICILLIN)]))
+    forged = {
+        "resourceType": "AllergyIntolerance",
+        "id": "forged",
+        "patient": {"reference": "Patient/b"},
+        "identifier": [{"system": EXTRACTED, "value": "r#allergy.1~definition.0"}],
+    }
+    await put(client, forged)
+
+    await extracted(client, commit=True)
+
+    found = await stored(client, "AllergyIntolerance")
+    assert sorted(one["patient"]["reference"] for one in found) == ["Patient/a", "Patient/b"]
+
+
+async def test_what_a_proxy_wrote_in_the_patients_name_is_the_proxys(
+    client: httpx.AsyncClient,
+) -> None:
+    await given(client, form([allergies()]), response([allergy(PENICILLIN)]))
+    provenance = {
+        "resourceType": "Provenance",
+        "id": "p",
+        "target": [{"reference": "QuestionnaireResponse/r/_history/1"}],
+        "recorded": AUTHORED,
+        "agent": [{"who": {"reference": "RelatedPerson/mum"}}],
+    }
+    await put(client, provenance)
+
+    made = await extracted(client)
+
+    (fact,) = facts(made["return"])
+    assert fact["asserter"] == {"reference": "RelatedPerson/mum"}

@@ -23,12 +23,13 @@ from server.continuity.extract.facts import (
     is_in_error,
 )
 from server.continuity.extract.merge import merged
-from server.continuity.extract.stored import Stored, has_identifier
+from server.continuity.extract.stored import Stored, has_identifier, patients_of
 from server.continuity.same import same_content
 from server.fhir import json as fhir_json
 from server.fhir.dates import instant_text
 from server.fhir.errors import Issue
 from server.fhir.references import rewrite
+from server.interactions.services import Services
 from server.search.marks import RELEASE_URL
 from server.store.port import Version
 
@@ -44,22 +45,24 @@ class Entries:
     """Makes the entries of one response.
 
     ``response`` is its versioned reference, ``None`` when it is not stored; ``response_id`` names
-    it in identifiers.  ``uuid`` gives the full URL of a Provenance by a text that tells it apart.
+    it in identifiers; ``labels`` are its security labels, which what is made of it inherits (C7).
     """
 
+    services: Services
     said: Said
     response: str | None
     response_id: str | None
     stored: Stored
     recorded: int
-    base_url: str
     patient: str | None
+    labels: tuple[Any, ...] = ()
     entries: list[dict[str, Any]] = field(default_factory=list)
     issues: list[Issue] = field(default_factory=list)
 
     def add(self, facts: Iterable[Fact], there: Mapping[tuple[str, str], Version]) -> None:
         """Add what is new or different; ``there``: the resources that facts name by their id."""
         facts = [self._own(fact, there) for fact in facts if self._may_be_made(fact)]
+        facts = [fact for fact in facts if self._is_of_the_patient(fact, there)]
         names = self._names(facts)
         for fact in facts:
             resource = rewrite(fact.resource, names)
@@ -96,13 +99,28 @@ class Entries:
         self.issues.append(Issue("error", "business-rule", told, (fact.where,)))
         return False
 
+    def _is_of_the_patient(self, fact: Fact, there: Mapping[tuple[str, str], Version]) -> bool:
+        """Tell whether a fact is in no other record than that of the response's patient (C5)."""
+        found = patients_of(self.services, fact.resource)
+        version = there.get((fact.type, str(fact.resource.get("id"))))
+        if version is not None:
+            found |= patients_of(self.services, _read(version))
+        if found <= {self.patient}:
+            return True
+        told = f"this {fact.type} is in the record of another patient than the response"
+        self.issues.append(Issue("error", "business-rule", told, (fact.where,)))
+        return False
+
     def _own(self, fact: Fact, there: Mapping[tuple[str, str], Version]) -> Fact:
         """Return the fact, complete; a new one where it would replace what somebody else said."""
         resource = completed(fact.resource, self.said)
         id_ = resource.get("id")
         version = there.get((fact.type, str(id_)))
         if id_ is not None and fact.type in STATEMENTS and version is not None:
-            before, now = author_of(_read(version), self.base_url), self.said.author(self.base_url)
+            before, now = (
+                author_of(_read(version), self.services.base_url),
+                self.said.author(self.services.base_url),
+            )
             if (before.kind, before.reference) != (now.kind, now.reference):
                 resource = {name: value for name, value in resource.items() if name != "id"}
                 told = f"{fact.type}/{id_} is what somebody else said; this is said beside it"
@@ -130,6 +148,11 @@ class Entries:
         return self.stored.written.get((version.type, version.id)) == version.number
 
     def _identified(self, fact: Fact, resource: Resource) -> Resource:
+        if self.labels:
+            meta = resource.get("meta") or {}
+            had = meta.get("security") or []
+            more = [one for one in self.labels if one not in had]
+            resource = {**resource, "meta": {**meta, "security": [*had, *more]}}
         if self.response_id is None or not has_identifier(fact.type):
             return resource
         own = {"system": SYSTEM, "value": f"{self.response_id}#{fact.key}"}
@@ -182,7 +205,7 @@ class Entries:
         request = {"method": "PUT", "url": name, "ifMatch": f'W/"{version.number}"', **(more or {})}
         self.entries.append(
             {
-                "fullUrl": f"{self.base_url}/{name}",
+                "fullUrl": f"{self.services.base_url}/{name}",
                 "resource": {**whole, **rest},
                 "request": request,
             }

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from math import inf
+from time import monotonic
 from typing import Any, Final
 
 from server.continuity.extract.items import extensions, value_of
-from server.fhir.errors import Issue
+from server.fhir.errors import DeadlineExceeded, Issue
 from server.fhir.fhirpath.errors import FhirPathError
 from server.fhir.fhirpath.expression import CLIENT_STEPS, compile_expression
 from server.fhir.fhirpath.items import Item, root
@@ -29,14 +31,17 @@ Variables = Mapping[str, Any]
 class Asking:
     """The expressions of one extraction: what cannot be evaluated becomes an issue, and nothing.
 
-    ``response`` is asked; ``now`` in microseconds; ``seed`` makes the uuids of ``allocateId``: the
-    same for the same response, so that extracting it again gives the same Bundle.
+    ``response`` is asked; ``now`` in microseconds; ``until``, on the clock of ``time.monotonic``,
+    is when it raises :class:`~server.fhir.errors.DeadlineExceeded`.  ``seed`` makes the uuids of
+    ``allocateId``: the same for the same response, so that extracting it again gives the same
+    Bundle.
     """
 
     response: dict[str, Any]
     now: int
     seed: str
     issues: list[Issue] = field(default_factory=list)
+    until: float = inf
     _root: Item | None = None
     _asked: int = 0
 
@@ -53,6 +58,8 @@ class Asking:
     def items(self, text: Any, context: Item, variables: Variables, where: str) -> list[Item]:
         """Return what an expression yields; [] with an issue at ``where`` when it cannot."""
         self._asked += 1
+        if monotonic() > self.until:
+            raise DeadlineExceeded("the expressions of the form take too long", expression=(where,))
         if not isinstance(text, str) or self._asked > _MOST:
             self._fault(f"more than {_MOST:,} expressions, or one without a text", where)
             return []

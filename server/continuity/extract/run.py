@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from time import monotonic
 from typing import Any, Final
+
+import anyio.to_thread
 
 from server.access.context import AccessContext
 from server.continuity.answers import known_answers
@@ -14,7 +17,7 @@ from server.continuity.extract.expressions import Asking
 from server.continuity.extract.facts import Fact, Said
 from server.continuity.extract.items import Answer, Given, given
 from server.continuity.extract.observations import Observations
-from server.continuity.extract.stored import Stored, find_others, made_before
+from server.continuity.extract.stored import Stored, find_others, made_before, writer
 from server.continuity.extract.templates import Templates
 from server.continuity.form import Form
 from server.continuity.known import Candidate
@@ -89,9 +92,10 @@ class _Extraction:
         self._priors: Mapping[str, Prior] = {}
 
     async def run(self, *, answers: bool) -> Extracted:
-        version, stored = self._version, Stored()
+        version, stored = self._version, Stored(self._patient)
         if version is not None:
-            stored = await made_before(self._services, self._access, version.id)
+            stored = await made_before(self._services, self._access, version.id, self._patient)
+            await self._attribute(version)
         items, issues = given(self._form, self._response) if answers else ((), [])
         self._priors = await self._standing(items, stored)
         facts = await self._facts(items) if answers else []
@@ -99,13 +103,14 @@ class _Extraction:
             await find_others(self._services, self._access, version.id, facts, stored)
         named = f"QuestionnaireResponse/{version.id}/_history/{version.number}" if version else None
         made = Entries(
+            self._services,
             self._said,
             named,
             version.id if version is not None else None,
             stored,
             self._services.now(),
-            self._services.base_url,
             self._patient,
+            tuple((self._response.get("meta") or {}).get("security") or ()),
         )
         made.add(facts, await self._there(facts))
         made.withdraw(facts)
@@ -118,6 +123,17 @@ class _Extraction:
             tuple(sorted(sources | ({named} if named is not None else set()))),
             self._patient,
         )
+
+    async def _attribute(self, version: Version) -> None:
+        """Let what a proxy wrote in the patient's name be the proxy's (C6)."""
+        services = self._services
+        if self._said.author(services.base_url).kind != "patient":
+            return
+        wrote = await writer(services, self._access, version)
+        if wrote is not None and wrote.startswith("RelatedPerson/"):
+            self._said = replace(self._said, who={"reference": wrote})
+            told = f"{wrote} wrote the response: what it says is said by them, not by the patient"
+            self._asking.issues.append(Issue("information", "informational", told, ("author",)))
 
     async def _standing(self, items: Sequence[Given], stored: Stored) -> Mapping[str, Prior]:
         """Return how the answers stand to what others said, and to what was said before."""
@@ -155,10 +171,16 @@ class _Extraction:
 
     async def _facts(self, items: tuple[Given, ...]) -> list[Fact]:
         variables = await self._variables()
-        found = Observations(self._form, self._said, self._asking, self._kept).of(items)
-        found += Definitions(self._form, self._asking, self._left).of(items, variables)
-        found += Templates(self._form, self._asking, self._left).of(items, variables)
-        return found
+        self._asking.until = monotonic() + self._services.policy.deadline_s
+
+        def made() -> list[Fact]:
+            found = Observations(self._form, self._said, self._asking, self._kept).of(items)
+            found += Definitions(self._form, self._asking, self._left).of(items, variables)
+            found += Templates(self._form, self._asking, self._left).of(items, variables)
+            return found
+
+        # A form's expressions may take seconds, in which others must get on.
+        return await anyio.to_thread.run_sync(made)
 
     def _left(self, path: str) -> bool:
         return self._priors.get(path, NEW).left

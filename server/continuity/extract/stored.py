@@ -10,6 +10,7 @@ from server.fhir import json as fhir_json
 from server.fhir.definitions import children
 from server.fhir.references import split_reference
 from server.interactions.services import Services
+from server.search import extract
 from server.search.query import HasKey, Query
 from server.store.port import Version
 
@@ -18,12 +19,30 @@ _MOST: Final = 1_000  # Provenances of one response, and facts of one type
 Ref = tuple[str, str]
 
 
+async def writer(services: Services, access: AccessContext, version: Version) -> str | None:
+    """Return who wrote a version, ``RelatedPerson/x``, as the server told it; ``None``: unknown."""
+    about = f"{version.type}/{version.id}/_history/{version.number}"
+    query = Query(("Provenance",), HasKey((f"Provenance|target|v|{about}",)))
+    page = await services.store.search(
+        access, query, limit=_MOST, deadline_s=services.policy.deadline_s
+    )
+    for one in page.versions:
+        for agent in fhir_json.glance(one.body or b"{}").get("agent") or ():
+            text = str((agent.get("who") or {}).get("reference"))
+            if (named := split_reference(text, services.base_url)).local is not None:
+                return named.local
+    return None
+
+
 @dataclass(slots=True)
 class Stored:
     """``facts``: the live ones, by type and key.  ``provenances``: those that name the response.
 
-    ``written``: the number of the version that extraction made last of each fact.
+    ``written``: the number of the version that extraction made last of each fact.  ``patient``
+    (``Patient/x``): in whose record they must be; an identifier alone could be anybody's.
     """
+
+    patient: str | None = None
 
     facts: dict[tuple[str, str], Version] = field(default_factory=dict)
     provenances: list[tuple[Version, dict[str, Any]]] = field(default_factory=list)
@@ -34,11 +53,12 @@ class Stored:
         """The facts as ``Type/id``."""
         return {f"{version.type}/{version.id}" for version in self.facts.values()}
 
-    def add(self, response_id: str, versions: Iterable[Version]) -> None:
+    def add(self, services: Services, response_id: str, versions: Iterable[Version]) -> None:
         """Keep those of some resources that were made of the response."""
         for version in versions:
-            key = key_of(response_id, fhir_json.glance(version.body or b"{}"))
-            if key is not None:
+            resource = fhir_json.glance(version.body or b"{}")
+            key = key_of(response_id, resource)
+            if key is not None and patients_of(services, resource) <= {self.patient}:
                 self.facts[version.type, key] = version
 
 
@@ -46,6 +66,16 @@ def has_identifier(type_: str) -> bool:
     """Tell whether resources of the type can bear several identifiers."""
     found = children(type_).get("identifier")
     return found is not None and found.types == ("Identifier",) and found.max != 1
+
+
+def patients_of(services: Services, resource: dict[str, Any]) -> set[str]:
+    """Return in whose records a resource is, ``Patient/x``."""
+    named = {"id": "", **resource}
+    within = extract.compartments(named, services.base_url, catalog=services.catalog)
+    found = {one for one in within if one.startswith("Patient/") and one != "Patient/"}
+    if resource["resourceType"] == "Patient" and named["id"]:
+        found.add(f"Patient/{named['id']}")
+    return found
 
 
 def key_of(response_id: str, resource: dict[str, Any]) -> str | None:
@@ -58,7 +88,9 @@ def key_of(response_id: str, resource: dict[str, Any]) -> str | None:
     return None
 
 
-async def made_before(services: Services, access: AccessContext, response_id: str) -> Stored:
+async def made_before(
+    services: Services, access: AccessContext, response_id: str, patient: str | None
+) -> Stored:
     """Return what Provenances say was made of the response.
 
     Raises:
@@ -72,7 +104,7 @@ async def made_before(services: Services, access: AccessContext, response_id: st
         limit=_MOST,
         deadline_s=services.policy.deadline_s,
     )
-    stored = Stored()
+    stored = Stored(patient)
     targets: set[Ref] = set()
     for version in page.versions:
         provenance = fhir_json.loads(version.body or b"{}")
@@ -86,7 +118,9 @@ async def made_before(services: Services, access: AccessContext, response_id: st
             number = int(named.version) if named.version and named.version.isdigit() else 1
             stored.written[ref] = max(stored.written.get(ref, 0), number)
     if targets:
-        stored.add(response_id, (await services.store.read_many(access, targets)).values())
+        stored.add(
+            services, response_id, (await services.store.read_many(access, targets)).values()
+        )
     return stored
 
 
@@ -110,4 +144,4 @@ async def find_others(
             limit=_MOST,
             deadline_s=services.policy.deadline_s,
         )
-        stored.add(response_id, page.versions)
+        stored.add(services, response_id, page.versions)
