@@ -254,6 +254,16 @@ async def test_the_document_and_all_in_it_is_valid(resources: list[Resource]) ->
     assert [issue for e in bundle["entry"] for issue in validate(e["resource"])] == []
 
 
+async def test_a_modifier_that_is_not_understood_is_told_of() -> None:
+    """R4 extensibility.html#modifierExtension: it may turn round what is written."""
+    asthma = told.condition("asthma", "195967001", "clinician", AT)
+    asthma["modifierExtension"] = [{"url": "https://sender.test/negated", "valueBoolean": True}]
+    bundle = await summary(asthma)
+    text = bundle["entry"][0]["resource"]["section"][0]["text"]["div"]
+    assert "does not understand: read the entry" in text
+    assert sections(bundle)["11450-4"][0]["modifierExtension"] == asthma["modifierExtension"]
+
+
 async def test_what_is_read_cannot_break_out_of_the_narrative() -> None:
     evil = told.condition("evil", "195967001", "clinician", AT)
     evil["code"] = {"text": "<script>alert(1)</script> & more"}

@@ -113,5 +113,25 @@ def _span(period: dict[str, Any]) -> str:
 
 
 def _state(resource: Resource) -> str:
-    said = (resource.get(name) for name in _STATES)
-    return ", ".join(text for one in said if (text := one if isinstance(one, str) else words(one)))
+    listed = (resource.get(name) for name in _STATES)
+    said = [one if isinstance(one, str) else words(one) for one in listed]
+    if is_modified(resource):
+        said.append("changed by something that this server does not understand: read the entry")
+    return ", ".join(text for text in said if text)
+
+
+def is_modified(value: Any) -> bool:
+    """Tell whether something inside says that what is written means something else.
+
+    R4 extensibility.html#modifierExtension, resource.html#implicitRules: it must not be ignored.
+    """
+    todo = [value]
+    while todo:
+        part = todo.pop()
+        if isinstance(part, dict):
+            if "modifierExtension" in part or "implicitRules" in part:
+                return True
+            todo += part.values()
+        elif isinstance(part, list):
+            todo += part
+    return False
