@@ -409,3 +409,35 @@ async def test_who_wrote_a_version_is_known_from_its_provenance(
     assert texts(made, "findings")[1] == sentence
     proven = "Provenance/p/_history/1" in {s.reference for s in made.told["findings"][1].sources}
     assert proven is ("unknown" not in sentence)
+
+
+@pytest.mark.parametrize(
+    ("resource", "section", "sentence"),
+    [
+        (of("Communication", "x", subject=ADA, sender=ADA, status="not-done", sent="2026-01-01",
+            payload=[{"contentString": "Help me"}]),
+         "voice", "The patient wrote, 1 January 2026 (not done): “Help me”"),
+        (of("QuestionnaireResponse", "x", subject=ADA, source=ADA, status="in-progress",
+            item=[{"linkId": "1", "answer": [{"valueInteger": 3}]}]),
+         "voice", "The patient, undated (in progress): 3."),
+        (of("DocumentReference", "x", subject=ADA, status="superseded", description="Letter"),
+         "findings", "Document Letter (superseded); author unknown, undated."),
+        (of("Encounter", "x", subject=ADA, status="finished", **{"class": {"code": "AMB"}}),
+         "reason", "Ambulatory (finished), undated."),
+        (of("Immunization", "x", patient=ADA, status="not-done", vaccineCode=concept("Tetanus"),
+            statusReason=concept("Fever")),
+         "findings", "Immunization not done: Tetanus (Fever); author unknown, undated."),
+        (of("Task", "x", status="requested", intent="order", description="Call her",
+            **{"for": ADA}, owner={"display": "Desk"}),
+         "pending", "Task Call her (requested), Desk; author unknown, undated."),
+        (of("DiagnosticReport", "x", status="preliminary", subject=ADA, code=concept("CT")),
+         "pending", "Report still open: CT (preliminary); author unknown, undated."),
+        (of("CarePlan", "x", status="active", intent="plan", subject=ADA, title="Rehab"),
+         "decisions", "Care plan Rehab (active); author unknown, undated."),
+    ],
+)  # fmt: skip
+async def test_every_kind_of_entry_is_told_with_its_state(
+    resource: Resource, section: Any, sentence: str
+) -> None:
+    made = await told([ADA_HERSELF, resource])
+    assert sentence in texts(made, section)

@@ -27,7 +27,11 @@ from server.search.query import (
     UpdatedIs,
 )
 
-STATUS: Final = {"Condition": "verification-status", "AllergyIntolerance": "verification-status"}
+STATUS: Final = {
+    "AllergyIntolerance": "verification-status",
+    "Condition": "verification-status",
+    "Goal": "lifecycle-status",
+}
 _ERROR: Final = "entered-in-error"
 CHANGING: Final = (
     "AllergyIntolerance", "Appointment", "CarePlan", "Communication", "Condition",

@@ -97,7 +97,8 @@ def goal(telling: Telling, found: Found) -> Sentence:
 def visit(telling: Telling, found: Found) -> Sentence:
     """Return an Encounter: what, when, where and why the patient is here."""
     resource, words = found.resource, telling.words
-    kind = labels(resource.get("type"), words) or label({"coding": [resource.get("class")]}, words)
+    kind = labels(resource.get("type"), words) or words.visit(resource.get("class"))
+    kind = kind or label({"coding": [resource.get("class")]}, words)
     period_ = period(resource.get("period"), words)
     main = words.say(
         "encounter" if period_ else "encounter-undated",

@@ -230,6 +230,9 @@ def document(telling: Telling, found: Found) -> Sentence:
     ]
     what = plain(resource.get("description")) or next(filter(None, titles), "")
     what = what or telling.label(resource.get("type"))
+    status = code(resource.get("status"))
+    if status not in ("", "current"):
+        what += _in_brackets(telling.words.status(status))
     return telling.said(found, telling.words.say("document", what=what), resource.get("date"))
 
 

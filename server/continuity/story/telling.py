@@ -121,7 +121,7 @@ def _by(author: Named | None) -> str:
 
 def is_withdrawn(resource: Json) -> bool:
     """Tell whether a resource was entered in error: it is never told."""
-    if resource.get("status") == WITHDRAWN:
+    if WITHDRAWN in (resource.get("status"), resource.get("lifecycleStatus")):
         return True
     return WITHDRAWN in {code for _, code in _codes(resource.get("verificationStatus"))}
 

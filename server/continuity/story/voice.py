@@ -56,7 +56,7 @@ def _answer(telling: Telling, found: Found, item: Json, answer: Json) -> Sentenc
     asked = words.say("answered", question=question) if question else ""
     head = {
         "who": _who(telling, found),
-        "date": date(found.resource.get("authored"), words) or words.say("undated-word"),
+        "date": _day(telling, found, found.resource.get("authored"), ("completed", "amended")),
         "asked": asked,
     }
     if written := verbatim(answer.get("valueString")):
@@ -89,9 +89,18 @@ def words_of(telling: Telling, found: Found) -> list[Sentence]:
 
 def _wrote(telling: Telling, found: Found, quote: str, on: Any) -> Sentence:
     words = telling.words
-    day = date(on, words) or words.say("undated-word")
+    usual = ("completed", "final", "amended", "corrected")
+    day = _day(telling, found, on, usual)
     text = words.say("wrote", who=_who(telling, found), date=day, quote=quote)
     return _quoted(telling, found, text, quote)
+
+
+def _day(telling: Telling, found: Found, on: Any, usual: tuple[str, ...]) -> str:
+    """Return when, and the status where it is not a usual one: a draft, a message not sent."""
+    words = telling.words
+    day = date(on, words) or words.say("undated-word")
+    status = code(found.resource.get("status"))
+    return day if not status or status in usual else f"{day} ({words.status(status)})"
 
 
 def _quoted(telling: Telling, found: Found, text: str, quote: str) -> Sentence:

@@ -37,6 +37,13 @@ class Words:
         """Return a status in the words of the register; codes read as words where none are."""
         return str(self.texts["status"].get(code, code.replace("-", " ")))
 
+    def visit(self, coding: Any) -> str | None:
+        """Return what a class of visit (v3-ActCode) is called where its coding does not say."""
+        if not isinstance(coding, dict) or coding.get("display"):
+            return None
+        found = self.texts["visits"].get(coding.get("code"))
+        return str(found) if found else None
+
     def unit(self, *names: str | None) -> str:
         """Return a unit, spelled out where the register does that; the first name that is there."""
         known = [name for name in names if name]
