@@ -3,10 +3,12 @@
 The rules are in ``server.continuity.rules``; here they meet the record.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Final
 
 from server.access.context import AccessContext
+from server.continuity.choices import with_choices
 from server.continuity.form import Form
 from server.continuity.gather import Gatherer
 from server.continuity.known import Known
@@ -21,6 +23,8 @@ from server.fhir.references import split_reference
 from server.interactions.read import looked_up
 from server.interactions.services import Services
 from server.store.port import Version
+
+MOST_OPTIONS: Final = 500  # of a question, that are looked for under other codes
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,8 @@ async def answered(
     _demand_current(found)
     visit = await _visit(services, access, patient, encounter) if encounter else None
     translated = await site.translations(services, access)
-    asked = [_translated(one, translated) for one in questions(form, site.validity)]
+    asked = await with_choices(services, access, form, questions(form, site.validity))
+    asked = [_translated(one, translated) for one in asked]
     gatherer = Gatherer(services, access, found, form, site.validity)
     told = await gatherer.statements(asked)
     now = services.now()
@@ -114,8 +119,7 @@ def _translated(question: Question, translated: Translated) -> Question:
     """Return the question with what means the same as its codes and its options."""
     known = {code: translated(code) for code in question.codes}
     codes = frozenset(question.codes).union(*known.values())
-    options: Sequence[tuple[str, str]] = tuple(question.options or ())
-    for option in options:
+    for option in list(question.options or ())[:MOST_OPTIONS]:
         for code in translated(option):
             known[code] = known.get(code, frozenset()) | {option}
     return replace(question, codes=codes, synonyms=known)

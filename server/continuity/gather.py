@@ -4,7 +4,7 @@ Everything is read under the caller's access (C7).  Nothing is cut silently: whe
 something out, what is found of that kind says so in its ``note`` and is at best confirmed.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -34,6 +34,8 @@ MOST_RESPONSES: Final = 200
 MOST_FORMS: Final = 100  # Questionnaires whose answers are read
 
 CUT: Final = "The record has more of this than is looked through; the newest were."
+
+TAKEN_BACK: Final = "What was made of this answer was withdrawn."
 
 _CODE_PARAMS: Final[Mapping[str, tuple[str, ...]]] = {
     "Observation": ("code", "component-code"),
@@ -170,21 +172,21 @@ class Gatherer:
 
     async def _forms(self, found: Gathered) -> None:
         """Read the forms that were answered, so that an answer's item is known by its codes."""
-        found.forms[self.form.canonical] = Asked(self.policy, self.form.canonical, self.form)
         named = {
-            str(one.get("questionnaire"))
+            str(one.get("questionnaire", ""))
             for local, one in found.resources.items()
-            if local.startswith("QuestionnaireResponse/") and one.get("questionnaire")
+            if local.startswith("QuestionnaireResponse/")
         }
-        urls = sorted({canonical.partition("|")[0] for canonical in named})
-        if not urls or not self._open(("Questionnaire",)):
-            return
-        keys = tuple(f"Questionnaire|url|u|{url}" for url in urls)
-        versions, _ = await self._found(("Questionnaire",), HasKey(keys), MOST_FORMS)
-        stored = [fhir_json.loads(one.body or b"{}") for one in versions]
+        urls = sorted({canonical.partition("|")[0] for canonical in named} - {"", "None"})
+        stored: list[Resource] = []
+        if urls and self._open(("Questionnaire",)):
+            keys = tuple(f"Questionnaire|url|u|{url}" for url in urls)
+            versions, _ = await self._found(("Questionnaire",), HasKey(keys), MOST_FORMS)
+            stored = [fhir_json.loads(one.body or b"{}") for one in versions]
         for canonical in named:
-            if canonical not in found.forms and (form := _form(stored, canonical)) is not None:
-                found.forms[canonical] = Asked(self.policy, canonical, form)
+            own = canonical == self.form.canonical
+            form = self.form if own else _form(stored, canonical)
+            found.forms[canonical] = Asked(self.policy, canonical, form, self.form)
 
     async def _others(self, found: Gathered) -> None:
         """Read the medications and devices that are referred to, and what things were made of."""
@@ -220,8 +222,9 @@ class Gatherer:
                 made = list(responses.statements(resource, version.number, reading, found.forms))
             else:
                 continue
-            told += [_seen(_cut(one, found), found) for one in made]
-        return told
+            told += [_cut(one, found) for one in made]
+        gone = _taken_back(told)
+        return [_seen(_retracted(one, gone), found) for one in told]
 
     def _elements(
         self, found: Gathered, reading: Reading, question: Question
@@ -347,6 +350,24 @@ def _cut(one: Statement, found: Gathered) -> Statement:
     type_ = one.source.type
     named = {type_, *(f"{system}|{code}" for system, code in one.codes)}
     return replace(one, note=CUT) if named & found.cut else one
+
+
+def _taken_back(told: Iterable[Statement]) -> set[tuple[str, Code]]:
+    """Return answers by their response and codes of which a fact was made and withdrawn."""
+    return {
+        (origin, code)
+        for one in told
+        if one.standing == "withdrawn"
+        for origin in one.origins
+        for code in one.codes
+    }
+
+
+def _retracted(one: Statement, gone: Collection[tuple[str, Code]]) -> Statement:
+    local = f"{one.source.type}/{one.source.id}"
+    if gone and any((local, code) in gone for code in one.codes):
+        return replace(one, note=TAKEN_BACK)
+    return one
 
 
 def _seen(one: Statement, found: Gathered) -> Statement:

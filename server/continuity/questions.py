@@ -11,7 +11,6 @@ from typing import Any, Final
 from server.continuity.form import Form, Item
 from server.continuity.statement import Code
 from server.continuity.statements.responses import link
-from server.continuity.statements.things import ELEMENTS
 from server.continuity.validity import UNLISTED, Topic, Validity, stricter
 from server.fhir import definitions
 
@@ -29,8 +28,8 @@ class Question:
     ``codes`` are those of the item and what means the same; ``element`` is the element that it
     names, ``only`` what the form says of that element's siblings.  ``whole``: it asks for all of
     its topic (which allergies, whether any), else for one thing.  ``options``: the codings that it
-    takes, ``None``: any; ``texts`` those that are words; ``closed`` is false when its options
-    cannot be listed.
+    takes, ``None``: any; ``texts`` those that are words; ``listed`` is false while its value set
+    is not (:mod:`.choices`).
     """
 
     item: Item
@@ -81,7 +80,7 @@ def _question(form: Form, item: Item, siblings: tuple[Item, ...], policy: Validi
         element = ""  # what narrows a part of a part is not told apart
     type_ = element.partition(".")[0]
     whole = topic.many and (by_code is topic or (by_element is topic and type_ in topic.types))
-    options, texts, listed = _options(form, item)
+    options, texts, listed = _options(item)
     return Question(
         item,
         topic,
@@ -140,9 +139,9 @@ def _hidden(item: Item) -> bool:
 
 
 def _options(
-    form: Form, item: Item
+    item: Item,
 ) -> tuple[Mapping[Code, dict[str, Any]] | None, frozenset[str], bool]:
-    """Return the codings and the texts that an item takes, and whether that is all known."""
+    """Return the codings and texts that an item lists, and whether it names no value set."""
     codings: dict[Code, dict[str, Any]] = {}
     texts: set[str] = set()
     for option in item.raw.get("answerOption", ()):
@@ -152,34 +151,8 @@ def _options(
         if isinstance(text := option.get("valueString"), str):
             texts.add(text)
     named = item.raw.get("answerValueSet")
-    if isinstance(named, str) and named:
-        contained = _contained(form, named)
-        if contained is None:
-            return None, frozenset(), False
-        codings |= contained
-    return (codings if codings or texts else None), frozenset(texts), True
-
-
-def _contained(form: Form, named: str) -> dict[Code, dict[str, Any]] | None:
-    """Return the codings of a value set inside the form; ``None`` when it does not list them."""
-    for one in form.raw.get("contained", ()):
-        if named == f"#{one.get('id')}" and one.get("resourceType") == "ValueSet":
-            return _listed(one)
-    return None
-
-
-def _listed(value_set: dict[str, Any]) -> dict[Code, dict[str, Any]] | None:
-    compose = value_set.get("compose", {})
-    made: dict[Code, dict[str, Any]] = {}
-    for include in compose.get("include", ()):
-        if compose.get("exclude") or "concept" not in include or include.get("filter"):
-            return None
-        for concept in include["concept"]:
-            coding = {"system": include.get("system", ""), **concept}
-            made[coding["system"], concept["code"]] = {
-                name: coding[name] for name in ("system", "code", "display") if coding.get(name)
-            }
-    return made or None
+    listed = not (isinstance(named, str) and named)
+    return (codings if codings or texts else None), frozenset(texts), listed
 
 
 def _units(item: Item) -> tuple[dict[str, Any], ...]:
@@ -190,6 +163,3 @@ def _units(item: Item) -> tuple[dict[str, Any], ...]:
         for one in item.raw.get("extension", ())
         if one.get("url") == url and isinstance(one.get("valueCoding"), dict)
     )
-
-
-THINGS: Final = frozenset(ELEMENTS)

@@ -35,6 +35,7 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
 
 NOTHING = ("no source", "The record has no answer that you can see.")
 LIMITED = "limit"
+UNLISTED = ("limit", "The form's choices cannot be listed here.")
 
 
 def judge(
@@ -67,6 +68,8 @@ def _said(question: Question, statements: Iterable[Statement]) -> Iterable[Said]
             answer = {}
         key = key_of(question, one, answer) if answer else ("nothing", None)
         made = Said(one, answer, key, one.said_at, one.said_until)
+        if not question.listed and "valueCoding" in answer:
+            made = made.only_confirm(*UNLISTED)
         yield made.only_confirm(LIMITED, one.note) if one.note else made
 
 

@@ -49,6 +49,7 @@ def places(resource: Resource, element: str, only: Only, now: int) -> list[Place
     current = [one for one in listed if _current(one[0], only, now)]
     current.sort(key=lambda one: _order(name, one[0]))
     doubt = len(current) > 1 and _order(name, current[0][0]) == _order(name, current[1][0])
+    doubt |= len({entry.get("system") for entry, _ in current if isinstance(entry, dict)}) > 1
     return [
         Place(value, path, doubt)
         for entry, start in current

@@ -7,7 +7,7 @@ copy and no statement: nobody said it again, and it must not outlive what it was
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from server.continuity.form import Form
+from server.continuity.form import Form, Item
 from server.continuity.statement import About, Code, Says, Standing, Statement
 from server.continuity.statements.read import Reading, Resource, codes, moment, source
 from server.continuity.validity import UNLISTED, Topic, Validity
@@ -26,11 +26,18 @@ def link(form: str, link_id: str) -> Code:
 
 
 class Asked:
-    """What the items of a form mean, by ``linkId``; of a form that is not there, nothing."""
+    """What the items of an answered form mean, by ``linkId``; of one that is not there, nothing.
 
-    def __init__(self, policy: Validity, canonical: str, form: Form | None) -> None:
+    A ``linkId`` means the same in the form that is asked now only when that is the same form, or
+    when the item has the same text, type and codes in both versions.
+    """
+
+    def __init__(self, policy: Validity, canonical: str, form: Form | None, now: Form) -> None:
         self._policy, self._canonical = policy, canonical
-        self._items = {item.link_id: item for item in form.walk()} if form is not None else {}
+        self._items = _items(form)
+        self._same = canonical == now.canonical
+        known = canonical.partition("|")[0] == now.canonical.partition("|")[0]
+        self._now = _items(now) if known else {}
         self._known: dict[str, tuple[frozenset[Code], str, Topic]] = {}
 
     def of(self, link_id: str) -> tuple[frozenset[Code], str, Topic]:
@@ -40,16 +47,28 @@ class Asked:
             own = item.codes if item is not None else frozenset()
             element = item.definition.partition("#")[2] if item and item.definition else ""
             topic = self._policy.of_codes(own) or self._policy.of_element(element) or UNLISTED
-            self._known[link_id] = own | {link(self._canonical, link_id)}, element, topic
+            if self._same or _alike(item, self._now.get(link_id)):
+                own |= {link(self._canonical, link_id)}
+            self._known[link_id] = own, element, topic
         return self._known[link_id]
 
 
+def _items(form: Form | None) -> dict[str, Item]:
+    return {item.link_id: item for item in form.walk()} if form is not None else {}
+
+
+def _alike(one: Item | None, other: Item | None) -> bool:
+    if one is None or other is None:
+        return False
+    return (one.text, one.type, one.codes) == (other.text, other.type, other.codes)
+
+
 def statements(
-    resource: Resource, version: int, reading: Reading, forms: Mapping[str, "Asked"]
+    resource: Resource, version: int, reading: Reading, forms: Mapping[str, Asked]
 ) -> Iterator[Statement]:
-    """Yield each answer; ``forms`` are the Questionnaires by the canonical that names them."""
+    """Yield each answer; ``forms`` are what was asked, by the canonical that names it."""
     canonical = str(resource.get("questionnaire", ""))
-    asked = forms.get(canonical) or Asked(reading.policy, canonical, None)
+    asked = forms[canonical]
     said_at, until = moment(resource.get("authored"))
     standing: Standing = "current" if resource.get("status") in _SAID else "withdrawn"
     who = reading.author(resource.get("source"), resource.get("author"))
