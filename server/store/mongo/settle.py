@@ -67,6 +67,8 @@ SHORT = 200  # documents that are looked at in less time than it takes to count 
 MERGED = 150  # lists that MongoDB merges in their order; more it sorts
 FIRST_BATCH = 50
 LARGEST_BATCH = 500
+HEAVIEST_BATCH = 200_000  # references and keys of its documents
+NAMED_AT_ONCE = 50_000  # targets of references
 
 WALKED: dict[str, int] = {"d": 1, "born": 1, "n": 1, "r": 1, "m": 1, "t": 1, "rt": 1, "id": 1}
 """The fields of documents that are asked batch by batch."""
@@ -126,13 +128,14 @@ class Settler:
     ) -> AsyncGenerator[Document, None]:
         """Yield those of the documents, in their order, for which ``later`` holds."""
         batch: list[Document] = []
-        most = FIRST_BATCH
+        most, weight = FIRST_BATCH, 0
         async for one in walk:
             batch.append(one)
-            if len(batch) >= most:
+            weight += len(one.get("r", ())) + len(one.get("t", ()))
+            if len(batch) >= most or weight > HEAVIEST_BATCH:
                 for kept in await self.among(batch, later):
                     yield kept
-                batch, most = [], min(most * 2, LARGEST_BATCH)
+                batch, most, weight = [], min(most * 2, LARGEST_BATCH), 0
         for kept in await self.among(batch, later):
             yield kept
 
@@ -154,6 +157,16 @@ class Settler:
         # What has a compartment is in it.
         own = [one async for one in self.documents(to, (Keys(tuple(marks), to.where),))]
         return _compartments(own).intersection(marks)
+
+    async def named(
+        self, to: Query, targets: Collection[int], fields: dict[str, Any] | None = None
+    ) -> AsyncGenerator[Document, None]:
+        """Yield the matches of ``to`` that references with these targets mean; some twice."""
+        wanted = list(targets)
+        for begin in range(0, len(wanted), NAMED_AT_ONCE):
+            some = Names(tuple(wanted[begin : begin + NAMED_AT_ONCE]), to.where)
+            async for one in self.documents(to, (some,), fields):
+                yield one
 
     async def few(self, query: Query, limit: int, fields: dict[str, Any]) -> list[Document] | None:
         """Return all matches, ``limit`` at most and found soon, else ``None``."""
@@ -330,9 +343,10 @@ class Settler:
                 return await self._near(asked, {"_id": {"$in": [one["_id"] for one in batch]}})
             case Refers(type_, param, to):
                 place = param_hash(type_, param)
-                targets = _targets(batch, place)
-                named = {name async for name in self._named(to, targets)}
-                return Keys(tuple(place ^ name for name in targets & named), asked)
+                found = self.named(to, _targets(batch, place))
+                named = {name async for one in found for name in one["n"]}
+                referring = [one["_id"] for one in batch if _targets((one,), place) & named]
+                return These(tuple(referring), asked)
             case ReferredBy(by, param):
                 return Names(tuple(await self._referred(by, param, _names(batch))), asked)
             case Mentioned(by):
@@ -342,12 +356,6 @@ class Settler:
                 return Keys(tuple(await self.compartments_of(to, marks)), asked)
             case _:
                 raise TypeError(f"{type(asked).__name__} cannot be asked of a batch")
-
-    async def _named(self, to: Query, targets: Collection[int]) -> AsyncGenerator[int, None]:
-        if targets:
-            async for one in self.documents(to, (Names(tuple(targets), to.where),)):
-                for name in one["n"]:
-                    yield name
 
     async def _referred(self, by: Query, param: str, names: set[int]) -> set[int]:
         """Return those of the names to which matches of ``by`` refer."""

@@ -12,7 +12,6 @@ from server.fhir import json as fhir_json
 from server.search import sorting
 from server.search.query import Hop, SortKey
 from server.search.rows import param_hash
-from server.store.mongo.compile import Names
 from server.store.mongo.look import Document
 from server.store.mongo.orders import Cursor
 from server.store.mongo.settle import Settler
@@ -149,8 +148,7 @@ class Values:
             return known
         known.update((target, []) for target in new)
         fields = {"rt": 1, "id": 1, "n": 1, "r": 1, **(BODY if last is not None else {})}
-        found = self._settler.documents(hop.to, (Names(tuple(new), hop.to.where),), fields)
-        async for one in found:
+        async for one in self._settler.named(hop.to, new, fields):
             value = None
             if last is not None:
                 value = self._value(await self._resource(one), last, one)
