@@ -241,6 +241,7 @@ class Gatherer:
                     question.element,
                     question.only,
                     self.services.now(),
+                    repeats=question.item.repeats,
                 ):
                     yield _cut(one, found)
 

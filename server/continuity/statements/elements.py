@@ -5,7 +5,7 @@ and the person whom a Provenance of that version names (C2).  R4 patient.html, c
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from server.continuity.statement import About, Standing, Statement
@@ -28,6 +28,7 @@ class Place:
 
     value: Any
     path: str
+    entry: str
     several: bool = False
 
 
@@ -51,18 +52,39 @@ def places(resource: Resource, element: str, only: Only, now: int) -> list[Place
     doubt = len(current) > 1 and _order(name, current[0][0]) == _order(name, current[1][0])
     doubt |= len({entry.get("system") for entry, _ in current if isinstance(entry, dict)}) > 1
     return [
-        Place(value, path, doubt)
+        Place(value, path, start, doubt)
         for entry, start in current
         for value, path in _below(entry, steps[1:], start)
     ]
 
 
+def preferred(found: Sequence[Place]) -> list[Place]:
+    """Return the one value for a question that takes one: the preferred entry's, its parts joined
+    as they are written (given names, lines of an address)."""
+    same = [one for one in found if found and one.entry == found[0].entry]
+    if len(same) > 1 and all(isinstance(one.value, str) for one in same):
+        between = ", " if ".line" in same[0].path else " "
+        return [replace(same[0], value=between.join(one.value for one in same))]
+    return same
+
+
 def statements(
-    resource: Resource, version: int, reading: Reading, element: str, only: Only, now: int
+    resource: Resource,
+    version: int,
+    reading: Reading,
+    element: str,
+    only: Only,
+    now: int,
+    *,
+    repeats: bool = True,
 ) -> Iterator[Statement]:
-    """Yield the values of an element; neither dated nor signed yet (:mod:`..brought`)."""
+    """Yield the values of an element; neither dated nor signed yet (:mod:`..brought`).
+
+    ``repeats``: all of them, else the preferred one.
+    """
     topic = reading.policy.of_element(element, only) or reading.policy.topic("")
-    for place in places(resource, element, only, now):
+    found = places(resource, element, only, now)
+    for place in found if repeats else preferred(found):
         yield Statement(
             topic=topic.name,
             codes=frozenset(),
