@@ -136,7 +136,7 @@ def _patient(call: Call) -> str:
     subject = call.args.get("subject")
     text = subject.get("reference", "") if isinstance(subject, dict) else subject
     if text is None:
-        text = _launched(call) or call.access.patient
+        text = _launched(call) or _of_token(call)
     if not text:
         raise InvalidParameter("$populate needs the parameter subject", expression=("subject",))
     named = split_reference(text, call.services.base_url)
@@ -148,6 +148,11 @@ def _patient(call: Call) -> str:
             expression=("subject",),
         )
     return named.id
+
+
+def _of_token(call: Call) -> str | None:
+    patient = call.access.patient
+    return f"Patient/{patient.removeprefix('Patient/')}" if patient else None
 
 
 def _launched(call: Call) -> str | None:

@@ -257,3 +257,11 @@ async def test_the_user_is_who_calls(house: House) -> None:
         "confirm", "C1 not listed", ["Weiss"], ["Practitioner/doc/_history/1"],
     )  # fmt: skip
     assert issues(found) == [("the context 'user' is not the one that the call is for", None)]
+
+
+async def test_without_a_subject_it_is_the_patient_of_the_token(house: House) -> None:
+    CALLERS["launched"] = AccessContext("user/l", "app", (Permit("*"),), patient="a")
+    async with house.client() as admin, house.client("launched") as caller:
+        await put(admin, JANE, form(asked("born", "date", "%patient.birthDate")))
+        answer = await caller.get("/Questionnaire/q/$populate")
+    assert table(answer.json())["born"][2] == ["1980-02-03"]

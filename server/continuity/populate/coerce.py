@@ -17,6 +17,7 @@ from server.fhir.fhirpath.items import plain
 from server.fhir.fhirpath.quantity import Quantity
 from server.fhir.fhirpath.temporal import Temporal
 from server.fhir.fhirpath.temporal import text as temporal_text
+from server.validation import validate
 
 UCUM: Final = "http://unitsofmeasure.org"
 _LONGEST: Final = 10_000  # characters of a text
@@ -52,8 +53,15 @@ def answer(item: Item, value: PathItem, options: Options = Options()) -> Answer:
         raise NoAnswerError(f"an item of type {item.type} has no answer")
     made = make(item, value, options)
     if listed := item.raw.get("answerOption"):
-        return _option(made, listed, value, open_=item.type == "open-choice")
+        made = _option(made, listed, value, open_=item.type == "open-choice")
+    if validate(_within_response(made)):  # a time without minutes, say: FHIRPath has such values
+        raise _unfit(item, value)
     return made
+
+
+def _within_response(made: Answer) -> dict[str, Any]:
+    item = {"linkId": "x", "answer": [made]}
+    return {"resourceType": "QuestionnaireResponse", "status": "in-progress", "item": [item]}
 
 
 def _boolean(item: Item, value: PathItem, options: Options) -> Answer:

@@ -42,7 +42,7 @@ class Linked:
 def period(item: Item) -> dict[str, Any] | None:
     """Return the Duration of the item's link, ``None`` when it has none."""
     found = sdc.value(item.raw, *sdc.LINK_PERIOD)
-    return found if isinstance(found, dict) and item.codes else None
+    return found if found is not None and item.codes else None
 
 
 async def observations(world: World, items: Iterable[Item], translated: Translated) -> list[Linked]:

@@ -50,16 +50,17 @@ def first(raw: Mapping[str, Any], place: str, *urls: str) -> Stated | None:
     return next((one for url in urls for one in expressions(raw, url, place)), None)
 
 
-def value(raw: Mapping[str, Any], *urls: str) -> Any:
-    """Return the value of the first such extension, whatever its type."""
+def value(raw: Mapping[str, Any], *urls: str) -> dict[str, Any] | None:
+    """Return the value of the first such extension that has one with elements."""
     return next(values(raw, *urls), None)
 
 
-def values(raw: Mapping[str, Any], *urls: str) -> Iterator[Any]:
-    """Yield the values of such extensions."""
+def values(raw: Mapping[str, Any], *urls: str) -> Iterator[dict[str, Any]]:
+    """Yield the values of such extensions; a value of another type than theirs is none."""
     for one in raw.get("extension", ()):
         if one.get("url") in urls:
-            yield from (one[key] for key in one if key.startswith("value"))
+            found = (one[key] for key in one if key.startswith("value"))
+            yield from (each for each in found if isinstance(each, dict))
 
 
 def launch_contexts(raw: Mapping[str, Any]) -> dict[str, frozenset[str]]:
