@@ -457,6 +457,23 @@ async def test_a_form_that_cites_what_is_corrected_is_to_be_looked_at_again(worl
     }
 
 
+async def test_people_find_what_they_were_told_by_search(world: World) -> None:
+    await world.shown("Observation/w/_history/1")
+    await put(world.client, weight(7))
+    await world.look()
+
+    found = [
+        (await world.client.get(f"/Communication?{asked}")).json()["total"]
+        for asked in (
+            "recipient=Practitioner/doc&category=correction",
+            "recipient=Practitioner/other&category=correction",
+            "subject=Patient/a&sent=2026-01-02",
+        )
+    ]
+
+    assert found == [1, 0, 1]
+
+
 async def test_a_document_that_cites_an_old_version_is_to_be_looked_at_at_once(
     world: World,
 ) -> None:
