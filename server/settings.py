@@ -16,6 +16,8 @@ from pydantic import (
     BeforeValidator,
     Field,
     HttpUrl,
+    PlainSerializer,
+    PlainValidator,
     field_validator,
     model_validator,
 )
@@ -54,7 +56,8 @@ def _address(value: Any) -> Any:
     return StoreAddress.read(value) if isinstance(value, str) else value
 
 
-StoreUrl = Annotated[StoreAddress, BeforeValidator(_address)]
+# Whatever a framework makes of settings (a dump, a message) has no password in it.
+StoreUrl = Annotated[StoreAddress, PlainValidator(_address), PlainSerializer(str)]
 
 
 Limit = Annotated[str, AfterValidator(_rate)]

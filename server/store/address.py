@@ -43,7 +43,7 @@ class StoreAddress:
             return made
         if not made._hosts:
             raise ValueError("there is no host in it, as in mongodb://HOST/DATABASE")
-        if "@" in made._hosts:
+        if "@" in made._login or "/" in made._login:
             raise ValueError("write an @ or a / in its user or password as %40 or %2F")
         if not _DATABASE.fullmatch(made.database):
             raise ValueError("the database is 1 to 38 letters, digits, _ and -")

@@ -18,6 +18,7 @@ from server.store.port import Store
 
 TTL_S = 10.0  # after which a process that was killed has no turn any more
 _RENEWED = 2 / 3  # with this share of the time left a turn is renewed
+_PARTING_S = 2.0  # that the end of a process waits for a store that is away
 _SURE = 1 / 3  # with less it is no turn any more: the other may have a faster clock
 
 
@@ -70,8 +71,9 @@ class Turn:
         if self._owner is None or self._until == float("-inf"):
             return
         self._until = float("-inf")
-        with suppress(FhirError):
-            await lease.release(self._store, self._name, self._owner)
+        with suppress(FhirError, TimeoutError):
+            async with asyncio.timeout(_PARTING_S):
+                await lease.release(self._store, self._name, self._owner)
 
     def _left(self) -> float:
         return self._until - asyncio.get_running_loop().time()
