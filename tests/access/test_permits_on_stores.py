@@ -12,6 +12,7 @@ from server.access.scopes import parse
 from server.fhir import definitions
 from server.search.query import Query
 from server.store.port import Store
+from tests import mongod
 from tests.access.records import NOON, context, seen
 from tests.access.test_permits import ANNA, BERT, LAB_APP, MOTHER, OF_CHILD, RECORD, WARD
 from tests.contract.conftest import STORES
@@ -29,6 +30,7 @@ async def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
     await opened.commit([put(one) for one in ALL])
     yield opened
     await opened.close()
+    mongod.clean_up(opened)
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,7 @@ from server.store.mongo import versions as mongo_versions
 from server.store.port import Store, Version
 from server.store.sqlite import sight, versions
 from server.store.sqlite import store as sqlite
+from tests import mongod
 from tests.contract.conftest import STORES
 from tests.contract.hidden_worlds import CALLERS, LOUD, RECORD, Commit, around, own_commit
 from tests.contract.made import START, Clock
@@ -112,16 +113,41 @@ def _with_others(caller: str) -> st.SearchStrategy[tuple[str, list[Commit]]]:
     return st.tuples(st.just(caller), around(CALLERS[caller][1]))
 
 
-@pytest.mark.parametrize("name", STORES)
-@given(world=st.sampled_from(sorted(CALLERS)).flatmap(_with_others))
-@settings(
+WORLDS = st.sampled_from(sorted(CALLERS)).flatmap(_with_others)
+PATIENT = settings(
     max_examples=60,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
+
+
+@pytest.mark.parametrize("name", [name for name in STORES if name != "mongo"])
+@given(world=WORLDS)
+@PATIENT
 async def test_nothing_that_is_seen_depends_on_what_is_hidden(
     name: str, world: tuple[str, list[Commit]]
 ) -> None:
+    await _nothing_depends(name, world)
+
+
+@given(world=WORLDS)
+@settings(PATIENT, max_examples=4)  # a server is asked a thousand times for each
+async def test_nothing_that_is_seen_in_mongodb_depends_on_what_is_hidden(
+    world: tuple[str, list[Commit]],
+) -> None:
+    await _nothing_depends("mongo", world)
+
+
+@pytest.mark.soak
+@given(world=WORLDS)
+@PATIENT
+async def test_nothing_that_is_seen_in_mongodb_depends_on_what_is_hidden_ever(
+    world: tuple[str, list[Commit]],
+) -> None:
+    await _nothing_depends("mongo", world)
+
+
+async def _nothing_depends(name: str, world: tuple[str, list[Commit]]) -> None:
     caller, others = world
     access, _ = CALLERS[caller]
 
@@ -204,8 +230,20 @@ MUTANTS: dict[str, Patches] = {
 }
 
 
-@pytest.mark.parametrize("name", STORES)
-@pytest.mark.parametrize("mutant", MUTANTS)
+IN_STORES = ("match", "sort through", "marks", "limit")
+"""What every store does by itself; the others are cut out of what all of them are handed."""
+
+
+def _felt_by() -> list[Any]:
+    """Return each mutant with each store; a server is slow, and asked the shared ones seldom."""
+    every = [(name, mutant) for mutant in MUTANTS for name in STORES]
+    seldom = {(name, mutant) for name, mutant in every if name == "mongo"} - {
+        ("mongo", mutant) for mutant in IN_STORES
+    }
+    return [pytest.param(*one, marks=pytest.mark.soak if one in seldom else ()) for one in every]
+
+
+@pytest.mark.parametrize(("name", "mutant"), _felt_by())
 async def test_without_the_limit_at_one_kind_of_hop_what_is_hidden_is_felt(
     name: str, mutant: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -242,6 +280,7 @@ async def seen_in(name: str, access: AccessContext, others: list[Commit]) -> See
             return [*await searched(store, access), *await looked_at(store, access)]
         finally:
             await store.close()
+            mongod.clean_up(store)
 
 
 async def searched(store: Store, access: AccessContext) -> Seen:
