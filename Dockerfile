@@ -14,7 +14,7 @@ COPY smart_apps smart_apps/
 COPY terminology terminology/
 RUN python -m pip wheel --no-deps --wheel-dir /wheels .
 RUN python -m venv /opt/tellonce \
-    && /opt/tellonce/bin/python -m pip install /wheels/*.whl \
+    && /opt/tellonce/bin/python -m pip install "$(ls /wheels/*.whl)[mongo]" \
     && /opt/tellonce/bin/python -m pip uninstall --yes pip setuptools
 
 FROM python:${PYTHON}

@@ -23,8 +23,8 @@ from tests import mongod
 from tests.system.mongo import database
 from tests.system.process import TELLONCE
 
-# A command ends its event loop as soon as it has said what is wrong, and a monitor of the driver that
-# was connecting at that moment leaves its socket to the garbage collector.
+# A command ends its event loop as soon as it has said what is wrong, and a monitor of the driver
+# that was connecting at that moment leaves its socket to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 PATIENT = {"resourceType": "Patient"}
