@@ -15,7 +15,7 @@ from server.search import reach
 from server.search.match import Candidate, Moment, matches, names_of
 from server.search.query import Query, SortKey
 from server.search.rows import IndexRows
-from server.store.mongo import plan, settle
+from server.store.mongo import chains, plan, settle, values
 from server.store.port import Store
 from tests import mongod
 from tests.contract.conftest import STORES
@@ -50,14 +50,15 @@ Alive = dict[Place, Live]
 def long_lists_in_mongodb(patch: pytest.MonkeyPatch, reached: int = 0) -> None:
     """Let every list count as long, so that it is walked; and chains that lead to more than
     ``reached``, texts and places be asked of batches of two."""
-    patch.setattr(settle, "FEW", -1)
+    patch.setattr(chains, "FEW", -1)
+    patch.setattr(chains, "MANY", 0)
     patch.setattr(settle, "SHORT", -1)
     patch.setattr(settle, "MANY", 0)
     patch.setattr(settle, "MOST", 1)
     patch.setattr(settle, "MERGED", 2)
-    patch.setattr(settle, "MAX_REACHED", reached)
-    patch.setattr(settle, "MAX_TEXTS", 0)
-    patch.setattr(settle, "MAX_PLACES", 0)
+    patch.setattr(chains, "MAX_REACHED", reached)
+    patch.setattr(values, "MAX_TEXTS", 0)
+    patch.setattr(values, "MAX_PLACES", 0)
     patch.setattr(settle, "FIRST_BATCH", 2)
     patch.setattr(settle, "LARGEST_BATCH", 2)
     patch.setattr(plan, "MANY", 0)

@@ -27,16 +27,16 @@ class Large:
     """How long long lists were when they were counted.  Old counts cost speed, nothing else."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, tuple[int, int, float]] = {}
+        self._kept: dict[int, tuple[int, int, float]] = {}
 
-    def get(self, what: str, limit: int) -> int | None:
+    def get(self, what: int, limit: int) -> int | None:
         """Return what was counted, ``limit`` at most, if it was counted that far and lately."""
         size, counted_to, until = self._kept.get(what, (0, 0, 0.0))
         if until <= time.monotonic() or limit > max(counted_to, size):
             return None
         return min(size, limit)
 
-    def put(self, what: str, size: int, counted_to: int) -> None:
+    def put(self, what: int, size: int, counted_to: int) -> None:
         """Remember a count."""
         if len(self._kept) >= MAX_REMEMBERED:
             self._kept.clear()
@@ -70,7 +70,7 @@ class Look:
 
         It is not counted in the session: it only decides how to search.
         """
-        what = repr(driver.filter)
+        what = hash(repr(driver.filter))
         known = self._large.get(what, limit)
         if known is not None:
             return known

@@ -3,8 +3,13 @@
 What is handed in has been narrowed to what the caller may see (:mod:`server.access.narrow`).
 """
 
+import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
+from typing import TypeVar
+
+from pymongo.errors import OperationFailure
 
 from server.search.query import Query
 from server.store.mongo import describe
@@ -17,6 +22,11 @@ from server.store.port import Explanation, Page, Step
 
 __all__ = ["Asked", "Searches"]
 
+T = TypeVar("T")
+
+_NO_SNAPSHOT = (239, 246)  # SnapshotTooOld, SnapshotUnavailable: an index was made just now
+_TRIES = 4
+_WAIT_S = 0.05
 EXPECTATION_S = 10.0  # for the queries of a commit, which hold its transaction open
 
 
@@ -30,20 +40,26 @@ class Searches:
         """Return one page; see :meth:`server.store.port.Store.search`."""
         if asked.limit <= 0:
             return Page((), None)
-        async with looking(reading, self._large, deadline_s) as look:
+
+        async def page(look: Look) -> Page:
             planned = await _planned(look, asked.query)
             found = await Pages(Settler(look), planned, asked).page()
             return await _page(look, found, asked.limit)
 
+        return await self._looking(reading, deadline_s, page)
+
     async def count(self, reading: Reading, query: Query, deadline_s: float) -> int:
         """Return how many resources match."""
-        async with looking(reading, self._large, deadline_s) as look:
+
+        async def number(look: Look) -> int:
             planned = await _planned(look, query)
             if planned.later:
                 async with aclosing(Settler(look).of_plan(planned, {"_id": 1})) as found:
                     return sum([1 async for _ in found])
             counted: Pipeline = [{"$match": planned.filter}, {"$count": "n"}]
             return sum([one["n"] async for one in look.pipe(counted, by=planned.driver)])
+
+        return await self._looking(reading, deadline_s, number)
 
     async def explain(self, reading: Reading, asked: Asked, deadline_s: float) -> Explanation:
         """Run the first page; tell how many documents were looked at for it."""
@@ -77,6 +93,20 @@ class Searches:
                         break
                     found.add(one["id"])
             return found
+
+    async def _looking(
+        self, reading: Reading, deadline_s: float, work: Callable[[Look], Awaitable[T]]
+    ) -> T:
+        """Do ``work`` in one state of the record; again where the database has none at hand."""
+        for tried in range(_TRIES):
+            try:
+                async with looking(reading, self._large, deadline_s) as look:
+                    return await work(look)
+            except OperationFailure as error:
+                if error.code not in _NO_SNAPSHOT or tried + 1 == _TRIES:
+                    raise
+                await asyncio.sleep(_WAIT_S)
+        raise AssertionError("the last try returns or raises")
 
 
 async def _planned(look: Look, query: Query) -> Plan:

@@ -130,7 +130,7 @@ async def _any(query: Query, also: Sequence[Member], settler: Settler) -> bool:
 
 
 async def _holds_compartment(to: Query, keys: frozenset[int], settler: Settler) -> bool:
-    found = settler.compartments_of(to, tuple(keys))
+    found = settler.chains.compartments_of(to, tuple(keys))
     return bool(await found)
 
 

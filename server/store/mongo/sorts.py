@@ -148,7 +148,7 @@ class Values:
             return known
         known.update((target, []) for target in new)
         fields = {"rt": 1, "id": 1, "n": 1, "r": 1, **(BODY if last is not None else {})}
-        async for one in self._settler.named(hop.to, new, fields):
+        async for one in self._settler.chains.named(hop.to, new, fields):
             value = None
             if last is not None:
                 value = self._value(await self._resource(one), last, one)
