@@ -1,14 +1,18 @@
 """The story of a prepared record, word by word, for both audiences; and of poorer records."""
 
+import json
 import re
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import pytest
+from fhir.resources.R4B.bundle import Bundle
+from fhir.resources.R4B.composition import Composition
 
 from server.continuity.story.sentence import SECTIONS
 from server.continuity.story.tell import Story
+from server.fhir import json as fhir_json
 from server.fhir import xhtml
 from server.validation import validate
 from tests.continuity.story_house import sentences, texts, told
@@ -441,3 +445,33 @@ async def test_every_kind_of_entry_is_told_with_its_state(
 ) -> None:
     made = await told([ADA_HERSELF, resource])
     assert sentence in texts(made, section)
+
+
+async def test_compositions_and_documents_are_what_typed_models_say() -> None:
+    made = await told([*RECORD, *HOME])
+    for model, resource in ((Composition, made.composition), (Bundle, made.document(BASE, "d"))):
+        assert model.model_validate(json.loads(fhir_json.dumps(resource))) is not None
+
+
+async def test_no_problems_beside_a_problem_is_a_conflict() -> None:
+    none = of("Condition", "n", subject=ADA, code=concept("No current problems", SNOMED,
+              "160245001"))  # fmt: skip
+    gout = of("Condition", "g", subject=ADA, code=concept("Gout"))
+    made = await told([ADA_HERSELF, none, gout])
+    assert texts(made, "findings")[1] == (
+        "The record disagrees: Gout is recorded, and so is “No current problems”. "
+        "Settle this first."
+    )
+    alone = await told([ADA_HERSELF, none])
+    assert texts(alone, "findings")[1:] == ["No current problems; author unknown, undated."]
+
+
+async def test_no_information_about_allergies_is_not_told_as_none() -> None:
+    ips = "http://hl7.org/fhir/uv/ips/CodeSystem/absent-unknown-uv-ips"
+    code = concept("No information about allergies", ips, "no-allergy-info")
+    unknown = of("AllergyIntolerance", "u", patient=ADA, asserter=ADA, code=code)
+    made = await told([ADA_HERSELF, unknown], since=1)
+    assert "Allergy or intolerance" not in str(made.composition)
+    assert texts(made, "findings") == [
+        "Allergies: nothing is recorded in what is shown here. Ask the patient."
+    ]

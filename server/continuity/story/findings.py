@@ -19,14 +19,22 @@ from server.continuity.story.wording import (
     value_of,
 )
 
+_IPS: Final = "http://hl7.org/fhir/uv/ips/CodeSystem/absent-unknown-uv-ips"
 NONE_KNOWN: Final[Mapping[tuple[str, str], str | None]] = {
+    (_IPS, "no-known-allergies"): None,
+    (_IPS, "no-known-medication-allergies"): "medication",
+    (_IPS, "no-known-food-allergies"): "food",
+    (_IPS, "no-known-environmental-allergies"): "environment",
     (SNOMED, "716186003"): None,
+    (SNOMED, "160244002"): None,
     (SNOMED, "409137002"): "medication",
     (SNOMED, "429625007"): "food",
     (SNOMED, "428607008"): "environment",
 }
 """Codes that say that there is no known allergy, and of which category; ``None``: of any (C3)."""
 
+NO_INFORMATION: Final = (_IPS, "no-allergy-info")
+NO_PROBLEMS: Final = frozenset(((SNOMED, "160245001"), (_IPS, "no-known-problems")))
 _NEGATED: Final = "refuted"
 
 
@@ -36,6 +44,7 @@ def allergies(telling: Telling, found: Sequence[Found], patient: Found) -> list[
     Absent is not none (C3): without any entry the story says that nothing is recorded.  None known
     counts with an author and a date alone, and an allergy beside it is a conflict (C4).
     """
+    found = [one for one in found if NO_INFORMATION not in codes(one.resource.get("code"))]
     if not found:
         text = telling.words.say("allergy-missing")
         return [telling.sentence(text, (patient.source,), "missing", cautious=0)]
@@ -58,6 +67,8 @@ def allergy(telling: Telling, found: Found) -> Sentence:
         return _none(telling, found)
     on = resource.get("recordedDate") or resource.get("onsetDateTime")
     what = telling.label(resource.get("code"))
+    if NO_INFORMATION in codes(resource.get("code")):
+        return telling.said(found, words.say("allergy-none", what=what), on)
     if _is_refuted(resource):
         return telling.said(found, words.say("allergy-refuted", what=what), on, cautious=2)
     reactions = [
@@ -133,8 +144,34 @@ def condition(telling: Telling, found: Found) -> Sentence:
     return telling.said(found, words.say("condition", what=what, detail=detail), on)
 
 
-def disagreements(telling: Telling, found: Iterable[Found]) -> list[Sentence]:
-    """Return what one entry says and another one refutes (C4), for entries with the same code."""
+def disagreements(telling: Telling, found: Sequence[Found]) -> list[Sentence]:
+    """Return what one entry says and another one refutes (C4), for entries with the same code, and
+    what is there beside "no problems"."""
+    sound = [one for one in found if not _is_refuted(one.resource)]
+    nones = [one for one in sound if _says_no_problems(one)]
+    made = [
+        telling.sentence(
+            telling.words.say(
+                "disagree-none",
+                what=telling.label(one.resource.get("code")),
+                none=telling.label(none.resource.get("code")),
+            ),
+            (one.source, none.source),
+            "conflict",
+            cautious=-1,
+        )
+        for none in nones
+        for one in sound
+        if not _says_no_problems(one)
+    ]
+    return [*made, *_refutations(telling, found)]
+
+
+def _says_no_problems(one: Found) -> bool:
+    return not codes(one.resource.get("code")).isdisjoint(NO_PROBLEMS)
+
+
+def _refutations(telling: Telling, found: Iterable[Found]) -> list[Sentence]:
     entries = [(one, codes(one.resource.get("code"))) for one in found]
     refuted = [(one, of) for one, of in entries if _is_refuted(one.resource)]
     made = []

@@ -159,6 +159,11 @@ class _Telling:
             every = findings.allergies(telling, group, self.gathered.patient)
             told = [one for one in every if found.source in one.sources]
             return told or [findings.allergy(telling, found)]
+        if found.type == "Condition":
+            conditions = self._own(self.gathered.groups["conditions"])
+            against = findings.disagreements(telling, conditions)
+            told = [one for one in against if found.source in one.sources]
+            return [*told, findings.condition(telling, found)]
         if found.type == "QuestionnaireResponse":
             return voice.answers(telling, found)
         if found.type == "Communication":

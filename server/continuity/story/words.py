@@ -76,5 +76,6 @@ def _read(language: str) -> dict[str, Any] | None:
     if not file.is_file():
         return None
     # Every scalar a text: "no" is a word here, and not false.
-    read: dict[str, Any] = yaml.load(file.read_text("utf-8"), Loader=yaml.BaseLoader)  # noqa: S506
+    loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)  # ten times as fast, where it is built
+    read: dict[str, Any] = yaml.load(file.read_text("utf-8"), Loader=loader)  # noqa: S506
     return read
