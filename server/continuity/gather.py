@@ -222,6 +222,8 @@ class Gatherer:
                 made = list(responses.statements(resource, version.number, reading, found.forms))
             else:
                 continue
+            if _is_modified(version):
+                made = [replace(one, standing="withdrawn") for one in made]
             told += [_cut(one, found) for one in made]
         gone = _taken_back(told)
         return [_seen(_retracted(one, gone), found) for one in told]
@@ -243,7 +245,8 @@ class Gatherer:
                     self.services.now(),
                     repeats=question.item.repeats,
                 ):
-                    yield _cut(one, found)
+                    turned = _is_modified(found.versions[local])
+                    yield replace(one, standing="withdrawn") if turned else _cut(one, found)
 
     async def _dated(
         self, found: Gathered, answers: list[list[Statement]]
@@ -351,6 +354,15 @@ def _cut(one: Statement, found: Gathered) -> Statement:
     type_ = one.source.type
     named = {type_, *(f"{system}|{code}" for system, code in one.codes)}
     return replace(one, note=CUT) if named & found.cut else one
+
+
+def _is_modified(version: Version) -> bool:
+    """Tell whether something in it may turn its meaning round (R4 extensibility.html#modifier).
+
+    What nobody here knows must not be read as if it were not there.
+    """
+    body = version.body or b""
+    return b'"modifierExtension"' in body or b'"implicitRules"' in body
 
 
 def _taken_back(told: Iterable[Statement]) -> set[tuple[str, Code]]:

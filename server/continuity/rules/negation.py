@@ -5,8 +5,7 @@ and covers what its code covers: 409137002 speaks of drugs only.  That one thing
 nothing of others.  What was withdrawn was never said.
 """
 
-from dataclasses import replace
-
+from server.continuity.fit import same
 from server.continuity.rules.case import Case, Said
 from server.continuity.statement import Statement
 
@@ -40,9 +39,9 @@ def rule(case: Case) -> Case:
     case = case.without([o for o in case.said if _says_nothing(case, o)], *NO_ANSWER)
     case = case.without([o for o in case.said if _unsigned_none(o)], *UNSIGNED)
     case = case.without([o for o in case.said if _too_much(case, o)], *PARTIAL)
-    if case.question.whole:
-        case = case.without([o for o in case.said if o.statement.standing == "ended"], *ENDED)
-    return case.each(_weighed)
+    ended = [o for o in case.said if o.statement.standing == "ended"]
+    case = case.without(ended, *ENDED)
+    return case.each(lambda one: _weighed(one, ended))
 
 
 def _says_nothing(case: Case, one: Said) -> bool:
@@ -67,9 +66,8 @@ def _too_much(case: Case, one: Said) -> bool:
     )
 
 
-def _weighed(one: Said) -> Said:
-    if one.statement.standing == "ended":
-        if "valueBoolean" in one.answer:
-            one = replace(one, answer={"valueBoolean": False}, key=("boolean", False))
-        return one.only_confirm(*ENDED)
-    return one.only_confirm(*UNSURE) if one.statement.standing == "unsure" else one
+def _weighed(one: Said, ended: list[Said]) -> Said:
+    """Let be confirmed what is unsure, and what another source says is over."""
+    if one.statement.standing == "unsure":
+        return one.only_confirm(*UNSURE)
+    return one.only_confirm(*ENDED) if any(same(one.key, gone.key) for gone in ended) else one

@@ -4,7 +4,15 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from server.continuity.statement import About, Says, Standing, Statement
-from server.continuity.statements.read import Reading, Resource, codes, moment, origins, source
+from server.continuity.statements.read import (
+    Reading,
+    Resource,
+    codes,
+    is_unknown,
+    moment,
+    origins,
+    source,
+)
 
 _FINAL: Final = frozenset(("final", "amended", "corrected"))
 _OPEN: Final = frozenset(("preliminary",))
@@ -24,7 +32,8 @@ def statements(resource: Resource, version: int, reading: Reading) -> Iterator[S
         value = {k: v for k, v in part.items() if k.startswith("value") and k[5:6].isupper()}
         asked = codes(part.get("code"))
         topic = reading.policy.of_codes(asked)
-        said: Says = "present" if value else "unknown"
+        told = codes(value.get("valueCodeableConcept"))
+        said: Says = "unknown" if not value or any(map(is_unknown, told)) else "present"
         yield Statement(
             topic=topic.name if topic is not None else "",
             codes=asked,

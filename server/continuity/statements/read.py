@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from server.continuity.statement import About, Author, Code, Source, Standing
 from server.continuity.validity import Topic, Validity
@@ -66,6 +66,37 @@ def codes(concept: Any) -> frozenset[Code]:
     return frozenset(
         (one.get("system", ""), one["code"]) for one in listed if one and one.get("code")
     )
+
+
+def is_unknown(code: Code) -> bool:
+    """Tell whether a code, as a value, says that nobody knows: it is then no answer.
+
+    >>> is_unknown(("http://snomed.info/sct", "261665006"))
+    True
+    """
+    system, own = code
+    if system == IPS_ABSENT:
+        return own.endswith("-info")
+    return system in _UNKNOWN_SYSTEMS or code in _UNKNOWN
+
+
+IPS_ABSENT: Final = "http://hl7.org/fhir/uv/ips/CodeSystem/absent-unknown-uv-ips"
+_UNKNOWN_SYSTEMS: Final = frozenset(
+    (
+        "http://terminology.hl7.org/CodeSystem/data-absent-reason",
+        "http://terminology.hl7.org/CodeSystem/v3-NullFlavor",
+    )
+)
+_UNKNOWN: Final = frozenset(
+    (
+        ("http://snomed.info/sct", "261665006"),  # unknown
+        ("http://snomed.info/sct", "373068000"),  # undetermined
+        ("http://snomed.info/sct", "1631000175102"),  # patient not asked
+        ("http://loinc.org", "LA4489-6"),  # unknown
+        ("http://loinc.org", "LA14072-7"),  # unknown if ever smoked
+        ("http://snomed.info/sct", "266927001"),  # tobacco smoking consumption unknown
+    )
+)
 
 
 def words(concept: Any) -> str:

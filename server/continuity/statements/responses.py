@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from server.continuity.form import Form, Item
 from server.continuity.statement import About, Code, Says, Standing, Statement
-from server.continuity.statements.read import Reading, Resource, codes, moment, source
+from server.continuity.statements.read import Reading, Resource, codes, is_unknown, moment, source
 from server.continuity.validity import UNLISTED, Topic, Validity
 
 ORIGIN: Final = "http://hl7.org/fhir/us/davinci-dtr/StructureDefinition/information-origin"
@@ -100,7 +100,10 @@ def _about(own: About, asked: About) -> About:
 def _says(value: dict[str, Any], none: frozenset[Code]) -> Says:
     if value.get("valueBoolean") is False:
         return "absent"
-    return "none-known" if codes(value.get("valueCoding")) & none else "present"
+    said = codes(value.get("valueCoding"))
+    if any(map(is_unknown, said)):
+        return "unknown"
+    return "none-known" if said & none else "present"
 
 
 def _answers(parent: Resource, path: str, depth: int) -> Iterator[tuple[Resource, Resource, str]]:

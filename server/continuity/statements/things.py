@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from server.continuity.statement import About, Author, Says, Standing, Statement
+from server.continuity.statement import About, Author, Code, Says, Standing, Statement
 from server.continuity.statements.read import (
     Reading,
     Resource,
     codes,
+    is_unknown,
     moment,
     origins,
     source,
@@ -60,9 +61,8 @@ def statements(resource: Resource, version: int, reading: Reading) -> Iterator[S
     for told in _TOLD[type_](resource, reading):
         topic = reading.topic(type_)
         named = codes(told.concept)
-        none = bool(named & _none_codes(reading, type_))
         said_at, until = moment(*told.dates)
-        said: Says = "none-known" if none and told.says == "present" else told.says
+        said = _says(told.says, named, reading, type_)
         standing = told.standing if named else weaker(told.standing, "unsure")
         yield Statement(
             topic=_topic(reading, topic, resource).name,
@@ -79,13 +79,26 @@ def statements(resource: Resource, version: int, reading: Reading) -> Iterator[S
             said_until=until,
             origins=origins(resource, reading),
             critical=told.critical,
-            note="" if named else "It was said in words only, without a code.",
+            note=_note(type_, named),
         )
 
 
-def _none_codes(reading: Reading, type_: str) -> frozenset[Any]:
-    topics = reading.policy.topics.values()
-    return frozenset(code for topic in topics if type_ in topic.types for code in topic.none)
+def _says(own: Says, named: frozenset[Code], reading: Reading, type_: str) -> Says:
+    """Return what is said, when the code may say that there is none, or that nobody knows."""
+    if own != "present":
+        return own
+    if any(is_unknown(code) for code in named):
+        return "unknown"
+    topics = [one for one in reading.policy.topics.values() if type_ in one.types]
+    return "none-known" if any(named & one.none for one in topics) else own
+
+
+def _note(type_: str, named: frozenset[Code]) -> str:
+    if not named:
+        return "It was said in words only, without a code."
+    if type_ == "MedicationRequest":
+        return "It was ordered; nobody said that it is taken."
+    return ""
 
 
 def _topic(reading: Reading, topic: Topic, resource: Resource) -> Topic:

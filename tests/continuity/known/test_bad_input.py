@@ -6,6 +6,7 @@ import pytest
 
 from tests.continuity.known.house import Record
 from tests.continuity.known.record import (
+    DOCTOR,
     FORM,
     LOINC,
     PATIENT,
@@ -93,6 +94,32 @@ async def test_a_value_that_could_not_be_got_answers_nothing(memory: Record) -> 
     assert (await row(memory, form(SMOKING), absent))[0] == "ask"
 
 
+@pytest.mark.parametrize(
+    "turned",
+    [
+        {"modifierExtension": [{"url": f"{LOCAL}/negated", "valueBoolean": True}]},
+        {"implicitRules": f"{LOCAL}/rules"},
+    ],
+)
+async def test_what_may_mean_the_opposite_answers_nothing(
+    memory: Record, turned: dict[str, Any]
+) -> None:
+    assert await row(memory, form(SMOKING), smoking(**turned)) == ("ask", "C3 withdrawn")
+
+
+async def test_what_was_ordered_is_not_what_is_taken(memory: Record) -> None:
+    order = {"resourceType": "MedicationRequest", "id": "m", "status": "active", "intent": "order",
+             "subject": PATIENT, "authoredOn": RECENT, "requester": DOCTOR,
+             "encounter": {"reference": "Encounter/e"},
+             "medicationCodeableConcept": concept(SNOMED, "1")}  # fmt: skip
+    visit = {"resourceType": "Encounter", "id": "e", "status": "in-progress", "subject": PATIENT,
+             "class": {"code": "AMB"}, "period": {"start": RECENT}}  # fmt: skip
+    await memory.put(EVA, order, visit)
+    asked = form(item("m", "open-choice", (LOINC, "10160-0"), repeats=True))
+
+    assert await memory.table(asked, encounter="e") == {"m": ("confirm", "limit", "1")}
+
+
 async def test_a_coding_outside_of_the_choices_is_no_answer(memory: Record) -> None:
     asked = {**SMOKING, "answerOption": [{"valueCoding": {"system": SNOMED, "code": "77176002"}}]}
     assert await row(memory, form(asked), smoking()) == ("ask", "no source")
@@ -151,8 +178,8 @@ async def test_a_map_in_a_circle_translates_and_ends(memory: Record) -> None:
         {"code": "tobacco", "target": [{"code": "72166-2", "equivalence": "equal"}]}]}  # fmt: skip
     back = {"source": LOINC, "target": LOCAL, "element": [
         {"code": "72166-2", "target": [{"code": "tobacco", "equivalence": "equal"}]}]}  # fmt: skip
-    other = {"url": f"{LOCAL}/b"}
-    one = {"resourceType": "ConceptMap", "id": "a", "url": f"{LOCAL}/a", "status": "active",
+    other: dict[str, Any] = {"url": f"{LOCAL}/b"}
+    one: dict[str, Any] = {"resourceType": "ConceptMap", "id": "a", "url": f"{LOCAL}/a", "status": "active",
            "group": [{**group, "unmapped": {"mode": "other-map", **other}}]}  # fmt: skip
     two = {**one, **other, "id": "b",
            "group": [{**back, "unmapped": {"mode": "other-map", "url": f"{LOCAL}/a"}}]}  # fmt: skip

@@ -3,6 +3,7 @@
 import pytest
 
 from server.continuity.statement import Author, Statement
+from server.continuity.statements.read import IPS_ABSENT, is_unknown
 from tests.continuity.rules.made import (
     ALLERGIES,
     ANY_ALLERGY,
@@ -10,6 +11,7 @@ from tests.continuity.rules.made import (
     NO_DRUG_ALLERGY,
     NONE_KNOWN,
     PENICILLIN,
+    POLICY,
     SNOMED,
     judged,
     question,
@@ -69,7 +71,7 @@ def test_an_observation_without_a_value_says_nothing() -> None:
 @pytest.mark.parametrize(("standing", "expected"), [
     ("current", ("known", "C1 holds", "True")),
     ("unsure", ("confirm", "C3 unsure", "True")),
-    ("ended", ("confirm", "C3 ended", "False")),
+    ("ended", ("ask", "C3 ended")),
     ("withdrawn", ("ask", "C3 withdrawn")),
 ])  # fmt: skip
 def test_a_problem_counts_as_it_stands(standing: str, expected: tuple[str, ...]) -> None:
@@ -79,6 +81,30 @@ def test_a_problem_counts_as_it_stands(standing: str, expected: tuple[str, ...])
 
 def test_what_is_over_leaves_a_list() -> None:
     assert judged(ALLERGIES, thing(PENICILLIN, standing="ended")) == ("ask", "C3 ended")
+
+
+def test_what_one_says_is_over_another_has_to_confirm() -> None:
+    over = thing((SNOMED, "73211009"), "Condition", standing="ended")
+    yes = said(value={"valueBoolean": True}, id_="2")
+    assert judged(DIABETES, over, yes) == ("confirm", "C3 ended", "True")
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        ("http://terminology.hl7.org/CodeSystem/v3-NullFlavor", "UNK"),
+        ("http://terminology.hl7.org/CodeSystem/data-absent-reason", "asked-unknown"),
+        ("http://hl7.org/fhir/uv/ips/CodeSystem/absent-unknown-uv-ips", "no-allergy-info"),
+        (SNOMED, "261665006"),
+    ],
+)
+def test_that_nobody_knows_is_a_code_and_no_answer(code: tuple[str, str]) -> None:
+    assert is_unknown(code)
+
+
+def test_no_known_allergies_of_a_patient_summary_is_a_none() -> None:
+    assert not is_unknown((IPS_ABSENT, "no-known-allergies"))
+    assert (IPS_ABSENT, "no-known-allergies") in POLICY.topic("allergies").none
 
 
 def test_a_refuted_problem_is_a_no() -> None:
