@@ -15,7 +15,7 @@ from server.search.rows import compartment_key
 from server.store.port import Scalar, Version
 
 MOST_READ: Final = 50_000  # resources of one patient
-CHUNK: Final = 500
+CHUNK: Final = 2_000
 MAX_STEPS: Final = 3  # references followed from reference to reference
 
 Resource = dict[str, Any]

@@ -221,6 +221,21 @@ def not_measured(world: World, m: Measure) -> None:
     world.tell(said, told.observation(world.new_id("o"), m.code, why, "clinician", said))
 
 
+def said_to_be_unknown(world: World, m: Measure) -> None:
+    """Somebody wrote down that they do not know."""
+    said = world.before_end(1, 14)
+    system = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
+    unknown = {"valueCodeableConcept": told.concept(system, "asked-unknown")}
+    world.tell(said, told.observation(world.new_id("o"), m.code, unknown, "clinician", said))
+
+
+def turned_round(world: World, m: Measure) -> None:
+    """With a modifier that nobody here knows: it may mean the opposite."""
+    said = world.before_end(1, 14)
+    modifier = [{"url": "https://sender.test/negated", "valueBoolean": True}]
+    _heard(world, m, "clinician", said, modifierExtension=modifier)
+
+
 def agreed(world: World, m: Measure) -> None:
     """Two hands say the same, of a number in two units."""
     value, fhir = m.pick(world)
@@ -259,6 +274,7 @@ TURNS: tuple[tuple[int, Callable[[World, Measure], None]], ...] = (
     (2, contradicted), (3, of_the_newborn), (2, hidden), (2, contradicted_in_secret),
     (2, moved_here), (1, left_elsewhere), (1, copied_from_a_secret), (1, preliminary),
     (1, nobody_named), (2, agreed), (1, not_measured),
+    (1, said_to_be_unknown), (1, turned_round),
 )  # fmt: skip
 
 

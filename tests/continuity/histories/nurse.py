@@ -14,7 +14,12 @@ FRESH = 21 * DAY
 STALE = 3 * YEAR
 
 NONE_KNOWN = frozenset(
-    ("http://snomed.info/sct|716186003", "http://snomed.info/sct|787481004", "false")
+    (
+        "http://snomed.info/sct|716186003",
+        "http://snomed.info/sct|787481004",
+        "http://hl7.org/fhir/uv/ips/CodeSystem/absent-unknown-uv-ips|no-known-allergies",
+        "false",
+    )
 )
 
 

@@ -15,6 +15,7 @@ NO_MEDICINE = f"{SNOMED}|787481004"
 METFORMIN = f"{RXNORM}|6809"
 ASPIRIN = f"{RXNORM}|1191"
 ORIGIN = "http://hl7.org/fhir/us/davinci-dtr/StructureDefinition/information-origin"
+ABSENT = "http://hl7.org/fhir/uv/ips/CodeSystem/absent-unknown-uv-ips"
 DIAGNOSES = {"diabetes": "73211009", "breast-cancer": "254837009"}
 
 
@@ -73,6 +74,21 @@ def allergic_said_here(world: World) -> None:
 
 def none_known(world: World) -> None:
     _allergic(world, NO_ALLERGY, "clinician", world.day(50, 1700))
+
+
+def none_known_from_abroad(world: World) -> None:
+    """As International Patient Summaries write it, and a list of which nothing is known."""
+    said = world.day(50, 1700)
+    made = told.allergy(world.new_id("a"), "", "clinician", said)
+    world.tell(said, {**made, "code": told.concept(ABSENT, "no-known-allergies")})
+    world.claim("allergies", f"{ABSENT}|no-known-allergies", "clinician", said)
+    world.claim("penicillin", "false", "clinician", said)
+
+
+def no_information_from_abroad(world: World) -> None:
+    said = world.before_end(1, 20)
+    made = told.allergy(world.new_id("a"), "", "clinician", said)
+    world.tell(said, {**made, "code": told.concept(ABSENT, "no-allergy-info")})
 
 
 def none_known_here(world: World) -> None:
@@ -142,8 +158,9 @@ def hidden_allergy(world: World) -> None:
 
 ALLERGIES: tuple[Callable[[World], None], ...] = (
     nothing, empty_list, allergic, allergic_and_says_no, allergic_twice, allergic_said_here,
-    none_known, none_known_here, none_known_and_one, no_drug_allergy, refuted, allergy_in_error,
-    allergy_of_the_newborn, hidden_allergy,
+    none_known, none_known_from_abroad, no_information_from_abroad, none_known_here,
+    none_known_and_one, no_drug_allergy, refuted, allergy_in_error, allergy_of_the_newborn,
+    hidden_allergy,
 )  # fmt: skip
 
 
@@ -181,6 +198,24 @@ def no_medicines(world: World) -> None:
     world.claim("medicines", NO_MEDICINE, "patient", said)
 
 
+def ordered_here(world: World) -> None:
+    """A doctor orders a medicine in this visit; that it is taken, nobody said."""
+    said = world.end - DAY // 24
+    order = {
+        "resourceType": "MedicationRequest",
+        "id": world.new_id("r"),
+        "status": "active",
+        "intent": "order",
+        "medicationCodeableConcept": told.concept(RXNORM, "6809"),
+        "subject": {"reference": "Patient/p"},
+        "authoredOn": told.instant(said),
+        "requester": {"reference": "Practitioner/doctor"},
+        "encounter": {"reference": VISIT},
+    }
+    world.tell(said, order)
+    world.claim("medicines", METFORMIN, "clinician", said, visit=VISIT, weak=True)
+
+
 def planned_only(world: World) -> None:
     """Not taken yet; nothing that the patient takes."""
     said = world.day(50, 1700)
@@ -189,7 +224,7 @@ def planned_only(world: World) -> None:
 
 
 MEDICINES: tuple[Callable[[World], None], ...] = (
-    nothing, takes, takes, takes_said_here, stopped, no_medicines, planned_only,
+    nothing, takes, takes, takes_said_here, stopped, no_medicines, planned_only, ordered_here,
 )  # fmt: skip
 
 
@@ -250,6 +285,14 @@ def says_no(world: World, item: str) -> None:
     world.claim(item, "false", who, said)
 
 
+def is_over(world: World, item: str) -> None:
+    """It was, and is over: that is no "no" to whoever asks whether it ever was."""
+    said = world.before_end(1, 14)
+    over = {"clinicalStatus": told.concept(told.CLINICAL, "resolved")}
+    made = told.condition(world.new_id("c"), DIAGNOSES[item], "clinician", said, **over)
+    world.tell(said, made)
+
+
 def copied_by_a_machine(world: World, item: str) -> None:
     """Filled in beforehand and left as it was: nobody said it."""
     said = world.before_end(1, 14)
@@ -285,7 +328,7 @@ def has_in_secret(world: World, item: str) -> None:
 
 DIAGNOSED: tuple[Callable[[World, str], None], ...] = (
     no_word, has, has, has_not, relative_has, wrongly_has, says_no_but_has, says_no, says_no,
-    says_no_about_the_child, has_in_secret, copied_by_a_machine, answered_elsewhere,
+    says_no_about_the_child, has_in_secret, copied_by_a_machine, answered_elsewhere, is_over,
 )  # fmt: skip
 
 
