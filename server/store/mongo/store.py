@@ -351,7 +351,7 @@ class MongoStore:
             self._made_by,
             self._now,
         )
-        return _Open(reading, Writer(committer.apply, bodies.improve))
+        return _Open(reading, Writer(committer.apply, bodies.improve, lambda: committer.shared))
 
     def _made_by(self) -> Definitions:
         """Return what rows that come with a commit are labelled with."""

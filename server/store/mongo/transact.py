@@ -28,7 +28,9 @@ from server.store.mongo.writer import Job
 log = logging.getLogger("tellonce")
 
 PATIENCE_S = 15.0  # that commits wait for a new primary; an election takes 2 to 12 seconds
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.002, 0.25
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.002, 0.02  # another process takes 5 to 20 ms for its turn
+_AWAY_PAUSE_S = 0.25
+_SHARED_S = 1.0  # that a process which was met is taken to go on writing
 _TRANSIENT = "TransientTransactionError"
 _UNKNOWN = "UnknownTransactionCommitResult"
 
@@ -53,11 +55,21 @@ class Committer:
         self._reading, self._sessions = reading, sessions
         self._searches, self._texts = searches, texts
         self._made_by, self._now = made_by, now
-        self._contended = False
+        self._shared_until = 0.0
         self._away = False  # the last batch found no database: the next does not wait for it
 
-    async def apply(self, jobs: list[Job]) -> None:
-        """Set ``made`` or ``error`` of every job.  Raises FhirError: nothing of any was kept."""
+    @property
+    def shared(self) -> bool:
+        """True while other processes write as well."""
+        return time.monotonic() < self._shared_until
+
+    async def apply(
+        self, jobs: list[Job], more: Callable[[Sequence[Job]], list[Job]] = lambda _: []
+    ) -> None:
+        """Set ``made`` or ``error`` of every job.  Raises FhirError: nothing of any was kept.
+
+        ``more`` gives what came while another process had its turn; it is added to ``jobs``.
+        """
         live = list(jobs)
         end = time.monotonic() + (0.0 if self._away else PATIENCE_S)
         pause_s = _FIRST_PAUSE_S
@@ -76,12 +88,17 @@ class Committer:
                 if time.monotonic() > end:
                     self._away = isinstance(error, ConnectionFailure)
                     raise self._told(error) from None
-                self._contended = True
                 if isinstance(error, ConnectionFailure):
                     self._texts.forget()
+                    pause_s = _AWAY_PAUSE_S
+                else:
+                    self._shared_until = time.monotonic() + _SHARED_S
                 # Another process has its turn; those that wait for it must not come back together.
                 await asyncio.sleep(pause_s * (0.5 + random.random()))  # noqa: S311 - no secret
                 pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+                came = more(jobs)
+                jobs += came
+                live += came
 
     async def _apart(self, live: Sequence[Job], error: Exception) -> None:
         """Try the jobs one by one, since one of them makes the database refuse all."""
@@ -104,8 +121,7 @@ class Committer:
             reading = self._reading(session)
             batch = Transaction(reading, self._searches, self._texts, self._made_by(), self._now)
             try:
-                await batch.run(jobs, claim=self._contended)
-                self._contended = False
+                await batch.run(jobs, claim=self.shared)
             except BaseException:
                 with suppress(PyMongoError, InvalidOperation):  # what it was is told already
                     await session.abort_transaction()
@@ -130,7 +146,7 @@ class Committer:
                             " write it again",
                             retry_after_s=5,
                         ) from None
-                    await asyncio.sleep(_LONGEST_PAUSE_S)
+                    await asyncio.sleep(_AWAY_PAUSE_S)
                     continue
                 if unknown and await _is_kept(batch, reading):
                     return

@@ -20,6 +20,7 @@ log = logging.getLogger("tellonce")
 MAX_DRAIN = 256  # commits of one transaction; bounds how long the first of them waits
 MAX_DRAIN_BYTES = 24 * 1024 * 1024
 GATHER_S = 0.001  # that a transaction waits for company while commits come together
+TURN_S = 0.005  # that other processes have for beginning theirs
 MAX_WAITING = 10_000  # commits; more are refused at once instead of late
 
 
@@ -48,15 +49,17 @@ class Writer:
     """Queues jobs and hands them to ``apply``, many at a time, one call after the other.
 
     ``apply`` sets ``made`` or ``error`` of every job; what it raises is the error of all.
-    ``improve`` is called when they are answered.
+    It may ask for what came meanwhile.  ``improve`` is called when they are answered.  ``shared``:
+    whether other processes write, who then are given a chance between two calls.
     """
 
     def __init__(
         self,
-        apply: Callable[[list[Job]], Awaitable[None]],
+        apply: Callable[[list[Job], Callable[[Sequence[Job]], list[Job]]], Awaitable[None]],
         improve: Callable[[], Awaitable[None]],
+        shared: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._apply, self._improve = apply, improve
+        self._apply, self._improve, self._shared = apply, improve, shared
         self._queue: deque[Job] = deque()
         self._more = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -96,7 +99,7 @@ class Writer:
     async def _run(self) -> None:
         while jobs := await self._drain():
             try:
-                await self._apply(jobs)
+                await self._apply(jobs, self._more_beside)
                 self.fault = None
             except Exception as error:  # whatever it was: the task must live, every job be answered
                 self._undo(jobs, error)
@@ -112,18 +115,25 @@ class Writer:
                 return []
             self._more.clear()
             await self._more.wait()
-        if self._together > 1:
+        if self._shared():
+            await asyncio.sleep(TURN_S)
+        elif self._together > 1:
             # Those that were just answered together will soon be back together.
             await asyncio.sleep(GATHER_S)
+        jobs = self._more_beside(())
+        self._together = len(jobs)
+        return jobs or await self._drain()
+
+    def _more_beside(self, had: Sequence[Job]) -> list[Job]:
+        """Take what waits, as far as there is room in a transaction with ``had``."""
         jobs: list[Job] = []
-        room = MAX_DRAIN_BYTES
-        while self._queue and len(jobs) < MAX_DRAIN and room > 0:
+        room = MAX_DRAIN_BYTES - sum(job.size_bytes for job in had)
+        while self._queue and len(had) + len(jobs) < MAX_DRAIN and room > 0:
             job = self._queue.popleft()
             if not job.future.done():  # else its caller has gone
                 jobs.append(job)
                 room -= job.size_bytes
-        self._together = len(jobs)
-        return jobs or await self._drain()
+        return jobs
 
     def _undo(self, jobs: list[Job], error: Exception) -> None:
         if not isinstance(error, FhirError):
