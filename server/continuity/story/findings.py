@@ -1,15 +1,16 @@
-"""What was found: allergies, conditions, family, results, reports, documents, medicines taken."""
+"""What was found: conditions, family, results, reports, documents, medicines taken."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from server.continuity.statement import Source
+from server.continuity.story.allergies import allergy
 from server.continuity.story.sentence import Sentence
-from server.continuity.story.telling import SNOMED, Found, Telling
+from server.continuity.story.states import in_brackets, is_refuted, state
+from server.continuity.story.telling import Found, Telling
 from server.continuity.story.wording import (
     Json,
     code,
-    codes,
     date,
     label,
     labels,
@@ -19,170 +20,21 @@ from server.continuity.story.wording import (
     value_of,
 )
 
-_IPS: Final = "http://hl7.org/fhir/uv/ips/CodeSystem/absent-unknown-uv-ips"
-NONE_KNOWN: Final[Mapping[tuple[str, str], str | None]] = {
-    (_IPS, "no-known-allergies"): None,
-    (_IPS, "no-known-medication-allergies"): "medication",
-    (_IPS, "no-known-food-allergies"): "food",
-    (_IPS, "no-known-environmental-allergies"): "environment",
-    (SNOMED, "716186003"): None,
-    (SNOMED, "160244002"): None,
-    (SNOMED, "409137002"): "medication",
-    (SNOMED, "429625007"): "food",
-    (SNOMED, "428607008"): "environment",
-}
-"""Codes that say that there is no known allergy, and of which category; ``None``: of any (C3)."""
-
-NO_INFORMATION: Final = (_IPS, "no-allergy-info")
-NO_PROBLEMS: Final = frozenset(((SNOMED, "160245001"), (_IPS, "no-known-problems")))
-_NEGATED: Final = "refuted"
-
-
-def allergies(telling: Telling, found: Sequence[Found], patient: Found) -> list[Sentence]:
-    """Return what is said of allergies, the cautious first.
-
-    Absent is not none (C3): without any entry the story says that nothing is recorded.  None known
-    counts with an author and a date alone, and an allergy beside it is a conflict (C4).
-    """
-    found = [one for one in found if NO_INFORMATION not in codes(one.resource.get("code"))]
-    if not found:
-        text = telling.words.say("allergy-missing")
-        return [telling.sentence(text, (patient.source,), "missing", cautious=0)]
-    nones = [one for one in found if none_known(one.resource) and not _is_refuted(one.resource)]
-    refuted = [one for one in found if _is_refuted(one.resource)]
-    positive = [one for one in found if one not in nones and one not in refuted]
-    made = [allergy(telling, one) for one in (*positive, *refuted)]
-    for none in nones:
-        against = [one for one in positive if _speaks_against(one.resource, none.resource)]
-        made += [_conflict(telling, one, none) for one in against]
-        if not against:
-            made.append(_none(telling, none))
-    return sorted(made, key=lambda sentence: sentence.cautious)
-
-
-def allergy(telling: Telling, found: Found) -> Sentence:
-    """Return one allergy, or that it was refuted."""
-    resource, words = found.resource, telling.words
-    if none_known(resource):
-        return _none(telling, found)
-    on = resource.get("recordedDate") or resource.get("onsetDateTime")
-    what = telling.label(resource.get("code"))
-    if NO_INFORMATION in codes(resource.get("code")):
-        return telling.said(found, words.say("allergy-none", what=what), on)
-    if _is_refuted(resource):
-        return telling.said(found, words.say("allergy-refuted", what=what), on, cautious=2)
-    reactions = [
-        labels(one.get("manifestation"), words)
-        for one in listed(resource.get("reaction"))
-        if isinstance(one, dict)
-    ]
-    status = _state(telling, resource)
-    criticality = [f"criticality {c}" for c in [code(resource.get("criticality"))] if c]
-    detail = _in_brackets(*filter(None, reactions), *criticality, *status)
-    return telling.said(found, words.say("allergy", what=what, detail=detail), on, cautious=0)
-
-
-def none_known(resource: Json) -> bool:
-    """Tell whether an AllergyIntolerance says that there is none."""
-    return not codes(resource.get("code")).isdisjoint(NONE_KNOWN)
-
-
-def _none(telling: Telling, found: Found) -> Sentence:
-    what = telling.label(found.resource.get("code"))
-    on = found.resource.get("recordedDate")
-    author = telling.people.author(found.resource)
-    if author is None or date(on, telling.words) is None:
-        lacking = "author" if author is None else "date"
-        text = telling.words.say("allergy-unsupported", what=what, lacking=lacking)
-        return telling.sentence(text, (found.source,), cautious=0)
-    return telling.said(found, telling.words.say("allergy-none", what=what), on, cautious=1)
-
-
-def _conflict(telling: Telling, one: Found, none: Found) -> Sentence:
-    what, other = (telling.label(each.resource.get("code")) for each in (one, none))
-    text = telling.words.say("allergy-conflict", what=what, none=other)
-    return telling.sentence(text, (one.source, none.source), "conflict", cautious=-1)
-
-
-def _speaks_against(one: Json, none: Json) -> bool:
-    of = {NONE_KNOWN[c] for c in codes(none.get("code")) if c in NONE_KNOWN}
-    categories = set(listed(one.get("category")))
-    return None in of or not categories or not categories.isdisjoint(of)
-
-
-def _is_refuted(resource: Json) -> bool:
-    return _NEGATED in {c for _, c in codes(resource.get("verificationStatus"))}
-
-
-def _state(telling: Telling, resource: Json) -> list[str]:
-    """Return the words of clinical and verification status, where they are not the usual ones."""
-    told = []
-    for name, usual in (("clinicalStatus", "active"), ("verificationStatus", "confirmed")):
-        status = code(resource.get(name))
-        if status and status != usual:
-            told.append(telling.words.status(status))
-    return told
-
-
-def _in_brackets(*parts: str) -> str:
-    return f" ({', '.join(parts)})" if parts else ""
-
 
 def condition(telling: Telling, found: Found) -> Sentence:
     """Return a problem or diagnosis, or that it was refuted."""
     resource, words = found.resource, telling.words
     what = telling.label(resource.get("code"))
     on = resource.get("recordedDate")
-    if _is_refuted(resource):
+    if is_refuted(resource):
         return telling.said(found, words.say("condition-refuted", what=what), on, cautious=2)
-    detail = _in_brackets(*_state(telling, resource))
+    detail = in_brackets(*state(telling, resource))
     onset = date(resource.get("onsetDateTime"), words) or plain(resource.get("onsetString"))
     onset = onset or date((resource.get("onsetPeriod") or {}).get("start"), words) or ""
     abated = date(resource.get("abatementDateTime"), words)
     detail += words.say("onset", date=onset) if onset else ""
     detail += words.say("abated", date=abated) if abated else ""
     return telling.said(found, words.say("condition", what=what, detail=detail), on)
-
-
-def disagreements(telling: Telling, found: Sequence[Found]) -> list[Sentence]:
-    """Return what one entry says and another one refutes (C4), for entries with the same code, and
-    what is there beside "no problems"."""
-    sound = [one for one in found if not _is_refuted(one.resource)]
-    nones = [one for one in sound if _says_no_problems(one)]
-    made = [
-        telling.sentence(
-            telling.words.say(
-                "disagree-none",
-                what=telling.label(one.resource.get("code")),
-                none=telling.label(none.resource.get("code")),
-            ),
-            (one.source, none.source),
-            "conflict",
-            cautious=-1,
-        )
-        for none in nones
-        for one in sound
-        if not _says_no_problems(one)
-    ]
-    return [*made, *_refutations(telling, found)]
-
-
-def _says_no_problems(one: Found) -> bool:
-    return not codes(one.resource.get("code")).isdisjoint(NO_PROBLEMS)
-
-
-def _refutations(telling: Telling, found: Iterable[Found]) -> list[Sentence]:
-    entries = [(one, codes(one.resource.get("code"))) for one in found]
-    refuted = [(one, of) for one, of in entries if _is_refuted(one.resource)]
-    made = []
-    for no, of in refuted:
-        for yes, same in entries:
-            if _is_refuted(yes.resource) or of.isdisjoint(same):
-                continue
-            text = telling.words.say("disagree", what=telling.label(yes.resource.get("code")))
-            sources = (yes.source, no.source)
-            made.append(telling.sentence(text, sources, "conflict", cautious=-1))
-    return made
 
 
 def family(telling: Telling, found: Found) -> Sentence:
@@ -238,7 +90,7 @@ def observed(telling: Telling, resource: Json) -> str:
     judged = labels(resource.get("interpretation"), words)
     status = resource.get("status")
     state = words.status(status) if status in ("preliminary", "registered", "cancelled") else None
-    return words.say("observation", what=what, value=told) + _in_brackets(
+    return words.say("observation", what=what, value=told) + in_brackets(
         *filter(None, (judged, state))
     )
 
@@ -269,7 +121,7 @@ def document(telling: Telling, found: Found) -> Sentence:
     what = what or telling.label(resource.get("type"))
     status = code(resource.get("status"))
     if status not in ("", "current"):
-        what += _in_brackets(telling.words.status(status))
+        what += in_brackets(telling.words.status(status))
     return telling.said(found, telling.words.say("document", what=what), resource.get("date"))
 
 
@@ -296,7 +148,7 @@ def immunization(telling: Telling, found: Found) -> Sentence:
     what = telling.label(resource.get("vaccineCode"))
     why = label(resource.get("statusReason"), words)
     key = "immunization-not" if resource.get("status") == "not-done" else "immunization"
-    main = words.say(key, what=what, detail=_in_brackets(*filter(None, [why])))
+    main = words.say(key, what=what, detail=in_brackets(*filter(None, [why])))
     on = resource.get("occurrenceDateTime")
     return telling.said(found, main, on or resource.get("recorded"))
 

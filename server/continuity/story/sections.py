@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from server.continuity.story import decisions, findings, home, voice
+from server.continuity.story import allergies, conflicts, decisions, findings, home, voice
 from server.continuity.story.about import about
 from server.continuity.story.gather import Gathered, Group
 from server.continuity.story.sentence import Section, Sentence
@@ -66,10 +66,10 @@ class _Telling:
     def findings(self) -> list[Sentence]:
         telling = self.telling
         group = self.gathered.groups["allergies"]
-        told = findings.allergies(telling, self._own(group), self.gathered.patient)
+        told = allergies.allergies(telling, self._own(group), self.gathered.patient)
         conditions = self._own(self.gathered.groups["conditions"])
         told += self.more("allergies")
-        told += findings.disagreements(telling, conditions)
+        told += conflicts.disagreements(telling, conditions)
         told += self.each("conditions", findings.condition)
         told += self.more("past conditions", older=True)
         told += self.each("medicines taken", findings.taken)
@@ -156,12 +156,12 @@ class _Telling:
         if found.type == "AllergyIntolerance":
             # What is new may contradict what is old; neither is told without the other.
             group = self._own(self.gathered.groups["allergies"])
-            every = findings.allergies(telling, group, self.gathered.patient)
+            every = allergies.allergies(telling, group, self.gathered.patient)
             told = [one for one in every if found.source in one.sources]
-            return told or [findings.allergy(telling, found)]
+            return told or [allergies.allergy(telling, found)]
         if found.type == "Condition":
             conditions = self._own(self.gathered.groups["conditions"])
-            against = findings.disagreements(telling, conditions)
+            against = conflicts.disagreements(telling, conditions)
             told = [one for one in against if found.source in one.sources]
             return [*told, findings.condition(telling, found)]
         if found.type == "QuestionnaireResponse":
