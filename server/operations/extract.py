@@ -32,8 +32,11 @@ from server.store.port import Version
 from server.validation import check
 
 _RESPONSE: Final = "questionnaire-response"
-_TELLING: Final = Permit("Provenance", frozenset(("create", "update")))
-"""What the server writes itself whenever something is written: who said it, and when."""
+_TELLING: Final = (
+    Permit("Provenance", frozenset(("create", "update"))),
+    Permit("Task", frozenset(("create",))),
+)
+"""What the server writes itself: who said it and when, and that somebody is to look at it."""
 
 
 def operation(site: Site) -> Operation:
@@ -144,17 +147,14 @@ async def _committed(
     errors = [one for one in made.issues if one.severity == "error"]
     if errors:
         raise InvalidResource(f"nothing was written: {errors[0].diagnostics}", issues=tuple(errors))
-    for entry in made.entries:
-        request = entry["request"]
-        type_ = request["url"].partition("/")[0]
-        if type_ != "Provenance":
-            rights.demand(call.access, "create" if request["method"] == "POST" else "update", type_)
+    for interaction, type_ in sorted(made.needs):
+        rights.demand(call.access, interaction, type_)
     return await process(call.services, _telling(call.access), bundle, prefer="representation")
 
 
 def _telling(access: AccessContext) -> AccessContext:
-    """Return the caller's rights with that to have told, by the server, who said what."""
-    return replace(access, permits=(*access.permits, _TELLING))
+    """Return the caller's rights with what the server tells for them beside their facts."""
+    return replace(access, permits=(*access.permits, *_TELLING))
 
 
 async def _tell(call: Call, made: Extracted, version: Version | None) -> None:

@@ -1,5 +1,6 @@
 """Confirming: the statement is re-dated, the fact stays the one that it was (C2, C6)."""
 
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -9,6 +10,8 @@ from server.access.context import SYSTEM, AccessContext, Permit
 from server.continuity.confirmed import confirmations
 from server.continuity.statement import Author, Source
 from server.fhir.dates import interval
+from server.interactions.services import Policy
+from server.rest import Limits
 from tests.continuity.extracting import (
     AUTHORED,
     KNOWN,
@@ -23,7 +26,7 @@ from tests.continuity.extracting import (
     stored,
 )
 from tests.continuity.test_extract_definitions import ALLERGY, PENICILLIN, makes, question
-from tests.rest.house import CALLERS, House
+from tests.rest.house import CALLERS, STORES, Clock, House
 
 __all__ = ["client", "house"]
 
@@ -147,6 +150,35 @@ async def test_another_answer_is_another_fact_of_its_author_and_both_stay(
         (one["asserter"]["reference"], one["code"]["coding"][0]["code"]) for one in found
     ) == [("Patient/a", "300916003"), ("Practitioner/doc", "91936005")]
     assert await told(house) == {}
+
+
+@pytest.mark.usefixtures("record")
+async def test_who_said_otherwise_is_asked_to_look_at_it_again_once(
+    client: httpx.AsyncClient,
+) -> None:
+    latex = {"system": "http://snomed.info/sct", "code": "300916003"}
+    await put(client, answered(code=latex))
+
+    await extracted(client, commit=True)
+    await extracted(client, commit=True)
+
+    (task,) = await stored(client, "Task")
+    assert (task["owner"], task["focus"], task["reasonReference"], task["for"]) == (
+        {"reference": "Practitioner/doc"},
+        {"reference": SOURCE},
+        {"reference": "QuestionnaireResponse/r/_history/1"},
+        {"reference": "Patient/a"},
+    )
+
+
+@pytest.mark.usefixtures("record")
+async def test_who_corrects_themselves_is_not_asked(client: httpx.AsyncClient) -> None:
+    latex = {"system": "http://snomed.info/sct", "code": "300916003"}
+    await put(client, answered(code=latex, author={"reference": "Practitioner/doc"}))
+
+    await extracted(client, commit=True)
+
+    assert await stored(client, "Task") == []
 
 
 @pytest.mark.usefixtures("record")
@@ -332,3 +364,26 @@ async def test_extracting_again_does_not_take_its_own_fact_for_anothers(
     assert [(one["meta"]["versionId"], "verificationStatus" in one) for one in found] == [
         ("1", False)
     ]
+
+
+async def test_a_hidden_source_changes_nothing_of_the_answer(tmp_path: Path) -> None:
+    """C7: with the source hidden and without one, the same Bundle and the same issues."""
+    label = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "HIV"}
+    hidden = (f"{label['system']}|{label['code']}",)
+    CALLERS["narrow"] = AccessContext("user/n", "app", (Permit("*", hidden=hidden),))
+    answers = []
+    try:
+        for there in (True, False):
+            clock = Clock()
+            one = House(STORES["memory"](tmp_path, clock), clock, Policy(), Limits())
+            async with one.client() as all_, one.client("narrow") as narrow:
+                await given(all_, allergies(), answered())
+                if there:
+                    await put(all_, theirs(meta={"security": [label]}))
+                answers.append(await extracted(narrow))
+            await one.app.stop(grace_s=1)
+    finally:
+        del CALLERS["narrow"]
+
+    assert answers[0] == answers[1]
+    assert len(facts(answers[0]["return"])) == 1

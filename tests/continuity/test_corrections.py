@@ -1,5 +1,6 @@
 """Corrections find their readers (C11)."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -411,6 +412,25 @@ async def test_two_processes_tell_once(world: World) -> None:
         pass
 
     assert len(await world.told()) == 1
+
+
+async def test_it_looks_by_itself_and_one_process_at_a_time(world: World) -> None:
+    other = Corrections(world.house.services, world.reader, owner="two", poll_s=0.01)
+    running = [asyncio.create_task(one.run()) for one in (world.another(poll_s=0.01), other)]
+    await world.shown("Observation/w/_history/1")
+    await put(world.client, weight(7))
+    for _ in range(500):
+        if await world.told():
+            break
+        await asyncio.sleep(0.02)
+    for task in running:
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
+
+    held = await world.house.store.get_record("lease", "corrections")
+    assert len(await world.told()) == 1
+    assert held is not None
+    assert held.rev <= 3  # taken, perhaps taken over, given back
 
 
 async def test_a_first_start_tells_nothing_of_the_past(world: World) -> None:

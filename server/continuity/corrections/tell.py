@@ -11,14 +11,13 @@ from typing import Any, Final
 from server.audit.codes import LOGIN
 from server.continuity.citations import Shown
 from server.continuity.corrections.changed import Reason
+from server.continuity.extract.bundle import LOOK_AGAIN, TASK
 from server.fhir.dates import instant_text
 from server.search.marks import RELEASE_URL
 from server.store.port import Version
 
 CATEGORY: Final = "https://tellonce.org/fhir/CodeSystem/communication-category"
 CORRECTION: Final = "correction"
-TASK: Final = "https://tellonce.org/fhir/CodeSystem/task-code"
-LOOK_AGAIN: Final = "look-again"
 _MOST_NAMED: Final = 50
 _SAID: Final[dict[Reason, str]] = {
     "deleted": "was removed from the record",

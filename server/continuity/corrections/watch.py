@@ -53,6 +53,7 @@ class Corrections:
     ) -> None:
         self._services, self._readers, self._owner = services, readers, owner
         self._poll_s, self._lease_s, self._limit = poll_s, lease_s, limit
+        self._held_until = 0.0  # of the lease, on the loop's clock
 
     async def run(self) -> None:
         """Look until cancelled; a fault of the store or a bug costs a pause, not the rest."""
@@ -195,13 +196,19 @@ class Corrections:
         return [await write.plan_create(services, SYSTEM, one, one["id"]) for one in made]
 
     async def _leads(self) -> bool:
-        return await lease.acquire(
+        """Tell if the lease is ours; it is renewed when half of it is over, not at every look."""
+        now = asyncio.get_running_loop().time()
+        if self._held_until - now > self._lease_s / 2:
+            return True
+        ours = await lease.acquire(
             self._services.store,
             LEASE,
             self._owner,
             now=self._services.now(),
             ttl=int(self._lease_s * 1e6),
         )
+        self._held_until = now + self._lease_s if ours else 0.0
+        return ours
 
     async def _release(self) -> None:
         try:

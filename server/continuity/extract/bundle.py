@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlencode
 
+from server.access.context import Interaction
 from server.continuity.confirmed import entity, participant
 from server.continuity.extract.facts import (
     STATEMENTS,
@@ -33,6 +34,8 @@ from server.interactions.services import Services
 from server.search.marks import RELEASE_URL
 from server.store.port import Version
 
+TASK: Final = "https://tellonce.org/fhir/CodeSystem/task-code"
+LOOK_AGAIN: Final = "look-again"
 OPERATION: Final = "http://terminology.hl7.org/CodeSystem/v3-DataOperation"
 _SPECIAL: Final = re.compile(r"([\\|,$])")  # R4 search.html#escaping
 _OURS: Final = frozenset(("Provenance", "AuditEvent"))
@@ -46,6 +49,7 @@ class Entries:
 
     ``response`` is its versioned reference, ``None`` when it is not stored; ``response_id`` names
     it in identifiers; ``labels`` are its security labels, which what is made of it inherits (C7).
+    ``needs``: what must be allowed to who commits the facts; the rest the server tells itself.
     """
 
     services: Services
@@ -57,6 +61,7 @@ class Entries:
     patient: str | None
     labels: tuple[Any, ...] = ()
     entries: list[dict[str, Any]] = field(default_factory=list)
+    needs: set[tuple[Interaction, str]] = field(default_factory=set)
     issues: list[Issue] = field(default_factory=list)
 
     def add(self, facts: Iterable[Fact], there: Mapping[tuple[str, str], Version]) -> None:
@@ -89,6 +94,7 @@ class Entries:
                 told = f"{type_}/{version.id} was made of an answer that is gone; R4 has no mark"
                 self.issues.append(Issue("warning", "business-rule", told))
                 continue
+            self.needs.add(("update", type_))
             self._put(marked, version)
             self._tell(f"{type_}/{version.id}/_history/{version.number + 1}", "UPDATE", ())
 
@@ -168,6 +174,7 @@ class Entries:
             if self.response_id is not None and has_identifier(fact.type):
                 request["ifNoneExist"] = self._condition(fact, resource)
         request |= fact.request
+        self.needs.add(("create" if request["method"] == "POST" else "update", fact.type))
         self.entries.append({"fullUrl": fact.full_url, "resource": resource, "request": request})
         self._tell(fact.full_url, "CREATE", fact.links)
 
@@ -191,6 +198,7 @@ class Entries:
         if kept:
             others = [one for one in resource.get("extension") or () if one not in kept]
             resource = {**resource, "extension": [*others, *kept]}
+        self.needs.add(("update", version.type))
         self._put(resource, version, fact.request)
         number = version.number + 1
         self._tell(f"{version.type}/{version.id}/_history/{number}", "UPDATE", fact.links)
@@ -230,6 +238,31 @@ class Entries:
     def who(self) -> dict[str, Any]:
         """Who answered, for a Provenance, which must name somebody."""
         return self.said.who or {"display": "the response does not say who answered"}
+
+    def contradicted(self, source: Version, owner: str | None) -> None:
+        """Add a Task for who said what the response contradicts: both stay until somebody looks."""
+        named = f"{source.type}/{source.id}/_history/{source.number}"
+        value = f"{self.response_id}#{source.type}/{source.id}~task"
+        labels = [*self.labels, *((_read(source).get("meta") or {}).get("security") or ())]
+        made: Resource = {
+            "resourceType": "Task",
+            **({"meta": {"security": labels}} if labels else {}),
+            "identifier": [{"system": SYSTEM, "value": value}],
+            "status": "requested",
+            "intent": "proposal",
+            "code": {"coding": [{"system": TASK, "code": LOOK_AGAIN}], "text": "Look at it again"},
+            "description": "An answer says something else. Both stay until somebody has looked.",
+            "focus": {"reference": named},
+            "for": {"reference": self.patient},
+            "authoredOn": instant_text(self.recorded),
+            **({"owner": {"reference": owner}} if owner is not None else {}),
+            "reasonReference": {"reference": self.response},
+        }
+        condition = urlencode(
+            [("identifier", f"{SYSTEM}|{value}"), ("patient", self.patient or "")]
+        )
+        request = {"method": "POST", "url": "Task", "ifNoneExist": condition}
+        self.entries.append({"resource": made, "request": request})
 
     def provenance(self, made: Resource) -> None:
         """Add a Provenance."""

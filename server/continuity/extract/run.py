@@ -7,14 +7,14 @@ from typing import Any, Final
 
 import anyio.to_thread
 
-from server.access.context import AccessContext
+from server.access.context import AccessContext, Interaction
 from server.continuity.answers import known_answers
 from server.continuity.confirm import NEW, Prior, priors
 from server.continuity.confirmed import confirmation, source_of, verifies
 from server.continuity.extract.bundle import Entries
 from server.continuity.extract.definitions import Definitions
 from server.continuity.extract.expressions import Asking
-from server.continuity.extract.facts import Fact, Said
+from server.continuity.extract.facts import STATEMENTS, Fact, Said, author_of, is_in_error
 from server.continuity.extract.items import Answer, Given, given
 from server.continuity.extract.observations import Observations
 from server.continuity.extract.stored import Stored, find_others, made_before, writer
@@ -37,12 +37,14 @@ _OPERATION: Final = "http://terminology.hl7.org/CodeSystem/v3-DataOperation"
 @dataclass(frozen=True, slots=True)
 class Extracted:
     """``entries`` of a transaction; ``issues`` of which an error means that something is missing;
-    ``sources``: the versioned references that it was made of; ``patient``: ``Patient/x``."""
+    ``sources``: the versioned references that it was made of; ``patient``: ``Patient/x``;
+    ``needs``: what who commits it must be allowed."""
 
     entries: tuple[dict[str, Any], ...]
     issues: tuple[Issue, ...]
     sources: tuple[str, ...]
     patient: str | None
+    needs: frozenset[tuple[Interaction, str]] = frozenset()
 
 
 async def extract(
@@ -116,12 +118,14 @@ class _Extraction:
         made.withdraw(facts)
         if named is not None:
             self._confirm(made, items, named)
+            await self._contradict(made)
         sources = {text for one in self._priors.values() for text in one.sources}
         return Extracted(
             tuple(made.entries),
             (*issues, *self._asking.issues, *made.issues, *self._carried(items)),
             tuple(sorted(sources | ({named} if named is not None else set()))),
             self._patient,
+            frozenset(made.needs),
         )
 
     async def _attribute(self, version: Version) -> None:
@@ -211,6 +215,24 @@ class _Extraction:
         """Return the resources that facts name by their id."""
         wanted = {(f.type, str(f.resource["id"])) for f in facts if f.resource.get("id")}
         return await self._services.store.read_many(self._access, wanted) if wanted else {}
+
+    async def _contradict(self, made: Entries) -> None:
+        """Ask others who said something else to look at it again; a voice corrects itself (C4)."""
+        texts = {
+            t for one in self._priors.values() if one.standing == "changed" for t in one.sources
+        }
+        base_url = self._services.base_url
+        named = [split_reference(text.partition("#")[0], base_url) for text in sorted(texts)]
+        wanted = {(one.type, one.id) for one in named if one.type in STATEMENTS and one.id}
+        own = self._said.author(base_url)
+        there = await self._services.store.read_many(
+            self._access, [(type_ or "", id_ or "") for type_, id_ in wanted]
+        )
+        for version in (there[ref] for ref in sorted(there)):
+            resource = fhir_json.loads(version.body or b"{}")
+            who = author_of(resource, base_url)
+            if who.kind != own.kind and not is_in_error(resource):
+                made.contradicted(version, who.reference)
 
     def _confirm(self, made: Entries, items: Sequence[Given], named: str) -> None:
         """Add confirmations of what was said again; take back those of what was not."""
