@@ -303,12 +303,21 @@ async def test_a_newer_word_against_an_expression_is_a_conflict(
         client,
         form(
             asked("kg", "quantity", "%w.entry.resource.value", code=[WEIGHT]),
+            asked("plain", "decimal", "%w.entry.resource.value.value"),
+            item(
+                "history",
+                "group",
+                context("o", "%w.entry.resource"),
+                repeats=True,
+                item=[asked("past", "decimal", "%o.value.value")],
+            ),
             extension=[query("w", "Observation?_id=old")],
         ),
     )
-    state, rule, answers, sources = table(made)["kg"]
-    assert (state, rule, answers) == ("conflict", "C4 other source", [])
-    assert sources == ["Observation/w/_history/1", "Observation/old/_history/1"]
+    sources = ["Observation/w/_history/1", "Observation/old/_history/1"]
+    assert table(made)["kg"] == ("conflict", "C4 other source", [], sources)
+    assert table(made)["plain"] == ("conflict", "C4 other source", [], sources)
+    assert [row[2] for name, row in rows(made) if name == "past"] == [[90]]
 
 
 async def test_one_bad_item_never_loses_the_others(client: httpx.AsyncClient) -> None:

@@ -150,7 +150,10 @@ async def _decide(
     every = [node for node in _walk(nodes) if node.item.type not in ("group", "display")]
     asked = judge.Questions()
     ids = [
-        [asked.about(node.item, one.origin) if one.origin is not None else "" for one in values]
+        [
+            asked.about(node.item, one.origin, within=node.within) if one.origin else ""
+            for one in values
+        ]
         for node in every
         for values in (node.proposed.values if node.proposed is not None else (),)
     ]

@@ -23,7 +23,7 @@ from server.continuity.known import Candidate, Known
 from server.continuity.populate.coerce import units_of
 from server.continuity.populate.proposed import Node, Proposed, Value
 from server.continuity.populate.world import Origin
-from server.continuity.rules import validity
+from server.continuity.rules import negation, validity
 from server.continuity.rules.judge import LIMITED, NOTHING
 from server.continuity.same import answer_value, same_value
 from server.continuity.statement import Author, Code
@@ -62,16 +62,22 @@ class Questions:
         self.items: list[Item] = []
         self._ids: dict[object, str] = {}
 
-    def about(self, item: Item, origin: Origin) -> str:
-        """Return the linkId of the question about an element; the same for the same question."""
+    def about(self, item: Item, origin: Origin, *, within: bool) -> str:
+        """Return the linkId of the question about an element; the same for the same question.
+
+        Of a measurement the latest is asked for, unless a repetition is about an earlier one; an
+        element may stand beside others of its kind.
+        """
+        many = item.repeats or within or origin.version.type not in _CODED
         kept: dict[str, Any] = {
             name: item.raw[name]
             for name in ("answerOption", "answerValueSet", "extension")
             if name in item.raw and (name != "extension" or units_of(item.raw))
         }
-        key = (origin.source, item.type, repr(kept))
+        key = (origin.source, item.type, many, repr(kept))
         if key not in self._ids:
             self._ids[key] = f"\N{SYMBOL FOR NULL}{len(self._ids)}"
+            kept["repeats"] = many
             self.items.append(_question(item, origin, self._ids[key], kept))
         return self._ids[key]
 
@@ -79,7 +85,7 @@ class Questions:
 def _question(item: Item, origin: Origin, link_id: str, kept: Mapping[str, Any]) -> Item:
     # The number of a measurement stands for all of it: its unit is looked at with it.
     type_ = "quantity" if origin.path[:1] == ("valueQuantity",) else item.type
-    raw: dict[str, Any] = {**kept, "linkId": link_id, "type": type_, "repeats": True}
+    raw: dict[str, Any] = {**kept, "linkId": link_id, "type": type_}
     definition: str | None = _definition(origin.element)
     codes: frozenset[Code] = frozenset()
     if origin.version.type in _CODED and str(origin.path[:1]).startswith("('value"):
@@ -88,7 +94,7 @@ def _question(item: Item, origin: Origin, link_id: str, kept: Mapping[str, Any])
         raw["code"], definition = list(coding), None
     else:
         raw["definition"] = definition
-    asked = Item(link_id, type_, item.text, "", raw, codes, definition, repeats=True)
+    asked = Item(link_id, type_, item.text, "", raw, codes, definition, raw["repeats"])
     beside = tuple(_fixed(origin, link_id, n, *one) for n, one in enumerate(_siblings(origin)))
     group = {"linkId": f"{link_id}g", "type": "group"}
     return Item(f"{link_id}g", "group", "", "", group, items=(asked, *beside))
@@ -140,7 +146,7 @@ def judged(node: Node, own: Known, answers: Sequence[Known | None]) -> Known:
     if not proposed.values:
         return _lowered(own)
     candidates = tuple(_candidate(v, a) for v, a in zip(proposed.values, answers, strict=True))
-    conflict = _conflict(node.item, proposed, candidates, own, answers)
+    conflict = _conflict(node.item, proposed, candidates, own, answers, within=node.within)
     if conflict is not None:
         return conflict
     if any(answer is not None and _keeps_back(answer) for answer in answers):
@@ -212,6 +218,8 @@ def _conflict(
     candidates: tuple[Candidate, ...],
     own: Known,
     answers: Sequence[Known | None],
+    *,
+    within: bool,
 ) -> Known | None:
     differ = [one for one in candidates[1:] if not _same(one.value, candidates[0].value)]
     if differ and not item.repeats:
@@ -219,6 +227,11 @@ def _conflict(
     for answer in answers:
         if answer is not None and answer.state == "conflict":
             return Known(item, "conflict", answer.candidates, answer.rule, answer.reason)
+    if not item.repeats and not within:
+        superseded = _superseding(proposed, answers)
+        if superseded:
+            told = "The record has a later answer."
+            return Known(item, "conflict", (*superseded, *candidates), "C4 other source", told)
     if own.state == "known" and not item.repeats and proposed.by != "default":
         others = [one for one in own.candidates if not _same(one.value, candidates[0].value)]
         newer = [one for one in others if _at_least(one.said_at, candidates[0].said_at)]
@@ -228,6 +241,20 @@ def _conflict(
                 "The record says something else.",
             )  # fmt: skip
     return None
+
+
+def _superseding(proposed: Proposed, answers: Sequence[Known | None]) -> tuple[Candidate, ...]:
+    """Return what the record says now of a measurement, where that is another one than proposed.
+
+    In a repetition of a group an earlier measurement is what was asked for.
+    """
+    for value, answer in zip(proposed.values, answers, strict=True):
+        measured = value.origin is not None and value.origin.version.type in _CODED
+        sure = answer is not None and answer.rule != negation.UNSURE[0]
+        now = answer.candidates if answer is not None and measured and sure else ()
+        if now and not any(_of(one, value) for one in now):
+            return now
+    return ()
 
 
 def _at_least(one: int | None, other: int | None) -> bool:
