@@ -1,6 +1,6 @@
 """The composition root: settings in, a running server out; the only package that knows all."""
 
-from server.app.distributed import start
+from server.app.distributed import restore, start
 from server.app.first_start import FirstUser
 from server.app.opening import (
     PortTaken,
@@ -29,6 +29,7 @@ __all__ = [
     "now_us",
     "open_store",
     "operator",
+    "restore",
     "run",
     "serve",
     "services_of",

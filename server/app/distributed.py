@@ -54,6 +54,18 @@ def opened(
         raise StoreUnavailable(str(error)) from None
 
 
+async def restore(store: Store, source: str) -> int:
+    """Fill an empty store on other machines from the file of a backup; return its versions.
+
+    Raises StoreUnavailable, CorruptStore.
+    """
+    if isinstance(store, SqliteStore):
+        raise StoreUnavailable("the backup of a file is a file: copy it to where the record was")
+    from server.store.mongo.adopt import MongoMover  # its driver is there, or it were not open
+
+    return await MongoMover(cast(Any, store)).restore(source)
+
+
 def mover(store: Store) -> Mover:
     """Return what gives away and takes over what a store of ours holds."""
     if isinstance(store, SqliteStore):

@@ -13,7 +13,7 @@ from server.commands.fhirpath import fhirpath
 from server.commands.inbox_replay import inbox_app
 from server.commands.key import key_app
 from server.commands.load import load
-from server.commands.maintain import backup, reindex, verify
+from server.commands.maintain import backup, reindex, restore, verify
 from server.commands.map import map_app
 from server.commands.migrate import migrate
 from server.commands.outbound import outbound_app
@@ -50,6 +50,7 @@ cli.command()(serve)
 cli.command()(demo)
 cli.command()(load)
 cli.command()(backup)
+cli.command()(restore)
 cli.command()(verify)
 cli.command()(reindex)
 cli.command()(migrate)

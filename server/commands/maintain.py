@@ -1,4 +1,4 @@
-"""``tellonce backup``, ``tellonce verify`` and ``tellonce reindex``."""
+"""``tellonce backup``, ``restore``, ``verify`` and ``reindex``."""
 
 from pathlib import Path
 
@@ -27,6 +27,28 @@ def backup(target: Path, data: Data = None, store: StoreOption = None) -> None:
     with refusals():
         anyio.run(copy)
     typer.echo(f"{target}: {target.stat().st_size:,} bytes")
+
+
+def restore(source: Path, data: Data = None, store: StoreOption = None) -> None:
+    """Fill an empty MongoDB from the file of a backup, and make its index.
+
+    The backup of the embedded store needs no command: it is the file itself.
+    """
+    settings = settings_from(data=data, store=store)
+
+    async def filled() -> int:
+        base_url = app.base_url_of(settings, settings.port)
+        opened = app.open_store(settings, base_url)
+        try:
+            await app.start(opened)
+            return await app.restore(opened, str(source))
+        finally:
+            await opened.close()
+
+    with refusals(), Progress(transient=True, console=errors) as progress:
+        versions = anyio.run(filled)
+        anyio.run(_reindexed, settings, progress)
+    typer.echo(f"{versions:,} versions restored")
 
 
 def verify(data: Data = None, store: StoreOption = None) -> None:

@@ -192,3 +192,18 @@ def test_a_move_is_not_finished_with_another_source(file: Path, tmp_path: Path) 
     code, said = migrated("--from", f"sqlite:{file}", "--to", f"sqlite:{target}")
     assert code == 1
     assert "holds a part of another record" in said
+
+
+def test_a_backup_of_mongodb_fills_an_empty_one(file: Path, tmp_path: Path) -> None:
+    with database() as one, database() as other:
+        assert migrated("--from", f"sqlite:{file}", "--to", one)[0] == 0
+        backup = CliRunner().invoke(cli, ["backup", str(tmp_path / "b"), "--store", one])
+        assert backup.exit_code == 0, backup.stderr
+        back = CliRunner().invoke(
+            cli, ["restore", str(tmp_path / "b"), "--store", other], catch_exceptions=False
+        )
+        assert (back.exit_code, back.stdout) == (0, "483 versions restored\n"), back.stderr
+        again = CliRunner().invoke(cli, ["restore", str(tmp_path / "b"), "--store", other])
+        assert again.exit_code == 1
+        assert "is not empty" in again.stderr
+        assert asyncio.run(_mongo(other)) == asyncio.run(_mongo(one))

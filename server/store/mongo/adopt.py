@@ -9,6 +9,7 @@ from typing import Any
 
 from pymongo import ReplaceOne
 
+from server.store.mongo import backup
 from server.store.mongo.connect import explained
 from server.store.mongo.layout import (
     UNSURE,
@@ -58,7 +59,7 @@ class MongoMover:
             latest: dict[str, Document] = {}
             for kept in versions:
                 version, place = kept.version, f"{kept.version.type}/{kept.version.id}"
-                stored = await reading.bodies.encode(version.type, version.body)
+                stored = await reading.bodies.encode(version.type, version.id, version.body)
                 document = version_document(version, kept.marks, stored)
                 made.append(ReplaceOne({"_id": version.seq}, document, upsert=True))
                 birth = births.setdefault(place, Birth(version.seq, version.at))
@@ -72,6 +73,15 @@ class MongoMover:
             counted = {"$max": {"seq": last.seq, "at": last.at}}
             await reading.db.state.update_one(_COUNTERS, counted)
         await reading.bodies.improve()
+
+    async def restore(self, source: str) -> int:
+        """Fill the empty database from the file of a backup; return its versions.
+
+        Raises as :func:`server.store.mongo.backup.restore`.  The index is to be made anew.
+        """
+        reading = await self._store._reading()
+        with explained(self._store._address):
+            return await backup.restore(reading.db, source)
 
     async def records(self, after: tuple[str, str], limit: int) -> list[Record]:
         """See :meth:`server.store.moving.Mover.records`."""
