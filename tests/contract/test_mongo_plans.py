@@ -112,7 +112,7 @@ SHAPES = {
     "a patient by id": ("Patient?_id=p3", 10, 5, 1),
     "patients of a name": ("Patient?family=family 01", 150, 30, 10),
     "of patients of a name": ("Observation?patient.family=family 017", 1300, 30, 20),
-    "patients who have a code": ("Patient?_id=p7&_has:Observation:patient:code=1", 1300, 210, 1),
+    "patients who have a code": ("Patient?_id=p7&_has:Observation:patient:code=1", 1500, 210, 1),
 }
 
 

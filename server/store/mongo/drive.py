@@ -58,6 +58,12 @@ class Driver:
         """How many lists of one key it consists of; 0 when it is not made of these."""
         return len(self.filter["t"]["$in"]) if self.index == "t" else 0
 
+    @property
+    def narrow(self) -> bool:
+        """Tell whether it is a compartment or a reference, which are usually short lists."""
+        keys = self.of.keys if isinstance(self.of, HasKey) else ()
+        return any(key.startswith("compartment|") or "|r|" in key for key in keys)
+
 
 def of_types(types: Sequence[str], of: Member | None = None) -> Driver:
     """Return the driver that is left when there is no other: all of the types."""
@@ -231,7 +237,7 @@ def _likelihood(driver: Driver) -> int:
         case IdIs() | These() | Names():
             return 0
         case HasKey(keys):
-            if any(key.startswith("compartment|") or "|r|" in key for key in keys):
+            if driver.narrow:
                 return 1
             return 5 if not keys or "|" not in keys[0] else 2
         case Keys():

@@ -1,8 +1,8 @@
 """Questions to the collections, within one search's deadline and in one state of the record."""
 
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from pymongo.asynchronous.collection import AsyncCollection
@@ -43,6 +43,10 @@ class Large:
         self._kept[what] = (size, counted_to, time.monotonic() + REMEMBER_S)
 
 
+class TookLonger(Exception):
+    """What was tried did not end soon; the deadline has not come yet."""
+
+
 class Look:
     """One search's eyes.
 
@@ -57,6 +61,7 @@ class Look:
         self._deadline_s = deadline_s
         self._end = time.monotonic() + deadline_s
         self._ordered: dict[str, Any] | None = None
+        self._patience_ms: int | None = None
         self.doing: Callable[[], str] = lambda: "planning"
         self.memory: dict[tuple[str, int], tuple[object, Any]] = {}
         """What was found out about a part of the query, by its identity; the part is kept too."""
@@ -168,7 +173,25 @@ class Look:
         left = int((self._end - time.monotonic()) * 1000)
         if left <= 0:
             raise self.late()
-        return left
+        return left if self._patience_ms is None else min(left, self._patience_ms)
+
+    @contextmanager
+    def patient(self, patience_ms: int) -> Iterator[None]:
+        """Raise TookLonger when a question takes longer than this."""
+        self._patience_ms = patience_ms
+        try:
+            yield
+        finally:
+            self._patience_ms = None
+
+    def is_long(self, driver: Driver, limit: int) -> bool:
+        """Tell whether a driver is known to have as many documents; nothing is asked."""
+        size = self._large.get(hash(repr(driver.filter)), limit)
+        return size is not None and size >= limit
+
+    def slow(self) -> Exception:
+        """Return the error for a question that the database has ended."""
+        return self.late() if self._patience_ms is None else TookLonger()
 
     def late(self) -> DeadlineExceeded:
         """Return the error that tells the plan."""
@@ -201,7 +224,7 @@ class _Noted:
 
     def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
         if isinstance(error, ExecutionTimeout | NetworkTimeout):
-            raise self._look.late() from error
+            raise self._look.slow() from error
 
 
 @asynccontextmanager

@@ -6,18 +6,19 @@ What is handed in has been narrowed to what the caller may see (:mod:`server.acc
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import TypeVar
 
 from pymongo.errors import OperationFailure
 
 from server.search.query import Query
 from server.store.mongo import describe
-from server.store.mongo.look import Large, Look, Pipeline, looking
+from server.store.mongo.look import Large, Look, Pipeline, TookLonger, looking
 from server.store.mongo.pages import Asked, Found, Pages
-from server.store.mongo.plan import Plan
+from server.store.mongo.plan import MANY, Plan
 from server.store.mongo.reading import Reading
 from server.store.mongo.settle import Settler
+from server.store.mongo.sorts import reads_body
 from server.store.port import Explanation, Page, Step
 
 __all__ = ["Asked", "Searches"]
@@ -27,6 +28,8 @@ T = TypeVar("T")
 _NO_SNAPSHOT = (239, 246)  # SnapshotTooOld, SnapshotUnavailable: an index was made just now
 _TRIES = 4
 _WAIT_S = 0.05
+AT_ONCE_MS = 20  # that a plan is given which was not weighed; it saves counting its lists
+SOON_S = 0.004  # behind which it is looked at how long its list is
 EXPECTATION_S = 10.0  # for the queries of a commit, which hold its transaction open
 
 
@@ -42,8 +45,12 @@ class Searches:
             return Page((), None)
 
         async def page(look: Look) -> Page:
-            planned = await _planned(look, asked.query)
-            found = await Pages(Settler(look), planned, asked).page()
+            found = None
+            if reading.session is None and not any(map(reads_body, asked.sort)):
+                found = await _at_once(look, asked)
+            if found is None:
+                planned = await _planned(look, asked.query)
+                found = await Pages(Settler(look), planned, asked).page()
             return await _page(look, found, asked.limit)
 
         return await self._looking(reading, deadline_s, page)
@@ -107,6 +114,20 @@ class Searches:
                     raise
                 await asyncio.sleep(_WAIT_S)
         raise AssertionError("the last try returns or raises")
+
+
+async def _at_once(look: Look, asked: Asked) -> Found | None:
+    """Return the page by a plan that was not weighed, if there is one and it is found soon."""
+    soon = Settler(look).at_once(asked.query)
+    if soon is None:
+        return None
+    begun = time.monotonic()
+    found = None
+    with suppress(TookLonger), look.patient(AT_ONCE_MS):
+        found = await Pages(Settler(look), soon, asked).page()
+    if time.monotonic() - begun > SOON_S:
+        await look.size(soon.driver, MANY)  # which is remembered when it is long
+    return found
 
 
 async def _planned(look: Look, query: Query) -> Plan:

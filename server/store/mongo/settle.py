@@ -31,11 +31,13 @@ from server.store.mongo.plan import (
     bounds,
     clinical,
     is_chain,
+    is_value,
     starts_open,
 )
 from server.store.mongo.values import valued
 
 SHORT = 200  # documents that are looked at in less time than it takes to count others
+FEW_ASKED = 300  # keys and values of a query that is not weighed
 MERGED = 150  # lists that MongoDB merges in their order; more it sorts
 FIRST_BATCH = 50
 LARGEST_BATCH = 500
@@ -72,6 +74,18 @@ class Settler:
         bound = await self._bound(query, asked) if counted[best] >= MANY else EVERY
         others = tuple(sizes.get(id(member)) for member in left)
         return Plan(best, left, counted[best], bound, others)
+
+    def at_once(self, query: Query) -> Plan | None:
+        """Return a plan that was not weighed: along the one list of a patient, or of another
+        reference, where that is not known to be long; ``None``: there is none such."""
+        members = conjuncts(query)
+        if size(query.where) > FEW_ASKED or any(is_value(m) or is_chain(m) for m in members):
+            return None
+        first, *_ = drivers(members, query.types)
+        if not first.narrow or first.lists != 1 or self.look.is_long(first, MANY):
+            return None
+        left = tuple(one for one in members if one is not first.of)
+        return Plan(first, left, 0, EVERY, tuple(None for _ in left))
 
     async def documents(
         self, query: Query, also: Sequence[Member] = (), fields: dict[str, Any] | None = None
