@@ -18,7 +18,8 @@ import yaml
 from server.continuity.statement import Source
 
 LONGEST: Final = 3  # times the length of the sentence that was there
-_TOKEN: Final = re.compile(r"\d+(?:[.,:/]\d+)*|[^\W\d_]+(?:['’-][^\W\d_]+)*|[%°<>≤≥=~±+]|[?!]")
+_TOKEN: Final = re.compile(r"\d+(?:[.,:/]\d+)*|[^\W\d_]+(?:['’-][^\W\d_]+)*|[%°<>≤≥=~±+]|[?!;:.]")
+_BREAKS: Final = frozenset(".;:")
 _QUOTED: Final = re.compile(r"[“\"]([^”\"]*)[”\"]")
 _MONTHS: Final = (
     "january|february|march|april|may|june|july|august|september|october|november|december"
@@ -66,7 +67,11 @@ def faults(before: _Said, after: _Said) -> list[str]:
         found.append("it changes who said it")
     if _is_past(was.words) != _is_past(now.words):
         found.append("it changes past and present")
-    return found + _compared(was.content, now.content)
+    found += _compared(was.content, now.content)
+    # "No fever. Cough." is not "No fever, cough.": a negation ends where its clause ends.
+    if not found and was.negated and _clauses(was.reach) != _clauses(now.reach):
+        found.append("it changes how far a negation reaches")
+    return found
 
 
 def _characters(before: str, after: str) -> list[str]:
@@ -91,7 +96,10 @@ class _Meaning:
         self.date: str | None = None
         text = self._without_author(self._without_date(text).strip())
         self.words = [_folded(word) for word in _TOKEN.findall(text)]
-        self.content = _content(self.words)
+        self.broken = _content(self.words)
+        self.content = [word for word in self.broken if word not in _BREAKS]
+        self.reach = " ".join(self.broken).strip(" .;:")
+        self.negated = any(word in _lists()["kinds"]["a negation"] for word in self.content)
 
     def _without_author(self, text: str) -> str:
         first, last = list(_AUTHOR_FIRST.finditer(text)), list(_AUTHOR_LAST.finditer(text))
@@ -110,6 +118,11 @@ class _Meaning:
         told = f"{int(day or day_us)} {(month or month_us).lower()} {year or year_us}"
         self.date = told
         return f"{text[: found[0].start()]} {text[found[0].end() :]}"
+
+
+def _clauses(text: str) -> list[list[str]]:
+    """Return the words with content of each clause; empty clauses are none."""
+    return [words for part in re.split(r"[.;:]", text) if (words := part.split())]
 
 
 def _compared(was: Sequence[str], now: Sequence[str]) -> list[str]:
