@@ -1,5 +1,7 @@
 """Confirming: the statement is re-dated, the fact stays the one that it was (C2, C6)."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,10 +9,18 @@ import httpx
 import pytest
 
 from server.access.context import SYSTEM, AccessContext, Permit
+from server.access.permits import permits
+from server.access.person import Person
+from server.access.policy import load_policy
+from server.access.scopes import parse
 from server.continuity.confirmed import confirmations
+from server.continuity.site import Site
 from server.continuity.statement import Author, Source
 from server.fhir.dates import interval
+from server.interactions.audit_log import AuditLog
 from server.interactions.services import Policy
+from server.operations import extract
+from server.operations.registry import Call
 from server.rest import Limits
 from tests.continuity.extracting import (
     AUTHORED,
@@ -26,7 +36,7 @@ from tests.continuity.extracting import (
     stored,
 )
 from tests.continuity.test_extract_definitions import ALLERGY, PENICILLIN, makes, question
-from tests.rest.house import CALLERS, STORES, Clock, House
+from tests.rest.house import BASE, CALLERS, START, STORES, Clock, House
 
 __all__ = ["client", "house"]
 
@@ -387,3 +397,42 @@ async def test_a_hidden_source_changes_nothing_of_the_answer(tmp_path: Path) -> 
 
     assert answers[0] == answers[1]
     assert len(facts(answers[0]["return"])) == 1
+
+
+@pytest.mark.usefixtures("record")
+async def test_a_patient_sees_that_it_was_confirmed_and_another_patient_does_not(
+    house: House, client: httpx.AsyncClient
+) -> None:
+    await put(client, answered())
+    await extracted(client, commit=True)
+    policy, scopes = load_policy(), parse("patient/*.rs")
+
+    found = []
+    for patient in ("Patient/a", "Patient/b"):
+        person = Person("x", ("patient",), patient)
+        allowed = permits(policy, person, scopes, patient, START, base_url=BASE)
+        access = AccessContext("user/x", "app", allowed, patient, patient)
+        found.append(list(await told(house, access=access)))
+
+    assert found == [[SOURCE], []]
+
+
+@pytest.mark.usefixtures("record")
+async def test_a_patients_app_confirms_under_the_policy_that_ships_with_audit(
+    house: House, client: httpx.AsyncClient
+) -> None:
+    await put(client, answered())
+    services = house.services
+    audit = AuditLog(house.store, services.now, services.new_id, BASE)
+    policy = load_policy()
+    real = replace(services, audit=audit, access_policy=policy)
+    person = Person("a", ("patient",), "Patient/a")
+    allowed = permits(policy, person, parse("patient/*.cruds"), "Patient/a", START, base_url=BASE)
+    access = AccessContext("user/a", "app", allowed, "Patient/a", "Patient/a")
+    call = Call(real, access, "QuestionnaireResponse", "r", {"commit": True})
+
+    answer = json.loads(await extract.operation(Site())(call))  # type: ignore[arg-type]
+
+    assert answer["parameter"][0]["resource"]["entry"][0]["response"]["status"] == "201 Created"
+    assert list(await told(house, access=access)) == [SOURCE]
+    assert await stored(client, "AuditEvent") != []
