@@ -168,6 +168,8 @@ def _quantity(question: Question, statement: Statement) -> Answer | None:
     quantity = (statement.value or {}).get("valueQuantity")
     if not isinstance(quantity, dict) or "value" not in quantity:
         return None
+    if not (quantity.get("code") or quantity.get("unit")):
+        return None  # seventy of what?
     taken = question.units
     if not taken or any(unit.get("code") == quantity.get("code") for unit in taken):
         return {"valueQuantity": quantity}

@@ -94,6 +94,7 @@ _UNKNOWN: Final = frozenset(
         ("http://snomed.info/sct", "1631000175102"),  # patient not asked
         ("http://loinc.org", "LA4489-6"),  # unknown
         ("http://loinc.org", "LA14072-7"),  # unknown if ever smoked
+        ("http://loinc.org", "LA18980-5"),  # the same, in the list of meaningful use
         ("http://snomed.info/sct", "266927001"),  # tobacco smoking consumption unknown
     )
 )

@@ -236,7 +236,7 @@ def _family(resource: Resource, reading: Reading) -> Iterator[_Told]:
 
 _USE: Final[Mapping[str, Standing]] = {
     "active": "current",
-    "intended": "current",
+    "intended": "unsure",  # not yet taken, or not yet worn
     "on-hold": "unsure",
     "not-taken": "current",
     "completed": "ended",
