@@ -4,17 +4,19 @@ import base64
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import anyio
 import pytest
+from bson import ObjectId
 from pymongo import MongoClient
 
 from server.access.context import SYSTEM
 from server.fhir.errors import StoreUnavailable, TooLarge, VersionConflict
 from server.search.query import HasKey, Query
 from server.search.rows import IndexRows
-from server.store.mongo import MongoStore
+from server.store.mongo import MongoStore, bodies
 from server.store.port import CommitConflict, Expect, OutboxWrite, RecordWrite, Write
 from tests import mongod
 from tests.contract.made import Clock, index, observation, patient, put
@@ -219,6 +221,27 @@ async def test_a_body_of_many_megabytes_is_kept_beside_the_documents(
     assert found == made
     assert [v.body for v in await other.changes(SYSTEM, limit=5)] == [made.body]
     assert await other.verify() == []
+
+
+async def test_the_file_of_a_commit_that_failed_is_removed_a_day_later(
+    stores: tuple[MongoStore, MongoStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, _ = stores
+    monkeypatch.setattr(bodies, "LARGE_BYTES", 64)
+    monkeypatch.setattr(bodies, "ABANDONED", timedelta(seconds=-2))
+    made = await store.commit([patient("a"), patient("b")])
+    with MongoClient[dict[str, Any]](mongod.url()) as client:
+        files = client[store.database]["bodies.files"]
+        left = files.find_one({"filename": "Patient/b"})
+        assert left is not None
+        copy = {**left, "_id": ObjectId()}
+        files.insert_one(copy)
+
+        assert await store.expire_records(0) == 0
+
+        assert sorted(one["filename"] for one in files.find()) == ["Patient/a", "Patient/b"]
+        assert files.find_one({"_id": copy["_id"]}) is None
+    assert await store.changes(SYSTEM, limit=9) == made
 
 
 async def test_what_no_document_can_hold_is_refused_alone_with_the_limit(

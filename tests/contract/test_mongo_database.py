@@ -5,7 +5,7 @@ import json
 import shutil
 import traceback
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -259,12 +259,13 @@ async def test_the_feed_wakes_a_consumer_and_goes_on_where_it_was(
     seen: list[int] = []
 
     async def follow(count: int) -> None:
-        async for seq in store.watch("reader"):
-            seen.append(seq)
-            if len(seen) == 1:
-                await writer.commit([patient("a"), patient("b")])
-            if len(seen) == count:
-                return
+        async with aclosing(store.watch("reader")) as woken:
+            async for seq in woken:
+                seen.append(seq)
+                if len(seen) == 1:
+                    await writer.commit([patient("a"), patient("b")])
+                if len(seen) == count:
+                    return
 
     with anyio.fail_after(20):
         await follow(3)

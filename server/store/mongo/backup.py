@@ -30,7 +30,7 @@ Database = AsyncDatabase[dict[str, Any]]
 
 FORMAT = "tellonce backup 1"
 _CHANGING = ("state", "dictionaries", "records", "outbox")
-_MADE_ANEW = ("schema", "ready")  # of ``state``
+_MADE_ANEW = ("schema", "ready", "swept")  # of ``state``
 _AT_ONCE = 500
 _FILE_BYTES = 12 * 1024 * 1024  # of one document
 
@@ -145,7 +145,7 @@ async def _fill(db: Database, documents: Iterator[Document]) -> int:
             continue
         for file in list(data):
             bucket = AsyncGridFSBucket(db, bucket_name="bodies")
-            await bucket.upload_from_stream_with_id(file, document["rt"], data.pop(file))
+            await bucket.upload_from_stream_with_id(file, document["r"], data.pop(file))
         if name != into or len(waiting) >= _AT_ONCE:
             await _put(db, into, waiting)
             into, waiting = name, []

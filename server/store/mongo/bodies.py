@@ -20,7 +20,7 @@ from server.store.mongo.layout import Stored
 from server.store.port import CorruptStore
 
 LARGE_BYTES = 8 * 1024 * 1024  # compressed; a document ends at 16 MiB, and holds rows as well
-_ABANDONED = timedelta(days=1)  # no transaction is open that long
+ABANDONED = timedelta(days=1)  # no transaction is open that long
 
 
 class Bodies:
@@ -41,7 +41,7 @@ class Bodies:
                 self._codec.use(one["rt"], one["_id"])
                 self._untrained.pop(one["rt"], None)
 
-    async def encode(self, type_: str, body: bytes | None) -> Stored:
+    async def encode(self, type_: str, id_: str, body: bytes | None) -> Stored:
         """Return the body as it is to be kept; a large one is in its file when this returns."""
         if body is None:
             return Stored(RAW, None)
@@ -50,7 +50,8 @@ class Bodies:
             self._untrained[type_] = self._untrained.get(type_, 0) + 1
         if len(kept) <= LARGE_BYTES:
             return Stored(codec, kept)
-        return Stored(codec, await self._files.upload_from_stream(type_, kept))
+        # Under the name of its resource, by whose versions ``sweep`` finds whether it is needed.
+        return Stored(codec, await self._files.upload_from_stream(f"{type_}/{id_}", kept))
 
     async def decode(self, type_: str, codec: int, kept: Any) -> bytes | None:
         """Return the JSON, ``None`` of a deletion.
@@ -82,13 +83,20 @@ class Bodies:
             await self.load()
 
     async def sweep(self) -> int:
-        """Remove files of commits that failed a day ago or more; return how many."""
-        old = ObjectId.from_datetime(datetime.now(UTC) - _ABANDONED)
+        """Remove files of commits that failed a day ago or more; return how many.
+
+        Each file is looked at once in its life.
+        """
+        old = ObjectId.from_datetime(datetime.now(UTC) - ABANDONED)
+        swept = await self._db.state.find_one({"_id": "swept"})
+        since = swept["upto"] if swept is not None else ObjectId("0" * 24)
         gone = 0
-        async for file in self._files.find({"_id": {"$lt": old}}, no_cursor_timeout=False):
-            if await self._db.versions.find_one({"b": file._id}, {"_id": 1}) is None:
+        async for file in self._files.find({"_id": {"$gte": since, "$lt": old}}):
+            needed = {"r": file.filename, "b": file._id}
+            if await self._db.versions.find_one(needed, {"_id": 1}) is None:
                 await self._files.delete(file._id)
                 gone += 1
+        await self._db.state.update_one({"_id": "swept"}, {"$set": {"upto": old}}, upsert=True)
         return gone
 
     async def remove(self, files: Collection[ObjectId]) -> None:

@@ -267,7 +267,7 @@ class Transaction:
         version = Version(write.type, write.id, one.number, seq, at, write.method, body)
         if one.head.birth is None:
             one.head.birth = Birth(seq, at)
-        stored = await self._reading.bodies.encode(write.type, body)
+        stored = await self._reading.bodies.encode(write.type, write.id, body)
         if isinstance(stored.kept, ObjectId):
             self.files.append(stored.kept)
         indexed = self._indexed(write, one, texts)

@@ -8,7 +8,7 @@ so by waking its consumer once.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from bson import decode, encode
@@ -34,7 +34,7 @@ _KEPT_EVERY = 100  # versions
 
 async def watch(
     db: AsyncDatabase[dict[str, Any]], name: str, address: Address
-) -> AsyncIterator[int]:
+) -> AsyncGenerator[int, None]:
     """Return the ``seq`` of every new version; first of all, without a place, the last one.
 
     Goes on through failovers.  ``name``: keep the place under it; ``""``: begin with now.

@@ -6,8 +6,8 @@ Several processes may use one database: each sees what the others committed at o
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -214,15 +214,16 @@ class MongoStore:
         with explained(self._address):
             return await versions.changes(reading, access, after, limit, type_)
 
-    async def watch(self, name: str = "") -> AsyncIterator[int]:
+    async def watch(self, name: str = "") -> AsyncGenerator[int, None]:
         """Return an endless iterator of the ``seq`` of what is committed, by whichever process.
 
         It wakes consumers of :meth:`changes` at once; that one says what there is.  ``name``: of a
         consumer whose place outlasts its process, so that the first it gets is what it missed.
         """
         reading = await self._reading()
-        async for seq in feed.watch(reading.db, name, self._address):
-            yield seq
+        async with aclosing(feed.watch(reading.db, name, self._address)) as told:
+            async for seq in told:
+                yield seq
 
     async def digests(
         self, type_: str, *, after: int = 0, limit: int, anew: bool = False
@@ -274,6 +275,7 @@ class MongoStore:
         """See :meth:`server.store.port.RecordStore.expire_records`."""
         reading = await self._reading()
         with explained(self._address):
+            await reading.bodies.sweep()  # what failed commits left is removed with it
             return await records.expire(reading.db, now)
 
     def use_index(self, index: Index, fingerprint: str, catalog: Catalog = R4) -> None:
