@@ -4,6 +4,7 @@ Everything is read under the caller's access (C7).  Nothing is cut silently: whe
 something out, what is found of that kind says so in its ``note`` and is at best confirmed.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -17,6 +18,7 @@ from server.continuity.questions import OF_ELEMENTS, Question
 from server.continuity.statement import Code, Statement
 from server.continuity.statements import elements, observations, responses, things
 from server.continuity.statements.read import Reading, Resource
+from server.continuity.statements.read import codes as codes_of
 from server.continuity.statements.responses import Asked
 from server.continuity.validity import Topic, Validity
 from server.fhir import json as fhir_json
@@ -29,7 +31,7 @@ from server.store.port import Version
 
 MOST: Final = 1_000  # resources of one type that are asked for as a whole
 MOST_CODED: Final = 300  # resources found by their codes, in one search
-MOST_OF_CODE: Final = 10  # of one code, once there are more than MOST_CODED of all
+MOST_OF_CODE: Final = 5  # of one code, once there are more than MOST_CODED of all
 MOST_RESPONSES: Final = 200
 MOST_FORMS: Final = 100  # Questionnaires whose answers are read
 
@@ -151,7 +153,9 @@ class Gatherer:
         found.add(versions)
         if not more:
             return
-        for code in sorted(codes):
+        enough = _often(versions, found)
+        found.cut |= {f"{system}|{code}" for system, code in codes & enough}
+        for code in sorted(codes - enough):
             keys = HasKey(_code_keys((code,), types))
             versions, more = await self._search(types, keys, MOST_OF_CODE)
             found.add(versions)
@@ -354,6 +358,18 @@ def _cut(one: Statement, found: Gathered) -> Statement:
     type_ = one.source.type
     named = {type_, *(f"{system}|{code}" for system, code in one.codes)}
     return replace(one, note=CUT) if named & found.cut else one
+
+
+def _often(versions: Iterable[Version], found: Gathered) -> set[Code]:
+    """Return the codes of which enough was found already."""
+    counted = Counter(
+        code
+        for one in versions
+        for resource in (found.resources[f"{one.type}/{one.id}"],)
+        for part in (resource, *resource.get("component", ()))
+        for code in codes_of(part.get("code"))
+    )
+    return {code for code, count in counted.items() if count >= MOST_OF_CODE}
 
 
 def _is_modified(version: Version) -> bool:

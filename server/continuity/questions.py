@@ -113,9 +113,10 @@ def _only(element: str, siblings: tuple[Item, ...]) -> tuple[tuple[str, str], ..
     parent, _, _ = element.rpartition(".")
     found = []
     for one in siblings:
-        path, _, name = _element(one).rpartition(".")
-        if parent and path == parent and (fixed := _initial(one)):
-            found.append((name, fixed))
+        if parent and (fixed := _initial(one)):
+            path, _, name = _element(one).rpartition(".")
+            if path == parent:
+                found.append((name, fixed))
     return tuple(sorted(found))
 
 

@@ -47,7 +47,9 @@ class Said:
         """Return this, good for no more than to be confirmed; the first reason stays."""
         if self.good == "confirm":
             return self
-        return replace(self, good="confirm", rule=rule, reason=reason)
+        return Said(  # not dataclasses.replace: this is done for each statement of each item
+            self.statement, self.answer, self.key, self.said_at, self.until, "confirm", rule, reason
+        )
 
 
 @dataclass(frozen=True, slots=True)
