@@ -11,6 +11,7 @@ from server.continuity.citations import Showings
 from tests.continuity.populating import (
     JANE,
     LOINC,
+    SDC,
     WEIGHT,
     asked,
     client,
@@ -265,3 +266,16 @@ async def test_without_a_subject_it_is_the_patient_of_the_token(house: House) ->
         await put(admin, JANE, form(asked("born", "date", "%patient.birthDate")))
         answer = await caller.get("/Questionnaire/q/$populate")
     assert table(answer.json())["born"][2] == ["1980-02-03"]
+
+
+async def test_what_was_filled_in_and_not_touched_makes_no_second_fact(
+    client: httpx.AsyncClient,
+) -> None:
+    extract = {"url": f"{SDC}observationExtract", "valueBoolean": True}
+    wanted = form(item("kg", "quantity", link(), extract, code=[WEIGHT]))
+    await put(client, kilograms(70), wanted)
+    filled = response(await populate(client, wanted))
+    await put(client, {**filled, "id": "r", "status": "completed"})
+    await client.post("/QuestionnaireResponse/r/$extract")
+    found = await client.get("/Observation?subject=Patient/a")
+    assert [e["resource"]["id"] for e in found.json()["entry"]] == ["w"]
