@@ -114,23 +114,33 @@ class Corrections:
         if not new:
             return False
         finder = self._finder()
+        showings = [one for record in new for one in await finder.showings.of_record(record.key)]
         found = []
-        for record in new:
-            for local, shown in await finder.showings.of_record(record.key):
-                for version in await self._later(local, shown, after):
-                    occasion = await occasion_of(store, version)
-                    found += await finder.concerned(occasion, only=(shown,))
+        for local, shown in await self._outdated(showings):
+            for version in await self._later(local, shown, after):
+                occasion = await occasion_of(store, version)
+                found += await finder.concerned(occasion, only=(shown,))
         done = [RecordWrite(SHOWN_NEW, one.key, None, if_rev=one.rev) for one in new]
         await self._commit(grouped(found), [*done, _cursor(after, held.rev)])
         return len(new) == _NEW_AT_ONCE
+
+    async def _outdated(self, showings: Sequence[tuple[str, Shown]]) -> list[tuple[str, Shown]]:
+        """Return those whose resource has a later version, or is not there any more."""
+        places = {
+            local: (local.partition("/")[0], local.partition("/")[2]) for local, _ in showings
+        }
+        there = await self._services.store.read_many(SYSTEM, set(places.values()))
+        latest = {local: there.get(place) for local, place in places.items()}
+        return [
+            (local, shown)
+            for local, shown in showings
+            if (now := latest[local]) is None or now.number > max(shown.versions)
+        ]
 
     async def _later(self, local: str, shown: Shown, upto: int) -> list[Version]:
         """Return the versions behind the one that was shown that were looked at already."""
         type_, _, id_ = local.partition("/")
         newest = max(shown.versions)
-        latest = await self._services.store.read(SYSTEM, type_, id_)
-        if latest is None or latest.number <= newest:
-            return []
         history = await self._services.store.history(SYSTEM, type_, id_, limit=_MOST_VERSIONS)
         return [one for one in reversed(history) if newest < one.number and one.seq <= upto]
 
