@@ -34,7 +34,7 @@ from server.store.mongo.compile import (
 )
 from server.store.stored import MILLISECOND
 
-MAX_IDS = 5_000  # ids times types that are looked up by ``_id``
+MAX_IDS = 20_000  # ids times types that are looked up by ``_id``
 
 Index = Literal["t", "n", "s", "dt", "q", "w", "lu", "_id_"]
 """The name of an index (``migrations.py``), by which a hint tells it."""
