@@ -347,11 +347,32 @@ class _Index:
             for place in self._by_type.get(type_, ())
             if self._told[place].says == "none-known"
         }
+        if not question.whole and self._names_some(types):
+            places -= self._disputed(places)
         return [self._told[place] for place in sorted(places)]
+
+    def _names_some(self, types: Iterable[str]) -> bool:
+        """Tell whether something of the types is there, in words only as well."""
+        listed = (self._told[place] for type_ in types for place in self._by_type.get(type_, ()))
+        return any(map(_is_positive, listed))
+
+    def _disputed(self, places: Collection[int]) -> set[int]:
+        """Return the "none" that says nothing of one thing: the record names another one.
+
+        Where it names this one, both stay, and are a conflict (C4).
+        """
+        if any(_is_positive(self._told[place]) for place in places):
+            return set()
+        return {place for place in places if self._told[place].says == "none-known"}
 
     def _is_of(self, place: int, topic: Topic) -> bool:
         one = self._told[place]
         return not topic.category or one.topic == topic.name or one.says == "none-known"
+
+
+def _is_positive(one: Statement) -> bool:
+    stands = one.standing in ("current", "unsure") and one.about == "patient"
+    return stands and one.says == "present" and one.source.type in things.ELEMENTS
 
 
 def _cut(one: Statement, found: Gathered) -> Statement:

@@ -104,6 +104,23 @@ async def test_what_is_over_is_not_offered_as_never_having_been(status: str) -> 
     assert {"valueBoolean": False} not in [one.value for one in found.candidates]
 
 
+@pytest.mark.parametrize(
+    "other", [{}, {"code": {"text": "the white pills"}}], ids=["nuts", "words"]
+)
+async def test_none_known_beside_another_allergy_is_no_no(other: Resource) -> None:
+    none = told.allergy("none", "716186003", "patient", NOW - HOUR, **HERE)
+    another = {**told.allergy("another", "91935009", "clinician", SAID), **other}
+    assert (await known("penicillin", none)).state == "known"
+    assert (await known("penicillin", none, another)).state == "ask"
+
+
+async def test_a_date_long_before_the_visit_is_not_of_the_visit() -> None:
+    not_pregnant = {"valueCodeableConcept": told.concept(SNOMED, "60001007")}
+    long_ago = NOW - 900 * 24 * HOUR
+    made = told.observation("o", "82810-3", not_pregnant, "patient", long_ago, **HERE)
+    assert (await known("pregnant", made)).state == "confirm"
+
+
 async def test_an_order_is_not_yet_taken() -> None:
     order = {
         "resourceType": "MedicationRequest", "id": "r", "status": "active", "intent": "order",

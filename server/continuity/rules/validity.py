@@ -10,6 +10,8 @@ from server.continuity.rules.case import Case, Said, Visit
 from server.continuity.validity import Holding, Topic, stricter
 from server.fhir.dates import DAY
 
+AHEAD_US = 7 * DAY  # by which a form for a visit may be filled in before it; else a date is wrong
+
 NEVER = "C1 never carried"
 UNLISTED = "C1 not listed"
 ALWAYS = "C1 always confirmed"
@@ -31,9 +33,10 @@ def said_here(one: Said, visit: Visit | None) -> bool:
     """Tell whether it was said in this encounter, or confirmed since it began."""
     if visit is None or one.said_at is None:
         return False
-    if one.statement.encounter == visit.reference:
-        return True
-    return visit.start is not None and one.said_at >= visit.start
+    if visit.start is None:
+        return one.statement.encounter == visit.reference
+    ahead = AHEAD_US if one.statement.encounter == visit.reference else 0
+    return one.said_at >= visit.start - ahead
 
 
 def topic_of(case: Case, one: Said) -> Topic:

@@ -36,7 +36,10 @@ ASK = Verdict(frozenset(("ask",)))
 
 def verdict(item: str, claims: Iterable[Claim], moment: Moment) -> Verdict:
     """Return what may be answered to an item at a moment."""
-    heard = [claim for claim in claims if claim.item == item and _counts(claim, moment)]
+    counting = [claim for claim in claims if _counts(claim, moment)]
+    heard = [claim for claim in counting if claim.item == item]
+    if all(claim.implied for claim in heard) and _names_some_allergy(counting):
+        heard = []
     if not heard or MODES[item] == "never":
         return ASK
     current = heard if item in REPEATS | CONSTANT else _latest_of_each(heard)
@@ -49,6 +52,10 @@ def verdict(item: str, claims: Iterable[Claim], moment: Moment) -> Verdict:
     standing = [_standing(item, current, value, moment) for value in values]
     weakest = frozenset.intersection(*standing) or frozenset(("confirm",))
     return Verdict(weakest, values)
+
+
+def _names_some_allergy(claims: Iterable[Claim]) -> bool:
+    return any(one.item == "allergies" and one.value not in NONE_KNOWN for one in claims)
 
 
 def _counts(claim: Claim, moment: Moment) -> bool:

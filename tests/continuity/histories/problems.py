@@ -31,7 +31,7 @@ def _allergic(world: World, value: str, who: Who, said: int, *, visit: str | Non
     if value == PENICILLIN:
         world.claim("penicillin", "true", who, said, visit=visit)
     if value == NO_ALLERGY:
-        world.claim("penicillin", "false", who, said, visit=visit)
+        world.claim("penicillin", "false", who, said, visit=visit, implied=True)
 
 
 def nothing(_world: World) -> None:
@@ -82,7 +82,7 @@ def none_known_from_abroad(world: World) -> None:
     made = told.allergy(world.new_id("a"), "", "clinician", said)
     world.tell(said, {**made, "code": told.concept(ABSENT, "no-known-allergies")})
     world.claim("allergies", f"{ABSENT}|no-known-allergies", "clinician", said)
-    world.claim("penicillin", "false", "clinician", said)
+    world.claim("penicillin", "false", "clinician", said, implied=True)
 
 
 def no_information_from_abroad(world: World) -> None:
@@ -108,6 +108,12 @@ def allergic_and_says_no(world: World) -> None:
     no = {"penicillin": [{"valueBoolean": False}]}
     world.tell(said, told.answers(world.new_id("q"), no, "patient", said))
     world.claim("penicillin", "false", "patient", said)
+
+
+def none_known_but_another(world: World) -> None:
+    """None, said here; and peanuts, said before.  It may be penicillin as well."""
+    _allergic(world, PEANUT, "clinician", world.day(50, 1700))
+    _allergic(world, NO_ALLERGY, "patient", world.end - DAY // 24, visit=VISIT)
 
 
 def no_drug_allergy(world: World) -> None:
@@ -151,7 +157,7 @@ def hidden_allergy(world: World) -> None:
     secret = told.allergy(world.new_id("a"), "91936005", "patient", said)
     world.tell(said, told.labelled(secret))
     world.claim("allergies", NO_ALLERGY, "clinician", said)
-    world.claim("penicillin", "false", "clinician", said)
+    world.claim("penicillin", "false", "clinician", said, implied=True)
     world.claim("allergies", PENICILLIN, "patient", said, hidden=True)
     world.claim("penicillin", "true", "patient", said, hidden=True)
 
@@ -160,7 +166,7 @@ ALLERGIES: tuple[Callable[[World], None], ...] = (
     nothing, empty_list, allergic, allergic_and_says_no, allergic_twice, allergic_said_here,
     none_known, none_known_from_abroad, no_information_from_abroad, none_known_here,
     none_known_and_one, no_drug_allergy, refuted, allergy_in_error, allergy_of_the_newborn,
-    hidden_allergy,
+    hidden_allergy, none_known_but_another,
 )  # fmt: skip
 
 

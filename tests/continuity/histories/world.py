@@ -27,7 +27,8 @@ class Claim:
     ``arrived`` when it came into the record and ``gone`` when it stopped to count: corrected,
     entered in error, stopped, replaced by the same hand.  ``said`` is when it was said or last
     confirmed, ``None`` where nobody knows.  ``mine``: it is about this patient.  ``visit``: it was
-    said during that encounter.  ``weak``: careful people would ask again.
+    said during that encounter.  ``weak``: careful people would ask again.  ``implied``: it only
+    follows from "none at all", and not when something else is there.
     """
 
     item: str
@@ -40,6 +41,7 @@ class Claim:
     hidden: bool = False
     visit: str | None = None
     weak: bool = False
+    implied: bool = False
 
 
 @dataclass(frozen=True, slots=True)
