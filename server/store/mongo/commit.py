@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bson import ObjectId, encode
+from bson import ObjectId
 from bson.errors import InvalidDocument
 from bson.raw_bson import RawBSONDocument
 from pymongo import DeleteOne, ReplaceOne, ReturnDocument
@@ -20,7 +20,6 @@ from server.fhir.errors import FhirError, TooLarge, VersionConflict
 from server.search.rows import whole
 from server.store.checks import check_record, check_version
 from server.store.mongo import records
-from server.store.mongo.connect import MAX_DOCUMENT_BYTES
 from server.store.mongo.layout import (
     Birth,
     Document,
@@ -29,6 +28,7 @@ from server.store.mongo.layout import (
     text_documents,
     version_document,
 )
+from server.store.mongo.limits import check_size, kept_out, raw
 from server.store.mongo.reading import Reading
 from server.store.mongo.search import Searches
 from server.store.mongo.texts import Texts
@@ -36,7 +36,6 @@ from server.store.mongo.writer import Job
 from server.store.port import CommitConflict, Expect, Record, RecordWrite, Version, Write
 from server.store.stored import compartment_hashes, next_at, splice
 
-_ROOM_BYTES = 16 * 1024  # of a document, that the server keeps for itself
 _HEAD = {"v": 1, "born": 1, "first": 1, "m": 1}
 
 
@@ -160,7 +159,7 @@ class Transaction:
             check_version(write, self._heads[f"{write.type}/{write.id}"].number)
         put = [self._next_record(record) for record in job.records]
         for row in job.outbox:
-            _check_size(f"a row of the outbox for {row.topic}", len(row.payload))
+            check_size(f"a row of the outbox for {row.topic}", len(row.payload))
         for write in job.writes:
             self._note(job, write)
         for place, record in put:
@@ -187,7 +186,7 @@ class Transaction:
         check_record(write, rev)
         if write.value is None:
             return place, None
-        _check_size(f"a record of kind {write.kind!r}", len(write.value))
+        check_size(f"a record of kind {write.kind!r}", len(write.value))
         made = Record(write.kind, write.key, write.value, write.tag, rev + 1, write.expires_at)
         return place, made
 
@@ -239,7 +238,7 @@ class Transaction:
             try:
                 version, document, resource = await self._documents(one, number, at, texts)
             except (TooLarge, InvalidDocument, OverflowError, UnicodeError) as error:
-                raise Refused(one.job, _kept_out(one.write, error)) from None
+                raise Refused(one.job, kept_out(one.write, error)) from None
             one.job.made.append(version)
             versions.append(document)
             place = f"{version.type}/{version.id}"
@@ -272,7 +271,7 @@ class Transaction:
             self.files.append(stored.kept)
         indexed = self._indexed(write, one, texts)
         resource = resource_document(version, one.head.birth, one.marks, stored, indexed)
-        return version, _raw(version_document(version, one.marks, stored)), _raw(resource)
+        return version, raw(version_document(version, one.marks, stored)), raw(resource)
 
     def _indexed(self, write: Write, one: _Made, texts: list[Document]) -> Document:
         if write.body is None:
@@ -296,28 +295,3 @@ def _record_change(place: str, made: Record | None) -> Any:
     if made is None:
         return DeleteOne({"_id": place})
     return ReplaceOne({"_id": place}, records.document_of(made), upsert=True)
-
-
-def _check_size(what: str, size_bytes: int) -> None:
-    if size_bytes > MAX_DOCUMENT_BYTES - _ROOM_BYTES:
-        raise TooLarge(
-            f"{what} is {size_bytes} bytes, and MongoDB keeps {MAX_DOCUMENT_BYTES} in one document"
-        )
-
-
-def _raw(document: Document) -> RawBSONDocument:
-    """Return the document's bytes; raises TooLarge with its size."""
-    made = encode(document)
-    if len(made) > MAX_DOCUMENT_BYTES - _ROOM_BYTES:
-        raise TooLarge(str(len(made)))
-    return RawBSONDocument(made)
-
-
-def _kept_out(write: Write, error: Exception) -> FhirError:
-    place = f"{write.type}/{write.id}"
-    if isinstance(error, TooLarge):
-        return TooLarge(
-            f"{place} is {error.diagnostics} bytes with its index rows, and MongoDB keeps"
-            f" {MAX_DOCUMENT_BYTES} in one document"
-        )
-    return TooLarge(f"{place} holds what MongoDB cannot keep ({type(error).__name__})")

@@ -30,8 +30,8 @@ An empty list is left out.  Hashes are signed 64-bit integers.  Indexes: ``migra
     _id seq    r "Observation/x"    rt, id, v, at, op, m, c, b as above    sum  32 bytes (SHA-256)
 
 ``texts``: {_id: hash of the rest, p, v, h}: texts of which there are few, ``h`` a key of ``t``.
-``records``, ``outbox``, ``state`` (counters, schema, dictionaries, writers): ``records.py``,
-``commit.py``, ``migrations.py``.
+``records``, ``outbox``: ``records.py``.  ``dictionaries {_id: codec, rt, body}``: ``bodies.py``.
+``state``: ``commit`` the counters (``commit.py``), ``schema`` (``migrations.py``), ``swept``.
 """
 
 from collections.abc import Collection, Mapping

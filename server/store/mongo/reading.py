@@ -6,7 +6,7 @@ list[Version]`` of documents of ``versions``, those that are open, in order.  Er
 pass through them; ``connect.explained`` makes StoreUnavailable of those.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +47,3 @@ class Reading:
         """Return the version of one document."""
         (found,) = await self.versions((document,))
         return found
-
-
-Documents = Sequence[Mapping[str, Any]]
