@@ -37,7 +37,7 @@ def rule(case: Case) -> Case:
     """Leave out what says nothing of the question, and what says "none" without right to."""
     case = case.without([o for o in case.said if not is_said(o.statement)], *WITHDRAWN)
     case = case.without([o for o in case.said if _says_nothing(case, o)], *NO_ANSWER)
-    case = case.without([o for o in case.said if _unsigned_none(o)], *UNSIGNED)
+    case = case.without([o for o in case.said if _unsigned_none(case, o)], *UNSIGNED)
     case = case.without([o for o in case.said if _too_much(case, o)], *PARTIAL)
     ended = [o for o in case.said if o.statement.standing == "ended"]
     case = case.without(ended, *ENDED)
@@ -53,8 +53,12 @@ def _says_nothing(case: Case, one: Said) -> bool:
     )
 
 
-def _unsigned_none(one: Said) -> bool:
-    return one.statement.says == "none-known" and not is_signed(one.statement)
+def _unsigned_none(case: Case, one: Said) -> bool:
+    """A "no" to "is there any?" is a "none", too."""
+    says_none = one.statement.says == "none-known" or (
+        case.question.whole and one.statement.says == "absent"
+    )
+    return says_none and not is_signed(one.statement)
 
 
 def _too_much(case: Case, one: Said) -> bool:

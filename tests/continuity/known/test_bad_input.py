@@ -179,8 +179,10 @@ async def test_a_map_in_a_circle_translates_and_ends(memory: Record) -> None:
     back = {"source": LOINC, "target": LOCAL, "element": [
         {"code": "72166-2", "target": [{"code": "tobacco", "equivalence": "equal"}]}]}  # fmt: skip
     other: dict[str, Any] = {"url": f"{LOCAL}/b"}
-    one: dict[str, Any] = {"resourceType": "ConceptMap", "id": "a", "url": f"{LOCAL}/a", "status": "active",
-           "group": [{**group, "unmapped": {"mode": "other-map", **other}}]}  # fmt: skip
+    one: dict[str, Any] = {
+        "resourceType": "ConceptMap", "id": "a", "url": f"{LOCAL}/a", "status": "active",
+        "group": [{**group, "unmapped": {"mode": "other-map", **other}}],
+    }  # fmt: skip
     two = {**one, **other, "id": "b",
            "group": [{**back, "unmapped": {"mode": "other-map", "url": f"{LOCAL}/a"}}]}  # fmt: skip
     asked = form(item("s", "choice", (LOCAL, "tobacco")))

@@ -1,8 +1,10 @@
 """C3 Negation: absent is not none; none takes a coded statement with author and date."""
 
+from dataclasses import replace
+
 import pytest
 
-from server.continuity.statement import Author, Statement
+from server.continuity.statement import Author, Source, Statement
 from server.continuity.statements.read import IPS_ABSENT, is_unknown
 from tests.continuity.rules.made import (
     ALLERGIES,
@@ -40,6 +42,14 @@ def test_none_known_answers_no() -> None:
 )
 def test_none_known_takes_an_author_and_a_date(unsigned: Statement) -> None:
     assert judged(ANY_ALLERGY, unsigned) == ("ask", "C3 none without author or date")
+
+
+def test_a_no_on_a_form_takes_an_author_and_a_date_too() -> None:
+    form = Source("QuestionnaireResponse", "q", 1)
+    no = said(value={"valueBoolean": False}, says="absent", source=form)
+    assert judged(ANY_ALLERGY, no) == ("confirm", EACH, "False")
+    for unsigned in (replace(no, said_at=None), replace(no, author=Author())):
+        assert judged(ANY_ALLERGY, unsigned) == ("ask", "C3 none without author or date")
 
 
 def test_no_drug_allergy_speaks_of_drugs_only() -> None:
