@@ -1,6 +1,7 @@
 """What searches look at in a MongoDB of 20,000 resources, as its profiler counts it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -183,6 +184,25 @@ async def test_a_search_that_takes_too_long_is_ended_by_the_database_and_told_it
 
     assert "the search ran longer than 10 s; narrow it by a patient" in str(told.value)
     assert "Observation|x contains no such text" in str(told.value)
+
+
+async def test_a_list_that_does_not_end_soon_is_weighed_against_others(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = "Observation?patient=Patient/p9&code=3&_sort=-date"
+    at_once = await clinic.page(asked)
+    tried: list[int] = []
+
+    @contextmanager
+    def took_longer(_: look.Look, patience_ms: int) -> Iterator[None]:
+        tried.append(patience_ms)
+        raise look.TookLonger
+        yield
+
+    monkeypatch.setattr(look.Look, "patient", took_longer)
+
+    assert await clinic.page(asked) == at_once
+    assert tried == [20]
 
 
 async def test_the_plan_tells_what_drives_and_how_much_was_looked_at(clinic: Clinic) -> None:
