@@ -1,7 +1,7 @@
 """What is read alike in every resource: concepts, times, and what a statement starts from."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from server.continuity.statement import About, Author, Code, Source, Standing
@@ -23,7 +23,7 @@ class Reading:
     patient: str
     policy: Validity
     base_url: str = ""
-    others: Mapping[str, Resource] = ()  # type: ignore[assignment] # an empty mapping
+    others: Mapping[str, Resource] = field(default_factory=dict)
 
     def local(self, reference: Any) -> str | None:
         """Return the ``Type/id`` that a Reference names on this server."""
@@ -51,7 +51,7 @@ class Reading:
         if isinstance(text, str) and text.startswith("#"):
             contained = resource.get("contained", ())
             return next((one for one in contained if one.get("id") == text[1:]), {})
-        return dict(self.others).get(self.local(reference) or "", {})
+        return self.others.get(self.local(reference) or "", {})
 
     def topic(self, type_: str) -> Topic:
         """Return the topic that resources of the type are about."""
