@@ -104,6 +104,12 @@ async def test_what_is_over_is_not_offered_as_never_having_been(status: str) -> 
     assert {"valueBoolean": False} not in [one.value for one in found.candidates]
 
 
+async def test_none_of_a_part_is_not_known_of_the_whole() -> None:
+    drugs = told.allergy("none", "409137002", "patient", NOW - HOUR, **HERE)
+    found = await known("allergies", drugs)
+    assert (found.state, found.rule) == ("confirm", "C3 none of a part")
+
+
 @pytest.mark.parametrize(
     "other", [{}, {"code": {"text": "the white pills"}}], ids=["nuts", "words"]
 )

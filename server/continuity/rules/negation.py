@@ -41,7 +41,14 @@ def rule(case: Case) -> Case:
     case = case.without([o for o in case.said if _too_much(case, o)], *PARTIAL)
     ended = [o for o in case.said if o.statement.standing == "ended"]
     case = case.without(ended, *ENDED)
+    case = case.each(lambda one: _of_a_part(case, one))
     return case.each(lambda one: _weighed(one, ended))
+
+
+def _of_a_part(case: Case, one: Said) -> Said:
+    """Let "no known drug allergy" be confirmed where all allergies are asked for."""
+    partial = one.statement.says == "none-known" and not covers(case, one.statement)
+    return one.only_confirm(*PARTIAL) if partial else one
 
 
 def _says_nothing(case: Case, one: Said) -> bool:

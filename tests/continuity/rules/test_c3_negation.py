@@ -57,7 +57,7 @@ def test_no_drug_allergy_speaks_of_drugs_only() -> None:
     assert judged(ANY_ALLERGY, partial) == ("ask", "C3 none of a part")
     assert judged(ANY_ALLERGY, partial, without="C3") == ("confirm", EACH, "False")
     assert judged(DRUGS, partial) == ("confirm", EACH, "False")
-    assert judged(ALLERGIES, partial) == ("confirm", EACH, "409137002")
+    assert judged(ALLERGIES, partial) == ("confirm", "C3 none of a part", "409137002")
 
 
 def test_that_one_thing_is_not_there_says_nothing_of_others() -> None:
