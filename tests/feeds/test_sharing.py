@@ -56,7 +56,9 @@ async def two(
 
 async def until(what: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(20):
-        while not await what():
+        while True:
+            if await what():
+                return
             await asyncio.sleep(0.02)
 
 

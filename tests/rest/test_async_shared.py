@@ -81,7 +81,10 @@ async def test_a_read_of_a_killed_process_is_run_by_another(
         await killed(first)
         clock.at += 60_000_000
         async with asyncio.timeout(10):
-            while not (job := await second.find(SYSTEM, "1")).done:
+            while True:
+                job = await second.find(SYSTEM, "1")
+                if job.done:
+                    break
                 await asyncio.sleep(0.02)
         assert await second.result(job) == b"done by the other"
         assert job.attempt == 2
@@ -94,11 +97,14 @@ async def test_a_write_of_a_killed_process_is_not_run_again_and_its_caller_is_to
         await begin(first, WRITE)
         await killed(first)
         clock.at += 60_000_000
+
+        async def asked_until_told() -> None:
+            while True:
+                assert not (await second.find(SYSTEM, "2")).done
+                await asyncio.sleep(0.02)
+
         with pytest.raises(Interrupted):
-            async with asyncio.timeout(10):
-                while True:
-                    assert not (await second.find(SYSTEM, "2")).done
-                    await asyncio.sleep(0.02)
+            await asyncio.wait_for(asked_until_told(), 10)
 
 
 async def test_a_request_removed_at_one_process_ends_in_the_other(
@@ -107,8 +113,6 @@ async def test_a_request_removed_at_one_process_ends_in_the_other(
     async with processes(monkeypatch) as (first, second, _):
         await begin(first, JOB)
         await second.remove(SYSTEM, "1")
-        async with asyncio.timeout(10):
-            while first._tasks:
-                await asyncio.sleep(0.02)
+        await asyncio.wait(first._tasks.values(), timeout=10)
         with pytest.raises(NotFound):
             await first.find(SYSTEM, "1")
