@@ -28,8 +28,9 @@ PROBLEMS = {"coding": [{"system": LOINC, "code": "11450-4"}]}
 VALUE_SET = "http://vs.example/rates"
 
 CLINICAL = (
-    "Condition", "DocumentReference", "Encounter", "List", "MedicationRequest", "Observation",
-    "Patient", "Provenance",
+    "AllergyIntolerance", "Composition", "Condition", "DocumentReference", "Encounter", "List",
+    "MedicationRequest", "Observation", "Patient", "Provenance", "QuestionnaireResponse",
+    "ServiceRequest",
 )  # fmt: skip
 READING: frozenset[Interaction] = frozenset(("read", "search"))
 
@@ -49,6 +50,26 @@ def vital(id_: str, **more: Any) -> Resource:
         **more,
     }  # fmt: skip
 
+
+NONE_KNOWN = {"coding": [{"system": "http://snomed.info/sct", "code": "716186003"}]}
+FORM: Resource = {
+    "resourceType": "Questionnaire", "status": "active", "url": "http://forms.example/f1",
+    "item": [
+        {"linkId": "rate", "type": "quantity", "code": coded("8867-4")["coding"], "extension": [
+            {"url": "http://hl7.org/fhir/uv/sdc/StructureDefinition/"
+             "sdc-questionnaire-observationLinkPeriod",
+             "valueDuration": {"value": 20, "system": "http://unitsofmeasure.org", "code": "a"}},
+            {"url": "http://hl7.org/fhir/uv/sdc/StructureDefinition/"
+             "sdc-questionnaire-observationExtract", "valueBoolean": True}]},
+        {"linkId": "zzz", "type": "quantity", "code": coded("zzz")["coding"]},
+        {"linkId": "allergies", "type": "choice", "repeats": True, "definition":
+         "http://hl7.org/fhir/StructureDefinition/AllergyIntolerance#AllergyIntolerance.code"},
+        {"linkId": "problems", "type": "choice", "repeats": True,
+         "definition": "http://hl7.org/fhir/StructureDefinition/Condition#Condition.code"},
+        {"linkId": "family", "type": "string",
+         "definition": "http://hl7.org/fhir/StructureDefinition/Patient#Patient.name.family"},
+    ],
+}  # fmt: skip
 
 OWN: tuple[Resource, ...] = (
     {"resourceType": "Practitioner", "id": "p0", "name": [{"family": "Poe"}]},
@@ -85,6 +106,24 @@ OWN: tuple[Resource, ...] = (
     {"resourceType": "MedicationRequest", "id": "x0", "status": "active", "intent": "order",
      "subject": ref("Patient/a"), "medicationReference": ref("Medication/t0")},
     {"resourceType": "Medication", "id": "t0", "code": coded("m")},
+    {"resourceType": "AllergyIntolerance", "id": "g1", "patient": ref("Patient/a"),
+     "code": NONE_KNOWN, "recordedDate": "2025-01-01", "recorder": ref("Practitioner/p0")},
+    {**FORM, "id": "f1", "identifier": [{"system": "s", "value": "form"}]},
+    {"resourceType": "QuestionnaireResponse", "id": "a0", "status": "completed",
+     "questionnaire": "http://forms.example/f1", "subject": ref("Patient/a"),
+     "encounter": ref("Encounter/k0"), "authored": "2025-01-01", "author": ref("Practitioner/p0"),
+     "item": [{"linkId": "rate", "answer": [
+         {"valueQuantity": {"value": 70, "unit": "/min"}}]}]},
+    {"resourceType": "ServiceRequest", "id": "r1", "status": "active", "intent": "order",
+     "subject": ref("Patient/a"), "code": coded("c"), "requester": ref("Practitioner/p0")},
+    {"resourceType": "Composition", "id": "b0", "status": "final", "type": coded("c"),
+     "subject": ref("Patient/a"), "date": "2026-01-01", "title": "Of Ann",
+     "author": [ref("Practitioner/p0")], "custodian": ref("Organization/g0"), "section": [
+         {"title": "All", "code": coded("c"), "entry": [ref(it) for it in (
+             "Observation/o0", "Observation/h0", "Observation/h1/_history/1", "Observation/h2",
+             "Observation/h2/_history/1", "Observation/none", "Observation/none/_history/1",
+             "Observation/o0/_history/1", "Observation/o0/_history/2", "AllergyIntolerance/i0",
+             "Patient/b", "Patient/b/_history/1", "Condition/d0")]}]},
 )  # fmt: skip
 
 

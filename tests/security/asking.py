@@ -13,10 +13,10 @@ import httpx
 
 from server.rest.routes import template
 from tests.rest.house import FHIR_JSON, JSON_PATCH, bundle, entry, fhirpath_patch
-from tests.security.ann import RESTRICTED, VALUE_SET, coded, ref, vital
+from tests.security.ann import FORM, RESTRICTED, VALUE_SET, coded, ref, vital
 
 PAGES = 4  # that are followed behind the first
-FORM = "application/x-www-form-urlencoded"
+FIELDS = "application/x-www-form-urlencoded"
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def post(address: str, body: Any = None, **headers: str) -> Ask:
 
 
 def form(address: str, fields: str) -> Ask:
-    return Ask("POST", address, fields, {"Content-Type": FORM})
+    return Ask("POST", address, fields, {"Content-Type": FIELDS})
 
 
 def put(address: str, body: Any, **headers: str) -> Ask:
@@ -83,9 +83,17 @@ IDS = (
     "Patient/b", "Observation/h0", "Observation/h1", "Observation/h2", "Condition/d0",
     "Encounter/k0", "List/m0", "Practitioner/q0", "Organization/w0", "Binary/z0",
     "DocumentReference/s0", "Provenance/v0", "AuditEvent/u0", "ValueSet/y0", "Medication/t1",
+    "AllergyIntolerance/i0", "Composition/j0", "QuestionnaireResponse/a1", "ConceptMap/c1",
     "Observation/none",
 )  # fmt: skip
-OWN_IDS = ("Patient/a", "Observation/o0", "Practitioner/p0", "Binary/n0", "Medication/t0")
+OWN_IDS = (
+    "Patient/a",
+    "Observation/o0",
+    "Practitioner/p0",
+    "Binary/n0",
+    "Medication/t0",
+    "Questionnaire/f1",
+)
 
 READS = (
     *(get(f"/{name}") for name in (*IDS, *OWN_IDS)),
@@ -179,6 +187,80 @@ HISTORIES = (
     get("/Patient/_history"), get("/AuditEvent/_history"),
 )  # fmt: skip
 
+_MAP = {
+    "resourceType": "ConceptMap", "url": "http://map.example/inline", "status": "active",
+    "group": [{"source": "http://loinc.org", "target": "http://other.example", "element": [
+        {"code": "8867-4", "target": [{"code": "pulse", "equivalence": "equivalent"}]}]}],
+}  # fmt: skip
+_RATE = {"system": "http://loinc.org", "code": "8867-4"}
+_ANSWERS = {
+    "resourceType": "QuestionnaireResponse", "status": "completed",
+    "questionnaire": "http://forms.example/f1", "subject": ref("Patient/a"),
+    "authored": "2026-01-01T00:00:00Z", "author": ref("Patient/a"),
+    "item": [{"linkId": "rate", "answer": [{"valueQuantity": {"value": 65, "unit": "/min"}}]},
+             {"linkId": "allergies", "answer": [{"valueCoding": {"code": "m"}}]}],
+}  # fmt: skip
+_QUESTIONS = {"questionnaire": {"resource": FORM}}
+_CHART = {
+    "context": {
+        "part": [
+            {"name": "name", "valueString": "encounter"},
+            {"name": "content", "valueReference": ref("Encounter/k0")},
+        ]
+    }
+}
+
+
+def _populating(subject: str, **more: Any) -> Ask:
+    return post("/Questionnaire/$populate", parameters(
+        **_QUESTIONS, subject={"valueReference": ref(subject)}, **more))  # fmt: skip
+
+
+def _extracting(**more: Any) -> Ask:
+    answers: dict[str, Any] = {"questionnaire-response": {"resource": {**_ANSWERS, **more}}}
+    return post("/QuestionnaireResponse/$extract", parameters(**answers, **_QUESTIONS))
+
+
+CONTINUITY = (
+    *(post(f"/Patient/{id_}/$known-answers", parameters(**_QUESTIONS, **more))
+      for id_ in ("a", "b", "none")
+      for more in ({}, {"encounter": {"valueReference": ref("Encounter/e0")}},
+                   {"encounter": {"valueReference": ref("Encounter/k0")}})),
+    *(get(f"/Patient/{id_}/$known-answers?questionnaire={form}") for id_ in ("a", "b", "none")
+      for form in ("Questionnaire/f1", "http://forms.example/f1", "Questionnaire/none")),
+    *(_populating(f"Patient/{id_}", **more) for id_ in ("a", "b", "none")
+      for more in ({}, _CHART, {"local": {"valueBoolean": False}})),
+    *(get(f"/Questionnaire/{id_}/$populate?subject=Patient/{whose}")
+      for id_ in ("f1", "none") for whose in ("a", "b")),
+    get("/Questionnaire/$populate?identifier=s|form&subject=Patient/a"),
+    post("/Questionnaire/$populate", parameters(
+        identifier={"valueIdentifier": {"system": "s", "value": "form"}},
+        subject={"valueReference": ref("Patient/a")})),
+    _extracting(), _extracting(subject=ref("Patient/b")), _extracting(id="a1"),
+    _extracting(encounter=ref("Encounter/k0")), _extracting(questionnaire="Questionnaire/f1"),
+    post("/QuestionnaireResponse/$extract", parameters(
+        **{"questionnaire-response": {"resource": _ANSWERS}})),
+    *(post(f"/QuestionnaireResponse/{id_}/$extract{commit}") for id_ in ("a0", "a1", "none")
+      for commit in ("", "?commit=true")),
+    *(get(f"/Patient/{id_}/$summary") for id_ in ("a", "b", "none")),
+    *(post("/Patient/$summary", parameters(
+        identifier={"valueIdentifier": {"system": "s", "value": value}}))
+      for value in ("a", "b", "none")),
+    *(get(f"/Patient/{id_}/$story{asked}") for id_ in ("a", "b", "none") for asked in (
+        "", "?since=2000", "?audience=patient&since=2000&document=true",
+        "?encounter=Encounter/e0", "?encounter=Encounter/k0&since=2000",
+        "?encounter=Encounter/none", "?department=Organization/g0",
+        "?department=Organization/w0", "?department=Organization/none")),
+    *(get(f"/Composition/{id_}/$document{asked}") for id_ in ("b0", "j0", "none")
+      for asked in ("", "?persist=true")),
+    *(get(f"/ConceptMap/{at}code=8867-4&system=http://loinc.org{more}")
+      for at in ("$translate?", "c1/$translate?", "none/$translate?")
+      for more in ("", "&targetsystem=http://other.example", "&reverse=true")),
+    get("/ConceptMap/$translate?url=http://map.example/c1&code=8867-4&system=http://loinc.org"),
+    post("/ConceptMap/$translate", parameters(
+        conceptMap={"resource": _MAP}, coding={"valueCoding": _RATE})),
+)  # fmt: skip
+
 OPERATIONS = (
     get("/$meta"), post("/$meta"), get("/Observation/$meta"), get("/Practitioner/$meta"),
     get("/Patient/a/$meta"),
@@ -189,10 +271,6 @@ OPERATIONS = (
     get("/Observation/$lastn?patient=a"), get("/Observation/$lastn?patient=b&max=5"),
     get("/Observation/$lastn?patient=a,b&max=5"),
     get("/Observation/$lastn?patient=a&has-member.code=8867-4"),
-    get("/Patient/a/$story"), get("/Patient/b/$story"), get("/Patient/none/$story"),
-    get("/Patient/a/$story?audience=patient&since=2000&document=true"),
-    get("/Patient/a/$story?encounter=Encounter/k0"), get("/Patient/b/$story?since=2000"),
-    get("/Composition/none/$document"), get("/Composition/none/$document?persist=true"),
     post("/Observation/$validate", vital("h0")),
     post("/Observation/h0/$validate", parameters(mode={"valueCode": "update"},
                                                  resource={"resource": vital("h0")})),
@@ -308,7 +386,7 @@ DISCOVERY = (
 )  # fmt: skip
 
 ASKS = (
-    *READS, *SEARCHES, *HISTORIES, *OPERATIONS, *WRITES, *BUNDLES, *LATER, *DISCOVERY,
+    *READS, *SEARCHES, *HISTORIES, *CONTINUITY, *OPERATIONS, *WRITES, *BUNDLES, *LATER, *DISCOVERY,
 )  # fmt: skip
 
 

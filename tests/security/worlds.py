@@ -218,6 +218,20 @@ FULL: tuple[Resource, ...] = (
     {"resourceType": "ValueSet", "id": "y0", "status": "active", "url": VALUE_SET,
      "compose": {"include": [{"system": LOINC, "concept": [{"code": "8867-4"}]}]}},
     {"resourceType": "Medication", "id": "t1", "code": coded("m")},
+    {"resourceType": "AllergyIntolerance", "id": "i0", "patient": ref("Patient/b"),
+     "code": coded("m"), "recordedDate": "2025-06-01", "recorder": ref("Practitioner/p0")},
+    {"resourceType": "Composition", "id": "j0", "status": "final", "type": coded("c"),
+     "subject": ref("Patient/b"), "date": "2026-01-01", "title": "Of Zoe",
+     "author": [ref("Practitioner/p0")],
+     "section": [{"code": coded("c"), "entry": [ref("Observation/o0"), ref("Observation/h0")]}]},
+    _b("QuestionnaireResponse", "a1", status="completed", authored="2025-06-01",
+       questionnaire="http://forms.example/f1", source=ref("Patient/b"), item=[
+           {"linkId": "rate", "answer": [{"valueQuantity": {"value": 90, "unit": "/min"}}]}]),
+    _b("DiagnosticReport", "e1", status="final", code=coded("c"),
+       basedOn=[ref("ServiceRequest/r1")]),
+    {"resourceType": "ConceptMap", "id": "c1", "url": "http://map.example/c1", "status": "active",
+     "group": [{"source": LOINC, "target": "http://other.example", "element": [
+         {"code": "8867-4", "target": [{"code": "pulse", "equivalence": "equivalent"}]}]}]},
 )  # fmt: skip
 
 
