@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from server.commands.line import cli
 from server.auth.brands import checked
+from server.commands.line import cli
 from server.settings import Settings
 
 PAGE = (Path(__file__).parents[2] / "docs" / "administration.md").read_text("utf-8")
