@@ -32,7 +32,7 @@ soak: $(READY)   ## the long checks
 growth: $(READY) ## what searches cost in a record of SIZE Observations against 50,000
 	@$(BIN)/python scripts/growth.py run $(SIZE)
 
-bench: $(READY)  ## CPU per request against a bare ASGI echo; writes docs/performance.md
+bench: $(READY)  ## CPU per request against a bare ASGI echo; ARGS=--stores: SQLite and MongoDB side by side
 	@$(BIN)/python scripts/bench.py $(ARGS)
 
 figures: $(READY) ## what FHIRPath costs, against its budgets

@@ -17,6 +17,7 @@ from benchmark.client import Client, drive
 from benchmark.page import Fact, Row, page, row
 from benchmark.process import Served, disk_bytes, echo, free_port, tellonce
 from benchmark.smart_client import access_token, register
+from benchmark.stores import TITLE, measure, section
 from benchmark.work import Loaded, Operation, operations, transaction
 from rich.console import Console
 from rich.table import Table
@@ -37,15 +38,20 @@ def main() -> int:
     parser.add_argument(
         "--fhirbench", action="store_true", help="drive ../shared/tools/fhirbench.py instead"
     )
+    parser.add_argument("--stores", action="store_true", help="measure SQLite and MongoDB instead")
     given = parser.parse_args()
     if given.fhirbench:
         return _fhirbench(given.seconds)
+    if given.stores:
+        return asyncio.run(_stores(given.seconds, check=given.check))
     with tempfile.TemporaryDirectory(prefix="tellonce-bench-") as folder:
         rows, facts = asyncio.run(_all(Path(folder), given.seconds, given.clients))
     _print(rows, facts)
     if not given.check:
         today = datetime.now(UTC).date()
-        PAGE.write_text(page(rows, facts, command="make bench", today=today), "utf-8")
+        made = page(rows, facts, command="make bench", today=today)
+        _, *beside = PAGE.read_text("utf-8").partition(f"\n{TITLE}")
+        PAGE.write_text(made + "".join(beside), "utf-8")
         print(f"wrote {PAGE.relative_to(PAGE.parents[1])}")
     return 1 if any(made.errors for made in rows) else 0
 
@@ -60,6 +66,20 @@ def _fhirbench(seconds: float) -> int:
         command += ["--base", f"http://127.0.0.1:{served.port}{served.path}"]
         command += ["--tree", f"server={served.pid}"]
         return subprocess.run(command, check=False).returncode
+
+
+async def _stores(seconds: float, *, check: bool) -> int:
+    """Measure both stores and write their part of docs/performance.md."""
+    sides = []
+    for store in ("SQLite", "MongoDB"):
+        with tempfile.TemporaryDirectory(prefix="tellonce-bench-") as folder:
+            sides.append(await measure(store, Path(folder), seconds))
+    told = section(sides, "make bench ARGS=--stores", datetime.now(UTC).date().isoformat())
+    print(told)
+    if not check:
+        before, *_ = PAGE.read_text("utf-8").partition(f"\n{TITLE}")
+        PAGE.write_text(f"{before.rstrip()}\n\n{told}", "utf-8")
+    return 1 if any(made.errors for side in sides for made in side.rows) else 0
 
 
 async def _all(folder: Path, seconds: float, clients: int) -> tuple[list[Row], list[Fact]]:

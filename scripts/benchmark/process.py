@@ -43,12 +43,21 @@ class Served:
 
 @contextmanager
 def tellonce(
-    data: Path, *, port: int = 0, open_: bool = True, audit_reads: str = "buffered"
+    data: Path,
+    *,
+    port: int = 0,
+    open_: bool = True,
+    audit_reads: str = "buffered",
+    store: str | None = None,
 ) -> Iterator[Served]:
-    """Run ``tellonce serve`` on loopback with its store in ``data``; port 0 is any free one."""
+    """Run ``tellonce serve`` on loopback with its store in ``data``; port 0 is any free one.
+
+    ``store``: the address of another store.
+    """
     environment = {**os.environ, "TELLONCE_AUDIT_READS": audit_reads}
     command = [str(Path(sys.executable).with_name("tellonce")), "serve", "--port", str(port)]
     command += ["--mllp-port", "0", "--data", str(data), *(["--open"] if open_ else [])]
+    command += ["--store", store] if store else []
     with _run(command, rb"FHIR\s+http://[^:]+:(\d+)(/\S*)\n", environment) as served:
         yield served
 
