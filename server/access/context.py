@@ -20,6 +20,13 @@ ALL_INTERACTIONS: frozenset[Interaction] = frozenset(
 SHARED = "shared"
 """As :attr:`Permit.type`: the types that belong to no patient (:func:`shared_types`)."""
 
+DEFINING = frozenset(("CodeSystem", "ConceptMap", "Questionnaire", "ValueSet"))
+"""Shared types that an app needs before anything refers to them: forms, and what codes mean.
+
+They are about nobody.  SMART 2.2 leaves it to the server what ``patient/`` scopes open outside of
+the compartment (scopes-and-launch-context.html).  A label above the clearance hides them as well.
+"""
+
 SEVERAL = "several"
 """As :attr:`Permit.type`: those of :attr:`Permit.types`; one is looked at faster than many."""
 
@@ -119,7 +126,8 @@ class AccessContext:
 def shared_types() -> frozenset[str]:
     """Return the types that no patient's compartment holds and that no server keeps to itself.
 
-    Readable under ``patient/`` scopes only where the compartment refers to them.
+    Readable under ``patient/`` scopes only where the compartment refers to them, but for
+    :data:`DEFINING`.
     """
     members = definitions.compartments()["Patient"]
     of_patients = {type_ for type_, params in members.items() if params} | {"Patient"}

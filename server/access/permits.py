@@ -8,7 +8,14 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from server.access.conditions import NoCondition, condition, types_of
-from server.access.context import SEVERAL, AccessContext, Interaction, Permit, shared_types
+from server.access.context import (
+    DEFINING,
+    SEVERAL,
+    AccessContext,
+    Interaction,
+    Permit,
+    shared_types,
+)
 from server.access.departments import DECIDING, seen_by
 from server.access.narrow import narrow, of_permit
 from server.access.person import Person, Record, records, role_of
@@ -190,7 +197,9 @@ class _Making:
             self._note(shared, doing, limits)
             derived = types & {_PROVENANCE}
         else:
-            derived = types & (shared_types() | {_PROVENANCE})
+            if doing <= _LOOKING:
+                self._note(types & DEFINING, doing, replace(limits, compartment=None))
+            derived = types & (shared_types() - DEFINING | {_PROVENANCE})
         if derived and doing <= _LOOKING:
             self.derived.append(_Derived(derived, doing, limits, seen))
 

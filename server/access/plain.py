@@ -5,6 +5,7 @@ For the consent page: what stands there must say no less than what is granted.
 
 from dataclasses import replace
 
+from server.access.context import DEFINING
 from server.access.scopes import LETTERS, Scope
 
 OBSERVATION_CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"
@@ -70,12 +71,13 @@ _TYPES = {
     "PractitionerRole": "clinicians and where they work",
     "Procedure": "operations and other procedures",
     "Provenance": "notes of where each entry comes from",
-    "Questionnaire": "questionnaires",
+    "Questionnaire": "empty questionnaires",
     "QuestionnaireResponse": "answers to questionnaires",
     "RelatedPerson": "relatives and carers",
     "ServiceRequest": "referrals and orders",
     "Specimen": "specimens taken",
     "Task": "tasks",
+    "ValueSet": "lists of codes",
 }
 
 _OTHERS = {
@@ -91,9 +93,7 @@ _OTHERS = {
     "admin/tellonce": "administer this server: users, apps and access",
 }
 
-_SHARED = frozenset(
-    ("Location", "Medication", "Organization", "Practitioner", "PractitionerRole", "Questionnaire")
-)
+_SHARED = frozenset(("Location", "Medication", "Organization", "Practitioner", "PractitionerRole"))
 
 
 def offers(scope: Scope) -> tuple[Scope, ...]:
@@ -132,7 +132,9 @@ def describe(scope: Scope | str, whose: str = "your") -> str:
         return _other(scope)
     what, rest = _what(scope)
     doing = _doing(scope.letters)
-    if scope.level == "patient" and scope.type in _SHARED:
+    if scope.level != "system" and scope.type in DEFINING:
+        found = f"{doing} {what}"
+    elif scope.level == "patient" and scope.type in _SHARED:
         found = f"{doing} {what} that {whose} record mentions"
     elif scope.level == "patient" and scope.type == "*":
         found = f"{doing} everything in {whose} record"

@@ -78,6 +78,34 @@ def test_what_is_shared_is_open_where_what_the_token_opens_refers_to_it(policy: 
     assert opened(policy, ANNA, scope, "Patient/anna") == {"Encounter/e", "Organization/ward"}
 
 
+@pytest.mark.parametrize("type_", ["Questionnaire", "ValueSet", "CodeSystem", "ConceptMap"])
+def test_forms_and_what_codes_mean_are_open_before_anything_refers_to_them(
+    policy: Policy, type_: str
+) -> None:
+    record = [
+        resource(type_, "open", status="active"),
+        resource(type_, "draft", status="draft"),
+        resource(type_, "very", "V", status="active"),
+        resource(type_, "therapy", "PSYTHPN", status="active"),
+    ]
+    for scope in (f"patient/{type_}.r", "patient/*.rs", "user/*.rs"):
+        found = opened(policy, ANNA, scope, "Patient/anna", record=record)
+        assert found == {f"{type_}/open", f"{type_}/draft", f"{type_}/very"}, scope
+    asked = f"patient/{type_}.rs?status=active"
+    found = opened(policy, ANNA, asked, "Patient/anna", record=record)
+    assert found == {f"{type_}/open", f"{type_}/very"}
+    assert opened(policy, ANNA, "patient/Observation.rs", "Patient/anna", record=record) == set()
+    assert opened(policy, ANNA, "patient/*.rs", None, record=record) == set()
+
+
+def test_no_patient_writes_forms(policy: Policy) -> None:
+    record = [resource("Questionnaire", "q", status="active")]
+    for doing in ("create", "update", "delete"):
+        assert not opened(
+            policy, ANNA, "patient/*.cruds", "Patient/anna", doing=doing, record=record
+        )
+
+
 @pytest.mark.parametrize(
     ("person", "scope", "patient"),
     [
@@ -490,10 +518,10 @@ def test_a_role_that_the_person_does_not_have_opens_nothing(policy: Policy) -> N
     [
         (ANNA, "patient/*.cruds", "Patient/anna", 8),
         (BERT, "user/*.cruds", None, 5),
-        (BERT, "patient/*.rs", "Patient/anna", 3),
+        (BERT, "patient/*.rs", "Patient/anna", 4),
         (LAB_APP, "system/*.cruds", None, 3),
         (WARD, "user/*.cruds", None, 6),
-        (WARD, "patient/*.rs", "Patient/anna", 3),
+        (WARD, "patient/*.rs", "Patient/anna", 4),
     ],
 )
 def test_permits_are_few(

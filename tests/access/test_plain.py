@@ -29,6 +29,7 @@ def scope(text: str) -> Scope:
         ("patient/*.rs", "see everything in your record"),
         ("patient/*.cruds", "see, add, change and delete everything in your record"),
         ("patient/Practitioner.r", "see clinicians that your record mentions"),
+        ("patient/Questionnaire.r", "see empty questionnaires"),
         (
             "patient/Observation.rs?category=laboratory&status=final",
             "see your laboratory results, where status is final",
