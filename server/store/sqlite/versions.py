@@ -76,6 +76,8 @@ def numbered(
 
     Raises :class:`Undecided`.
     """
+    if number.bit_length() > 63:  # a client's reference may say any
+        return None
     place = (type_, id_, number, name_of(type_, id_))
     own_only = access.unrestricted or by_compartment_only(access)
     row = db.execute(_NUMBERED if own_only else _BESIDE_LATEST, place).fetchone()
