@@ -2,6 +2,9 @@
 
 import base64
 import os
+import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -11,12 +14,14 @@ import anyio
 import pytest
 from bson import ObjectId
 from pymongo import MongoClient
+from pymongo.errors import OperationFailure
 
 from server.access.context import SYSTEM
 from server.fhir.errors import StoreUnavailable, TooLarge, VersionConflict
 from server.search.query import HasKey, Query
 from server.search.rows import IndexRows
-from server.store.mongo import MongoStore, bodies
+from server.store.mongo import MongoStore, abandoned, bodies, commit
+from server.store.mongo.abandoned import application_name
 from server.store.port import CommitConflict, Expect, OutboxWrite, RecordWrite, Write
 from tests import mongod
 from tests.contract.made import Clock, index, observation, patient, put
@@ -40,10 +45,11 @@ async def stores(clock: Clock) -> AsyncIterator[tuple[MongoStore, MongoStore]]:
 
 
 @contextmanager
-def failing(commands: list[str], mode: Any, **how: Any) -> Iterator[None]:
+def failing(store: MongoStore, commands: list[str], mode: Any, **how: Any) -> Iterator[None]:
     """Let these commands of the store fail at the server, as ``how`` says."""
     with MongoClient[dict[str, Any]](mongod.url()) as client:
-        data = {"failCommands": commands, "appName": "tellonce", **how}
+        name = application_name(store.database)
+        data = {"failCommands": commands, "appName": name, **how}
         client.admin.command("configureFailPoint", "failCommand", mode=mode, data=data)
         try:
             yield
@@ -170,7 +176,7 @@ async def test_a_commit_whose_answer_is_lost_happens_once(
     store, other = stores
     await store.commit([patient("a")])
 
-    with failing(["commitTransaction"], {"times": 2}, **how):
+    with failing(store, ["commitTransaction"], {"times": 2}, **how):
         (made,) = await store.commit([patient("a")], outbox=[OutboxWrite("t", b"")])
 
     assert (made.number, made.seq) == (2, 2)
@@ -186,7 +192,7 @@ async def test_a_transaction_that_another_one_cut_short_is_tried_again(
     await store.commit([patient("a")])
     transient = {"errorCode": 112, "errorLabels": ["TransientTransactionError"]}
 
-    with failing(["insert"], {"times": 3}, **transient):
+    with failing(store, ["insert"], {"times": 3}, **transient):
         (made,) = await store.commit([patient("b")])
 
     assert made.seq == 2
@@ -199,7 +205,7 @@ async def test_a_database_that_refuses_a_write_fails_it_and_works_again(
     await store.commit([patient("a")])
 
     told = pytest.raises(StoreUnavailable, match=r"127\.0\.0\.1.*failed \(error 8000\)")
-    with failing(["insert"], "alwaysOn", errorCode=8000), told:
+    with failing(store, ["insert"], "alwaysOn", errorCode=8000), told:
         await store.commit([patient("b")])
 
     assert await store.read(SYSTEM, "Patient", "b") is None
@@ -271,3 +277,104 @@ async def test_what_no_document_can_hold_is_refused_alone_with_the_limit(
     ]
     feed = await store.changes(SYSTEM, limit=9)
     assert [(one.id, one.seq) for one in feed] == [("a", 1), ("b", 2)]
+
+
+KILLED = """
+import os, signal, sys
+from pymongo import MongoClient
+from pymongo.errors import OperationFailure
+
+client = MongoClient(sys.argv[1], appname=sys.argv[2])
+db = client[sys.argv[3]]
+session = client.start_session()
+session.start_transaction()
+db.state.update_one({"_id": "commit"}, {"$inc": {"seq": 1}}, session=session)
+db.records.update_one({"_id": "job\t1"}, {"$set": {"rev": 2}}, session=session)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def killed_in_a_commit(url: str, database: str) -> None:
+    """Let a process change the counter and a record, and be killed before it commits."""
+    words = [url, application_name(database), database]
+    ran = subprocess.run([sys.executable, "-c", KILLED, *words], check=False)
+    assert ran.returncode == -signal.SIGKILL
+
+
+async def test_what_a_killed_process_began_holds_nobody_up_for_long(
+    stores: tuple[MongoStore, MongoStore],
+) -> None:
+    one, other = stores
+    job = [RecordWrite("job", "1", b"x"), RecordWrite("job", "2", b"x")]
+    (made,) = await one.commit([patient("a")], records=job)
+    killed_in_a_commit(mongod.url(), one.database)
+
+    with anyio.fail_after(3):
+        (first,) = await one.commit([patient("a")])
+        (second,) = await other.commit([patient("b")])
+
+    assert (made.seq, first.seq, second.seq) == (1, 2, 3)
+    assert await one.verify() == []
+
+
+async def test_a_record_that_a_killed_process_held_can_be_taken(
+    stores: tuple[MongoStore, MongoStore],
+) -> None:
+    store, _ = stores
+    await store.commit([patient("a")], records=[RecordWrite("job", "1", b"x")])
+    killed_in_a_commit(mongod.url(), store.database)
+
+    with anyio.fail_after(3):
+        taken = await store.take_record("job", "1")
+
+    assert taken is not None
+    assert taken.rev == 1
+
+
+async def test_a_process_that_was_stopped_in_a_commit_is_not_waited_for(
+    stores: tuple[MongoStore, MongoStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told when it goes on, and nothing of it is kept."""
+    monkeypatch.setattr(abandoned, "SILENT_S", 1.0)
+    store, _ = stores
+    await store.commit([patient("a")])
+    name = application_name(store.database)
+    with (
+        MongoClient[dict[str, Any]](mongod.url(), appname=name) as client,
+        client.start_session() as session,
+    ):
+        session.start_transaction()
+        state, add = client[store.database].state, {"$inc": {"seq": 1}}
+        state.update_one({"_id": "commit"}, add, session=session)
+
+        with anyio.fail_after(3):
+            (made,) = await store.commit([patient("a")])
+
+        assert made.seq == 2
+        with pytest.raises(OperationFailure) as told:
+            session.commit_transaction()
+    assert told.value.has_error_label("TransientTransactionError")
+
+
+async def test_a_process_that_sends_a_large_body_is_waited_for(
+    stores: tuple[MongoStore, MongoStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bodies, "LARGE_BYTES", 64)
+    monkeypatch.setattr(abandoned, "SILENT_S", 0.6)
+    monkeypatch.setattr(commit, "_HEARD_EVERY_S", 0.15)
+    slow, other = stores
+    await slow.commit([observation("o")])
+    made: dict[str, int] = {}
+
+    async def write(store: MongoStore, id_: str) -> None:
+        (version,) = await store.commit([patient(id_)])
+        made[id_] = version.seq
+
+    late = {"blockConnection": True, "blockTimeMS": 2_000}
+    with failing(slow, ["insert"], {"times": 1}, **late):
+        async with anyio.create_task_group() as group:
+            group.start_soon(write, slow, "large")
+            await anyio.sleep(0.3)
+            group.start_soon(write, other, "b")
+
+    assert made == {"large": 2, "b": 3}

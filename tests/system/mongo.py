@@ -20,9 +20,6 @@ def database() -> Iterator[str]:
     name = mongod.take()
     url = mongod.url()
     before, _, options = url.partition("?")
-    # As docs/deploy.md asks for it, and shorter: what a killed process began holds others up.
-    with MongoClient(url) as client:
-        client.admin.command({"setParameter": 1, "transactionLifetimeLimitSeconds": 5})
     try:
         yield f"{before.rstrip('/')}/{name}?{options}"
     finally:

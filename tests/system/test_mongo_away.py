@@ -20,7 +20,9 @@ from server.commands.line import cli
 from server.feeds.framing import frame
 from server.settings import Settings
 from tests import mongod
-from tests.system.mongo import database
+from tests.contract.made import patient
+from tests.contract.test_mongo_commits import killed_in_a_commit
+from tests.system.mongo import database, opened
 from tests.system.process import TELLONCE
 
 # A command ends its event loop as soon as it has said what is wrong, and a monitor of the driver
@@ -232,6 +234,23 @@ def test_a_password_in_a_file_opens_the_store_without_a_word(guarded: int, tmp_p
 def test_a_user_who_may_not_write_there_is_told_so(guarded: int) -> None:
     said = told("token", "list", store=address(guarded, "right%2Fpass%3Aword", "other"))
     assert "refuses the user, the password, or what they may do" in said
+
+
+def test_a_user_who_may_read_and_write_may_end_what_a_killed_process_began(guarded: int) -> None:
+    url = address(guarded, "right%2Fpass%3Aword")
+
+    async def commits() -> list[int]:
+        store = opened(url)
+        try:
+            (first,) = await store.commit([patient("a")])
+            killed_in_a_commit(url, store.database)
+            async with asyncio.timeout(4):
+                (second,) = await store.commit([patient("a")])
+        finally:
+            await store.close()
+        return [first.seq, second.seq]
+
+    assert asyncio.run(commits()) == [1, 2]
 
 
 def test_settings_show_no_password() -> None:

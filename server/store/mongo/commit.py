@@ -6,6 +6,7 @@ the other: commits are serial over all processes, which plain snapshots are not 
 conditional creates 8 succeed), and numbers are without gaps and in the order of commit.
 """
 
+import asyncio
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,10 +20,12 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from server.fhir.errors import FhirError, TooLarge, VersionConflict
 from server.search.rows import whole
 from server.store.checks import check_record, check_version
-from server.store.mongo import records
+from server.store.mongo import bodies, records
+from server.store.mongo.abandoned import SILENT_S
 from server.store.mongo.layout import (
     Birth,
     Document,
+    Stored,
     index_fields,
     resource_document,
     text_documents,
@@ -37,6 +40,7 @@ from server.store.port import CommitConflict, Expect, Record, RecordWrite, Versi
 from server.store.stored import compartment_hashes, next_at, splice
 
 _HEAD = {"v": 1, "born": 1, "first": 1, "m": 1}
+_HEARD_EVERY_S = SILENT_S / 4
 
 
 class Refused(Exception):
@@ -266,12 +270,25 @@ class Transaction:
         version = Version(write.type, write.id, one.number, seq, at, write.method, body)
         if one.head.birth is None:
             one.head.birth = Birth(seq, at)
-        stored = await self._reading.bodies.encode(write.type, write.id, body)
+        stored = await self._stored(write, body)
         if isinstance(stored.kept, ObjectId):
             self.files.append(stored.kept)
         indexed = self._indexed(write, one, texts)
         resource = resource_document(version, one.head.birth, one.marks, stored, indexed)
         return version, raw(version_document(version, one.marks, stored)), raw(resource)
+
+    async def _stored(self, write: Write, body: bytes | None) -> Stored:
+        encoded = self._reading.bodies.encode(write.type, write.id, body)
+        if body is None or len(body) <= bodies.LARGE_BYTES:
+            return await encoded
+        # It may be long under way, and others end a transaction of which nothing is heard.
+        sending = asyncio.ensure_future(encoded)
+        try:
+            while not (await asyncio.wait((sending,), timeout=_HEARD_EVERY_S))[0]:
+                await self._db.state.find_one({"_id": "commit"}, {"_id": 1}, session=self._session)
+            return await sending
+        finally:
+            sending.cancel()
 
     def _indexed(self, write: Write, one: _Made, texts: list[Document]) -> Document:
         if write.body is None:

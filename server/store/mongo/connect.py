@@ -70,8 +70,8 @@ def address_of(url: str) -> Address:
     return Address(url, hosts, found["database"] or DEFAULT_DATABASE)
 
 
-def client_of(address: Address) -> AsyncMongoClient[dict[str, Any]]:
-    """Return a client that connects when it is first used.
+def client_of(address: Address, name: str) -> AsyncMongoClient[dict[str, Any]]:
+    """Return a client that connects when it is first used, and says ``name`` to MongoDB.
 
     How long it waits may be said in the address; what a write and a read mean may not.
     """
@@ -79,7 +79,7 @@ def client_of(address: Address) -> AsyncMongoClient[dict[str, Any]]:
     waits: dict[str, Any] = {name: ms for name, ms in _WAITS_MS.items() if name.lower() not in said}
     return AsyncMongoClient(
         address.url,
-        appname="tellonce",
+        appname=name,
         w="majority",
         journal=True,
         readConcernLevel="majority",

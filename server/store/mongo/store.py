@@ -21,6 +21,7 @@ from server.search.catalog import R4, Catalog
 from server.search.query import Query, SortKey
 from server.store.checks import check_distinct
 from server.store.mongo import backup, feed, migrations, records, reindex, verify, versions
+from server.store.mongo.abandoned import Abandoned, application_name
 from server.store.mongo.bodies import Bodies
 from server.store.mongo.commit import Definitions
 from server.store.mongo.connect import (
@@ -62,6 +63,7 @@ class _Open:
 
     reading: Reading
     writer: Writer
+    abandoned: Abandoned
 
 
 class MongoStore:
@@ -267,16 +269,18 @@ class MongoStore:
 
     async def take_record(self, kind: str, key: str) -> Record | None:
         """See :meth:`server.store.port.RecordStore.take_record`."""
-        reading = await self._reading()
+        opened = await self._ready_to_use()
         with explained(self._address):
-            return await records.take(reading.db, kind, key, self._now())
+            async with opened.abandoned.ended_meanwhile():
+                return await records.take(opened.reading.db, kind, key, self._now())
 
     async def expire_records(self, now: int) -> int:
         """See :meth:`server.store.port.RecordStore.expire_records`."""
-        reading = await self._reading()
+        opened = await self._ready_to_use()
         with explained(self._address):
-            await reading.bodies.sweep()  # what failed commits left is removed with it
-            return await records.expire(reading.db, now)
+            await opened.reading.bodies.sweep()  # what failed commits left is removed with it
+            async with opened.abandoned.ended_meanwhile():
+                return await records.expire(opened.reading.db, now)
 
     def use_index(self, index: Index, fingerprint: str, catalog: Catalog = R4) -> None:
         """See :meth:`server.store.port.Store.use_index`."""
@@ -335,7 +339,7 @@ class MongoStore:
 
     async def _open(self) -> _Open:
         if self._client is None:
-            self._client = client_of(self._address)
+            self._client = client_of(self._address, application_name(self.database))
         client = self._client
         await check(client, self._address)
         db = client.get_database(self.database, **majority_read())
@@ -344,6 +348,7 @@ class MongoStore:
         await bodies.load()
         reading = Reading(db, bodies, self._index, self._catalog)
         texts = Texts(db)
+        abandoned = Abandoned(client, self.database)
         committer = Committer(
             self._address,
             lambda session: Reading(db, bodies, self._index, self._catalog, session),
@@ -352,8 +357,10 @@ class MongoStore:
             texts,
             self._made_by,
             self._now,
+            abandoned.end,
         )
-        return _Open(reading, Writer(committer.apply, bodies.improve, lambda: committer.shared))
+        writer = Writer(committer.apply, bodies.improve, lambda: committer.shared)
+        return _Open(reading, writer, abandoned)
 
     def _made_by(self) -> Definitions:
         """Return what rows that come with a commit are labelled with."""

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
 from bson.errors import InvalidDocument
@@ -18,6 +18,7 @@ from pymongo.errors import ConnectionFailure, InvalidOperation, PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from server.fhir.errors import StoreUnavailable
+from server.store.mongo.abandoned import FIRST_LOOK_S
 from server.store.mongo.commit import Definitions, Refused, Transaction
 from server.store.mongo.connect import MAJORITY, Address, explained, meaning
 from server.store.mongo.reading import Reading
@@ -39,6 +40,7 @@ class Committer:
     """Applies batches of jobs, each as one transaction.
 
     ``reading`` returns what a session reads with; ``made_by`` says what new rows are labelled with.
+    ``end_abandoned`` is called again and again while others have had their turn for long.
     """
 
     def __init__(
@@ -50,11 +52,13 @@ class Committer:
         texts: Texts,
         made_by: Callable[[], Definitions],
         now: Callable[[], int],
+        end_abandoned: Callable[[], Awaitable[int]],
     ) -> None:
         self._address = address
         self._reading, self._sessions = reading, sessions
         self._searches, self._texts = searches, texts
         self._made_by, self._now = made_by, now
+        self._end_abandoned = end_abandoned
         self._shared_until = 0.0
         self._away = False  # the last batch found no database: the next does not wait for it
 
@@ -71,7 +75,8 @@ class Committer:
         ``more`` gives what came while another process had its turn; it is added to ``jobs``.
         """
         live = list(jobs)
-        end = time.monotonic() + (0.0 if self._away else PATIENCE_S)
+        began = time.monotonic()
+        end = began + (0.0 if self._away else PATIENCE_S)
         pause_s = _FIRST_PAUSE_S
         while live:
             try:
@@ -93,6 +98,8 @@ class Committer:
                     pause_s = _AWAY_PAUSE_S
                 else:
                     self._shared_until = time.monotonic() + _SHARED_S
+                    if time.monotonic() > began + FIRST_LOOK_S:
+                        await self._end_abandoned()
                 # Another process has its turn; those that wait for it must not come back together.
                 await asyncio.sleep(pause_s * (0.5 + random.random()))  # noqa: S311 - no secret
                 pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
