@@ -87,7 +87,7 @@ def test_a_taken_port_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
     [
         (("--host", "0.0.0.0"), "0.0.0.0 is not loopback: give --tls-cert and --tls-key"),
         (("--host", "0.0.0.0", "--open"), "--open works on loopback only, not on 0.0.0.0"),
-        (("--store", "mongodb://127.0.0.1/x"), "mongodb"),
+        (("--store", "mongodb://127.0.0.1/a.b"), "--store: the database is 1 to 38 letters"),
         (("--maps", "typo"), "tellonce: typo: there is no folder typo"),
         (("--tls-cert", "c.pem", "--tls-key", "k.pem"), "c.pem with k.pem: No such file"),
         (("--mllp-port", "x"), "--mllp-port: Input should be a valid integer"),
