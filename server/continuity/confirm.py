@@ -84,6 +84,8 @@ def _prior(
     marks = _sources(item, answer)
     equal = [one for one in known if same_value(answer_value(one.value), value)]
     saying = tuple(dict.fromkeys(cited(source) for one in equal for source in one.sources))
+    if not marks and _is_untouched(item, answer):
+        return Prior("carried", (), marked=True)
     if not marks:
         facts = tuple(text for text in saying if not text.startswith("QuestionnaireResponse/"))
         return Prior("confirmed", facts) if facts else NEW
@@ -118,6 +120,24 @@ def _is_touched(item: Given, answer: Answer) -> bool:
         return True
     # Where nothing was filled in, what is there was typed.
     return _origin(answer) is None and _state(item, answer) not in ("known", "confirm", None)
+
+
+def _is_untouched(item: Given, answer: Answer) -> bool:
+    """Tell whether an answer was filled in with nothing of the record, and nobody touched it.
+
+    A default, or what the form computed.  Where the form has defaults, another value was chosen.
+    """
+    if _state(item, answer) not in ("known", "confirm") or _origin(answer) != "auto":
+        return False
+    listed = [*(item.item.raw.get("initial") or ()), *_selected(item.item.raw)]
+    value, defaults = answer_value(answer.raw), [answer_value(one) for one in listed]
+    return not _confirmed(item, answer) and (
+        not defaults or any(same_value(value, one) for one in defaults)
+    )
+
+
+def _selected(item: Mapping[str, Any]) -> list[Any]:
+    return [one for one in item.get("answerOption") or () if one.get("initialSelected") is True]
 
 
 def _state(item: Given, answer: Answer) -> str | None:

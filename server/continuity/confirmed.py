@@ -1,7 +1,8 @@
 """Confirmations: somebody said again, later, what a version of the record says (C2).
 
 A confirmation is a Provenance that verifies that version; the resource itself stays as its author
-wrote it, so nobody's words replace another's (C6) and there is no second copy of the fact.
+wrote it, so nobody's words replace another's (C6) and there is no second copy of the fact.  It
+counts as long as the QuestionnaireResponse that it names stands and says the same.
 R4 provenance.html: ``activity`` is ``verify`` of ISO 21089, the agent is the ``verifier``.
 """
 
@@ -26,9 +27,11 @@ PATH: Final = "http://hl7.org/fhir/StructureDefinition/targetPath"
 ANSWER: Final = "https://tellonce.org/fhir/StructureDefinition/answer"
 VERIFY: Final = "verify"
 VERIFIER: Final = "verifier"
+ANSWERED: Final = frozenset(("completed", "amended"))
 AHEAD_US: Final = 300_000_000  # by which the clock of who confirms may be ahead of ours
 _AT_ONCE: Final = 200  # resources asked about in one search
 _MOST: Final = 1_000  # confirmations read of them
+_LAY: Final = ("patient", "proxy")
 
 Confirmed = tuple[int, Author]
 """When it was said again, microseconds since 1970-01-01T00:00:00Z, and by whom."""
@@ -125,7 +128,7 @@ def verifies(provenance: Mapping[str, Any]) -> bool:
 async def _verifying(
     services: Services, access: AccessContext, locals_: list[tuple[str, str]]
 ) -> list[dict[str, Any]]:
-    """Return the confirmations of some resources, without those of responses made in error."""
+    """Return the confirmations of some resources for which a response stands."""
     about = HasKey(tuple(f"Provenance|target|r|{type_}/{id_}" for type_, id_ in locals_))
     agent = HasKey((f"Provenance|agent-type|s|{PARTICIPANT}|{VERIFIER}",))
     page = await services.store.search(
@@ -136,37 +139,74 @@ async def _verifying(
     )
     read: list[dict[str, Any]] = [fhir_json.loads(one.body or b"{}") for one in page.versions]
     read = [one for one in read if verifies(one)]
-    wrong = await _in_error(services, access, read)
-    return [one for one in read if wrong.isdisjoint(_responses(services, one))]
+    there = await _responses(services, access, read)
+    return [one for one in read if _is_evidenced(services, one, there)]
 
 
-async def _in_error(
+async def _responses(
     services: Services, access: AccessContext, provenances: Iterable[dict[str, Any]]
-) -> set[tuple[str, str]]:
-    named = {one for made in provenances for one in _responses(services, made)}
+) -> dict[str, dict[str, Any]]:
+    """Return the versions of responses that confirmations name, of those not made in error."""
+    named = {one for made in provenances for one in responses_of(services, made)}
     if not named:
-        return set()
-    there = await services.store.read_many(access, named)
-    return {ref for ref, version in there.items() if _status(version) == "entered-in-error"}
-
-
-def _responses(services: Services, provenance: Mapping[str, Any]) -> set[tuple[str, str]]:
-    found = set()
-    for one in provenance.get("entity") or ():
-        named = split_reference(str(one.get("what", {}).get("reference", "")), services.base_url)
-        if named.type == "QuestionnaireResponse" and named.id is not None:
-            found.add((named.type, named.id))
+        return {}
+    latest = await services.store.read_many(access, {(type_, id_) for type_, id_, _ in named})
+    found = {}
+    for type_, id_, number in sorted(named):
+        now = latest.get((type_, id_))
+        if now is None or _read(now).get("status") not in ANSWERED:
+            continue
+        then: Version | None = now
+        if now.number != number:
+            then = await services.store.vread(access, type_, id_, number)
+        if then is not None:
+            found[f"{type_}/{id_}/_history/{number}"] = _read(then)
     return found
 
 
-def _status(version: Version) -> object:
-    return fhir_json.glance(version.body or b"{}").get("status")
+def _is_evidenced(
+    services: Services, provenance: Mapping[str, Any], responses: Mapping[str, dict[str, Any]]
+) -> bool:
+    """Tell whether a response says what a confirmation claims: who said so, and when.
+
+    A Provenance alone proves nothing: programs may write them.  That a patient or proxy is named
+    who is not in the response is as extraction has it, where they wrote it in somebody's name.
+    """
+    who = _verifier(provenance, services.base_url)
+    for type_, id_, number in responses_of(services, provenance):
+        response = responses.get(f"{type_}/{id_}/_history/{number}", {})
+        if response.get("authored") != provenance.get("occurredDateTime"):
+            continue
+        said = author(response.get("source") or response.get("author"), services.base_url)
+        if response and (who.kind in _LAY or who.reference == said.reference):
+            return True
+    return False
+
+
+def responses_of(services: Services, provenance: Mapping[str, Any]) -> set[tuple[str, str, int]]:
+    """Return the versions of QuestionnaireResponses that a Provenance names as its sources."""
+    found = set()
+    for one in provenance.get("entity") or ():
+        named = split_reference(str(one.get("what", {}).get("reference", "")), services.base_url)
+        version = named.version or ""
+        if named.type == "QuestionnaireResponse" and named.id and version.isdecimal():
+            found.add((named.type, named.id, int(version)))
+    return found
+
+
+def _read(version: Version) -> dict[str, Any]:
+    made: dict[str, Any] = fhir_json.glance(version.body or b"{}")
+    return made
+
+
+def _verifier(provenance: Mapping[str, Any], base_url: str) -> Author:
+    agents = provenance.get("agent") or ()
+    return author(next((one.get("who") for one in agents if _is_verifier(one)), None), base_url)
 
 
 def _told(services: Services, provenance: Mapping[str, Any]) -> list[tuple[Confirmed, Source]]:
     """Return who confirmed what when."""
-    agents = provenance.get("agent") or ()
-    who = next((one.get("who") for one in agents if _is_verifier(one)), None)
+    who = _verifier(provenance, services.base_url)
     try:
         said = interval(str(provenance.get("occurredDateTime")))[0]
         recorded = interval(str(provenance.get("recorded")))[0]
@@ -180,7 +220,7 @@ def _told(services: Services, provenance: Mapping[str, Any]) -> list[tuple[Confi
         named = split_reference(reference, services.base_url)
         if named.type and named.id and named.version is not None and named.version.isdigit():
             source = Source(named.type, named.id, int(named.version), path)
-            found.append(((said, author(who, services.base_url)), source))
+            found.append(((said, who), source))
     return found
 
 

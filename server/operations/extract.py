@@ -121,7 +121,9 @@ async def _form(call: Call, response: dict[str, Any]) -> Form:
         if sent.get("resourceType") != "Questionnaire":
             raise InvalidParameter("questionnaire is none", expression=("questionnaire",))
         check(sent)
-        return form_of(sent)
+        form = form_of(sent)
+        _demand_meant(form, response)
+        return form
     named = response.get("questionnaire")
     if not named:
         raise InvalidResource(
@@ -133,6 +135,17 @@ async def _form(call: Call, response: dict[str, Any]) -> Form:
             if one.get("id") == named[1:] and one.get("resourceType") == "Questionnaire":
                 return form_of(one)
     return await questionnaires.form(call.services, call.access, named)
+
+
+def _demand_meant(form: Form, response: dict[str, Any]) -> None:
+    """Refuse a form that the response does not answer: its answers would get another meaning."""
+    named, url = str(response.get("questionnaire") or ""), form.raw.get("url")
+    if not url or not named or named.startswith("#"):
+        return
+    meant, _, version = named.partition("|")
+    if meant != url or version not in ("", form.raw.get("version", version)):
+        told = f"the response answers {named[:200]}, not {form.canonical[:200]}"
+        raise InvalidParameter(told, expression=("questionnaire",))
 
 
 async def _committed(

@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 from server.access.context import Interaction
 from server.continuity.confirmed import entity, participant
 from server.continuity.extract.facts import (
+    SETTLED,
     STATEMENTS,
     SYSTEM,
     Fact,
@@ -122,18 +123,23 @@ class Entries:
         resource = completed(fact.resource, self.said)
         id_ = resource.get("id")
         version = there.get((fact.type, str(id_)))
-        if id_ is not None and fact.type in STATEMENTS and version is not None:
-            before, now = (
-                author_of(_read(version), self.services.base_url),
-                self.said.author(self.services.base_url),
-            )
-            if (before.kind, before.reference) != (now.kind, now.reference):
-                resource = {name: value for name, value in resource.items() if name != "id"}
-                told = f"{fact.type}/{id_} is what somebody else said; this is said beside it"
-                self.issues.append(Issue("information", "informational", told, (fact.where,)))
+        if id_ is not None and version is not None and self._is_others(version):
+            resource = {name: value for name, value in resource.items() if name != "id"}
+            told = f"{fact.type}/{id_} is what somebody else said; this is said beside it"
+            self.issues.append(Issue("information", "informational", told, (fact.where,)))
         if self.response is not None and fact.type == "Observation":
             resource.setdefault("derivedFrom", [{"reference": self.response}])
         return Fact(fact.key, resource, fact.full_url, fact.where, fact.links, fact.request)
+
+    def _is_others(self, version: Version) -> bool:
+        """Tell whether a resource is what somebody else said, or nobody knows who did."""
+        if version.type in SETTLED or self._is_ours(version):
+            return False
+        base_url = self.services.base_url
+        before, now = author_of(_read(version), base_url), self.said.author(base_url)
+        if before.reference is not None and before.reference == now.reference:
+            return False
+        return version.type in STATEMENTS or now.kind not in ("clinician", "device")
 
     def _names(self, facts: Iterable[Fact]) -> dict[str, str]:
         """Return what the facts that are there already call themselves here."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from server.continuity.extract.expressions import Asking, Variables
-from server.continuity.extract.facts import STATEMENTS, Fact
+from server.continuity.extract.facts import SETTLED, Fact
 from server.continuity.extract.items import Given, extensions, part, value_of
 from server.continuity.extract.values import fitted, property_of
 from server.continuity.form import Form
@@ -96,7 +96,7 @@ class Definitions:
         for number, context in enumerate(self._contexts(element, path, variables, where)):
             making = self._filled(context, element, items, own, variables, ())
             left = [path for path in making.paths if self.left(path)]
-            updates = "id" in making.resource and context.type not in STATEMENTS
+            updates = "id" in making.resource and context.type in SETTLED
             if left and (updates or len(left) == len(making.paths)):
                 # What is there takes only what is new; what is made is made of everything.
                 making = self._filled(context, element, items, own, variables, left)

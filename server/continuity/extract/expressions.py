@@ -3,7 +3,7 @@
 import re
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from math import inf
@@ -76,6 +76,15 @@ class Asking:
         """Return what :meth:`items` does, as JSON."""
         found = [as_json(item) for item in self.items(text, context, variables, where)]
         return [one for one in found if one is not None]
+
+    def holds(self, text: str, context: Item, variables: Variables, where: str) -> bool:
+        """Tell whether an expression is true; what cannot be told is not, with a warning."""
+        before = len(self.issues)
+        found = self.items(text, context, variables, where)
+        faults = self.issues[before:]
+        del self.issues[before:]
+        self.issues += [replace(one, severity="warning") for one in faults]
+        return [one.value for one in found] == [True]
 
     def text(self, text: Any, context: Item, variables: Variables, where: str) -> str | None:
         """Return the first value as text, ``None`` without an expression or a value."""

@@ -26,6 +26,15 @@ _WHEN: Final[Mapping[str, str]] = {
 }
 STATEMENTS: Final = frozenset((*_WHO, *_WHEN, "Observation"))
 """What somebody says, and nobody else may replace (C6)."""
+SETTLED: Final = frozenset(
+    (
+        "Account", "Appointment", "AppointmentResponse", "Coverage", "Encounter", "EpisodeOfCare",
+        "Location", "Organization", "Patient", "Person", "Practitioner", "PractitionerRole",
+        "RelatedPerson", "Task",
+    )
+)  # fmt: skip
+"""What many keep together and nobody says: a form changes it with the rights of its sender."""
+_SAYS: Final = ("author", "requester", "recorder", "performer")
 
 
 @dataclass(slots=True)
@@ -109,7 +118,7 @@ def _may_be(child: Child, reference: dict[str, Any]) -> bool:
 def author_of(resource: dict[str, Any], base_url: str = "") -> Author:
     """Return who said what a stored resource says, as the resource has it."""
     type_ = resource.get("resourceType", "")
-    for name in (*reversed(_WHO.get(type_, ())), "performer"):
+    for name in (*reversed(_WHO.get(type_, ())), *_SAYS):
         named = resource.get(name)
         found = author(named[0] if isinstance(named, list) and named else named, base_url)
         if found.reference is not None or found.kind != "unknown":

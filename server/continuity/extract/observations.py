@@ -85,7 +85,7 @@ class Observations:
                 continue
             members += self._item(one, within)
             kept = (self.kept(one, answer) for answer in one.answers)
-            there += [reference for reference in kept if reference is not None]
+            there += [reference for reference in kept if reference]  # "": it has none
         if not components and not members:
             return []
         resource = self._resource(coding, within)

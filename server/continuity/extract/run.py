@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from time import monotonic
 from typing import Any, Final
 
@@ -10,10 +11,11 @@ import anyio.to_thread
 from server.access.context import AccessContext, Interaction
 from server.continuity.answers import known_answers
 from server.continuity.confirm import NEW, Prior, priors
-from server.continuity.confirmed import confirmation, source_of, verifies
+from server.continuity.confirmed import ANSWERED, confirmation, responses_of, source_of, verifies
 from server.continuity.extract.bundle import Entries
 from server.continuity.extract.definitions import Definitions
-from server.continuity.extract.expressions import Asking
+from server.continuity.extract.enabled import enabled
+from server.continuity.extract.expressions import Asking, Variables
 from server.continuity.extract.facts import STATEMENTS, Fact, Said, author_of, is_in_error
 from server.continuity.extract.items import Answer, Given, given
 from server.continuity.extract.observations import Observations
@@ -29,8 +31,8 @@ from server.fhir.references import split_reference
 from server.interactions.services import Services
 from server.store.port import Version
 
-EXTRACTED: Final = frozenset(("completed", "amended"))
 _IN_ERROR: Final = "entered-in-error"
+_LAY: Final = ("Patient", "RelatedPerson")
 _OPERATION: Final = "http://terminology.hl7.org/CodeSystem/v3-DataOperation"
 
 
@@ -65,7 +67,7 @@ async def extract(
         DeadlineExceeded, StoreUnavailable: as of a search.
     """
     status = response.get("status")
-    if status not in EXTRACTED and status != _IN_ERROR:
+    if status not in ANSWERED and status != _IN_ERROR:
         raise BusinessRule(
             f"a response is extracted when it is completed, this one is {status}",
             expression=("QuestionnaireResponse.status",),
@@ -98,6 +100,8 @@ class _Extraction:
         if version is not None:
             stored = await made_before(self._services, self._access, version.id, self._patient)
             await self._attribute(version)
+        if answers:
+            await self._drop_disabled()
         items, issues = given(self._form, self._response) if answers else ((), [])
         self._priors = await self._standing(items, stored)
         facts = await self._facts(items) if answers else []
@@ -120,24 +124,49 @@ class _Extraction:
             self._confirm(made, items, named)
             await self._contradict(made)
         sources = {text for one in self._priors.values() for text in one.sources}
+        told = (*issues, *self._asking.issues, *made.issues, *self._carried(items))
         return Extracted(
             tuple(made.entries),
-            (*issues, *self._asking.issues, *made.issues, *self._carried(items)),
+            tuple(dict.fromkeys(told)),
             tuple(sorted(sources | ({named} if named is not None else set()))),
             self._patient,
             frozenset(made.needs),
         )
 
     async def _attribute(self, version: Version) -> None:
-        """Let what a proxy wrote in the patient's name be the proxy's (C6)."""
+        """Let what a patient or a proxy wrote be theirs, in whose name ever they wrote it (C6).
+
+        Who is not a patient or proxy may write down what others say: a nurse, a desk, a kiosk.
+        """
         services = self._services
-        if self._said.author(services.base_url).kind != "patient":
+        own = self._said.author(services.base_url)
+        wrote = await writer(services, version)
+        if wrote is None or wrote.partition("/")[0] not in _LAY or wrote == own.reference:
             return
-        wrote = await writer(services, self._access, version)
-        if wrote is not None and wrote.startswith("RelatedPerson/"):
-            self._said = replace(self._said, who={"reference": wrote})
-            told = f"{wrote} wrote the response: what it says is said by them, not by the patient"
-            self._asking.issues.append(Issue("information", "informational", told, ("author",)))
+        self._said = replace(self._said, who={"reference": wrote})
+        told = f"{wrote} wrote the response: what it says is said by them, and by nobody else"
+        self._asking.issues.append(Issue("information", "informational", told, ("author",)))
+
+    async def _drop_disabled(self) -> None:
+        """Let what stands at questions that the form does not ask be no answers (R4 enableWhen)."""
+        variables = await self._variables()
+        asking, form = self._asking, self._form
+
+        @cache
+        def declared() -> Variables:
+            at = asking.at("QuestionnaireResponse")
+            return asking.declared(form.raw, at, variables, "", "Questionnaire")
+
+        def holds(text: str, path: str, where: str) -> bool:
+            return asking.holds(text, asking.at(path), declared(), where)
+
+        def dropped() -> tuple[dict[str, Any], list[Issue]]:
+            return enabled(form, self._response, holds)
+
+        asking.until = monotonic() + self._services.policy.deadline_s
+        self._response, issues = await anyio.to_thread.run_sync(dropped)
+        if issues:
+            self._asking = Asking(self._response, asking.now, asking.seed, asking.issues + issues)
 
     async def _standing(self, items: Sequence[Given], stored: Stored) -> Mapping[str, Prior]:
         """Return how the answers stand to what others said, and to what was said before."""
@@ -250,8 +279,9 @@ class _Extraction:
             links = {}
         there = set()
         for version, provenance in made.stored.provenances:
-            if not verifies(provenance):
-                continue
+            named_there = {id_ for _, id_, _ in responses_of(self._services, provenance)}
+            if not verifies(provenance) or len(named_there) != 1:
+                continue  # what another response says as well is not this one's to take back
             targets = [source_of(target) for target in provenance.get("target") or ()]
             if not set(targets) <= links.keys() or provenance.get("occurredDateTime") != said:
                 made.replace_provenance(_withdrawn(provenance), version)

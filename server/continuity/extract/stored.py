@@ -4,7 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from server.access.context import SYSTEM as SERVER
 from server.access.context import AccessContext
+from server.audit.codes import LOGIN
+from server.continuity.confirmed import verifies
 from server.continuity.extract.facts import SYSTEM, Fact
 from server.fhir import json as fhir_json
 from server.fhir.definitions import children
@@ -16,22 +19,40 @@ from server.store.port import Version
 
 _MOST: Final = 1_000  # Provenances of one response, and facts of one type
 
+_TRUST: Final = {"RelatedPerson": 0, "Patient": 1}
+
 Ref = tuple[str, str]
 
 
-async def writer(services: Services, access: AccessContext, version: Version) -> str | None:
-    """Return who wrote a version, ``RelatedPerson/x``, as the server told it; ``None``: unknown."""
+async def writer(services: Services, version: Version) -> str | None:
+    """Return who wrote a version, ``RelatedPerson/x``, as Provenances tell; ``None``: unknown.
+
+    What the server tells itself names a login, and wins; of several it is who may say the least.
+    Whatever the caller may see: who keeps Provenances from their app must not gain another name.
+    """
     about = f"{version.type}/{version.id}/_history/{version.number}"
     query = Query(("Provenance",), HasKey((f"Provenance|target|v|{about}",)))
     page = await services.store.search(
-        access, query, limit=_MOST, deadline_s=services.policy.deadline_s
+        SERVER, query, limit=_MOST, deadline_s=services.policy.deadline_s
     )
+    found: set[tuple[bool, int, str]] = set()
     for one in page.versions:
-        for agent in fhir_json.glance(one.body or b"{}").get("agent") or ():
-            text = str((agent.get("who") or {}).get("reference"))
-            if (named := split_reference(text, services.base_url)).local is not None:
-                return named.local
-    return None
+        provenance = fhir_json.glance(one.body or b"{}")
+        for agent in () if verifies(provenance) else provenance.get("agent") or ():
+            who = agent.get("who") or {}
+            named = split_reference(str(who.get("reference")), services.base_url)
+            if named.local is None or not _wrote(agent):
+                continue
+            by_login = (who.get("identifier") or {}).get("system") == LOGIN
+            rank = _TRUST.get(named.type or "", len(_TRUST))
+            found.add((not by_login, rank, named.local))
+    return min(found)[2] if found else None
+
+
+def _wrote(agent: dict[str, Any]) -> bool:
+    """Tell whether an agent of a Provenance is an author, or nothing in particular."""
+    codes = {one.get("code") for one in (agent.get("type") or {}).get("coding") or ()}
+    return not codes or "author" in codes
 
 
 @dataclass(slots=True)
