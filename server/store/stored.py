@@ -16,8 +16,12 @@ def splice(body: Body, number: int, at: int) -> bytes:
     >>> splice(Body(b'{"meta":{', b"}}"), 7, 1767323045678000)
     b'{"meta":{"versionId":"7","lastUpdated":"2026-01-02T03:04:05.678Z"}}'
     """
-    decided = f'"versionId":"{number}","lastUpdated":"{instant_text(at)}"'
-    return body.head + decided.encode("ascii") + body.tail
+    return body.head + decided(number, at) + body.tail
+
+
+def decided(number: int, at: int) -> bytes:
+    """Return what the store writes into a resource's ``meta``."""
+    return f'"versionId":"{number}","lastUpdated":"{instant_text(at)}"'.encode("ascii")
 
 
 def next_at(now: int, last: int) -> int:

@@ -20,11 +20,12 @@ from server.access.context import SYSTEM
 from server.fhir.errors import StoreUnavailable, TooLarge, VersionConflict
 from server.search.query import HasKey, Query
 from server.search.rows import IndexRows
-from server.store.mongo import MongoStore, abandoned, bodies, commit
+from server.store.mongo import MongoStore, abandoned, bodies
 from server.store.mongo.abandoned import application_name
+from server.store.mongo.adopt import MongoMover
 from server.store.port import CommitConflict, Expect, OutboxWrite, RecordWrite, Write
 from tests import mongod
-from tests.contract.made import Clock, index, observation, patient, put
+from tests.contract.made import Clock, deletion, index, observation, patient, put
 
 LIMIT = "MongoDB keeps 16777216 in one document"
 PATIENTS = Query(("Patient",))
@@ -233,7 +234,7 @@ async def test_the_file_of_a_commit_that_failed_is_removed_a_day_later(
     stores: tuple[MongoStore, MongoStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, _ = stores
-    monkeypatch.setattr(bodies, "LARGE_BYTES", 64)
+    monkeypatch.setattr(bodies, "LARGE_BYTES", 8)
     monkeypatch.setattr(bodies, "ABANDONED", timedelta(seconds=-2))
     made = await store.commit([patient("a"), patient("b")])
     with MongoClient[dict[str, Any]](mongod.url()) as client:
@@ -356,25 +357,59 @@ async def test_a_process_that_was_stopped_in_a_commit_is_not_waited_for(
     assert told.value.has_error_label("TransientTransactionError")
 
 
-async def test_a_process_that_sends_a_large_body_is_waited_for(
+async def test_nobody_waits_for_a_large_body_that_another_sends(
     stores: tuple[MongoStore, MongoStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bodies, "LARGE_BYTES", 64)
-    monkeypatch.setattr(abandoned, "SILENT_S", 0.6)
-    monkeypatch.setattr(commit, "_HEARD_EVERY_S", 0.15)
+    monkeypatch.setattr(bodies, "LARGE_BYTES", 8)
     slow, other = stores
-    await slow.commit([observation("o")])
+    await slow.commit([observation("o")])  # its file, too: the bucket is made
     made: dict[str, int] = {}
 
     async def write(store: MongoStore, id_: str) -> None:
-        (version,) = await store.commit([patient(id_)])
+        (version,) = await store.commit(
+            [patient(id_) if id_ != "small" else deletion("Patient", id_)]
+        )
         made[id_] = version.seq
 
-    late = {"blockConnection": True, "blockTimeMS": 2_000}
-    with failing(slow, ["insert"], {"times": 1}, **late):
+    late = {"blockConnection": True, "blockTimeMS": 1_000}
+    with failing(
+        slow, ["insert"], {"times": 1}, namespace=f"{slow.database}.bodies.chunks", **late
+    ):
         async with anyio.create_task_group() as group:
             group.start_soon(write, slow, "large")
-            await anyio.sleep(0.3)
+            await anyio.sleep(0.2)
             group.start_soon(write, other, "b")
+            group.start_soon(write, slow, "small")
 
-    assert made == {"large": 2, "b": 3}
+    assert list(made)[-1] == "large"
+    assert sorted(made.values()) == [2, 3, 4]
+    assert await other.verify() == []
+
+
+async def test_the_file_of_a_large_body_that_is_refused_is_gone(
+    stores: tuple[MongoStore, MongoStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bodies, "LARGE_BYTES", 8)
+    store, _ = stores
+    await store.commit([patient("a")])
+
+    with pytest.raises(VersionConflict):
+        await store.commit([patient("a", if_version=7)])
+
+    with MongoClient[dict[str, Any]](mongod.url()) as client:
+        assert client[store.database]["bodies.files"].count_documents({}) == 1
+
+
+async def test_a_file_that_holds_number_and_time_as_well_is_read(
+    stores: tuple[MongoStore, MongoStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a move from another store writes them."""
+    store, other = stores
+    (made,) = await store.commit([patient("a")])
+    monkeypatch.setattr(bodies, "LARGE_BYTES", 8)
+    moved = MongoMover(other)
+    await moved.adopt(await moved.versions(0, 9))
+
+    assert await store.read(SYSTEM, "Patient", "a") == made
+    with MongoClient[dict[str, Any]](mongod.url()) as client:
+        assert client[store.database]["bodies.files"].count_documents({}) == 1

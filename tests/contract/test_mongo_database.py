@@ -16,7 +16,7 @@ from pymongo import AsyncMongoClient, MongoClient
 from server.access.context import SYSTEM
 from server.fhir.errors import StoreUnavailable
 from server.search.query import HasKey, Query
-from server.store.mongo import MongoStore, backup, migrations
+from server.store.mongo import MongoStore, backup, bodies, migrations
 from server.store.port import CorruptStore, NewerSchema, OutboxWrite, RecordWrite
 from tests import mongod
 from tests.contract.made import START, Clock, deletion, index, observation, patient, put
@@ -206,6 +206,30 @@ async def test_a_backup_is_one_moment_and_comes_back_whole(
     assert [v.id for v in (await other.search(SYSTEM, MALES, limit=9)).versions] == ["b"]
     (made,) = await other.commit([patient("c")])
     assert made.seq == 6
+
+
+async def test_a_backup_holds_the_files_of_large_bodies(
+    store: MongoStore, other: MongoStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bodies, "LARGE_BYTES", 8)
+    await store.commit([patient("a", gender="male"), patient("b")])
+    await store.commit([patient("a", gender="female"), deletion("Patient", "b")])
+
+    await store.backup(str(tmp_path / "copy"))
+    await other.start()
+    async with AsyncMongoClient[dict[str, Any]](mongod.url()) as client:
+        assert await backup.restore(client[other.database], str(tmp_path / "copy")) == 4
+    while await other.reindex():
+        pass
+
+    assert await other.verify() == []
+    kept, anew = [
+        [(d.id, d.sha256) for d in await one.digests("Patient", limit=9, anew=is_anew)]
+        for one, is_anew in ((store, False), (other, True))
+    ]
+    assert anew == kept
+    with inside(other) as db:
+        assert db["bodies.files"].count_documents({}) == 3
 
 
 async def test_a_backup_that_is_not_whole_is_refused(

@@ -62,7 +62,8 @@ async def test_names_that_mean_something_to_a_database_are_only_names(store: Sto
 
     kept = await store.read(SYSTEM, "Patient", "a")
     assert kept is not None
-    assert kept.body == made.body is not None
+    assert kept.body is not None
+    assert kept.body == made.body
     stored = json.loads(kept.body)
     del stored["meta"]
     assert stored == resource
@@ -112,10 +113,12 @@ async def test_places_in_the_feed_at_the_ends_of_what_numbers_can_be(store: Stor
 @pytest.mark.parametrize("value", ["1e40", "-1e40", "1e400", "1e-400"])
 async def test_values_beyond_those_of_a_database_are_compared(store: Store, value: str) -> None:
     await store.commit([observation("o", valueQuantity={"value": Decimal(value)})])
-    everything = ("Observation", "value-quantity"), (float("-inf"), float("inf"), "")
+    ends = float("-inf"), float("inf")
 
     answers = {
-        op: await found(store, NumberIs(*everything[0], op, *everything[1]), "Observation")
+        op: await found(
+            store, NumberIs("Observation", "value-quantity", op, *ends, ""), "Observation"
+        )
         for op in get_args(Comparator)
     }
 

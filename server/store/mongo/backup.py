@@ -23,6 +23,7 @@ from pymongo import ReplaceOne
 from pymongo.asynchronous.database import AsyncDatabase
 
 from server.fhir.errors import StoreUnavailable
+from server.store.mongo.bodies import file_of
 from server.store.mongo.layout import Birth, Document, Stored, resource_document, version_of
 from server.store.port import CorruptStore
 
@@ -93,8 +94,8 @@ async def _write(db: Database, out: Any) -> None:
                 out.write(encode({"c": name, "d": one}))
                 written += 1
     async for one in db.versions.find({"_id": {"$lte": last}}).sort("_id"):
-        if isinstance(one["b"], ObjectId):
-            written += await _write_file(db, one["b"], out)
+        if (file := file_of(one["b"])) is not None:
+            written += await _write_file(db, file, out)
         out.write(encode({"c": "versions", "d": one}))
         written += 1
         if not written % _AT_ONCE:

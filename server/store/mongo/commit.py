@@ -6,12 +6,10 @@ the other: commits are serial over all processes, which plain snapshots are not 
 conditional creates 8 succeed), and numbers are without gaps and in the order of commit.
 """
 
-import asyncio
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bson import ObjectId
 from bson.errors import InvalidDocument
 from bson.raw_bson import RawBSONDocument
 from pymongo import DeleteOne, ReplaceOne, ReturnDocument
@@ -20,12 +18,10 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from server.fhir.errors import FhirError, TooLarge, VersionConflict
 from server.search.rows import whole
 from server.store.checks import check_record, check_version
-from server.store.mongo import bodies, records
-from server.store.mongo.abandoned import SILENT_S
+from server.store.mongo import records
 from server.store.mongo.layout import (
     Birth,
     Document,
-    Stored,
     index_fields,
     resource_document,
     text_documents,
@@ -40,7 +36,6 @@ from server.store.port import CommitConflict, Expect, Record, RecordWrite, Versi
 from server.store.stored import compartment_hashes, next_at, splice
 
 _HEAD = {"v": 1, "born": 1, "first": 1, "m": 1}
-_HEARD_EVERY_S = SILENT_S / 4
 
 
 class Refused(Exception):
@@ -113,7 +108,6 @@ class Transaction:
         self._records: dict[str, Record | None] = {}
         self._pending = _Pending()
         self._claimed = False
-        self.files: list[ObjectId] = []
         self.last: Document | None = None  # the last version that was written
 
     async def run(self, jobs: Sequence[Job], *, claim: bool) -> None:
@@ -240,7 +234,7 @@ class Transaction:
         texts: list[Document] = []
         for number, one in enumerate(writes, start=seq):
             try:
-                version, document, resource = await self._documents(one, number, at, texts)
+                version, document, resource = self._documents(one, number, at, texts)
             except (TooLarge, InvalidDocument, OverflowError, UnicodeError) as error:
                 raise Refused(one.job, kept_out(one.write, error)) from None
             one.job.made.append(version)
@@ -262,7 +256,7 @@ class Transaction:
         if changed:
             await self._db.resources.bulk_write(changed, session=self._session)
 
-    async def _documents(
+    def _documents(
         self, one: _Made, seq: int, at: int, texts: list[Document]
     ) -> tuple[Version, RawBSONDocument, RawBSONDocument]:
         write = one.write
@@ -270,25 +264,14 @@ class Transaction:
         version = Version(write.type, write.id, one.number, seq, at, write.method, body)
         if one.head.birth is None:
             one.head.birth = Birth(seq, at)
-        stored = await self._stored(write, body)
-        if isinstance(stored.kept, ObjectId):
-            self.files.append(stored.kept)
+        sent = one.job.sent.get(f"{write.type}/{write.id}")
+        if sent is not None:
+            stored = sent.stored(one.number, at)
+        else:
+            stored = self._reading.bodies.compressed(write.type, body)
         indexed = self._indexed(write, one, texts)
         resource = resource_document(version, one.head.birth, one.marks, stored, indexed)
         return version, raw(version_document(version, one.marks, stored)), raw(resource)
-
-    async def _stored(self, write: Write, body: bytes | None) -> Stored:
-        encoded = self._reading.bodies.encode(write.type, write.id, body)
-        if body is None or len(body) <= bodies.LARGE_BYTES:
-            return await encoded
-        # It may be long under way, and others end a transaction of which nothing is heard.
-        sending = asyncio.ensure_future(encoded)
-        try:
-            while not (await asyncio.wait((sending,), timeout=_HEARD_EVERY_S))[0]:
-                await self._db.state.find_one({"_id": "commit"}, {"_id": 1}, session=self._session)
-            return await sending
-        finally:
-            sending.cancel()
 
     def _indexed(self, write: Write, one: _Made, texts: list[Document]) -> Document:
         if write.body is None:

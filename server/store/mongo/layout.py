@@ -9,7 +9,7 @@
     born  seq of the first version: ties of every order end with it
     first its lastUpdated; the clinical date of what states none
     m     [hash] compartments and marks, as kept with the version (access, never search)
-    c, b  codec and bytes of the body (``bodies.py``)
+    c, b  codec and bytes of the body, or where its file is (``bodies.py``)
     fp    hash of the fingerprint of the definitions that made the index fields
 
     d     clinical date, microseconds; of what states none ``first``
@@ -61,7 +61,7 @@ INDEXED = ("d", "t", "k", "s", "dt", "q", "n", "r", "pt", "wn", "wc", "w")
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A body as it is kept: the codec, and bytes or the id of a file (``None``: a deletion)."""
+    """A body as it is kept: the codec, and bytes or where a file is (``None``: a deletion)."""
 
     codec: int
     kept: Any

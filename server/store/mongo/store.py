@@ -16,7 +16,13 @@ from pymongo import AsyncMongoClient
 
 from server.access.context import AccessContext
 from server.access.narrow import narrow, narrow_sort
-from server.fhir.errors import DeadlineExceeded, FhirError, StoreUnavailable
+from server.fhir.errors import (
+    DeadlineExceeded,
+    FhirError,
+    StoreUnavailable,
+    TooLarge,
+    VersionConflict,
+)
 from server.search.catalog import R4, Catalog
 from server.search.query import Query, SortKey
 from server.store.checks import check_distinct
@@ -38,6 +44,7 @@ from server.store.mongo.texts import Texts
 from server.store.mongo.transact import Committer
 from server.store.mongo.writer import Writer
 from server.store.port import (
+    CommitConflict,
     Digest,
     Expect,
     Explanation,
@@ -129,7 +136,15 @@ class MongoStore:
         """See :meth:`server.store.port.Store.commit`."""
         check_distinct(writes)
         opened = await self._ready_to_use()
-        return await opened.writer.run(writes, expect, records, outbox)
+        bodies = opened.reading.bodies
+        with explained(self._address):
+            sent = await bodies.send(writes)
+        try:
+            return await opened.writer.run(writes, expect, records, outbox, sent)
+        except (CommitConflict, VersionConflict, TooLarge):
+            # Of other errors it is not always known whether the commit happened.
+            await bodies.remove(sent.values())
+            raise
 
     async def read(self, access: AccessContext, type_: str, id_: str) -> Version | None:
         """See :meth:`server.store.port.Store.read`."""

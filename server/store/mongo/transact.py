@@ -132,7 +132,6 @@ class Committer:
             except BaseException:
                 with suppress(PyMongoError, InvalidOperation):  # what it was is told already
                     await session.abort_transaction()
-                await _discard(batch, reading)
                 raise
             await self._commit(session, batch, reading, end)
 
@@ -175,10 +174,3 @@ async def _is_kept(batch: Transaction, reading: Reading) -> bool:
         return False
     found = await reading.db.versions.find_one(batch.last, {"_id": 1})
     return found is not None
-
-
-async def _discard(batch: Transaction, reading: Reading) -> None:
-    """Remove the files of a transaction that is void; what stays is swept later."""
-    if batch.files:
-        with suppress(PyMongoError):
-            await reading.bodies.remove(batch.files)

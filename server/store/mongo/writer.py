@@ -8,11 +8,12 @@ process that commits at the same time makes the transaction fail, which then is 
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 
 from server.fhir.errors import FhirError, StoreUnavailable
+from server.store.mongo.bodies import Sent
 from server.store.port import Expect, OutboxWrite, RecordWrite, Version, Write
 
 log = logging.getLogger("tellonce")
@@ -26,13 +27,17 @@ MAX_WAITING = 10_000  # commits; more are refused at once instead of late
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """A commit that waits, with the arguments of :meth:`server.store.port.Store.commit`."""
+    """A commit that waits, with the arguments of :meth:`server.store.port.Store.commit`.
+
+    ``sent``: its large bodies, which are in their files, by ``Type/id``.
+    """
 
     writes: Sequence[Write]
     expect: Sequence[Expect]
     records: Sequence[RecordWrite]
     outbox: Sequence[OutboxWrite]
     future: asyncio.Future[list[Version]]
+    sent: Mapping[str, Sent] = field(default_factory=dict)
     made: list[Version] = field(default_factory=list)
     error: Exception | None = None
 
@@ -73,9 +78,11 @@ class Writer:
         expect: Sequence[Expect],
         records: Sequence[RecordWrite],
         outbox: Sequence[OutboxWrite],
+        sent: Mapping[str, Sent] | None = None,
     ) -> list[Version]:
         """Return what was made once a majority has it.
 
+        ``sent``: the bodies that are in files, by ``Type/id``.
         A task that is cancelled while it waits leaves no trace if its job had not begun.
         """
         if self._closed:
@@ -83,7 +90,7 @@ class Writer:
         if len(self._queue) >= MAX_WAITING:
             raise StoreUnavailable(f"{MAX_WAITING} commits are waiting", retry_after_s=1)
         future: asyncio.Future[list[Version]] = asyncio.get_running_loop().create_future()
-        self._queue.append(Job(writes, expect, records, outbox, future))
+        self._queue.append(Job(writes, expect, records, outbox, future, sent or {}))
         self._more.set()
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name="store-writer")
