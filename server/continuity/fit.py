@@ -14,6 +14,7 @@ from typing import Any, Final
 from server.continuity.questions import Question
 from server.continuity.statement import Code, Statement
 from server.continuity.statements.read import codes, words
+from server.continuity.statements.things import ELEMENTS
 from server.fhir import ucum
 
 Answer = dict[str, Any]
@@ -123,7 +124,7 @@ def _boolean(question: Question, statement: Statement) -> Answer | None:
 
 def _names_a_thing(statement: Statement) -> bool:
     """Tell whether that the statement is there answers "yes" (a problem, an allergy ...)."""
-    return statement.source.type not in ("Observation", "QuestionnaireResponse", "Consent")
+    return statement.source.type in ELEMENTS
 
 
 def _coding(question: Question, statement: Statement) -> Answer | None:

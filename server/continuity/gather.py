@@ -232,25 +232,26 @@ class Gatherer:
         gone = _taken_back(told)
         return [_seen(_retracted(one, gone), found) for one in told]
 
-    def _elements(
-        self, found: Gathered, reading: Reading, question: Question
-    ) -> Iterable[Statement]:
+    def _elements(self, found: Gathered, reading: Reading, question: Question) -> list[Statement]:
         type_ = question.element.partition(".")[0]
-        if not question.element:
-            return
-        for local, resource in found.resources.items():
+        asked = elements.Asked(
+            question.element, question.only, question.uses, question.item.repeats
+        )
+        told: list[list[Statement]] = []
+        for local, resource in found.resources.items() if question.element else ():
             if local.startswith(f"{type_}/"):
-                for one in elements.statements(
-                    resource,
-                    found.versions[local].number,
-                    reading,
-                    question.element,
-                    question.only,
-                    self.services.now(),
-                    repeats=question.item.repeats,
-                ):
-                    turned = _is_modified(found.versions[local])
-                    yield replace(one, standing="withdrawn") if turned else _cut(one, found)
+                version = found.versions[local]
+                now = self.services.now()
+                made = list(elements.statements(resource, version.number, reading, asked, now))
+                if _is_modified(version):
+                    made = [replace(one, standing="withdrawn") for one in made]
+                if made or elements.counts(resource, reading, asked, now):
+                    told.append([_cut(one, found) for one in made])
+        silent = not question.item.repeats and len(told) > 1 and not all(told)
+        doubt = elements.SEVERAL if silent else ""
+        return [
+            replace(one, note=one.note or doubt) if doubt else one for some in told for one in some
+        ]
 
     async def _dated(
         self, found: Gathered, answers: list[list[Statement]]

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from server.continuity import narrowed
 from server.continuity.form import Form, Item
 from server.continuity.statement import Code
 from server.continuity.statements.responses import link
@@ -26,9 +27,10 @@ class Question:
     """What an item asks.
 
     ``codes`` are those of the item and what means the same; ``element`` is the element that it
-    names, ``only`` what the form says of that element's siblings.  ``whole``: it asks for all of
-    its topic (which allergies, whether any), else for one thing.  ``options``: the codings that it
-    takes, ``None``: any; ``texts`` those that are words; ``listed`` is false while its value set
+    names, ``only`` what the form says of that element's siblings, ``uses`` what its words say of
+    the use of an address or a number (:mod:`.narrowed`).  ``whole``: it asks for all of its topic
+    (which allergies, whether any), else for one thing.  ``options``: the codings that it takes,
+    ``None``: any; ``texts`` those that are words; ``listed`` is false while its value set
     is not (:mod:`.choices`).
     """
 
@@ -37,6 +39,7 @@ class Question:
     codes: frozenset[Code] = frozenset()
     element: str = ""
     only: tuple[tuple[str, str], ...] = ()
+    uses: frozenset[str] = frozenset()
     whole: bool = False
     options: Mapping[Code, dict[str, Any]] | None = None
     texts: frozenset[str] = frozenset()
@@ -67,6 +70,8 @@ def _walk(items: tuple[Item, ...], above: tuple[Item, ...]
 def _question(form: Form, item: Item, siblings: tuple[Item, ...], policy: Validity) -> Question:
     element = _element(item)
     only = _only(element, siblings)
+    if ".telecom" in element and "system" not in dict(only):
+        only = tuple(sorted((*only, *narrowed.system(item.text))))
     by_code = policy.of_codes(item.codes)
     by_element = policy.of_element(element, only) if element else None
     member = policy.of_member(item.codes)
@@ -76,8 +81,6 @@ def _question(form: Form, item: Item, siblings: tuple[Item, ...], policy: Validi
     if not element and by_code is not None and by_code.elements:
         element = by_code.elements[0] if "." in by_code.elements[0] else ""
         only = by_code.only
-    if only and element.count(".") > 2:
-        element = ""  # what narrows a part of a part is not told apart
     type_ = element.partition(".")[0]
     whole = topic.many and (by_code is topic or (by_element is topic and type_ in topic.types))
     options, texts, listed = _options(item)
@@ -87,6 +90,7 @@ def _question(form: Form, item: Item, siblings: tuple[Item, ...], policy: Validi
         item.codes | {link(form.canonical, item.link_id)},
         element if type_ in OF_ELEMENTS else "",
         only,
+        narrowed.uses(item.text) if element else frozenset(),
         whole,
         options,
         texts,

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from server.continuity.fit import Key, same
+from server.continuity.questions import OF_ELEMENTS
 from server.continuity.rules.case import Case, Said
 
 SEVERAL = ("C4 several", "The record has several, and the form takes one.")
@@ -19,11 +20,17 @@ NONE_AND_ONE = ("C4 none and some", 'One says "none", another names some.')
 
 def replaces(newer: Said, older: Said) -> bool:
     """Tell whether one voice, in these two, says something else later."""
-    if same(newer.key, older.key):
+    if same(newer.key, older.key) or _beside(newer, older):
         return False
     if newer.said_at is None or older.said_at is None:
         return False
     return newer.said_at >= (older.until or older.said_at + 1)
+
+
+def _beside(one: Said, other: Said) -> bool:
+    """Tell whether both hold: of two covers, or two relatives, neither takes the other back."""
+    first, second = one.statement.source, other.statement.source
+    return first.type == second.type in OF_ELEMENTS and first.id != second.id
 
 
 def is_list(case: Case) -> bool:

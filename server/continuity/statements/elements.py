@@ -4,12 +4,13 @@ What the resource does not date is dated by who brought the value: the version i
 and the person whom a Provenance of that version names (C2).  R4 patient.html, coverage.html.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from server.continuity.statement import About, Standing, Statement
-from server.continuity.statements.read import Reading, Resource, moment, source
+from server.continuity.statements.read import Reading, Resource, codes, moment, source
 from server.fhir import definitions
 
 Only = tuple[tuple[str, str], ...]
@@ -19,43 +20,85 @@ _PREFERRED: Final[Mapping[str, tuple[str, ...]]] = {
     "address": ("home", "", "temp", "work", "billing"),
     "telecom": ("mobile", "home", "", "work", "temp"),
 }
+_ASIDE: Final = frozenset(("temp", "work", "billing", "secondary"))
+"""Uses that are meant only where the form says so."""
+
 _GONE: Final = frozenset(("old", "nickname", "anonymous", "maiden"))
+_OF_KIND: Final = frozenset(("identifier", "telecom"))
+"""Elements that say nothing without their ``system``."""
+
+_PEOPLE: Final = frozenset(("C", "N", "ECON", "NOK"))
+_BODIES: Final = frozenset(("E", "F", "I", "S"))  # employer, agencies, insurer: no person
+_ROLES: Final = frozenset(
+    (
+        "http://terminology.hl7.org/CodeSystem/v2-0131",
+        "http://terminology.hl7.org/CodeSystem/v3-RoleClass",
+    )
+)
+
+SEVERAL: Final = "The record has several, and does not say which one is meant."
+KIND: Final = "The form does not say which kind of it is meant."
+USE: Final = "It is noted for another use than the form says."
+WHO: Final = "The record does not say that this is whom to call."
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which element is asked for.
+
+    ``only`` narrows its siblings (``system`` is ``phone``); ``uses`` are those that the words of
+    the item name; ``repeats``: all values are, else the preferred one.
+    """
+
+    element: str
+    only: Only = ()
+    uses: frozenset[str] = frozenset()
+    repeats: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One value of an element, and where it stands."""
+    """One value of an element, and where it stands; ``doubt``: why it may not be what is meant."""
 
     value: Any
     path: str
     entry: str
-    several: bool = False
+    doubt: str = ""
 
 
-def places(resource: Resource, element: str, only: Only, now: int) -> list[Place]:
+@dataclass(frozen=True, slots=True)
+class _Node:
+    """What holds the last part of an element, the order in which it is meant, and its entry."""
+
+    value: Any
+    path: str
+    order: tuple[int, ...] = ()
+    doubt: str = ""
+
+
+def places(resource: Resource, asked: Asked, now: int) -> list[Place]:
     """Return the current values of an element (``Patient.address.city``), preferred ones first.
 
-    ``only`` narrows its siblings (``system`` is ``phone``).  Old ones and those whose period is
-    over are left out.  ``several``: nothing says which of them is meant.
+    Old ones, those whose period is over and those whose period has not begun are left out.
     """
-    _, *steps = element.split(".")
+    _, *steps = asked.element.split(".")
     if not steps:
         return []
-    name, entries = _named(resource, steps[0])
-    many = isinstance(entries, list)
-    listed = [
-        (entry, f"{resource['resourceType']}.{name}" + (f"[{index}]" if many else ""))
-        for index, entry in enumerate(entries if many else [entries])
+    upto = len(steps) - 1 or 1
+    nodes = _nodes(_Node(resource, resource["resourceType"]), steps[:upto], asked, now)
+    nodes = [node for node in nodes if _fits(node.value, asked.only)]
+    nodes.sort(key=lambda node: node.order)
+    found = [
+        Place(value, path, node.path, node.doubt or _unsaid(asked))
+        for node in nodes
+        for value, path in _below(node.value, steps[upto:], node.path)
     ]
-    current = [one for one in listed if _current(one[0], only, now)]
-    current.sort(key=lambda one: _order(name, one[0]))
-    doubt = len(current) > 1 and _order(name, current[0][0]) == _order(name, current[1][0])
-    doubt |= len({entry.get("system") for entry, _ in current if isinstance(entry, dict)}) > 1
-    return [
-        Place(value, path, start, doubt)
-        for entry, start in current
-        for value, path in _below(entry, steps[1:], start)
-    ]
+    first = [one for one in found if one.entry == nodes[0].path] if nodes else []
+    tied = {node.path for node in nodes if node.order == nodes[0].order}
+    others = {repr(one.value) for one in found if one.entry in tied and one not in first}
+    if not first or others - {repr(one.value) for one in first}:
+        return [replace(one, doubt=one.doubt or SEVERAL) for one in found]
+    return found
 
 
 def preferred(found: Sequence[Place]) -> list[Place]:
@@ -69,42 +112,43 @@ def preferred(found: Sequence[Place]) -> list[Place]:
 
 
 def statements(
-    resource: Resource,
-    version: int,
-    reading: Reading,
-    element: str,
-    only: Only,
-    now: int,
-    *,
-    repeats: bool = True,
+    resource: Resource, version: int, reading: Reading, asked: Asked, now: int
 ) -> Iterator[Statement]:
-    """Yield the values of an element; neither dated nor signed yet (:mod:`..brought`).
-
-    ``repeats``: all of them, else the preferred one.
-    """
-    topic = reading.policy.of_element(element, only) or reading.policy.topic("")
-    found = places(resource, element, only, now)
-    for place in found if repeats else preferred(found):
+    """Yield the values of an element; neither dated nor signed yet (:mod:`..brought`)."""
+    topic = reading.policy.of_element(asked.element, asked.only) or reading.policy.topic("")
+    if resource["resourceType"] == "RelatedPerson" and _is_no_person(resource):
+        return
+    who = _whom(resource) if resource["resourceType"] == "RelatedPerson" else ""
+    found = places(resource, asked, now)
+    for place in found if asked.repeats else preferred(found):
         yield Statement(
             topic=topic.name,
             codes=frozenset(),
-            value=answer(element, place.value),
+            value=answer(place.path, place.value),
             says="present",
             said_at=None,
             author=reading.author(),
             source=source(resource, version, place.path),
-            element=element,
-            about=_about(resource, reading, element),
+            element=asked.element,
+            about=_about(resource, reading, asked.element),
             standing=_standing(resource, now),
-            note="The record has several, and does not say which one is meant."
-            if place.several
-            else "",
+            note=place.doubt or who,
         )
 
 
-def answer(element: str, value: Any) -> dict[str, Any]:
-    """Return a value of an element as ``value[x]``; a code with the system that it is bound to."""
-    child = _child(element)
+def counts(resource: Resource, reading: Reading, asked: Asked, now: int) -> bool:
+    """Tell whether a resource that has no value might have had one: another cover, in force."""
+    mine = _about(resource, reading, asked.element) != "other"
+    return mine and _standing(resource, now) == "current"
+
+
+def answer(path: str, value: Any) -> dict[str, Any]:
+    """Return a value of an element as ``value[x]``; a code with the system that it is bound to.
+
+    >>> answer("Patient.deceasedDateTime", "2024")
+    {'valueDateTime': '2024'}
+    """
+    child = _child(_INDEX.sub("", path))
     type_ = child.types[0] if child is not None and child.types else ""
     if type_ == "code" and isinstance(value, str) and child is not None:
         systems = definitions.required_codes(child.binding) if child.binding else None
@@ -113,6 +157,9 @@ def answer(element: str, value: Any) -> dict[str, Any]:
     if type_ in ("", "BackboneElement"):
         return {}
     return {f"value{type_[0].upper()}{type_[1:]}": value}
+
+
+_INDEX: Final = re.compile(r"\[\d+\]")
 
 
 def _child(element: str) -> definitions.Child | None:
@@ -125,6 +172,59 @@ def _child(element: str) -> definitions.Child | None:
             return None
         here = child.content or child.types[0]
     return child
+
+
+def _nodes(above: _Node, steps: Sequence[str], asked: Asked, now: int) -> list[_Node]:
+    """Return what stands at the steps and is current."""
+    if not steps:
+        return [above]
+    name, entries = _named(above.value, steps[0])
+    many = isinstance(entries, list)
+    found: list[_Node] = []
+    for index, entry in enumerate(entries if many else [entries]):
+        if _is_current(entry, asked, now):
+            path = f"{above.path}.{name}" + (f"[{index}]" if many else "")
+            order = (*above.order, *_order(name, entry))
+            doubt = above.doubt or _doubt(name, entry, asked)
+            found += _nodes(_Node(entry, path, order, doubt), steps[1:], asked, now)
+    return found
+
+
+def _doubt(name: str, entry: Any, asked: Asked) -> str:
+    """Return why an entry may not be the one that is asked for, though it is the only one."""
+    if not isinstance(entry, dict):
+        return ""
+    fixed = {name for name, _ in asked.only}
+    use = entry.get("use", "")
+    if asked.uses and name in _PREFERRED and "use" not in fixed and use not in asked.uses:
+        return USE
+    if use in _ASIDE and "use" not in fixed and use not in asked.uses:
+        return USE
+    if name == "address" and entry.get("type") == "postal" and "type" not in fixed:
+        return USE
+    if name == "communication" and entry.get("preferred") is False:
+        return KIND
+    return _whom(entry) if name == "contact" else ""
+
+
+def _unsaid(asked: Asked) -> str:
+    """Return that the form leaves open which kind it asks for: a telephone, or an e-mail."""
+    kinds = _OF_KIND.intersection(asked.element.split("."))
+    return KIND if kinds and "system" not in dict(asked.only) else ""
+
+
+def _roles(entry: Mapping[str, Any]) -> set[str]:
+    listed = entry.get("relationship", ())
+    return {code for one in listed for system, code in codes(one) if system in _ROLES}
+
+
+def _whom(entry: Mapping[str, Any]) -> str:
+    return "" if _roles(entry) & _PEOPLE else WHO
+
+
+def _is_no_person(entry: Mapping[str, Any]) -> bool:
+    roles = _roles(entry)
+    return bool(roles) and roles <= _BODIES
 
 
 def _named(resource: Mapping[str, Any], step: str) -> tuple[str, Any]:
@@ -151,13 +251,21 @@ def _below(value: Any, steps: Sequence[str], path: str) -> Iterator[tuple[Any, s
             yield from _below(inner, steps[1:], f"{path}.{name}")
 
 
-def _current(entry: Any, only: Only, now: int) -> bool:
+def _fits(entry: Any, only: Only) -> bool:
     if not isinstance(entry, dict):
         return not only
-    if entry.get("use") in _GONE or any(entry.get(name) != said for name, said in only):
+    return all(entry.get(name) == said for name, said in only)
+
+
+def _is_current(entry: Any, asked: Asked, now: int) -> bool:
+    if not isinstance(entry, dict):
+        return True
+    if entry.get("use") in _GONE and ("use", entry["use"]) not in asked.only:
         return False
-    _, end = _period(entry.get("period"))
-    return end is None or end > now
+    start, end = _period(entry.get("period"))
+    if (end is not None and end <= now) or (start is not None and start > now):
+        return False
+    return not ("relationship" in entry and _is_no_person(entry))
 
 
 def _order(name: str, entry: Any) -> tuple[int, int]:
@@ -192,9 +300,11 @@ def _about(resource: Resource, reading: Reading, element: str) -> About:
 
 
 def _standing(resource: Resource, now: int) -> Standing:
-    if resource["resourceType"] == "Coverage":
-        start, end = _period(resource.get("period"))
-        if resource.get("status") != "active":
-            return "withdrawn"
-        return "ended" if (end is not None and end <= now) or (start or 0) > now else "current"
+    if resource["resourceType"] == "Coverage" and resource.get("status") != "active":
+        return "withdrawn"
+    if resource["resourceType"] == "Patient":
+        return "current"
+    start, end = _period(resource.get("period"))
+    if (end is not None and end <= now) or (start or 0) > now:
+        return "ended"
     return "ended" if resource.get("active") is False else "current"
