@@ -31,7 +31,8 @@ def language(patient: Json) -> str | None:
 def _identity(telling: Telling, patient: Json) -> str:
     words = telling.words
     name, born = person(patient.get("name")), date(patient.get("birthDate"), words)
-    gender = plain(patient.get("gender"))
+    code = plain(patient.get("gender"))
+    gender = words.say_as("gender", code, gender=code) if code else ""
     if name and born and gender:
         return words.say("name", name=name, gender=gender, date=born)
     told = [words.say("name-only", name=name)] if name else []

@@ -1,12 +1,22 @@
 """Allergies: absent is not none (C3), and what contradicts stands first (C4)."""
 
+import re
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from server.continuity.story.sentence import Sentence
 from server.continuity.story.states import in_brackets, is_refuted, state
 from server.continuity.story.telling import SNOMED, Found, Telling
-from server.continuity.story.wording import Json, code, codes, date, labels, listed
+from server.continuity.story.wording import (
+    Json,
+    code,
+    codes,
+    date,
+    inside_quotes,
+    labels,
+    listed,
+    plain,
+)
 
 IPS: Final = "http://hl7.org/fhir/uv/ips/CodeSystem/absent-unknown-uv-ips"
 NONE_KNOWN: Final[Mapping[tuple[str, str], str | None]] = {
@@ -22,6 +32,12 @@ NONE_KNOWN: Final[Mapping[tuple[str, str], str | None]] = {
 }
 """Codes that say that there is no known allergy, and of which category; ``None``: of any (C3)."""
 
+_NEGATING: Final = re.compile(
+    r"(no|nil|none|nka|nkda|nkfa|nkma|not|never|without|denies|denied|negative|absence|unknown"
+    r"|allergies? not)\b",
+    re.IGNORECASE,
+)
+
 NO_INFORMATION: Final = (IPS, "no-allergy-info")
 
 
@@ -35,10 +51,11 @@ def allergies(telling: Telling, found: Sequence[Found], patient: Found) -> list[
     if not found:
         text = telling.words.say("allergy-missing")
         return [telling.sentence(text, (patient.source,), "missing", cautious=0)]
-    nones = [one for one in found if none_known(one.resource) and not is_refuted(one.resource)]
     refuted = [one for one in found if is_refuted(one.resource)]
-    positive = [one for one in found if one not in nones and one not in refuted]
-    made = [allergy(telling, one) for one in (*positive, *refuted)]
+    nones = [one for one in found if _is_none(telling, one) and one not in refuted]
+    worded = [one for one in found if _is_worded(telling, one) and one not in refuted]
+    positive = [one for one in found if one not in (*nones, *worded, *refuted)]
+    made = [allergy(telling, one) for one in (*positive, *worded, *refuted)]
     for none in nones:
         against = [one for one in positive if _speaks_against(one.resource, none.resource)]
         made += [_conflict(telling, one, none) for one in against]
@@ -50,25 +67,52 @@ def allergies(telling: Telling, found: Sequence[Found], patient: Found) -> list[
 def allergy(telling: Telling, found: Found) -> Sentence:
     """Return one allergy, or that it was refuted."""
     resource, words = found.resource, telling.words
-    on = resource.get("recordedDate") or resource.get("onsetDateTime")
+    on = resource.get("recordedDate")
     what = telling.label(resource.get("code"))
     if NO_INFORMATION in codes(resource.get("code")):
         return telling.said(found, words.say("allergy-none", what=what), on)
-    if none_known(resource):
-        if not is_refuted(resource):
-            return _none(telling, found)
-        return telling.said(found, words.say("condition-refuted", what=what), on, cautious=0)
     if is_refuted(resource):
-        return telling.said(found, words.say("allergy-refuted", what=what), on, cautious=2)
-    reactions = [
-        labels(one.get("manifestation"), words)
-        for one in listed(resource.get("reaction"))
-        if isinstance(one, dict)
-    ]
+        key = "condition-refuted" if none_known(resource) else "allergy-refuted"
+        cautious = 0 if none_known(resource) else 2
+        return telling.said(found, words.say(key, what=what), on, cautious=cautious)
+    if _is_none(telling, found):
+        return _none(telling, found)
+    if _is_worded(telling, found):
+        detail = in_brackets(*state(telling, resource))
+        main = words.say("allergy-worded", what=inside_quotes(what), detail=detail)
+        return telling.said(found, main, on, cautious=1)
+    risk = words.risk(code(resource.get("criticality")))
+    reactions = [_reaction(telling, one) for one in listed(resource.get("reaction"))]
     status = state(telling, resource)
-    criticality = [f"criticality {c}" for c in [code(resource.get("criticality"))] if c]
-    detail = in_brackets(*filter(None, reactions), *criticality, *status)
-    return telling.said(found, words.say("allergy", what=what, detail=detail), on, cautious=0)
+    detail = in_brackets(*filter(None, (*reactions, risk)), *status)
+    onset = date(resource.get("onsetDateTime"), words)
+    detail += words.say("onset", date=onset) if onset else ""
+    main = words.say_as("allergy", "doubted" if status else "", what=what, detail=detail)
+    return telling.said(found, main, on, cautious=0)
+
+
+def _reaction(telling: Telling, reaction: Any) -> str:
+    if not isinstance(reaction, dict):
+        return ""
+    told = labels(reaction.get("manifestation"), telling.words)
+    told = told or plain(reaction.get("description")) or None
+    severity = code(reaction.get("severity"))
+    return ", ".join(filter(None, (told, severity)))
+
+
+def _is_none(telling: Telling, found: Found) -> bool:
+    """Tell whether an entry says that there is none, and still stands."""
+    return none_known(found.resource) and not state(telling, found.resource)
+
+
+def _is_worded(telling: Telling, found: Found) -> bool:
+    """Tell whether an entry says something else than an allergy, in words or by its state.
+
+    "NKDA" is in many lists without a code; it must not read as an allergy to NKDA.
+    """
+    if none_known(found.resource):
+        return not _is_none(telling, found)
+    return _NEGATING.match(telling.label(found.resource.get("code"))) is not None
 
 
 def none_known(resource: Json) -> bool:
@@ -81,7 +125,7 @@ def _none(telling: Telling, found: Found) -> Sentence:
     on = found.resource.get("recordedDate")
     author = telling.people.author(found.resource)
     if author is None or date(on, telling.words) is None:
-        lacking = "author" if author is None else "date"
+        lacking = telling.words.say("author" if author is None else "date")
         text = telling.words.say("allergy-unsupported", what=what, lacking=lacking)
         return telling.sentence(text, (found.source,), cautious=0)
     return telling.said(found, telling.words.say("allergy-none", what=what), on, cautious=1)

@@ -67,7 +67,7 @@ def asks(patient: str, now: int) -> tuple[Ask, ...]:
     measured = _measured(patient)
     start = now - (RECENT_DAYS + BEFORE_DAYS) * DAY
     lately = DateIs("Observation", "date", "ge", start, start + 1)
-    past = Not(DateIs("Appointment", "date", "ge", now, now + 1))
+    past = DateIs("Appointment", "date", "lt", now, now + 1)  # what has no date yet is to come
     return (
         Ask("visits", "Encounter", 10, _of("Encounter", _HERE)),
         Ask("past visits", "Encounter", 3, Not(_of("Encounter", _HERE))),
@@ -153,8 +153,9 @@ def _waiting() -> Predicate:
         ReferredBy(Query((type_,), _of(type_, _DONE_REPORT)), "based-on")
         for type_ in ("DiagnosticReport", "Observation")
     )
-    asked = _of("ServiceRequest", ("draft", "active", "on-hold"))
-    return AllOf((asked, *(Not(one) for one in answered)))
+    sent = _of("ServiceRequest", ("active", "on-hold"))
+    proposed = _of("ServiceRequest", ("proposal", "plan", "option"), "intent")
+    return AllOf((sent, Not(proposed), *(Not(one) for one in answered)))
 
 
 def _sound(type_: str) -> Predicate:

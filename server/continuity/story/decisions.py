@@ -3,10 +3,29 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from server.continuity.story.findings import dosage, medicine, when
+from server.continuity.story.findings import dosage, medicine, reported
+from server.continuity.story.people import is_of
 from server.continuity.story.sentence import Sentence
+from server.continuity.story.states import in_brackets, where
 from server.continuity.story.telling import Found, Telling
-from server.continuity.story.wording import code, date, label, labels, listed, period, plain
+from server.continuity.story.wording import (
+    Json,
+    OpenEnd,
+    code,
+    date,
+    happened,
+    label,
+    labels,
+    listed,
+    moment,
+    period,
+    plain,
+)
+
+_PROPOSED: Final = ("proposal", "plan", "option")  # R4 request-intent: nobody has decided yet
+_OVER: Final = ("completed", "cancelled", "stopped", "revoked")
+_ONGOING: Final = ("active", "on-hold")
+_HERE: Final = ("arrived", "triaged", "in-progress", "onleave")
 
 
 def plan(telling: Telling, found: Found) -> Sentence:
@@ -14,9 +33,22 @@ def plan(telling: Telling, found: Found) -> Sentence:
     resource, words = found.resource, telling.words
     what = plain(resource.get("title")) or plain(resource.get("description"))
     what = what or labels(resource.get("category"), words) or words.say("nameless")
-    main = words.say("plan", what=what, status=_status(telling, found))
-    on = resource.get("created") or (resource.get("period") or {}).get("start")
-    return telling.said(found, main, on)
+    status, intent = code(resource.get("status")) or "unknown", code(resource.get("intent"))
+    proposed = intent in ("proposal", "option")  # a care plan is of the intent "plan"
+    variant = intent if proposed and status not in _OVER else status
+    told = [words.status(intent)] if proposed else []
+    told.append(words.status(status))
+    main = words.say_as("plan", variant, what=what, status=", ".join(told))
+    during = period(resource.get("period"), words, _open_end(status, _ONGOING))
+    then = words.say("during", period=during) if during else ""
+    return telling.said(found, main, resource.get("created"), then=then)
+
+
+def _open_end(status: str, ongoing: tuple[str, ...]) -> OpenEnd:
+    """Return how the start of something is told that has no end."""
+    if status in ongoing:
+        return "since"
+    return "began" if status in ("finished", "completed", "revoked") else "starting"
 
 
 def prescription(telling: Telling, found: Found) -> Sentence:
@@ -27,8 +59,9 @@ def prescription(telling: Telling, found: Found) -> Sentence:
     stopped = labels(resource.get("statusReason"), words)
     detail = dosage(resource) + reason + (f", {stopped}" if stopped else "")
     forbids = resource.get("doNotPerform") is True
-    main = words.say(
+    main = words.say_as(
         "medication-not" if forbids else "medication",
+        _stage(resource),
         what=what,
         status=_status(telling, found),
         intent=words.status(code(resource.get("intent")) or "unknown"),
@@ -41,8 +74,7 @@ def prescription(telling: Telling, found: Found) -> Sentence:
 
 def order(telling: Telling, found: Found) -> Sentence:
     """Return a ServiceRequest, or that it forbids something."""
-    forbids = found.resource.get("doNotPerform") is True
-    return _order(telling, found, "order-not" if forbids else "order")
+    return _order(telling, found, "order-not" if forbids(found) else "order")
 
 
 def waiting_order(telling: Telling, found: Found) -> Sentence:
@@ -50,48 +82,78 @@ def waiting_order(telling: Telling, found: Found) -> Sentence:
     return _order(telling, found, "waiting-order")
 
 
+def forbids(found: Found) -> bool:
+    """Tell whether an order says that something is not to be done."""
+    return found.resource.get("doNotPerform") is True
+
+
 def _order(telling: Telling, found: Found, key: str) -> Sentence:
     resource, words = found.resource, telling.words
     reason, sources = telling.reason(found)
-    planned = when(telling, resource)
-    main = words.say(
+    intent = code(resource.get("intent"))
+    told = [words.status(intent)] if intent in _PROPOSED else []
+    main = words.say_as(
         key,
-        what=telling.label(resource.get("code")),
-        status=_status(telling, found),
-        detail=planned + reason,
+        _stage(resource),
+        what=telling.label(resource.get("code")) + in_brackets(*where(telling, resource)),
+        status=", ".join((*told, _status(telling, found))),
+        detail=_planned(telling, resource) + reason,
     )
     cautious = 0 if key == "order-not" else 1
     return telling.said(found, main, resource.get("authoredOn"), cautious=cautious, more=sources)
 
 
+def _planned(telling: Telling, resource: Json) -> str:
+    """Return when something is to happen, as a clause or ``""``."""
+    words = telling.words
+    told = date(resource.get("occurrenceDateTime"), words)
+    told = told or period(resource.get("occurrencePeriod"), words, "starting")
+    return f", {told}" if told else ""
+
+
+def _stage(resource: Json) -> str:
+    """Return which words a request takes: proposed, being written, over, or its plain status."""
+    status = code(resource.get("status")) or "unknown"
+    if status in _OVER:
+        return "completed" if status == "completed" else "ended"
+    return "proposed" if code(resource.get("intent")) in _PROPOSED else status
+
+
 def procedure(telling: Telling, found: Found) -> Sentence:
     """Return a Procedure, or that it was not done, and why."""
     resource, words = found.resource, telling.words
-    not_done = resource.get("status") == "not-done"
+    status = code(resource.get("status")) or "unknown"
     reason, sources = telling.reason(found)
     why = label(resource.get("statusReason"), words)
     outcome = label(resource.get("outcome"), words)
-    detail = "".join(f", {text}" for text in (why, outcome) if text) + reason
-    main = words.say(
-        "procedure-not" if not_done else "procedure",
-        what=telling.label(resource.get("code")),
-        status=_status(telling, found),
+    detail = "".join(f", {text}" for text in (why, outcome) if text)
+    trouble = labels(resource.get("complication"), words)
+    after = words.say("complication", text=trouble) if trouble else ""
+    main = words.say_as(
+        "procedure",
+        status,
+        what=telling.label(resource.get("code")) + in_brackets(*where(telling, resource)),
+        status=words.status(status),
         detail=detail,
     )
-    on = resource.get("performedDateTime") or (resource.get("performedPeriod") or {}).get("start")
-    return telling.said(found, main, on, more=sources)
+    then = happened(resource, words, "performed")  # R4 does not say when it was written down
+    return telling.said(found, main, then=then, after=reason + after, more=sources)
 
 
 def goal(telling: Telling, found: Found) -> Sentence:
     """Return a Goal in the words that it was put in."""
     resource, words = found.resource, telling.words
     what = telling.label(resource.get("description"))
+    reached = labels(resource.get("achievementStatus"), words)
     status = words.status(code(resource.get("lifecycleStatus")) or "unknown")
     dues = [one.get("dueDate") for one in listed(resource.get("target")) if isinstance(one, dict)]
     due = next(filter(None, (date(one, words) for one in dues)), None)
-    key = "goal-due" if due else "goal"
-    main = words.say(key, what=what, status=status, due=due)
-    return telling.said(found, main, resource.get("startDate") or resource.get("statusDate"))
+    told = ", ".join(filter(None, (status, reached)))
+    main = words.say("goal", what=what, status=told)
+    start = date(resource.get("startDate"), words)
+    then = words.say("during", period=words.say("since", date=start)) if start else ""
+    after = words.say("goal-due", due=due) if due else ""
+    return telling.said(found, main, resource.get("statusDate"), then=then, after=after)
 
 
 def visit(telling: Telling, found: Found) -> Sentence:
@@ -99,12 +161,15 @@ def visit(telling: Telling, found: Found) -> Sentence:
     resource, words = found.resource, telling.words
     kind = labels(resource.get("type"), words) or words.visit(resource.get("class"))
     kind = kind or label({"coding": [resource.get("class")]}, words)
-    period_ = period(resource.get("period"), words)
-    main = words.say(
-        "encounter" if period_ else "encounter-undated",
+    status = code(resource.get("status")) or "unknown"
+    period_ = period(resource.get("period"), words, _open_end(status, _HERE))
+    period_ = period_ and words.say("during", period=period_)
+    main = words.say_as(
+        "encounter",
+        "here" if status in _HERE else status,
         **{"class": kind or words.say("nameless")},
-        status=_status(telling, found),
-        period=period_,
+        status=words.status(status),
+        period=period_ or words.say("during", period=words.say("undated-word")),
     )
     reason, sources = telling.reason(found)
     places = [one for one in (resource.get("serviceProvider"), *_locations(found)) if one]
@@ -120,15 +185,44 @@ def _locations(found: Found) -> list[object]:
     return [one.get("location") for one in places if isinstance(one, dict)]
 
 
+def is_coming(telling: Telling, found: Found) -> bool:
+    """Tell whether a visit is to take place: neither called off nor missed, nor declined."""
+    status = code(found.resource.get("status"))
+    return status in ("booked", "pending", "arrived", "checked-in") and not _declined(
+        telling, found.resource
+    )
+
+
 def appointment(telling: Telling, found: Found) -> Sentence:
     """Return an Appointment with its time, and what it is for."""
     resource, words = found.resource, telling.words
     what = plain(resource.get("description")) or labels(resource.get("serviceType"), words)
     what = what or label(resource.get("appointmentType"), words) or words.say("nameless")
-    start = date(resource.get("start"), words, time=True) or words.say("undated-word")
-    main = words.say("appointment", date=start, what=what, status=_status(telling, found))
+    start = date(resource.get("start"), words, time=True)
+    status = code(resource.get("status")) or "unknown"
+    at = moment(resource.get("start"))
+    is_past = status in ("booked", "arrived", "checked-in") and (at or telling.now) < telling.now
+    told = [words.status(status)]
+    told += [words.say("declined")] if _declined(telling, resource) else []
+    main = words.say_as(
+        "appointment" if start else "appointment-undated",
+        "past" if is_past else status,
+        date=start,
+        what=what,
+        status=", ".join(told),
+    )
     reason, sources = telling.reason(found)
     return telling.plainly(found, main + reason, *sources)
+
+
+def _declined(telling: Telling, appointment: Json) -> bool:
+    """Tell whether the patient has said that they will not come."""
+    return any(
+        isinstance(one, dict)
+        and one.get("status") == "declined"
+        and is_of(one.get("actor"), telling.patient, telling.people.base_url)
+        for one in listed(appointment.get("participant"))
+    )
 
 
 def task(telling: Telling, found: Found) -> Sentence:
@@ -136,18 +230,15 @@ def task(telling: Telling, found: Found) -> Sentence:
     resource, words = found.resource, telling.words
     what = plain(resource.get("description")) or telling.label(resource.get("code"))
     owner = telling.people.named(resource.get("owner"), resource)
-    detail = f", {owner.text}" if owner else ""
+    detail = words.say("owner", who=owner.text) if owner else ""
     main = words.say("task", what=what, status=_status(telling, found), detail=detail)
     sources = owner.sources if owner else ()
     return telling.said(found, main, resource.get("authoredOn"), more=sources)
 
 
 def open_report(telling: Telling, found: Found) -> Sentence:
-    """Return a DiagnosticReport that is not final."""
-    resource = found.resource
-    what = telling.label(resource.get("code"))
-    main = telling.words.say("waiting-report", what=what, status=_status(telling, found))
-    return telling.said(found, main, resource.get("issued") or resource.get("effectiveDateTime"))
+    """Return a DiagnosticReport that is not final, with what it says so far."""
+    return reported(telling, found, "waiting-report")
 
 
 def _status(telling: Telling, found: Found) -> str:

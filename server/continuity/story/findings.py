@@ -1,20 +1,24 @@
 """What was found: conditions, family, results, reports, documents, medicines taken."""
 
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Any, Final
 
 from server.continuity.statement import Source
 from server.continuity.story.allergies import allergy
 from server.continuity.story.sentence import Sentence
-from server.continuity.story.states import in_brackets, is_refuted, state
+from server.continuity.story.states import in_brackets, is_refuted, state, where
 from server.continuity.story.telling import Found, Telling
 from server.continuity.story.wording import (
     Json,
+    at,
     code,
     date,
+    happened,
+    has_value,
     label,
     labels,
     listed,
+    moment,
     period,
     plain,
     value_of,
@@ -27,11 +31,16 @@ def condition(telling: Telling, found: Found) -> Sentence:
     what = telling.label(resource.get("code"))
     on = resource.get("recordedDate")
     if is_refuted(resource):
+        what += in_brackets(*where(telling, resource))
         return telling.said(found, words.say("condition-refuted", what=what), on, cautious=2)
-    detail = in_brackets(*state(telling, resource))
+    severity = labels(resource.get("severity"), words)
+    beside = (*where(telling, resource), severity, *state(telling, resource))
+    detail = in_brackets(*filter(None, beside))
     onset = date(resource.get("onsetDateTime"), words) or plain(resource.get("onsetString"))
     onset = onset or date((resource.get("onsetPeriod") or {}).get("start"), words) or ""
     abated = date(resource.get("abatementDateTime"), words)
+    abated = abated or plain(resource.get("abatementString"))
+    abated = abated or date((resource.get("abatementPeriod") or {}).get("end"), words) or ""
     detail += words.say("onset", date=onset) if onset else ""
     detail += words.say("abated", date=abated) if abated else ""
     return telling.said(found, words.say("condition", what=what, detail=detail), on)
@@ -42,115 +51,142 @@ def family(telling: Telling, found: Found) -> Sentence:
     resource, words = found.resource, telling.words
     relation = label(resource.get("relationship"), words) or words.say("nameless")
     name = plain(resource.get("name"))
-    who = f"{relation}, {name}" if name else relation
-    said = [
-        telling.label(one.get("code"))
-        for one in listed(resource.get("condition"))
-        if isinstance(one, dict)
-    ]
+    status = code(resource.get("status"))
+    partly = words.status(status) if status == "partial" else None
+    who = ", ".join(filter(None, (relation, name, partly)))
+    said = [_illness(telling, one) for one in listed(resource.get("condition"))]
     key = "family" if said else "family-none"
-    main = words.say(key, who=who, what=", ".join(said))
+    main = words.say_as(key, status, who=who, what=", ".join(said))
     return telling.said(found, main, resource.get("date"), kind="family")
+
+
+def _illness(telling: Telling, condition: Any) -> str:
+    if not isinstance(condition, dict):
+        return telling.words.say("nameless")
+    outcome = labels(condition.get("outcome"), telling.words)
+    return telling.label(condition.get("code")) + in_brackets(*filter(None, [outcome]))
 
 
 def observation(telling: Telling, found: Found) -> Sentence:
     """Return a result with its value, its parts, and how it was judged."""
     resource, words = found.resource, telling.words
     main = observed(telling, resource)
-    on = (
-        resource.get("effectiveDateTime")
-        or resource.get("effectiveInstant")
-        or (resource.get("effectivePeriod") or {}).get("start")
-        or resource.get("issued")
-    )
+    then = happened(resource, words, "effective")
+    on = None if then else resource.get("issued")
     if not resource.get("focus"):
-        return telling.said(found, main, on)
+        return telling.said(found, main, on, then=then)
     named = [telling.people.named(one, resource) for one in listed(resource["focus"])]
     who = ", ".join(one.text for one in named if one) or words.say("nameless")
     sources = tuple(source for one in named if one for source in one.sources)
     main = words.say("focus", who=who, main=main)
-    return telling.said(found, main, on, kind="family", more=sources)
+    return telling.said(found, main, on, then=then, kind="family", more=sources)
 
 
 def observed(telling: Telling, resource: Json) -> str:
-    """Return what was observed, and its value."""
+    """Return what was observed, where, its value, and its status when it is not the final one."""
     words = telling.words
-    what = telling.label(resource.get("code"))
-    value = value_of(resource, words)
-    parts = []
-    for part in listed(resource.get("component")):
-        if isinstance(part, dict):
-            told = value_of(part, words) or label(part.get("dataAbsentReason"), words)
-            parts.append(f"{telling.label(part.get('code'))} {told or '?'}")
-    told = "; ".join(filter(None, (value, *parts)))
-    if not told and (why := label(resource.get("dataAbsentReason"), words)):
-        return words.say("absent", what=what, why=why)
-    if not told:
-        return words.say("valueless", what=what)
-    judged = labels(resource.get("interpretation"), words)
-    status = resource.get("status")
-    state = words.status(status) if status in ("preliminary", "registered", "cancelled") else None
-    return words.say("observation", what=what, value=told) + in_brackets(
-        *filter(None, (judged, state))
-    )
+    what = telling.label(resource.get("code")) + in_brackets(*where(telling, resource))
+    status = code(resource.get("status"))
+    state = [] if status in ("", "final") else [words.status(status)]
+    parts = [_part(telling, one) for one in listed(resource.get("component"))]
+    told = "; ".join(filter(None, (value_of(resource, words), *parts)))
+    if told:
+        judged = labels(resource.get("interpretation"), words)
+        beside = in_brackets(*filter(None, [judged]), *state)
+        return words.say("observation", what=what, value=told) + beside
+    if has_value(resource):
+        return words.say("value-other", what=what) + in_brackets(*state)
+    if why := label(resource.get("dataAbsentReason"), words):
+        return words.say("absent", what=what, why=why) + in_brackets(*state)
+    return words.say("valueless", what=what) + in_brackets(*state)
+
+
+def _part(telling: Telling, part: Any) -> str:
+    """Return a component: its name, its value or why there is none, how it was judged."""
+    if not isinstance(part, dict):
+        return ""
+    words = telling.words
+    told = value_of(part, words)
+    if told is None:
+        why = label(part.get("dataAbsentReason"), words)
+        told = words.say("part-absent", why=why) if why else "?"
+    judged = labels(part.get("interpretation"), words)
+    return f"{telling.label(part.get('code'))} {told}" + in_brackets(*filter(None, [judged]))
 
 
 def report(telling: Telling, found: Found) -> Sentence:
     """Return a DiagnosticReport with its conclusion, word by word."""
+    return reported(telling, found, "report")
+
+
+def reported(telling: Telling, found: Found, key: str) -> Sentence:
+    """Return a DiagnosticReport, finished or open."""
     resource, words = found.resource, telling.words
     conclusion = plain(resource.get("conclusion")) or labels(resource.get("conclusionCode"), words)
-    main = words.say(
-        "report",
-        what=telling.label(resource.get("code")),
-        status=words.status(code(resource.get("status"))),
-        conclusion=words.say("conclusion", text=conclusion.rstrip(".")) if conclusion else "",
+    status = code(resource.get("status")) or "unknown"
+    main = words.say_as(
+        key, status, what=telling.label(resource.get("code")), status=words.status(status)
     )
-    on = resource.get("effectiveDateTime") or resource.get("issued")
-    return telling.said(found, main, on)
+    then = happened(resource, words, "effective")
+    after = words.say("conclusion", text=conclusion.rstrip(".")) if conclusion else ""
+    on = None if then else resource.get("issued")
+    return telling.said(found, main, on, then=then, after=after)
 
 
 def document(telling: Telling, found: Found) -> Sentence:
     """Return that there is a document; what is in it is not read."""
-    resource = found.resource
-    titles = [
-        plain((one.get("attachment") or {}).get("title"))
-        for one in listed(resource.get("content"))
-        if isinstance(one, dict)
-    ]
+    resource, words = found.resource, telling.words
+    titles = [plain(one) for one in at(resource, "content.attachment.title")]
     what = plain(resource.get("description")) or next(filter(None, titles), "")
     what = what or telling.label(resource.get("type"))
-    status = code(resource.get("status"))
-    if status not in ("", "current"):
-        what += in_brackets(telling.words.status(status))
-    return telling.said(found, telling.words.say("document", what=what), resource.get("date"))
+    states = [code(resource.get(name)) for name in ("docStatus", "status")]
+    told = [words.status(one) for one in states if one not in ("", "current", "final")]
+    main = words.say("document", what=what + in_brackets(*told))
+    return telling.said(found, main, resource.get("date"))
 
 
 def taken(telling: Telling, found: Found) -> Sentence:
-    """Return a MedicationStatement: taken, not taken, or no longer."""
-    resource = found.resource
+    """Return a MedicationStatement: taken, not taken, meant to be, or no longer."""
+    resource, words = found.resource, telling.words
     what, sources = medicine(telling, found)
-    status = code(resource.get("status"))
-    key = {"active": "statement", "intended": "statement-past", "not-taken": "statement-not"}
-    told = telling.words.say(
-        key.get(status, "statement-past"),
+    status = code(resource.get("status")) or "unknown"
+    end = moment((resource.get("effectivePeriod") or {}).get("end"))
+    over = status == "active" and end is not None and end < telling.now
+    told = words.say_as(
+        "statement",
+        "listed" if over else status,
         what=what,
-        status=telling.words.status(status or "unknown"),
-        detail=dosage(resource),
+        status=words.status(status),
+        detail=dosage(resource) + taking(telling, resource),
     )
-    on = resource.get("dateAsserted")
     cautious = 0 if status == "not-taken" else 1
+    on = resource.get("dateAsserted")
     return telling.said(found, told, on, cautious=cautious, more=sources)
+
+
+def taking(telling: Telling, resource: Json) -> str:
+    """Return when a medicine is or was taken, and why it is not, as clauses."""
+    words = telling.words
+    day = date(resource.get("effectiveDateTime"), words)
+    told = day or period(resource.get("effectivePeriod"), words, "began")
+    why = labels(resource.get("statusReason"), words)
+    return "".join(f", {text}" for text in (told, why) if text)
 
 
 def immunization(telling: Telling, found: Found) -> Sentence:
     """Return a vaccination, or that it was not done, and why."""
     resource, words = found.resource, telling.words
-    what = telling.label(resource.get("vaccineCode"))
     why = label(resource.get("statusReason"), words)
-    key = "immunization-not" if resource.get("status") == "not-done" else "immunization"
-    main = words.say(key, what=what, detail=in_brackets(*filter(None, [why])))
-    on = resource.get("occurrenceDateTime")
-    return telling.said(found, main, on or resource.get("recorded"))
+    weak = words.say("subpotent") if resource.get("isSubpotent") is True else None
+    beside = (*where(telling, resource, "site"), weak, why)
+    main = words.say_as(
+        "immunization",
+        code(resource.get("status")),
+        what=telling.label(resource.get("vaccineCode")),
+        detail=in_brackets(*filter(None, beside)),
+    )
+    then = happened(resource, words, "occurrence")
+    return telling.said(found, main, resource.get("recorded"), then=then)
 
 
 def medicine(telling: Telling, found: Found) -> tuple[str, tuple[Source, ...]]:
@@ -171,16 +207,6 @@ def dosage(resource: Json) -> str:
         if isinstance(one, dict)
     ]
     return "".join(f", {text.rstrip('.')}" for text in written if text)
-
-
-def when(telling: Telling, resource: Json) -> str:
-    """Return ``effective[x]``, ``performed[x]`` or ``occurrence[x]`` as a clause or ``""``."""
-    for name in ("effective", "performed", "occurrence"):
-        told = date(resource.get(f"{name}DateTime"), telling.words)
-        told = told or period(resource.get(f"{name}Period"), telling.words)
-        if told:
-            return f", {told}"
-    return ""
 
 
 TELLERS: Final[Mapping[str, Callable[[Telling, Found], Sentence]]] = {

@@ -129,7 +129,9 @@ class People:
         return Named(kind, name, sources) if name else None
 
     def _proxy(self, name: str | None, there: Json | None, source: Source | None) -> Named:
-        relation = labels(there.get("relationship"), self.words) if there else None
+        # Somebody's mother is not this patient's mother (C5).
+        whose = there if there and self._is_patient(there.get("patient")) else None
+        relation = labels(whose.get("relationship"), self.words) if whose else None
         if relation is None or name is None:
             return Named("proxy", name or self.words.say("some-proxy"), (source,) if source else ())
         told = self.words.say("proxy", relation=relation, name=name)
@@ -153,7 +155,7 @@ class People:
         found = self.known.get((local.type or "", local.id or ""))
         return (local.type, *found) if found else (local.type, None, None)
 
-    def _is_patient(self, reference: Json) -> bool:
+    def _is_patient(self, reference: Any) -> bool:
         return is_of(reference, self.patient, self.base_url)
 
     def _name(self, there: Json) -> str | None:

@@ -40,10 +40,11 @@ class _Telling:
     def reason(self) -> list[Sentence]:
         # Who is not here yet comes for the next appointment.
         here = self.each("visits", decisions.visit)
-        coming = self._own(self.gathered.groups["appointments"])[:1] if not here else []
+        visits = self._own(self.gathered.groups["appointments"])
+        coming = [one for one in visits if decisions.is_coming(self.telling, one)][:1]
         return [
             *here,
-            *(decisions.appointment(self.telling, one) for one in coming),
+            *(decisions.appointment(self.telling, one) for one in coming if not here),
             *(
                 one
                 for found in self._own(self.gathered.groups["complaints"])
@@ -85,6 +86,7 @@ class _Telling:
             *self.each("plans", decisions.plan),
             *self.each("prescriptions", decisions.prescription),
             *self.more("past prescriptions", older=True),
+            *(decisions.order(self.telling, one) for one in self._forbidding(forbids=True)),
             *self.each("orders", decisions.order),
             *self.each("procedures", decisions.procedure),
         ]
@@ -92,11 +94,23 @@ class _Telling:
     def pending(self) -> list[Sentence]:
         return [
             *self.each("appointments", decisions.appointment),
-            *self.each("waiting orders", decisions.waiting_order),
+            *(
+                decisions.waiting_order(self.telling, one)
+                for one in self._forbidding(forbids=False)
+            ),
+            *self.more("waiting orders"),
             *self.each("open reports", decisions.open_report),
             *self.each("tasks", decisions.task),
             *self.more("past appointments", older=True),
         ]
+
+    def _forbidding(self, *, forbids: bool) -> list[Found]:
+        """Return the orders without a result that forbid something, or those that do not.
+
+        No search parameter tells them apart.
+        """
+        waiting = self._own(self.gathered.groups["waiting orders"])
+        return [one for one in waiting if decisions.forbids(one) is forbids]
 
     def home(self) -> list[Sentence]:
         found = self._own(self.gathered.groups["home"])
@@ -117,7 +131,7 @@ class _Telling:
         told += self._counted("new home", "new-home")
         if group.more and group.witness:
             where = f"{plain(self.telling.patient)}/_history"
-            text = self.telling.words.say("more-changed", count=group.more, where=where)
+            text = self.telling.words.counted("more-changed", group.more, where=where)
             told.append(self.telling.sentence(text, (group.witness,), "counted"))
         return told
 
@@ -125,7 +139,7 @@ class _Telling:
         group = self.gathered.groups[name]
         if group.witness is None:
             return []
-        text = self.telling.words.say(key, count=group.more)
+        text = self.telling.words.counted(key, group.more)
         return [self.telling.sentence(text, (group.witness,), "counted")]
 
     def each(self, name: str, tell: Teller, *, older: bool = False) -> list[Sentence]:
@@ -140,10 +154,10 @@ class _Telling:
         if not group.more or group.witness is None:
             return []
         words = self.telling.words
-        text = words.say(
+        text = words.counted(
             "older" if older else "more",
-            count=group.more,
-            what=words.several(group.type),
+            group.more,
+            what=words.several(group.type, group.more),
             where=f"{group.type}?patient={self.telling.patient}",
         )
         return [self.telling.sentence(text, (group.witness,), "counted")]
@@ -151,7 +165,7 @@ class _Telling:
     def _changed(self, found: Found) -> list[Sentence]:
         telling = self.telling
         if is_withdrawn(found.resource):
-            what = telling.words.several(found.type)
+            what = telling.words.several(found.type, 1)
             return [telling.sentence(telling.words.say("withdrawn", what=what), (found.source,))]
         if found.type == "AllergyIntolerance":
             # What is new may contradict what is old; neither is told without the other.

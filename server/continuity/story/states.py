@@ -3,7 +3,7 @@
 from typing import Final
 
 from server.continuity.story.telling import Telling
-from server.continuity.story.wording import Json, code, codes
+from server.continuity.story.wording import Json, code, codes, labels
 
 _NEGATED: Final = "refuted"
 
@@ -21,6 +21,12 @@ def state(telling: Telling, resource: Json) -> list[str]:
         if status and status != usual:
             told.append(telling.words.status(status))
     return told
+
+
+def where(telling: Telling, resource: Json, element: str = "bodySite") -> list[str]:
+    """Return the site in the body with its side, where it is said beside what it is."""
+    told = labels(resource.get(element), telling.words)
+    return [told] if told else []
 
 
 def in_brackets(*parts: str) -> str:

@@ -6,7 +6,15 @@ from typing import Any, Final
 from server.continuity.statement import Source
 from server.continuity.story.people import Named, People, is_of
 from server.continuity.story.sentence import Kind, Sentence
-from server.continuity.story.wording import Json, at, date, label, labels, listed, plain
+from server.continuity.story.wording import (
+    Json,
+    at,
+    dated,
+    label,
+    labels,
+    listed,
+    plain,
+)
 from server.continuity.story.words import Words
 
 WITHDRAWN: Final = "entered-in-error"
@@ -45,17 +53,25 @@ class Telling:
         main: str,
         on: Any = None,
         *,
+        then: str = "",
+        after: str = "",
         kind: Kind = "recorded",
         cautious: int = 1,
         more: tuple[Source, ...] = (),
     ) -> Sentence:
-        """Return a sentence with who said it and when; ``on`` is the date as written (C2, C6)."""
+        """Return a sentence with who said it and when (C2, C6).
+
+        ``then``: a clause that says when it happened; ``on``: when it was said, as written.  What
+        happened once is seldom said on the same day: one never stands for the other.  ``after``
+        stands behind ``then``.
+        """
         words = self.words
-        day = date(on, words)
-        when = words.say("when", date=day) if day else words.say("undated")
+        main += then + after
+        when = dated(on, words, "when") or ("" if then else words.say("undated"))
         author = self.people.author(found.resource)
         who = author.text if author else ""
-        text = words.by(_by(author), main=main, who=who, Who=opening(who), when=when)
+        kind_ = _by(author) if when or author else "unknown-then"
+        text = words.by(kind_, main=main, who=who, Who=opening(who), when=when)
         sources = (found.source, *more, *(author.sources if author else ()))
         if (writer := self.people.writer(found.resource)) is not None:
             by = writer.text
@@ -121,7 +137,7 @@ def _by(author: Named | None) -> str:
 
 def is_withdrawn(resource: Json) -> bool:
     """Tell whether a resource was entered in error: it is never told."""
-    if WITHDRAWN in (resource.get("status"), resource.get("lifecycleStatus")):
+    if WITHDRAWN in [resource.get(name) for name in ("status", "lifecycleStatus", "docStatus")]:
         return True
     return WITHDRAWN in {code for _, code in _codes(resource.get("verificationStatus"))}
 

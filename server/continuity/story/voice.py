@@ -10,7 +10,17 @@ from typing import Any, Final
 from server.continuity.story.people import Named
 from server.continuity.story.sentence import Sentence
 from server.continuity.story.telling import Found, Telling, opening
-from server.continuity.story.wording import Json, code, date, listed, plain, value_of, verbatim
+from server.continuity.story.wording import (
+    Json,
+    code,
+    date,
+    inside_quotes,
+    is_named,
+    listed,
+    plain,
+    value_of,
+    verbatim,
+)
 
 MOST_ANSWERS: Final = 20  # of one form; the story says how many more there are
 _DEPTH: Final = 30  # of items inside each other
@@ -34,7 +44,7 @@ def answers(telling: Telling, found: Found) -> list[Sentence]:
             made.append(sentence)
     if told > MOST_ANSWERS:
         where = f"QuestionnaireResponse/{found.source.id}"
-        text = telling.words.say("more-answers", count=told - MOST_ANSWERS, where=where)
+        text = telling.words.counted("more-answers", told - MOST_ANSWERS, where=where)
         made.append(telling.sentence(text, (found.source,), "counted"))
     return made
 
@@ -52,17 +62,20 @@ def _answered(items: Any, depth: int) -> Iterator[tuple[Json, Json]]:
 
 def _answer(telling: Telling, found: Found, item: Json, answer: Json) -> Sentence | None:
     words = telling.words
-    question = plain(item.get("text"))
+    question = inside_quotes(plain(item.get("text")) or plain(item.get("linkId")))
     asked = words.say("answered", question=question) if question else ""
     head = {
         "who": _who(telling, found),
         "date": _day(telling, found, found.resource.get("authored"), ("completed", "amended")),
         "asked": asked,
     }
-    if written := verbatim(answer.get("valueString")):
+    if written := inside_quotes(verbatim(answer.get("valueString"))):
         text = words.say("form", **head, quote=written)
         return _quoted(telling, found, text, written)
+    coded = answer.get("valueCoding")
     value = value_of(answer, words)
+    if isinstance(coded, dict) and not is_named({"coding": [coded]}):
+        value = plain(coded.get("code")) or None  # what was chosen, if not what it is called
     if value is None:
         return None
     text = words.say("form-value", **head, value=value)
@@ -73,7 +86,7 @@ def message(telling: Telling, found: Found) -> list[Sentence]:
     """Return what a Communication says, one sentence for each text in it."""
     on = found.resource.get("sent") or found.resource.get("received")
     texts = [
-        verbatim(part.get("contentString"))
+        inside_quotes(verbatim(part.get("contentString")))
         for part in listed(found.resource.get("payload"))
         if isinstance(part, dict)
     ]
@@ -82,7 +95,7 @@ def message(telling: Telling, found: Found) -> list[Sentence]:
 
 def words_of(telling: Telling, found: Found) -> list[Sentence]:
     """Return an Observation whose value is a text that the patient said."""
-    text = verbatim(found.resource.get("valueString"))
+    text = inside_quotes(verbatim(found.resource.get("valueString")))
     on = found.resource.get("effectiveDateTime") or found.resource.get("issued")
     return [_wrote(telling, found, text, on)] if text else []
 

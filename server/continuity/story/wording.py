@@ -5,17 +5,27 @@ What is written is taken over: a number keeps its digits, a date its precision a
 
 import re
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from server.continuity.story.words import Words
 from server.fhir.dates import InvalidDate, interval
 
 Json = dict[str, Any]
+OpenEnd = Literal["since", "began", "starting"]
 
 _DATE = re.compile(
     r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(\d\d:\d\d)(?::[\d.]+)?(Z|[+-]\d\d:\d\d)?)?)?)?"
 )
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff]|[\ud800-\udfff]")
+_CONTROL = re.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff]|[\ud800-\udfff]"
+    # What is not seen and turns round, hides or breaks what stands beside it (UAX #9).
+    r"|[\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]"
+)
+_TAG = re.compile(  # SNOMED CT's fully specified names say in brackets what kind of thing it is
+    r" \((?:disorder|finding|procedure|situation|event|product|substance|physical object"
+    r"|qualifier value|record artifact|regime/therapy|morphologic abnormality|medicinal product"
+    r"|observable entity|body structure|person|organism|clinical drug|social concept)\)$"
+)
 LONGEST: Final = (
     2_000  # characters of one text that is taken over; longer ones show that they go on
 )
@@ -76,6 +86,15 @@ def verbatim(text: Any) -> str:
     return told if len(told) <= LONGEST else told[:LONGEST] + " […]"
 
 
+def inside_quotes(text: str) -> str:
+    """Return a text whose own quotation marks cannot end the quotation that it stands in.
+
+    >>> inside_quotes("ok.” Dr Roe recorded: “none")
+    'ok.’ Dr Roe recorded: ‘none'
+    """
+    return text.replace("“", "‘").replace("”", "’").replace("„", "‚")
+
+
 def label(concept: Any, words: Words) -> str | None:
     """Return what a CodeableConcept is called; ``None`` when it says nothing at all.
 
@@ -84,19 +103,38 @@ def label(concept: Any, words: Words) -> str | None:
     if not isinstance(concept, dict):
         return None
     if text := plain(concept.get("text")):
-        return text
+        return _called(text, words)
     codings = [one for one in listed(concept.get("coding")) if isinstance(one, dict)]
     chosen = sorted(codings, key=lambda one: one.get("userSelected") is not True)
     for coding in chosen:
         if text := plain(coding.get("display")):
-            return text
+            return _called(text, words)
     code = next((one["code"] for one in chosen if isinstance(one.get("code"), str)), None)
     return words.say("unnamed", code=plain(code)) if code else None
 
 
+def _called(text: str, words: Words) -> str:
+    return _TAG.sub("", text) if words.register == "patient" else text
+
+
+def is_named(concept: Any) -> bool:
+    """Tell whether a CodeableConcept has a name, and not only a code."""
+    named = [concept, *listed(concept.get("coding"))] if isinstance(concept, dict) else []
+    return any(
+        plain(one.get("text")) or plain(one.get("display"))
+        for one in named
+        if isinstance(one, dict)
+    )
+
+
 def labels(concepts: Any, words: Words) -> str | None:
-    """Return what a list of CodeableConcepts says, ``None`` for nothing."""
-    told = [text for one in listed(concepts) if (text := label(one, words))]
+    """Return what a list of CodeableConcepts says, ``None`` for nothing.
+
+    Bare codes are left out beside those that have a name.
+    """
+    every = [one for one in listed(concepts) if isinstance(one, dict)]
+    named = [one for one in every if is_named(one)] or every
+    told = [text for one in named if (text := label(one, words))]
     return ", ".join(dict.fromkeys(told)) or None
 
 
@@ -116,7 +154,7 @@ def quantity(value: Any, words: Words) -> str | None:
     """Return a Quantity with its number as written."""
     if not isinstance(value, dict) or not is_number(value.get("value")):
         return None
-    unit = words.unit(value.get("unit"), value.get("code"))
+    unit = words.unit(value.get("unit"), value.get("code"), one=value["value"] == 1)
     told = f"{plain(value.get('comparator'))}{value['value']}"
     return f"{told} {plain(unit)}".strip()
 
@@ -169,6 +207,11 @@ def value_of(element: Json, words: Words) -> str | None:
     return None
 
 
+def has_value(element: Json) -> bool:
+    """Tell whether there is a ``value[x]``, of whatever kind."""
+    return any(re.match("value[A-Z]", name) for name in element)
+
+
 def _truth(value: Any, words: Words) -> str | None:
     return words.say("yes" if value else "no") if isinstance(value, bool) else None
 
@@ -190,13 +233,16 @@ def _coding(value: Any, words: Words) -> str | None:
 
 
 def _range(value: Any, words: Words) -> str | None:
-    ends = [quantity(value.get(end), words) or "?" for end in ("low", "high")]
-    return " - ".join(ends)
+    return _pair(value, ("low", "high"), " - ", words)
 
 
 def _ratio(value: Any, words: Words) -> str | None:
-    ends = [quantity(value.get(end), words) or "?" for end in ("numerator", "denominator")]
-    return " / ".join(ends)
+    return _pair(value, ("numerator", "denominator"), " / ", words)
+
+
+def _pair(value: Any, names: tuple[str, str], between: str, words: Words) -> str | None:
+    ends = [quantity(value.get(end), words) for end in names] if isinstance(value, dict) else []
+    return between.join(end or "?" for end in ends) if any(ends) else None
 
 
 def _period(value: Any, words: Words) -> str | None:
@@ -215,14 +261,49 @@ def _unknown(_value: Any, _words: Words) -> str | None:
     return None
 
 
-def period(value: Any, words: Words) -> str | None:
-    """Return a Period in words, ``None`` when it says neither start nor end."""
+def period(value: Any, words: Words, open_end: OpenEnd = "since") -> str | None:
+    """Return a Period in words, ``None`` when it says neither start nor end.
+
+    ``open_end``: what is said without an end: it goes on, it began then, or is to begin then.
+    """
     if not isinstance(value, dict):
         return None
     start, end = date(value.get("start"), words), date(value.get("end"), words)
     if start and end:
         return start if start == end else words.say("between", start=start, end=end)
-    return words.say("since", date=start) if start else end
+    if start:
+        return words.say(open_end, date=start)
+    return words.say("until", date=end) if end else None
+
+
+def dated(written: Any, words: Words, key: Literal["then", "when"] = "then") -> str:
+    """Return a date as a clause, ``""`` for none: when it happened, or when it was said.
+
+    >>> from server.continuity.story.words import words
+    >>> dated("2026-03-03", words("patient")), dated("2026", words("patient"), "when")
+    (', on 3 March 2026', ' in 2026')
+    """
+    day = date(written, words)
+    return words.say(key if len(str(written)) >= 10 else f"{key}-in", date=day) if day else ""
+
+
+def happened(resource: Json, words: Words, *names: str) -> str:
+    """Return when something happened as a clause, ``""`` where that is not said.
+
+    ``names``: the elements before ``DateTime``, ``Period`` and the like.
+    """
+    for name in names:
+        span = resource.get(f"{name}Period")
+        start, end = (at(span, end)[:1] for end in ("start", "end")) if span else ([], [])
+        days = [date(one, words) for one in (*start, *end)]
+        day = resource.get(f"{name}DateTime") or resource.get(f"{name}Instant")
+        if len(days) == 2 and days[0] == days[1]:
+            day = start[0]
+        if told := dated(day, words):
+            return told
+        if told := period(span, words, "began") or plain(resource.get(f"{name}String")):
+            return words.say("during", period=told)
+    return ""
 
 
 _VALUES = {

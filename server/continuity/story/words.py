@@ -25,6 +25,15 @@ class Words:
         """Return a text with its names filled in; values are never read as templates."""
         return str(self.texts[key]).format_map(values)
 
+    def say_as(self, key: str, variant: str, **values: object) -> str:
+        """Return the text for a variant (a status), or the one for all where it has none."""
+        name = f"{key}-{variant}"
+        return self.say(name if name in self.texts else key, **values)
+
+    def counted(self, key: str, count: int, **values: object) -> str:
+        """Return a text with a number: of one thing, or of several."""
+        return self.say_as(key, "one" if count == 1 else "many", count=count, **values)
+
     def by(self, kind: str, **values: object) -> str:
         """Return a sentence with who said it."""
         return str(self.texts["by"][kind]).format_map(values)
@@ -37,6 +46,11 @@ class Words:
         """Return a status in the words of the register; codes read as words where none are."""
         return str(self.texts["status"].get(code, code.replace("-", " ")))
 
+    def risk(self, criticality: str) -> str | None:
+        """Return how dangerous an allergy is, ``None`` where that is not told."""
+        found = self.texts["criticality"].get(criticality)
+        return str(found) if found else None
+
     def visit(self, coding: Any) -> str | None:
         """Return what a class of visit (v3-ActCode) is called where its coding does not say."""
         if not isinstance(coding, dict) or coding.get("display"):
@@ -44,15 +58,22 @@ class Words:
         found = self.texts["visits"].get(coding.get("code"))
         return str(found) if found else None
 
-    def unit(self, *names: str | None) -> str:
-        """Return a unit, spelled out where the register does that; the first name that is there."""
-        known = [name for name in names if name]
-        spelled = (self.texts["units"].get(name) for name in known)
-        return str(next(filter(None, spelled), known[0] if known else ""))
+    def unit(self, *names: str | None, one: bool = False) -> str:
+        """Return a unit, spelled out where the register does that; the first name that is there.
 
-    def several(self, type_: str) -> str:
-        """Return what several resources of a type are called."""
-        return str(self.texts["types"].get(type_, type_))
+        ``one``: of exactly one of it.
+        """
+        known = [name for name in names if name]
+        spelled = next(filter(None, (self.texts["units"].get(name) for name in known)), None)
+        if spelled is None:
+            return known[0] if known else ""
+        several, _, single = str(spelled).partition(" | ")
+        return single or several if one else several
+
+    def several(self, type_: str, count: int = 2) -> str:
+        """Return what so many resources of a type are called."""
+        several, _, single = str(self.texts["types"].get(type_, type_)).partition(" | ")
+        return single or several if count == 1 else several
 
 
 def words(register: Register, language: str | None = None) -> Words:
