@@ -17,6 +17,7 @@ from server.fhir.errors import TooCostly
 MAX_TARGETS = 250_000  # codes mapped by one map; more take too much memory for one answer
 MAX_CHAIN = 10  # maps that send a code on to another one
 MAX_MATCHES = 1_000  # of one code
+MAX_KNOWN = 20_000  # codes whose synonyms are kept
 
 SAME = frozenset(("equal", "equivalent"))
 """The equivalences that say that two codes mean the same."""
@@ -356,23 +357,43 @@ def _is(needed: Coded, given: Coded) -> bool:
     return needed.code in (given.code, given.display)
 
 
-def same_meaning(maps: Iterable[ConceptMap], system: str, code: str) -> frozenset[tuple[str, str]]:
-    """Return the codes of which the maps say that they mean the same, in either direction.
+class Synonyms:
+    """The codes of which maps say that they mean the same.  What was asked is kept."""
 
-    One step from code to code, never a chain of them.  What depends on something else, comes with a
-    product, or is denied by another map, is left out: a synonym that is none makes a wrong answer.
-    """
-    same: set[tuple[str, str]] = set()
-    other: set[tuple[str, str]] = set()
-    for map_ in maps:
-        for group in map_.groups:
-            if group.source == system:
-                for mapping in group.forward.get(code, ()):
-                    _sort(mapping, mapping.to, same, other)
-            if group.target == system:
-                for mapping in group.backward.get(code, ()):
-                    _sort(mapping, mapping.from_, same, other)
-    return frozenset(same - other - {(system, code)})
+    def __init__(self, maps: Iterable[ConceptMap]) -> None:
+        self._sources: dict[str, list[Group]] = {}
+        self._targets: dict[str, list[Group]] = {}
+        self._known: dict[tuple[str, str], frozenset[tuple[str, str]]] = {}
+        for map_ in maps:
+            for group in map_.groups:
+                self._sources.setdefault(group.source, []).append(group)
+                self._targets.setdefault(group.target, []).append(group)
+
+    def of(self, code: tuple[str, str]) -> frozenset[tuple[str, str]]:
+        """Return the codes, each with its system, that mean the same, in either direction.
+
+        One step from code to code, never a chain of them.  What depends on something else, comes
+        with a product, or is denied by another map, is left out: a synonym that is none makes a
+        wrong answer.
+        """
+        known = self._known.get(code)
+        if known is None:
+            known = self._found(*code) if code[0] else frozenset()
+            if len(self._known) >= MAX_KNOWN:
+                self._known.clear()
+            self._known[code] = known
+        return known
+
+    def _found(self, system: str, code: str) -> frozenset[tuple[str, str]]:
+        same: set[tuple[str, str]] = set()
+        other: set[tuple[str, str]] = set()
+        for group in self._sources.get(system, ()):
+            for mapping in group.forward.get(code, ()):
+                _sort(mapping, mapping.to, same, other)
+        for group in self._targets.get(system, ()):
+            for mapping in group.backward.get(code, ()):
+                _sort(mapping, mapping.from_, same, other)
+        return frozenset(same - other - {(system, code)})
 
 
 def _sort(

@@ -1,31 +1,34 @@
 """The ConceptMaps of the record, as far as a caller may see them; each is compiled once.
 
 What is compiled is kept by its content, so a changed map is another one and nobody is told of a map
-by its being kept.  Where several maps have one canonical URL the active one counts, then the one
+by its being kept.  Which maps somebody sees is kept for those with the same rights, until any
+process writes a map.  Where several maps have one canonical URL the active one counts, then the one
 that was changed last.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from threading import Lock
+from weakref import WeakKeyDictionary
 
 import anyio.to_thread
 
-from server.access.context import AccessContext
+from server.access.context import SYSTEM, AccessContext, Permit
 from server.fhir import json as fhir_json
 from server.fhir.errors import TooCostly
 from server.fhir.references import split_reference
 from server.interactions.services import Services
 from server.interactions.shipped_maps import shipped
-from server.search.query import HasKey, Query, SortKey
-from server.store.port import Version
+from server.search.query import EVERYTHING, HasKey, Query, SortKey
+from server.store.port import Store, Version
 from terminology import concept_map
-from terminology.concept_map import ConceptMap
+from terminology.concept_map import ConceptMap, Synonyms
 
 MAX_MAPS = 500  # asked at once; more have to be named by their URL
 MAX_KEPT = 64_000_000  # bytes of JSON of the maps that are kept compiled
+MAX_VIEWS = 50  # different rights whose maps are kept together
 SHORT = 100_000  # bytes; longer maps are compiled in a thread
 
 Code = tuple[str, str]
@@ -190,18 +193,52 @@ async def translations(services: Services, access: AccessContext) -> Translated:
 
     Only ``equal`` and ``equivalent`` count, in both directions, and one step only.  A code without
     system has no synonym.
+
+    Raises:
+        TooCostly: there are more than :data:`MAX_MAPS` maps, or one is too long.
+        DeadlineExceeded, StoreUnavailable: as of a search.
     """
-    found = await ConceptMaps(services, access).all()
-    known: dict[Code, frozenset[Code]] = {}
+    sight = _sight(access)
+    if sight is None:
+        return Synonyms((await ConceptMaps(services, access).all()).maps).of
+    views = _views.setdefault(services.store, OrderedDict())
+    view = views.get(sight)
+    if view is None or await _changed(services, view.seq):
+        # Read before the maps: what is written meanwhile is found by the next who ask.
+        newest = await services.store.history(SYSTEM, _TYPE, limit=1)
+        found = await ConceptMaps(services, access).all()
+        view = _View(newest[0].seq if newest else 0, Synonyms(found.maps))
+        views[sight] = view
+    views.move_to_end(sight)
+    while len(views) > MAX_VIEWS:
+        views.popitem(last=False)
+    return view.synonyms.of
 
-    def translated(code: Code) -> frozenset[Code]:
-        if code not in known:
-            known[code] = _synonyms(found.maps, code)
-        return known[code]
 
-    return translated
+@dataclass(frozen=True, slots=True)
+class _View:
+    """The maps that callers with the same rights see, as long as none changes behind ``seq``."""
+
+    seq: int
+    synonyms: Synonyms
 
 
-def _synonyms(maps: Iterable[ConceptMap], code: Code) -> frozenset[Code]:
-    system, own = code
-    return concept_map.same_meaning(maps, system, own) if system else frozenset()
+_views: WeakKeyDictionary[Store, OrderedDict[tuple[Permit, ...], _View]] = WeakKeyDictionary()
+
+
+def _sight(access: AccessContext) -> tuple[Permit, ...] | None:
+    """Return what decides which maps a caller sees; ``None`` when more than the maps does.
+
+    Compartments, conditions and the time of a release depend on other resources, or on the clock.
+    """
+    permits = access.covering(_TYPE, "search")
+    plain = all(
+        permit.compartment is None and permit.where == EVERYTHING and permit.released is None
+        for permit in permits
+    )
+    return permits if plain else None
+
+
+async def _changed(services: Services, seq: int) -> bool:
+    """Tell whether any process wrote a map since; the store is asked, so it is known at once."""
+    return bool(await services.store.changes(SYSTEM, after=seq, limit=1, type_=_TYPE))

@@ -7,7 +7,7 @@ import pytest
 
 from server.fhir.errors import TooCostly
 from terminology import concept_map as engine
-from terminology.concept_map import Coded, ConceptMap, Translation, Wanted, same_meaning, translate
+from terminology.concept_map import Coded, ConceptMap, Synonyms, Translation, Wanted, translate
 from tests.terminology.maps import (
     DEPARTMENT,
     LOCAL,
@@ -208,8 +208,8 @@ def test_products_come_with_their_match() -> None:
 def test_the_same_is_the_same_in_both_directions(equivalence: str) -> None:
     map_ = compiled(group(element("HR", target("8867-4", equivalence))))
 
-    assert same_meaning([map_], LOCAL, "HR") == {(LOINC, "8867-4")}
-    assert same_meaning([map_], LOINC, "8867-4") == {(LOCAL, "HR")}
+    assert Synonyms([map_]).of((LOCAL, "HR")) == {(LOINC, "8867-4")}
+    assert Synonyms([map_]).of((LOINC, "8867-4")) == {(LOCAL, "HR")}
 
 
 @pytest.mark.parametrize(
@@ -228,8 +228,8 @@ def test_the_same_is_the_same_in_both_directions(equivalence: str) -> None:
 def test_nothing_less_than_equivalent_is_the_same(equivalence: str) -> None:
     map_ = compiled(group(element("HR", target("8867-4", equivalence))))
 
-    assert same_meaning([map_], LOCAL, "HR") == frozenset()
-    assert same_meaning([map_], LOINC, "8867-4") == frozenset()
+    assert Synonyms([map_]).of((LOCAL, "HR")) == frozenset()
+    assert Synonyms([map_]).of((LOINC, "8867-4")) == frozenset()
 
 
 def test_what_is_unmapped_or_depends_on_something_is_not_the_same() -> None:
@@ -237,14 +237,14 @@ def test_what_is_unmapped_or_depends_on_something_is_not_the_same() -> None:
     map_ = compiled(
         group(element("HR", target("8867-4", dependsOn=needs)), unmapped={"mode": "provided"})
     )
-    assert same_meaning([map_], LOCAL, "HR") == frozenset()
-    assert same_meaning([map_], LOCAL, "8867-4") == frozenset()
+    assert Synonyms([map_]).of((LOCAL, "HR")) == frozenset()
+    assert Synonyms([map_]).of((LOCAL, "8867-4")) == frozenset()
 
 
 def test_what_another_map_denies_is_not_the_same() -> None:
     yes = compiled(group(element("HR", target("8867-4"))), name="yes")
     no = compiled(group(element("HR", target("8867-4", "disjoint"))), name="no")
-    assert same_meaning([yes, no], LOCAL, "HR") == frozenset()
+    assert Synonyms([yes, no]).of((LOCAL, "HR")) == frozenset()
 
 
 def test_meanings_are_not_chained() -> None:
@@ -252,7 +252,7 @@ def test_meanings_are_not_chained() -> None:
     second = compiled(
         group(element("8867-4", target("364075005")), source=LOINC, target=SNOMED), name="n"
     )
-    assert same_meaning([first, second], LOCAL, "HR") == {(LOINC, "8867-4")}
+    assert Synonyms([first, second]).of((LOCAL, "HR")) == {(LOINC, "8867-4")}
 
 
 def test_a_map_of_a_hundred_thousand_codes_is_asked_by_an_index() -> None:
@@ -261,7 +261,7 @@ def test_a_map_of_a_hundred_thousand_codes_is_asked_by_an_index() -> None:
     started = time.perf_counter()
     for n in range(0, 100_000, 1000):
         assert told(asked(map_, f"L{n}")) == [("equivalent", LOINC, f"{n}-0")]
-        assert same_meaning([map_], LOINC, f"{n}-0") == {(LOCAL, f"L{n}")}
+        assert Synonyms([map_]).of((LOINC, f"{n}-0")) == {(LOCAL, f"L{n}")}
     assert time.perf_counter() - started < 1.0  # a scan would take a hundred times as long
 
 
