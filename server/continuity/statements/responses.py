@@ -2,6 +2,7 @@
 
 An answer that was filled in by a machine and left as it was (``information-origin`` ``auto``) is a
 copy and no statement: nobody said it again, and it must not outlive what it was copied from.
+Where somebody confirmed it, it is their word (docs/extract.md).
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,6 +14,7 @@ from server.continuity.statements.read import Reading, Resource, codes, is_unkno
 from server.continuity.validity import UNLISTED, Topic, Validity
 
 ORIGIN: Final = "http://hl7.org/fhir/us/davinci-dtr/StructureDefinition/information-origin"
+KNOWN: Final = "https://tellonce.org/fhir/StructureDefinition/known"
 LINK: Final = "urn:tellonce:link-id "
 """Beginning of the system of codes that are a ``linkId``; the form's address follows."""
 
@@ -114,17 +116,23 @@ def _answers(parent: Resource, path: str, depth: int) -> Iterator[tuple[Resource
         here = f"{path}.item[{index}]"
         for number, answer in enumerate(item.get("answer", ())):
             place = f"{here}.answer[{number}]"
-            if not (_copied(item) or _copied(answer)) and any(k[:5] == "value" for k in answer):
+            if _is_said(item, answer) and any(k[:5] == "value" for k in answer):
                 yield item, answer, place
             yield from _answers(answer, place, depth - 1)
         yield from _answers(item, here, depth - 1)
 
 
-def _copied(element: Resource) -> bool:
-    for one in element.get("extension", ()):
-        if one.get("url") == ORIGIN:
-            parts = one.get("extension", ())
-            return any(
-                part.get("url") == "source" and part.get("valueCode") == "auto" for part in parts
-            )
-    return False
+def _is_said(item: Resource, answer: Resource) -> bool:
+    if _has(item, KNOWN, "confirmed", True) or _has(answer, KNOWN, "confirmed", True):
+        return True
+    return not (_has(item, ORIGIN, "source", "auto") or _has(answer, ORIGIN, "source", "auto"))
+
+
+def _has(element: Resource, url: str, name: str, wanted: str | bool) -> bool:
+    """Tell whether an extension has a part of the name with the value."""
+    return any(
+        part.get("url") == name and wanted in (part.get("valueCode"), part.get("valueBoolean"))
+        for one in element.get("extension", ())
+        if one.get("url") == url
+        for part in one.get("extension", ())
+    )

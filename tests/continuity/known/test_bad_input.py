@@ -239,6 +239,17 @@ async def test_a_machines_copy_is_nobodys_word(memory: Record) -> None:
     assert await row(memory, form(item("x", "string")), said) == ("ask", "no source")
 
 
+async def test_a_machines_copy_that_somebody_confirmed_is_their_word(memory: Record) -> None:
+    origin = "http://hl7.org/fhir/us/davinci-dtr/StructureDefinition/information-origin"
+    auto = {"url": origin, "extension": [{"url": "source", "valueCode": "auto"}]}
+    known = "https://tellonce.org/fhir/StructureDefinition/known"
+    for confirmed, expected in ((True, "confirm"), (False, "ask")):
+        tap = {"url": known, "extension": [{"url": "confirmed", "valueBoolean": confirmed}]}
+        answer = {"valueString": "a cat", "extension": [auto, tap]}
+        said = answers("q", RECENT, PATIENT, x=answer)
+        assert (await row(memory, form(item("x", "string")), said))[0] == expected
+
+
 @pytest.mark.parametrize("status", ["in-progress", "stopped", "entered-in-error"])
 async def test_an_unfinished_form_says_nothing(memory: Record, status: str) -> None:
     said = {**answers("q", RECENT, PATIENT, x={"valueString": "a cat"}), "status": status}
