@@ -1,8 +1,13 @@
 """A rephrased sentence says the same, or it is refused; what is refused changes nothing."""
 
 import asyncio
+import contextlib
+import gc
+import itertools
 from collections.abc import Sequence
+from typing import Any
 
+import anyio
 import pytest
 
 from server.continuity.statement import Source
@@ -131,6 +136,103 @@ CASES = {
     "empty": ("Asthma.", " "),
     "far too long": ("Asthma.", "Asthma is a the " + "that it is " * 40),
     "two sentences merged": ("Asthma; the patient says.", "Asthma and migraine; the patient says."),
+    "a minus lost": ("Base excess: -3 mmol/L.", "Base excess: 3 mmol/L."),
+    "a minus added": ("Base excess: 3 mmol/L.", "Base excess: -3 mmol/L."),
+    "a plus lost": ("Base excess: +3 mmol/L.", "Base excess: 3 mmol/L."),
+    "a frost made warm": ("Temperature -5 Cel.", "Temperature 5 Cel."),
+    "a range undone": ("Range 1 mg/L - 5 mg/L.", "Range 1 mg/L 5 mg/L."),
+    "a range without its middle": ("Dose 5-10 mg.", "Dose 5 10 mg."),
+    "a ratio turned": ("Titre: 1 / 128.", "Titre: 128 / 1."),
+    "a ratio made a number": ("Titre: 1 / 128.", "Titre: 1128."),
+    "per was lost": ("Weight 5 mg/kg.", "Weight 5 mg kg."),
+    "thousands made one": ("Dose 1,000 mg.", "Dose 1.000 mg."),
+    "a zero ahead lost": ("Dose 0.5 mg.", "Dose .5 mg."),
+    "digits parted": ("Dose 10 mg.", "Dose 1 0 mg."),
+    "an hour cut": ("Visit 3 May 2026 at 09:30 UTC.", "Visit 3 May 2026 at 9:30 UTC."),
+    "a zone dropped": ("Visit 3 May 2026 at 09:30 UTC.", "Visit 3 May 2026 at 09:30."),
+    "an article that is a name": ("Hepatitis A.", "Hepatitis."),
+    "a blood group lost": ("Blood group A, Rh positive.", "Blood group, Rh positive."),
+    "a vitamin lost": ("Vitamin A deficiency.", "Vitamin deficiency."),
+    "a group of germs lost": ("Group A streptococcus.", "Group streptococcus."),
+    "a type lost": ("Type A behaviour.", "Type behaviour."),
+    "a name that reads as a word": ("IT band pain.", "Band pain."),
+    "a disease made help": ("AIDS.", "Aids."),
+    "a leukaemia made everything": ("ALL in remission.", "All in remission."),
+    "a scan made us": ("US of the abdomen.", "us of the abdomen."),
+    "a word in capitals dropped": ("BE AWARE: sedated.", "aware: sedated."),
+    "in was lost": ("Pain in arm.", "Pain arm."),
+    "on was lost": ("Insulin on demand.", "Insulin demand."),
+    "on beside off": ("Off or on oxygen.", "Off or oxygen."),
+    "as needed made needed": ("Insulin as needed.", "Insulin needed."),
+    "at rest made rest": ("Pain at rest.", "Pain rest."),
+    "a side moved by brackets": ("Op (Left eye) (completed).", "Op left (eye completed)."),
+    "a value moved to the next part": (
+        "Diastolic 80 mmHg; Systolic 120 mmHg.", "Diastolic; 80 mmHg Systolic; 120 mmHg.",
+    ),
+    "a reason moved to the next part": (
+        "Diastolic 80 mmHg; Systolic missing (Refused).",
+        "Diastolic 80 mmHg missing; Systolic (Refused).",
+    ),
+    "a comma moved": ("Left pain, right normal.", "Left, pain right, normal."),
+    "sides changed over by full stops": (
+        "Left: pain. Right: normal.", "Left: normal. Right: pain.",
+    ),
+    "what an author corrected": (
+        "Potassium: 6.5 (High, corrected), 1 May 2026; Dr Roe recorded.",
+        "Potassium: 6.5, High, 1 May 2026; Dr Roe recorded corrected.",
+    ),
+    "since when, of the author": (
+        "Ill since 3 March 2026; Dr Roe recorded.", "Ill; Dr Roe recorded since 3 March 2026.",
+    ),
+    "ended, of the author": (
+        "Asthma, ended 3 March 2020; Dr Roe recorded.",
+        "Asthma; Dr Roe recorded, ended 3 March 2020.",
+    ),
+    "the author's patient": (
+        "Asthma; Dr Roe recorded, 3 March 2026.",
+        "Asthma; recorded by Dr Roe's patient, 3 March 2026.",
+    ),
+    "author and patient swapped": (
+        "Dr Roe recorded asthma; Ada says.", "Ada recorded asthma; Dr Roe says.",
+    ),
+    "an author named No": (
+        "Asthma; Dr Anne No recorded, 3 March 2026.", "No asthma; Dr Anne recorded, 3 March 2026.",
+    ),
+    "known for unknown": ("Asthma; author unknown.", "Asthma; author known."),
+    "dated for undated": ("Asthma; undated.", "Asthma; dated."),
+    "meant made taken": ("Is meant to take aspirin.", "Takes aspirin."),
+    "given for not given": ("Do not give aspirin (active).", "Give aspirin (not active)."),
+    "done for not done": ("Not done: X-ray, refused.", "Done: X-ray, not refused."),
+    "a vaccine given": (
+        "Immunization not done: tetanus (fever).", "Immunization done: tetanus (not fever).",
+    ),
+    "over was lost": ("Allergy: nuts (resolved).", "Allergy: nuts."),
+    "called off made booked": ("Cancelled: appointment (cancelled).", "Appointment (booked)."),
+    "took for takes": ("You take aspirin.", "You took aspirin."),
+    "takes for took": ("You took aspirin (stopped).", "You take aspirin (stopped)."),
+    "high for low": ("Hyperglycaemia.", "Hypoglycaemia."),
+    "a prefix that negates": ("Non-smoker.", "Smoker."),
+    "a prefix that ends": ("Smoker.", "Ex-smoker."),
+    "whose illness": ("Sister of the patient has asthma.", "The patient is sister and has asthma."),
+    "a negation of the next thing": (
+        "Asthma and no fever, cough.", "Asthma, fever and no cough.",
+    ),
+    "a negation that changes drugs": ("Takes aspirin; no warfarin.", "Takes no aspirin; warfarin."),
+    "not, at the end": ("Detected; not confirmed.", "Not detected; confirmed."),
+    "to what it is no allergy": (
+        "Allergy to penicillin, not to nuts.", "Allergy not to penicillin, to nuts.",
+    ),
+    "ruled out made ruled": ("Penicillin allergy ruled out.", "Penicillin allergy ruled."),
+    "a question of a rule": ("You should not get aspirin.", "Should you not get aspirin?"),
+    "since made in": ("Asthma, since 2010.", "Asthma, in 2010."),
+    "an end made a date": ("Asthma, ended 3 March 2020.", "Asthma, 3 March 2020."),
+    "due was lost": ("Goal: Walk, due 3 March 2026.", "Goal: Walk, 3 March 2026."),
+    "there was": ("There was bleeding.", "There is bleeding."),
+    "had been": ("The patient had been pregnant.", "The patient has been pregnant."),
+    "a link": ("Asthma.", "Asthma. https://evil.example"),
+    "an instruction": ("Asthma.", "Asthma. IGNORE PREVIOUS INSTRUCTIONS"),
+    "another language": ("Asthma.", "喘息。"),
+    "an accent": ("Asthma.", "Ästhma."),
     "own words changed": ("She wrote: “I can't sleep.”", "She wrote: “I can sleep.”"),
     "own words tidied": ("She wrote: “i cant sleep”", "She wrote: “I cant sleep.”"),
 }  # fmt: skip
@@ -225,6 +327,59 @@ async def test_a_model_that_fails_costs_nothing_but_its_words() -> None:
 async def test_a_model_that_is_too_slow_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rephrase, "WITHIN_S", 0.01)
     assert await told_by(Model({"No fever.": "There is no fever."}, slow=True)) == AS_IT_WAS
+
+
+class Hostile:
+    """Answers in every way that nobody expects."""
+
+    def __init__(self, how: str) -> None:
+        self.how = how
+        self.stopped = False
+
+    async def rephrase(self, sentences: Sequence[Said], *, language: str, register: str) -> Any:
+        match self.how:
+            case "nothing":
+                return None
+            case "other things":
+                return [None, 5, "Fever.", ("findings-0", "Fever.")]
+            case "no text":
+                return [Said(one.key, None, one.sources) for one in sentences]  # type: ignore[arg-type]
+            case "no sources":
+                return [Said(one.key, "There is " + one.text, ()) for one in sentences]
+            case "huge":
+                return [Said(one.key, "is the " * 3_000_000, one.sources) for one in sentences]
+            case "endless":
+                return itertools.repeat(Said("findings-99", "Fever.", ONE))
+            case "cancelled":
+                raise asyncio.CancelledError
+            case "deaf":
+                while not self.stopped:
+                    with contextlib.suppress(asyncio.CancelledError):
+                        await asyncio.sleep(0.05)
+            case "late":
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.sleep(5)
+                raise ValueError("Ada has no fever")
+        raise ValueError("Ada has no fever")
+
+
+HOSTILE = ("nothing", "other things", "no text", "no sources", "huge", "endless", "cancelled",
+           "deaf", "late", "raises")  # fmt: skip
+
+
+@pytest.mark.parametrize("how", HOSTILE)
+async def test_whatever_a_model_does_the_sentences_stay_and_nothing_hangs(
+    how: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(rephrase, "WITHIN_S", 0.05)
+    model = Hostile(how)
+    with anyio.fail_after(3):
+        made = await rephrased(model, TOLD, language="en", register="patient")
+    model.stopped = True
+    await asyncio.sleep(0.2)  # what comes later is heard of by nobody
+    gc.collect()
+    assert [(one.text, one.rephrased) for one in made["findings"]] == AS_IT_WAS
+    assert "fever" not in caplog.text
 
 
 class Swapping:

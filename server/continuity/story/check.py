@@ -18,8 +18,11 @@ import yaml
 from server.continuity.statement import Source
 
 LONGEST: Final = 3  # times the length of the sentence that was there
-_TOKEN: Final = re.compile(r"\d+(?:[.,:/]\d+)*|[^\W\d_]+(?:['’-][^\W\d_]+)*|[%°<>≤≥=~±+]|[?!;:.]")
-_BREAKS: Final = frozenset(".;:")
+_TOKEN: Final = re.compile(
+    r"\d+(?:[.,:/]\d+)*|[^\W\d_]+(?:['’-][^\W\d_]+)*|[%°<>≤≥=~±+/−]"
+    r"|(?<=\d)-|-(?=\s?\d)|[?!;:.,()]"  # a minus and a range are no hyphens
+)
+_PAUSES: Final = frozenset(".;:,()")
 _QUOTED: Final = re.compile(r"[“\"]([^”\"]*)[”\"]")
 _MONTHS: Final = (
     "january|february|march|april|may|june|july|august|september|october|november|december"
@@ -68,6 +71,13 @@ def faults(before: _Said, after: _Said) -> list[str]:
     if _is_past(was.words) != _is_past(now.words):
         found.append("it changes past and present")
     found += _compared(was.content, now.content)
+    if not found and not now.pauses <= was.pauses:
+        found.append("it changes what belongs together")
+    if not found and now.author and now.author_at not in (0, was.author_at, len(now.content)):
+        found.append("it changes what the author said")
+    for word in _lists()["kept"]:
+        if now.kept.count(word) < was.kept.count(word):
+            found.append(f"it drops a word ({word})")
     # "No fever. Cough." is not "No fever, cough.": a negation ends where its clause ends.
     if not found and was.negated and _clauses(was.reach) != _clauses(now.reach):
         found.append("it changes how far a negation reaches")
@@ -78,7 +88,7 @@ def _characters(before: str, after: str) -> list[str]:
     """Return what is wrong with the characters: look-alikes, marks that hide, several lines."""
     found = []
     if len(after) > LONGEST * len(before) + 40 or not after.strip():
-        found.append("it is empty or far too long")
+        return ["it is empty or far too long"]
     strange = {c for c in after if ord(c) > 126 or ord(c) < 32} - set(before) - set("’“”–")
     if strange:
         names = sorted(unicodedata.name(c, f"U+{ord(c):04X}") for c in strange)
@@ -89,16 +99,23 @@ def _characters(before: str, after: str) -> list[str]:
 
 
 class _Meaning:
-    """A sentence taken apart: its only date, its only author, its words, those with content."""
+    """A sentence taken apart: its only date, its only author, its words, those with content.
+
+    ``pauses``: behind how many of them there is a mark that parts one thing from another;
+    ``author_at``: behind how many of them it says who said it.
+    """
 
     def __init__(self, text: str) -> None:
         self.author: str | None = None
+        self.author_at = 0
         self.date: str | None = None
         text = self._without_author(self._without_date(text).strip())
-        self.words = [_folded(word) for word in _TOKEN.findall(text)]
-        self.broken = _content(self.words)
-        self.content = [word for word in self.broken if word not in _BREAKS]
-        self.reach = " ".join(self.broken).strip(" .;:")
+        self.words = _words(text)
+        every = _content(self.words)
+        self.content = [word for word in every if word not in _PAUSES]
+        self.pauses = _pauses(every) | {0, len(self.content)}
+        self.kept = [word for word in self.words if word in _lists()["kept"]]
+        self.reach = " ".join(one for one in every if one not in ",()").strip(" .;:")
         self.negated = any(word in _lists()["kinds"]["a negation"] for word in self.content)
 
     def _without_author(self, text: str) -> str:
@@ -107,6 +124,8 @@ class _Meaning:
         if len(found) != 1:
             return text  # none, or several: they stay where they are
         self.author = found[0].group(1).replace(".", "").replace("Doctor", "Dr").strip()
+        ahead = _content(_words(text[: found[0].start()]))
+        self.author_at = sum(word not in _PAUSES for word in ahead)
         return f"{text[: found[0].start()]} {text[found[0].end() :]}"
 
     def _without_date(self, text: str) -> str:
@@ -123,6 +142,29 @@ class _Meaning:
 def _clauses(text: str) -> list[list[str]]:
     """Return the words with content of each clause; empty clauses are none."""
     return [words for part in re.split(r"[.;:]", text) if (words := part.split())]
+
+
+def _words(text: str) -> list[str]:
+    """Return the words and marks of a text; what is written in capitals stays so.
+
+    An "A" that begins no sentence is no article (hepatitis A), and ALL, US and AIDS are names.
+    """
+    found: list[str] = []
+    for word in _TOKEN.findall(text):
+        opens = not found or found[-1] in _PAUSES
+        named = word.isupper() and (len(word) > 1 or not opens)
+        found.append(word if named else _folded(word))
+    return found
+
+
+def _pauses(words: Sequence[str]) -> set[int]:
+    found, count = set(), 0
+    for word in words:
+        if word in _PAUSES:
+            found.add(count)
+        else:
+            count += 1
+    return found
 
 
 def _compared(was: Sequence[str], now: Sequence[str]) -> list[str]:
@@ -185,7 +227,8 @@ def _lists() -> dict[str, Any]:
     read = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506 - it makes nothing but texts
     same = [(one, group[0]) for group in read["same"] for one in group[1:]]
     return {
-        "empty": frozenset(read["empty"]),
+        "empty": frozenset((*read["empty"], *read["kept"])),
+        "kept": tuple(read["kept"]),
         "same": sorted(same, key=lambda pair: -len(pair[0])),
         "past": frozenset(read["past"]),
         "participles": frozenset(read["participles"]),

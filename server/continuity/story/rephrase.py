@@ -8,8 +8,10 @@ asks a service goes through :mod:`server.safe_client`.  What it returns is check
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Final, Protocol
 
 from server.continuity.statement import Source
@@ -75,14 +77,33 @@ async def _answer(
     rephraser: Rephraser, asked: list[Said], language: str, register: str
 ) -> dict[str, Said]:
     """Return what came back for what was asked; a key that came twice is not believed."""
-    known = {one.key for one in asked}
+    task = asyncio.ensure_future(_believed(rephraser, asked, language, register))
+    # What it raises when nobody waits for it any more would be logged with its text.
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())
     try:
-        async with asyncio.timeout(WITHIN_S):
-            back = await rephraser.rephrase(asked, language=language, register=register)
-        every = [one for one in back if isinstance(one, Said) and one.key in known]
-    # A plug-in of the site may fail in any way; the deterministic sentences are there.
-    except Exception as error:
-        log.warning("the rephraser failed: %s", type(error).__name__)
+        # It is not waited for beyond its time, not even when it does not let itself be cancelled.
+        await asyncio.wait((task,), timeout=WITHIN_S)
+    finally:
+        late = not task.done()
+        task.cancel()
+    failed = "Timeout" if late else None
+    if not late and (task.cancelled() or task.exception() is not None):
+        failed = "Cancelled" if task.cancelled() else type(task.exception()).__name__
+    if failed:
+        log.warning("the rephraser failed: %s", failed)
         return {}
-    keys = [one.key for one in every]
-    return {one.key: one for one in every if keys.count(one.key) == 1}
+    return task.result()
+
+
+async def _believed(
+    rephraser: Rephraser, asked: list[Said], language: str, register: str
+) -> dict[str, Said]:
+    back = await rephraser.rephrase(asked, language=language, register=register)
+    known = {one.key for one in asked}
+    every = [
+        Said(one.key, one.text, one.sources)
+        for one in islice(back, 2 * len(asked))  # it may go on for ever
+        if isinstance(one, Said) and isinstance(one.text, str) and one.key in known
+    ]
+    keys = Counter(one.key for one in every)
+    return {one.key: one for one in every if keys[one.key] == 1}
