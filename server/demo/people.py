@@ -14,8 +14,8 @@ from server.auth.clients import Clients
 from server.auth.passwords import Passwords
 from server.auth.records import Client, Role
 from server.auth.users import Users
+from server.demo.api import Api
 from server.demo.patients import SHOWN, patients
-from server.demo.summary import Api
 from server.store.port import Store
 
 PATIENT = "ines"

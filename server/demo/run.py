@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
+from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 
@@ -10,12 +11,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from server import app
 from server.auth import new_token
+from server.demo.api import Api
 from server.demo.day import DemoMessage, messages
 from server.demo.folder import prepare
+from server.demo.form import Question, asked_next, fill_in
 from server.demo.hospital import DAY, NAME
 from server.demo.people import people, show_people
 from server.demo.send import send
-from server.demo.summary import Api, show, summarise
+from server.demo.summary import show, summarise
 from server.feeds.inbox import UNFINISHED, Inbox
 from server.settings import Settings
 from server.uuid7 import new_id
@@ -100,11 +103,21 @@ async def _day(settings: Settings, running: app.Running, console: Console) -> No
         quarantined = tuple([e async for e in inbox.walk(feed=FEED, states=("quarantined",))])
         api = Api(running.base_url, token)
         made = await summarise(api, states, quarantined)
-        show(console, made, token, settings.data)
+        asked = await _form(api, made.patient_url)
+        show(console, made, asked, token, settings.data)
         if not running.open:
             who = await people(store, api, made.patient_url)
             show_people(console, who, running.base_url)
     console.print("\nThe server runs until Ctrl-C.")
+
+
+async def _form(api: Api, patient_url: str | None) -> tuple[Question, ...]:
+    """Have the patient fill in a form, once; return what is to be asked after that."""
+    if patient_url is None:
+        return ()
+    patient = f"Patient/{patient_url.rpartition('/')[2]}"
+    await fill_in(api, patient, datetime.now(UTC))
+    return await asked_next(api, patient)
 
 
 async def _send(day: list[DemoMessage], running: app.Running, console: Console) -> None:

@@ -1,21 +1,19 @@
 """What the demo shows when the day is in the record, asked of the server's own public API."""
 
-import asyncio
-import http.client
-import json
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 from shutil import which
-from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from rich.console import Console
 from rich.table import Table
 
+from server.demo.api import Api
+from server.demo.form import FORM, URL, Question
 from server.demo.hospital import MRN_SYSTEM
 from server.demo.patients import SHOWN, patients
 from server.feeds.inbox import Entry
@@ -26,7 +24,7 @@ TYPES = (
     "DiagnosticReport", "ServiceRequest", "Specimen", "Coverage", "Account", "Organization",
     "Practitioner", "PractitionerRole", "Location", "Provenance",
 )  # fmt: skip
-_TIMEOUT_S = 30
+_WIDTH = 80  # columns of a screen
 _CORRECTED = "http://loinc.org%7C89579-7"  # the troponin of the patient to look at
 
 
@@ -45,37 +43,6 @@ class Summary:
     patient_url: str | None
 
 
-class Api:
-    """The FHIR API of the running server, with a token."""
-
-    def __init__(self, base_url: str, token: str | None) -> None:
-        parts = urlsplit(base_url)
-        self.base_url = base_url
-        self._address = (parts.hostname or "", parts.port)
-        self._path = parts.path
-        self._headers = {"Accept": "application/fhir+json"}
-        if token:
-            self._headers["Authorization"] = f"Bearer {token}"
-
-    async def get(self, path: str) -> dict[str, Any]:
-        """Return the JSON at ``path`` below the base; raises ``OSError`` when there is none."""
-        return await asyncio.to_thread(self._get, path)
-
-    def _get(self, path: str) -> dict[str, Any]:
-        connection = http.client.HTTPConnection(*self._address, timeout=_TIMEOUT_S)
-        try:
-            connection.request("GET", f"{self._path}/{path}", headers=self._headers)
-            answer = connection.getresponse()
-            body = answer.read()
-        except http.client.HTTPException as error:
-            raise OSError(f"GET {path}: {error}") from error
-        finally:
-            connection.close()
-        if answer.status != 200:
-            raise OSError(f"GET {path}: {answer.status}")
-        return dict(json.loads(body))
-
-
 async def summarise(api: Api, states: Mapping[str, int], quarantined: tuple[Entry, ...]) -> Summary:
     """Return what is in the record; ``states`` and ``quarantined`` are of the inbox."""
     counts = {type_: (await api.get(f"{type_}?_summary=count"))["total"] for type_ in TYPES}
@@ -85,8 +52,13 @@ async def summarise(api: Api, states: Mapping[str, int], quarantined: tuple[Entr
     return Summary(states, {t: n for t, n in counts.items() if n}, quarantined, url)
 
 
-def show(console: Console, made: Summary, token: str | None, data: Path) -> None:
-    """Print the summary for a screen of 80 columns, and what to try; ``data`` is the folder."""
+def show(
+    console: Console, made: Summary, asked: Sequence[Question], token: str | None, data: Path
+) -> None:
+    """Print the summary for a screen of 80 columns, and what to try.
+
+    ``asked``: what the patient's next step has to ask.  ``data``: the folder.
+    """
     console.print("\nWhat the day became, in one record:")
     console.print(_in_columns(made.types))
     told = ", ".join(f"{count} {state}" for state, count in sorted(made.states.items()))
@@ -102,7 +74,7 @@ def show(console: Console, made: Summary, token: str | None, data: Path) -> None
         console.print("The day has such messages on purpose. To look at them:", markup=False)
         console.print(f"  {_program()} inbox list --data {shlex.quote(str(data))}", markup=False)
     if made.patient_url is not None:
-        _show_patient(console, made.patient_url, token)
+        _show_patient(console, made.patient_url, asked, token)
 
 
 def _in_columns(types: Mapping[str, int]) -> Table:
@@ -124,17 +96,40 @@ def _program() -> str:
     return called if Path(called).name == "tellonce" and not which("tellonce") else "tellonce"
 
 
-def _show_patient(console: Console, url: str, token: str | None) -> None:
+def _show_patient(console: Console, url: str, asked: Sequence[Question], token: str | None) -> None:
     person = patients()[SHOWN]
     console.print(
         f"\n{person.given} {person.family} was in emergency, in radiology and on a ward,\n"
         f"and has results of the laboratory:\n  {url}",
         markup=False,
     )
+    _show_questions(console, asked)
     base, _, id_ = url.rpartition("/Patient/")
-    corrected = f"{base}/Observation?patient={id_}&code={_CORRECTED}&_pretty=true"
+    corrected = f"{base}/Observation?patient={id_}&code={_CORRECTED}"
     curl = "curl " + (f"-H 'Authorization: Bearer {token}' " if token else "")
-    console.print("\nTry, in another terminal: everything about this patient", markup=False)
-    console.print(f"  {curl}'{url}/$everything?_pretty=true'", markup=False)
-    console.print("and the one result that the laboratory corrected twice", markup=False)
-    console.print(f"  {curl}'{corrected}'", markup=False)
+    console.print("\nTry, in another terminal.", markup=False)
+    for told, address in (
+        ("What is known of each question, who said it, and where that stands:",
+         f"{url}/$known-answers?questionnaire={URL}"),
+        ("The form, filled in as far as the record allows:",
+         f"{base}/{FORM}/$populate?subject=Patient/{id_}"),
+        ("Her story for who treats her, each sentence with its sources:",
+         f"{url}/$story?audience=clinician"),
+        ("and for herself, in plain words:", f"{url}/$story?audience=patient"),
+        ("The International Patient Summary:", f"{url}/$summary"),
+        ("Everything about her:", f"{url}/$everything"),
+        ("The one result that the laboratory corrected twice:", corrected),
+    ):  # fmt: skip
+        pretty = f"{'&' if '?' in address else '?'}_pretty=true"
+        console.print(f"{told}\n  {curl}'{address}{pretty}'", markup=False)
+
+
+def _show_questions(console: Console, asked: Sequence[Question]) -> None:
+    """Print what the ward has to ask after she filled in a form, for 80 columns."""
+    console.print(
+        "\nShe filled in a form on her telephone. On the ward nothing is asked twice:",
+        markup=False,
+    )
+    for one in asked:
+        line = f"  {one.state:<8}  {one.text:<21} {' / '.join(one.answers)}".rstrip()
+        console.print(line if len(line) <= _WIDTH else f"{line[: _WIDTH - 3]}...", markup=False)

@@ -1,5 +1,6 @@
 """``tellonce demo`` as a newcomer runs it: a real process, real sockets, its own SQLite record."""
 
+import json
 import re
 import shlex
 import signal
@@ -97,13 +98,49 @@ def test_what_it_shows_fits_80_columns_but_for_the_lines_to_be_copied(hospital: 
 
 
 def test_the_commands_that_it_shows_work(hospital: Demo, folder: Path) -> None:
-    for address in re.findall(r"curl .* '(\S+)'", hospital.said):
-        answer = hospital.api.get(address)
-        assert answer.json()["entry"], address
+    shown = re.findall(r"^  (curl .*)$", hospital.said, re.MULTILINE)
+    found = [pasted(line) for line in shown]
+    assert [(kind, bool(some)) for kind, some in found] == [
+        ("Parameters", True),  # $known-answers
+        ("Parameters", True),  # $populate
+        ("Composition", True),  # the story, for clinicians
+        ("Composition", True),  # and for the patient
+        ("Bundle", True),  # $summary
+        ("Bundle", True),  # $everything
+        ("Bundle", True),  # a search
+    ]
     (command,) = re.findall(r"(inbox list --data .*)", hospital.said)
     listed = forked.tellonce(*shlex.split(command))
     assert listed.returncode == 0
     assert "157 applied, 2 quarantined" in listed.stdout
+
+
+def pasted(line: str) -> tuple[str, Any]:
+    """Run a line as a reader's shell does; return the type of what comes, and what is in it."""
+    run = subprocess.run(["sh", "-c", line], capture_output=True, check=True, timeout=30)
+    made = json.loads(run.stdout)
+    return made["resourceType"], made.get("entry") or made.get("parameter") or made.get("section")
+
+
+def test_nothing_is_asked_twice_and_it_shows(hospital: Demo) -> None:
+    told = hospital.said.partition("nothing is asked twice:\n")[2].partition("\n\n")[0]
+    assert told.splitlines() == [
+        "  known     Date of birth         1958-07-22",
+        "  known     Town                  Westbruck",
+        "  confirm   Allergies             Allergy to penicillin / Latex allergy",
+        "  known     Weight                68.5 kg",
+        "  conflict  Do you smoke?         Never smoked (clinician) / Ex-smoker (patient)",
+        "  confirm   What worries you?     Who feeds my cat when I have to stay?",
+        "  ask       Medicines",
+        "  ask       What is wrong today?",
+    ]
+
+
+def test_her_story_has_her_own_words(hospital: Demo, shown: dict[str, Any]) -> None:
+    for audience in ("clinician", "patient"):
+        address = f"/Patient/{shown['id']}/$story"
+        answer = hospital.api.get(address, params={"audience": audience})
+        assert "\u201cWho feeds my cat when I have to stay?\u201d" in answer.json()["text"]["div"]
 
 
 def test_the_people_that_it_shows_can_log_in(hospital: Demo) -> None:
