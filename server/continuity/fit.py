@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from server.continuity.questions import Question
 from server.continuity.statement import Code, Statement
-from server.continuity.statements.read import codes, words
+from server.continuity.statements.read import NO, YES, codes, words
 from server.continuity.statements.things import ELEMENTS
 from server.fhir import ucum
 
@@ -22,22 +22,6 @@ Key = tuple[str, Any]
 """What makes two answers the same, see :func:`same`."""
 
 UCUM: Final = "http://unitsofmeasure.org"
-YES: Final[frozenset[Code]] = frozenset(
-    (
-        ("http://snomed.info/sct", "373066001"),
-        ("http://loinc.org", "LA33-6"),
-        ("http://terminology.hl7.org/CodeSystem/v2-0136", "Y"),
-        ("http://terminology.hl7.org/CodeSystem/v2-0532", "Y"),
-    )
-)
-NO: Final[frozenset[Code]] = frozenset(
-    (
-        ("http://snomed.info/sct", "373067005"),
-        ("http://loinc.org", "LA32-8"),
-        ("http://terminology.hl7.org/CodeSystem/v2-0136", "N"),
-        ("http://terminology.hl7.org/CodeSystem/v2-0532", "N"),
-    )
-)
 _SAME_QUANTITY: Final = Fraction(1, 1000)  # relative; what converting and rounding leave
 _PLACES: Final = Decimal("0.001")
 _OF_CONCEPTS: Final = ("valueCodeableConcept", "valueCoding")
@@ -55,6 +39,8 @@ _TYPES: Final[Mapping[str, tuple[str, ...]]] = {
 
 def fitted(question: Question, statement: Statement) -> Answer | None:
     """Return the answer as in ``QuestionnaireResponse.item.answer``; ``None``: it does not fit."""
+    if _denies_a_thing(statement) and question.item.type not in ("boolean", "choice"):
+        return None  # its name in words, or as a code, would say that it is there
     match question.item.type:
         case "boolean":
             return _boolean(question, statement)
@@ -113,18 +99,23 @@ def _boolean(question: Question, statement: Statement) -> Answer | None:
         return {"valueBoolean": False}
     if statement.says != "present":
         return None
-    if _names_a_thing(statement) or (question.topic.many and _codes(value)):
+    if _names_a_thing(statement):
         return {"valueBoolean": True}
     said = question.same(_codes(value))
     yes, no = YES | question.topic.yes, NO | question.topic.no
-    if bool(said & yes) is bool(said & no):
-        return None
-    return {"valueBoolean": bool(said & yes)}
+    if said & (yes | no):
+        clear = bool(said & yes) is not bool(said & no)
+        return {"valueBoolean": bool(said & yes)} if clear else None
+    return {"valueBoolean": True} if question.whole and said else None
 
 
 def _names_a_thing(statement: Statement) -> bool:
     """Tell whether that the statement is there answers "yes" (a problem, an allergy ...)."""
     return statement.source.type in ELEMENTS
+
+
+def _denies_a_thing(statement: Statement) -> bool:
+    return statement.says == "absent" and _names_a_thing(statement)
 
 
 def _coding(question: Question, statement: Statement) -> Answer | None:
@@ -133,21 +124,30 @@ def _coding(question: Question, statement: Statement) -> Answer | None:
     said = _codes(value)
     if options is not None:
         if "valueBoolean" in value:
-            said = YES | question.topic.yes if value["valueBoolean"] else NO | question.topic.no
-        known = question.same(said)
-        found = [coding for code, coding in options.items() if code in known]
+            said = _yes_or_no(question, yes=value["valueBoolean"])
+        found = _among(options, question.same(said)) if not _denies_a_thing(statement) else []
+        if not found and not question.whole and _names_a_thing(statement):
+            found = _among(options, _yes_or_no(question, yes=statement.says == "present"))
         if found:
             return {"valueCoding": found[0]} if len(found) == 1 else None
         text = value.get("valueString")
         return {"valueString": text} if text in question.texts else None
     concept = next((value[name] for name in _OF_CONCEPTS if name in value), None)
-    if concept is None or not said:
+    if concept is None or not said or _denies_a_thing(statement):
         return None
     listed = [one for one in concept.get("coding", (concept,)) if one and one.get("code")]
     first = {name: part for name, part in listed[0].items() if name in _CODING}
     if "display" not in first and concept.get("text"):
         first["display"] = concept["text"]
     return {"valueCoding": first}
+
+
+def _yes_or_no(question: Question, *, yes: bool) -> frozenset[Code]:
+    return YES | question.topic.yes if yes else NO | question.topic.no
+
+
+def _among(options: Mapping[Code, Answer], known: frozenset[Code]) -> list[Answer]:
+    return [coding for code, coding in options.items() if code in known]
 
 
 _CODING: Final = ("system", "version", "code", "display")

@@ -100,7 +100,9 @@ class Gatherer:
         await self._responses(found)
         await self._forms(found)
         await self._others(found)
-        reading = Reading(self._local, self.policy, self.services.base_url, found.others)
+        reading = Reading(
+            self._local, self.policy, self.services.base_url, found.others, self.services.now()
+        )
         told = _Index(self._told(found, reading))
         answers = [[*told.matching(question), *self._elements(found, reading, question)]
                    for question in questions]  # fmt: skip
@@ -279,7 +281,8 @@ def _wanted(questions: Sequence[Question], policy: Validity) -> tuple[set[str], 
         type_ = question.element.partition(".")[0]
         whole |= {type_} - {"", "Patient"}
         whole |= question.topic.types - (set() if question.whole else _CODE_PARAMS.keys())
-        codes |= {code for code in question.codes if not code[0].startswith(responses.LINK)}
+        asked = question.codes | question.kinds
+        codes |= {code for code in asked if not code[0].startswith(responses.LINK)}
     if codes:
         whole.add("AllergyIntolerance")  # few, and a "none" among them bears on each of them
         codes |= {code for topic in policy.topics.values() for code in topic.none}
@@ -332,6 +335,12 @@ class _Index:
     def matching(self, question: Question) -> list[Statement]:
         """Return what may answer: the same codes, the whole topic, and that there is none."""
         places = {place for code in question.codes for place in self._by_code.get(code, ())}
+        places |= {
+            place
+            for code in question.kinds
+            for place in self._by_code.get(code, ())
+            if _says_yes(self._told[place])
+        }
         topic = question.topic
         if question.whole:
             places |= {
@@ -374,6 +383,12 @@ class _Index:
 def _is_positive(one: Statement) -> bool:
     stands = one.standing in ("current", "unsure") and one.about == "patient"
     return stands and one.says == "present" and one.source.type in things.ELEMENTS
+
+
+def _says_yes(one: Statement) -> bool:
+    """Tell whether it says of what its codes name that it is there."""
+    answered = (one.value or {}).get("valueBoolean") is True
+    return one.says == "present" and (answered or one.source.type in things.ELEMENTS)
 
 
 def _cut(one: Statement, found: Gathered) -> Statement:

@@ -12,6 +12,7 @@ from server.continuity import narrowed
 from server.continuity.form import Form, Item
 from server.continuity.statement import Code
 from server.continuity.statements.responses import link
+from server.continuity.statements.things import ELEMENTS
 from server.continuity.validity import UNLISTED, Topic, Validity, stricter
 from server.fhir import definitions
 
@@ -26,7 +27,9 @@ OF_ELEMENTS: Final = frozenset(("Patient", "RelatedPerson", "Coverage"))
 class Question:
     """What an item asks.
 
-    ``codes`` are those of the item and what means the same; ``element`` is the element that it
+    ``codes`` are those of the item and what means the same; ``kinds`` those of what is one of it,
+    too (amoxicillin is a penicillin): that it is there says "yes", that it is not says nothing;
+    ``element`` is the element that it
     names, ``only`` what the form says of that element's siblings, ``uses`` what its words say of
     the use of an address or a number (:mod:`.narrowed`).  ``whole``: it asks for all of its topic
     (which allergies, whether any), else for one thing.  ``options``: the codings that it takes,
@@ -37,6 +40,7 @@ class Question:
     item: Item
     topic: Topic = UNLISTED
     codes: frozenset[Code] = frozenset()
+    kinds: frozenset[Code] = frozenset()
     element: str = ""
     only: tuple[tuple[str, str], ...] = ()
     uses: frozenset[str] = frozenset()
@@ -82,12 +86,14 @@ def _question(form: Form, item: Item, siblings: tuple[Item, ...], policy: Validi
         element = by_code.elements[0] if "." in by_code.elements[0] else ""
         only = by_code.only
     type_ = element.partition(".")[0]
-    whole = topic.many and (by_code is topic or (by_element is topic and type_ in topic.types))
+    named = type_ in topic.types and element in (type_, ELEMENTS.get(type_))
+    whole = topic.many and (by_code is topic or (by_element is topic and named))
     options, texts, listed = _options(item)
     return Question(
         item,
         topic,
         item.codes | {link(form.canonical, item.link_id)},
+        policy.kinds(item.codes),
         element if type_ in OF_ELEMENTS else "",
         only,
         narrowed.uses(item.text) if element else frozenset(),

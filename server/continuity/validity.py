@@ -49,10 +49,11 @@ class Topic:
     ``elements`` and ``codes`` are the questions that are about it, ``types`` the resources that
     tell of it, each of them one thing of many when ``many``; ``members`` are codes of single ones.
     ``only`` narrows ``elements`` (``{"system": "phone"}``) and ``category`` the resources.
-    ``none`` are the codes that say there is none of it, ``yes`` and ``no`` those that answer a
-    yes-or-no question.  ``cautious``: values in the order in which they are shown, codes or
-    ``present`` and ``absent``.  ``constant``: it cannot change, so a newer value does not replace
-    an older one.  ``fixed``: a site cannot change its rule.  ``why``: the clinical reason.
+    ``none`` are the codes that say there is none of it, ``partly`` those that say so of a part;
+    ``kinds`` are codes and what is one of it (amoxicillin of penicillin); ``yes`` and ``no`` those
+    that answer a yes-or-no question.  ``cautious``: values in the order in which they are shown,
+    codes or ``present`` and ``absent``.  ``constant``: it cannot change, so a newer value does not
+    replace an older one.  ``fixed``: a site cannot change its rule.  ``why``: the clinical reason.
     """
 
     name: str
@@ -66,6 +67,8 @@ class Topic:
     category: str = ""
     about: About = "patient"
     none: frozenset[Code] = frozenset()
+    partly: frozenset[Code] = frozenset()
+    kinds: tuple[tuple[Code, frozenset[Code]], ...] = ()
     yes: frozenset[Code] = frozenset()
     no: frozenset[Code] = frozenset()
     cautious: tuple[Code, ...] = (("", "present"), ("", "absent"))
@@ -107,6 +110,10 @@ class Validity:
         named = [self._by_member[code] for code in codes if code in self._by_member]
         return max(named, key=lambda topic: topic.holding.strictness, default=None)
 
+    def kinds(self, codes: Collection[Code]) -> frozenset[Code]:
+        """Return the codes of what is one of what the codes name."""
+        return frozenset().union(*(self._by_kind.get(code, frozenset()) for code in codes))
+
     def of_element(self, path: str, only: Collection[tuple[str, str]] = ()) -> Topic | None:
         """Return the topic of an element (``Patient.address.city``): the one that says most of it.
 
@@ -130,6 +137,10 @@ class Validity:
     def place(self, kind: AuthorKind) -> int:
         """Return the rank of a kind of author; the smallest is shown first."""
         return self.rank.index(kind) if kind in self.rank else len(self.rank)
+
+    @cached_property
+    def _by_kind(self) -> Mapping[Code, frozenset[Code]]:
+        return {code: some for topic in self.topics.values() for code, some in topic.kinds}
 
     @cached_property
     def _by_member(self) -> Mapping[Code, Topic]:

@@ -100,6 +100,8 @@ class _Reading:
             "category": self._text,
             "about": lambda node: self._one_of(node, get_args(About)),
             "none": self._codes,
+            "partly": self._codes,
+            "kinds": self._kinds,
             "yes": self._codes,
             "no": self._codes,
             "cautious": lambda node: tuple(self._code(item) for item in self._items(node)),
@@ -182,16 +184,24 @@ class _Reading:
     def _codes(self, said: Node) -> frozenset[Code]:
         return frozenset(self._code(item) for item in self._items(said))
 
+    def _kinds(self, said: Node) -> tuple[tuple[Code, frozenset[Code]], ...]:
+        node = self._mapping(said)
+        return tuple(
+            (self._coded(key, node.places[key]), self._codes(some)) for key, some in node.items()
+        )
+
     def _code(self, said: Node) -> Code:
-        text = self._text(said)
+        return self._coded(self._text(said), said.place)
+
+    def _coded(self, text: str, place: str) -> Code:
         alias, bar, code = text.partition("|")
         if not bar and text in ("present", "absent"):
             return "", text
         if not bar or not code:
-            self._fault(said.place, f"{text!r} is not system|code")
+            self._fault(place, f"{text!r} is not system|code")
         elif alias not in self._systems:
             told = f"{alias!r} is not among `systems`{hint(alias, self._systems)}"
-            self._fault(said.place, told)
+            self._fault(place, told)
         return self._systems.get(alias, alias), code
 
     # -- nodes --------------------------------------------------------------------------------

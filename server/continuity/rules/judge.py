@@ -13,6 +13,7 @@ from server.continuity.rules import (
     conflict,
     negation,
     subject,
+    unfit,
     validity,
     visibility,
 )
@@ -50,9 +51,11 @@ def judge(
 
     ``statements`` are those that may answer it; ``now`` in microseconds.
     """
-    case = Case(question, policy, now, visit, tuple(_said(question, statements)))
+    listed = list(statements)
+    case = Case(question, policy, now, visit, tuple(_said(question, listed)))
     for rule in rules.values():
         case = rule(case)
+    case = unfit.rule(case, listed)
     if not case.said:
         told = (case.rule, case.reason) if case.rule else NOTHING
         return Known(question.item, "ask", (), *told)
@@ -63,7 +66,7 @@ def _said(question: Question, statements: Iterable[Statement]) -> Iterable[Said]
     for one in statements:
         answer = fitted(question, one)
         if answer is None:
-            if one.says != "unknown":
+            if one.says != "unknown" and not (question.whole and one.says == "absent"):
                 continue
             answer = {}
         key = key_of(question, one, answer) if answer else ("nothing", None)

@@ -52,12 +52,14 @@ def _of_a_part(case: Case, one: Said) -> Said:
 
 
 def _says_nothing(case: Case, one: Said) -> bool:
-    """One thing that is not there does not answer what there is, or whether there is any."""
-    return (
-        case.question.whole
-        and one.statement.says == "absent"
-        and one.statement.source.type != "QuestionnaireResponse"
-    )
+    """One thing that is not there does not answer what there is, or whether there is any.
+
+    What was not done on one day was perhaps done on another.
+    """
+    absent, type_ = one.statement.says == "absent", one.statement.source.type
+    once = type_ in ("Procedure", "Immunization")
+    other = type_ != "QuestionnaireResponse" or not one.answer
+    return absent and (once or (case.question.whole and other))
 
 
 def _unsigned_none(case: Case, one: Said) -> bool:

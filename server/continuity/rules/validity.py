@@ -17,6 +17,7 @@ UNLISTED = "C1 not listed"
 ALWAYS = "C1 always confirmed"
 EXPIRED = "C1 expired"
 EACH = "C1 each encounter"
+SINCE = ("C1 list", "What the list has stays so; what came since is not in it.")
 
 
 def holds(holding: Holding, said_at: int | None, now: int) -> bool:
@@ -62,6 +63,8 @@ def rule(case: Case) -> Case:
 
 def _aged(case: Case, topic: Topic, one: Said) -> Said:
     kind = topic.holding.kind
+    if kind == "carry" and case.question.whole:
+        return one if said_here(one, case.visit) else one.only_confirm(*SINCE)
     if kind == "confirm":
         return one.only_confirm(ALWAYS if topic.name else UNLISTED, topic.why)
     if kind == "confirm-each-encounter":

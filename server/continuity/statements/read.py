@@ -17,13 +17,15 @@ Resource = dict[str, Any]
 class Reading:
     """Of whose record, under which policy, a resource is read.
 
-    ``patient`` is ``Patient/x``; ``others`` are resources by ``Type/id`` that are referred to.
+    ``patient`` is ``Patient/x``; ``others`` are resources by ``Type/id`` that are referred to,
+    ``now`` is in microseconds since 1970-01-01T00:00:00Z.
     """
 
     patient: str
     policy: Validity
     base_url: str = ""
     others: Mapping[str, Resource] = field(default_factory=dict)
+    now: int = 0
 
     def local(self, reference: Any) -> str | None:
         """Return the ``Type/id`` that a Reference names on this server."""
@@ -125,10 +127,51 @@ def moment(*texts: Any) -> tuple[int | None, int | None]:
     return None, None
 
 
+YES: Final[frozenset[Code]] = frozenset(
+    (
+        ("http://snomed.info/sct", "373066001"),
+        ("http://loinc.org", "LA33-6"),
+        ("http://terminology.hl7.org/CodeSystem/v2-0136", "Y"),
+        ("http://terminology.hl7.org/CodeSystem/v2-0532", "Y"),
+    )
+)
+NO: Final[frozenset[Code]] = frozenset(
+    (
+        ("http://snomed.info/sct", "373067005"),
+        ("http://loinc.org", "LA32-8"),
+        ("http://terminology.hl7.org/CodeSystem/v2-0136", "N"),
+        ("http://terminology.hl7.org/CodeSystem/v2-0532", "N"),
+    )
+)
+
+
 def status(concept: Any) -> str:
-    """Return the code of a CodeableConcept of one status."""
-    found = sorted(code for _, code in codes(concept))
-    return found[0] if found else ""
+    """Return the code of a CodeableConcept of one status, HL7's own before those of a sender.
+
+    ``?`` is a status in words, or under several codes that nobody here knows.
+
+    >>> status({"text": "over"}), status(None)
+    ('?', '')
+    """
+    if not concept:
+        return ""
+    found = codes(concept)
+    own = {code for system, code in found if system.startswith(_HL7)}
+    told = own or {code for _, code in found}
+    return told.pop() if len(told) == 1 else "?"
+
+
+_HL7: Final = "http://terminology.hl7.org/CodeSystem/"
+
+
+def is_over(period: Any, now: int) -> bool:
+    """Tell whether a Period has ended, or has not begun."""
+    if not isinstance(period, dict):
+        return False
+    start, _ = moment(period.get("start"))
+    lo, hi = moment(period.get("end"))
+    end = hi if hi is not None else lo
+    return (end is not None and end <= now) or (start is not None and start > now)
 
 
 def origins(resource: Resource, reading: Reading) -> frozenset[str]:

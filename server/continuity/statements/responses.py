@@ -10,7 +10,15 @@ from typing import Any, Final
 
 from server.continuity.form import Form, Item
 from server.continuity.statement import About, Code, Says, Standing, Statement
-from server.continuity.statements.read import Reading, Resource, codes, is_unknown, moment, source
+from server.continuity.statements.read import (
+    NO,
+    Reading,
+    Resource,
+    codes,
+    is_unknown,
+    moment,
+    source,
+)
 from server.continuity.validity import UNLISTED, Topic, Validity
 
 ORIGIN: Final = "http://hl7.org/fhir/us/davinci-dtr/StructureDefinition/information-origin"
@@ -20,6 +28,7 @@ LINK: Final = "urn:tellonce:link-id "
 
 _SAID: Final = frozenset(("completed", "amended"))
 MAX_DEPTH: Final = 32
+WORDS: Final = "It was said in words only, and may say that there is none."
 
 
 def link(form: str, link_id: str) -> Code:
@@ -82,7 +91,7 @@ def statements(
             topic=topic.name,
             codes=codes_,
             value=value,
-            says=_says(value, topic.none),
+            says=_says(value, topic.none | topic.partly),
             said_at=said_at,
             author=who,
             source=source(resource, version, path),
@@ -91,6 +100,7 @@ def statements(
             about=_about(about, topic.about),
             standing=standing,
             said_until=until,
+            note=WORDS if topic.many and "valueString" in value else "",
         )
 
 
@@ -103,6 +113,8 @@ def _says(value: dict[str, Any], none: frozenset[Code]) -> Says:
     if value.get("valueBoolean") is False:
         return "absent"
     said = codes(value.get("valueCoding"))
+    if said & NO:
+        return "absent"
     if any(map(is_unknown, said)):
         return "unknown"
     return "none-known" if said & none else "present"

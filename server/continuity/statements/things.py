@@ -14,6 +14,7 @@ from server.continuity.statements.read import (
     Reading,
     Resource,
     codes,
+    is_over,
     is_unknown,
     moment,
     origins,
@@ -90,7 +91,7 @@ def _says(own: Says, named: frozenset[Code], reading: Reading, type_: str) -> Sa
     if any(is_unknown(code) for code in named):
         return "unknown"
     topics = [one for one in reading.policy.topics.values() if type_ in one.types]
-    return "none-known" if any(named & one.none for one in topics) else own
+    return "none-known" if any(named & (one.none | one.partly) for one in topics) else own
 
 
 def _note(type_: str, named: frozenset[Code]) -> str:
@@ -138,16 +139,24 @@ def _condition(resource: Resource, reading: Reading) -> Iterator[_Told]:
 def _diagnosed(resource: Resource) -> Standing:
     """Return how a problem or allergy stands, by its two statuses."""
     verification = status(resource.get("verificationStatus"))
+    clinical = status(resource.get("clinicalStatus"))
     if verification == "entered-in-error":
         return "withdrawn"
-    if status(resource.get("clinicalStatus")) in ("inactive", "resolved", "remission"):
+    if clinical in ("inactive", "resolved", "remission"):
         return "ended"
-    return "current" if verification in ("", "confirmed", "refuted") else "unsure"
+    abated = any(name.startswith("abatement") for name in resource)
+    sure = verification in ("", "confirmed", "refuted") and clinical in _ACTIVE
+    return "current" if sure and not abated else "unsure"
 
 
 def _medicine(resource: Resource, reading: Reading) -> Iterator[_Told]:
     own = resource.get("status", "")
+    standing = _USE.get(own, "withdrawn")
     referred = reading.referred(resource, resource.get("medicationReference"))
+    if referred.get("status") == "entered-in-error":
+        standing = "withdrawn"
+    if any(is_over(one, reading.now) for one in _taken(resource)):
+        standing = weaker(standing, "unsure")
     concept = resource.get("medicationCodeableConcept") or referred.get("code") or {}
     ordered = resource["resourceType"] == "MedicationRequest"
     plan = ordered and resource.get("intent") in ("proposal", "option")
@@ -155,7 +164,7 @@ def _medicine(resource: Resource, reading: Reading) -> Iterator[_Told]:
     yield _Told(
         concept,
         "absent" if own == "not-taken" or resource.get("doNotPerform") is True else "present",
-        "withdrawn" if plan else _USE.get(own, "withdrawn"),
+        "withdrawn" if plan else standing,
         reading.about(resource.get("subject")),
         reading.author(
             resource.get("requester") if ordered else resource.get("informationSource"),
@@ -164,6 +173,14 @@ def _medicine(resource: Resource, reading: Reading) -> Iterator[_Told]:
         (resource.get("authoredOn") if ordered else resource.get("dateAsserted"),),
         context,
     )
+
+
+def _taken(resource: Resource) -> Iterator[Any]:
+    """Yield the periods in which a medicine is taken."""
+    yield resource.get("effectivePeriod")
+    yield resource.get("dispenseRequest", {}).get("validityPeriod")
+    for dosage in (*resource.get("dosage", ()), *resource.get("dosageInstruction", ())):
+        yield dosage.get("timing", {}).get("repeat", {}).get("boundsPeriod")
 
 
 def _procedure(resource: Resource, reading: Reading) -> Iterator[_Told]:
@@ -184,10 +201,13 @@ def _procedure(resource: Resource, reading: Reading) -> Iterator[_Told]:
 def _immunization(resource: Resource, reading: Reading) -> Iterator[_Told]:
     own = resource.get("status", "")
     performers = [one.get("actor") for one in resource.get("performer", ())]
+    standing: Standing = "current" if own in ("completed", "not-done") else "withdrawn"
+    if resource.get("isSubpotent") is True:  # R4: not to be counted as protecting
+        standing = weaker(standing, "unsure")
     yield _Told(
         resource.get("vaccineCode", {}),
         "absent" if own == "not-done" else "present",
-        "current" if own in ("completed", "not-done") else "withdrawn",
+        standing,
         reading.about(resource.get("patient")),
         reading.author(*performers),
         (resource.get("recorded"), resource.get("occurrenceDateTime")),
@@ -200,6 +220,10 @@ def _device_use(resource: Resource, reading: Reading) -> Iterator[_Told]:
     own = _USE.get(resource.get("status", ""), "withdrawn")
     if device.get("status") == "entered-in-error":
         own = "withdrawn"
+    elif device.get("status", "active") != "active" or is_over(
+        resource.get("timingPeriod"), reading.now
+    ):
+        own = weaker(own, "unsure")
     yield _Told(
         device.get("type", {}),
         "present",
@@ -233,6 +257,8 @@ def _family(resource: Resource, reading: Reading) -> Iterator[_Told]:
             path=f"FamilyMemberHistory.condition[{index}]",
         )
 
+
+_ACTIVE: Final = frozenset(("", "active", "recurrence", "relapse"))
 
 _USE: Final[Mapping[str, Standing]] = {
     "active": "current",
