@@ -40,7 +40,7 @@ KINDS = {"/hl7v2/": "application/hl7-v2", "/auth/": FORM}
 
 
 class Seen(HttpServer):
-    """Keeps the application that is served."""
+    """Keeps what is served."""
 
     application: Any = None
 
@@ -62,7 +62,7 @@ async def served(folder: Path) -> AsyncIterator[tuple[Any, httpx.AsyncClient]]:
     root = ready.result().base_url.removesuffix("/fhir")
     try:
         async with httpx.AsyncClient(base_url=root, timeout=30) as client:
-            yield Seen.application, client
+            yield Seen.application.application, client
     finally:
         stop.set()
         await running

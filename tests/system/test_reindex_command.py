@@ -83,7 +83,7 @@ def test_it_refuses_in_one_line(tmp_path: Path) -> None:
     zone = tellonce("reindex", cwd=tmp_path, TELLONCE_TIME_ZONE="Mars/Hill")
 
     assert nowhere.returncode == zone.returncode == 1
-    assert nowhere.stderr.strip().endswith("is not there; name its folder with --data")
+    assert nowhere.stderr.strip().endswith("is not there; name the server's folder with --data")
     assert zone.stderr.strip() == (
         "tellonce: TELLONCE_TIME_ZONE: 'Mars/Hill' is not a time zone, as in Europe/Berlin"
     )
