@@ -1,0 +1,76 @@
+"""A MongoDB that is slow, or hangs: a search ends at its deadline, and leaves nothing behind."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from pymongo import MongoClient
+
+from server.access.context import SYSTEM
+from server.fhir.errors import DeadlineExceeded
+from server.search.query import Not, Query, ReferredBy
+from server.store.mongo import MongoStore
+from server.store.mongo.abandoned import application_name
+from tests import mongod
+from tests.contract.made import Clock, observation, patient
+from tests.contract.test_mongo_commits import failing
+
+UNSEEN = Query(("Patient",), Not(ReferredBy(Query(("Observation",)), "subject")))
+
+
+@pytest.fixture
+async def store(clock: Clock) -> AsyncIterator[MongoStore]:
+    made = mongod.new_store(clock)
+    await made.commit([patient("a"), observation("o")])
+    yield made
+    await made.close()
+    mongod.clean_up(made)
+
+
+def working(store: MongoStore) -> list[Any]:
+    """Return what the database does for the store at this moment."""
+    ours = {"appName": application_name(store.database), "active": True}
+    searches = {"$or": [{"command.find": {"$exists": 1}}, {"command.aggregate": {"$exists": 1}}]}
+    with MongoClient[dict[str, Any]](mongod.url()) as client:
+        return list(client.admin.aggregate([{"$currentOp": {}}, {"$match": {**ours, **searches}}]))
+
+
+async def soon(holds: Callable[[], bool]) -> None:
+    for _ in range(100):
+        if holds():
+            return
+        await asyncio.sleep(0.05)
+    pytest.fail("it never came")
+
+
+@pytest.mark.parametrize("command", ["find", "aggregate", "count"])
+async def test_a_search_ends_soon_behind_its_deadline_when_the_database_hangs(
+    store: MongoStore, command: str
+) -> None:
+    late = {"blockConnection": True, "blockTimeMS": 2_000}
+    with failing(store, [command], {"times": 1}, **late):
+        began = time.monotonic()
+        with pytest.raises(DeadlineExceeded, match=r"the search ran longer than 0\.2 s; narrow it"):
+            await store.search(SYSTEM, UNSEEN, limit=5, deadline_s=0.2)
+        took_s = time.monotonic() - began
+
+    assert took_s < 1.5
+    assert (await store.search(SYSTEM, UNSEEN, limit=5)).versions == ()
+
+
+async def test_a_search_whose_caller_has_gone_is_ended_in_the_database(store: MongoStore) -> None:
+    slow = {"$function": {"lang": "js", "args": [], "body": "function() { while (true) {} }"}}
+    reading = await store._reading()
+
+    async def search() -> None:
+        await reading.db.resources.find_one({"$expr": slow}, max_time_ms=20_000)
+
+    asked = asyncio.create_task(search())
+    await soon(lambda: working(store) != [])
+    asked.cancel()
+    await soon(lambda: working(store) == [])
+
+    with pytest.raises(asyncio.CancelledError):
+        await asked
