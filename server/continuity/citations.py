@@ -5,7 +5,7 @@ the patient (its tag), what belongs to no patient's compartment by its own refer
 Showing the same again writes nothing.  A record holds references and times, no clinical content.
 """
 
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any, Literal
@@ -32,7 +32,7 @@ was corrected between reading and showing is found by it."""
 
 DAY_US = 86_400_000_000
 KEEP_US = 400 * DAY_US  # a year's control visit still hears of what was corrected
-MOST_SOURCES = 2_000  # of one record; the newest stay
+MOST_SOURCES = 2_000  # of one record; the newest stay.  More at once are kept in several
 MOST_VERSIONS = 4  # of one source in one record
 _TRIES = 20
 _PAGE = 200
@@ -91,28 +91,11 @@ async def remember(services: Services, access: AccessContext, cited: Cited) -> N
     """
     if not cited.sources:
         return
-    key = _key(cited, access)
+    parts = _parts(cited)
     for _ in range(_TRIES):
-        held = await services.store.get_record(SHOWN, key)
-        value = _with(held, cited, access)
-        if value is None:
+        writes = [one for key, part in parts for one in await _writes(services, access, key, part)]
+        if not writes:
             return
-        ends = cited.at + KEEP_US
-        writes = [
-            RecordWrite(SHOWN_NEW, key, cited.patient.encode(), expires_at=ends),
-            RecordWrite(
-                SHOWN,
-                key,
-                orjson.dumps(value),
-                tag=cited.patient,
-                if_rev=held.rev if held is not None else 0,
-                expires_at=ends,
-            ),
-            *(
-                RecordWrite(SHOWN_SHARED, f"{local} {key}", key.encode(), local, expires_at=ends)
-                for local in sorted(_shared(cited.sources))
-            ),
-        ]
         try:
             await services.store.commit([], records=writes)
         except CommitConflict:
@@ -121,11 +104,57 @@ async def remember(services: Services, access: AccessContext, cited: Cited) -> N
     raise Conflict("the same was shown to the same reader too often at once; ask again")
 
 
-class Showings:
-    """Who was shown what, read once for each patient; for the time of one look at the record."""
+async def _writes(
+    services: Services, access: AccessContext, name: str, cited: Cited
+) -> list[RecordWrite]:
+    """Return what is to be written of a part of a showing; [] when that is known."""
+    key = _key(cited, access, name)
+    held = await services.store.get_record(SHOWN, key)
+    value = _with(held, cited, access)
+    if value is None:
+        return []
+    ends = cited.at + KEEP_US
+    return [
+        RecordWrite(SHOWN_NEW, key, cited.patient.encode(), expires_at=ends),
+        RecordWrite(
+            SHOWN,
+            key,
+            orjson.dumps(value),
+            tag=cited.patient,
+            if_rev=held.rev if held is not None else 0,
+            expires_at=ends,
+        ),
+        *(
+            RecordWrite(SHOWN_SHARED, f"{local} {key}", key.encode(), local, expires_at=ends)
+            for local in sorted(_shared(cited.sources))
+        ),
+    ]
 
-    def __init__(self, services: Services) -> None:
-        self._services = services
+
+def _parts(cited: Cited) -> list[tuple[str, Cited]]:
+    """Return a showing as parts that fit into one record each, with what names the part."""
+    count = 1 + len(cited.sources) // (MOST_SOURCES // 2)
+    if count == 1:
+        return [("", cited)]
+    parts: dict[int, set[str]] = {}
+    for source in cited.sources:
+        local = source.partition("/_history/")[0]
+        number = blake2b(local.encode(), digest_size=4).digest()
+        parts.setdefault(int.from_bytes(number) % count, set()).add(source)
+    return [
+        (f"{number} of {count}", replace(cited, sources=frozenset(sources)))
+        for number, sources in sorted(parts.items())
+    ]
+
+
+class Showings:
+    """Who was shown what, read once for each patient; for the time of one look at the record.
+
+    ``locals_``: the resources (``Type/id``) that are looked at; ``None``: any.
+    """
+
+    def __init__(self, services: Services, locals_: Collection[str] | None = None) -> None:
+        self._services, self._locals = services, locals_
         self._by_patient: dict[str, dict[str, dict[str, Any]]] = {}
 
     async def of(self, local: str, patients: Iterable[str]) -> list[Shown]:
@@ -147,7 +176,7 @@ class Showings:
     async def all_of(self, patient: str) -> list[Shown]:
         """Return who was shown anything of a patient's record, with no versions in particular."""
         values = (await self._of_patient(patient)).values()
-        return [replace(one, versions={0: at}) for one, at in map(_whole, values)]
+        return [_made(value, {0: value["at"]}, frozenset()) for value in values]
 
     async def of_record(self, key: str) -> list[tuple[str, Shown]]:
         """Return what one record of :data:`SHOWN` says, by resource."""
@@ -161,10 +190,18 @@ class Showings:
     async def _of_patient(self, patient: str) -> dict[str, dict[str, Any]]:
         if patient not in self._by_patient:
             self._by_patient[patient] = {
-                record.key: orjson.loads(record.value)
+                record.key: self._kept(orjson.loads(record.value))
                 async for record in _records(self._services, SHOWN, patient)
             }
         return self._by_patient[patient]
+
+    def _kept(self, value: dict[str, Any]) -> dict[str, Any]:
+        """Return a record with what is looked at only: thousands of long ones fill the memory."""
+        of = value["of"]
+        at = max((at for one in of.values() for at in one["v"].values()), default=0)
+        if self._locals is not None:
+            of = {local: of[local] for local in of.keys() & self._locals}
+        return {**value, "of": of, "at": at}
 
 
 async def _records(services: Services, kind: str, tag: str) -> AsyncIterator[Record]:
@@ -177,10 +214,11 @@ async def _records(services: Services, kind: str, tag: str) -> AsyncIterator[Rec
         after = page[-1].key
 
 
-def _key(cited: Cited, access: AccessContext) -> str:
-    """One record per patient, reader with his rights, kind and document."""
+def _key(cited: Cited, access: AccessContext, name: str) -> str:
+    """One record per patient, reader with his rights, kind and document, and part of it."""
     parts = (cited.patient, cited.reader, access.client, access.grant, access.role)
-    text = orjson.dumps([*parts, cited.person, cited.kind, cited.document])
+    named = [name] if name else []
+    text = orjson.dumps([*parts, cited.person, cited.kind, cited.document, *named])
     return blake2b(text, digest_size=16).hexdigest()
 
 
@@ -238,11 +276,6 @@ def _shown(value: dict[str, Any], local: str) -> Shown | None:
         return None
     versions = {int(number): at for number, at in one["v"].items()}
     return _made(value, versions, frozenset() if "" in one["p"] else frozenset(one["p"]))
-
-
-def _whole(value: dict[str, Any]) -> tuple[Shown, int]:
-    at = max((at for one in value["of"].values() for at in one["v"].values()), default=0)
-    return _made(value, {}, frozenset()), at
 
 
 def _made(value: dict[str, Any], versions: dict[int, int], paths: frozenset[str]) -> Shown:

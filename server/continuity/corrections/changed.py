@@ -29,6 +29,7 @@ _ASIDE: Final = frozenset(
     )
 )  # fmt: skip
 _CORRECTING: Final = frozenset(("corrected", "amended"))
+_MERGING: Final = ("replaced-by", "replaces")
 _CANCELLING: Final = frozenset(("cancelled", "revoked", "nullified", "not-done"))
 
 
@@ -104,4 +105,6 @@ def _links(patient: Resource) -> set[tuple[str, str]]:
     return {
         (str(one.get("type")), str((one.get("other") or {}).get("reference")))
         for one in patient.get("link") or ()
+        if one.get("type")
+        in _MERGING  # who is somebody else's relative, too, is merged with nobody
     }

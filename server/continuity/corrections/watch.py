@@ -6,7 +6,8 @@ with how far was looked, so that nothing is told twice and nothing is left out w
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ import orjson
 from server.access.context import SYSTEM
 from server.continuity.citations import KEEP_US, SHOWN, SHOWN_NEW, Showings, Shown
 from server.continuity.corrections.cites import TYPES, author_of, cites, subject_of
-from server.continuity.corrections.find import DOCUMENT, Finder, grouped
+from server.continuity.corrections.find import DOCUMENT, Concerned, Finder, grouped
 from server.continuity.corrections.occasions import PAGE, Occasion, next_occasions, occasion_of
 from server.continuity.corrections.tell import Notice, communication, task
 from server.continuity.readers import Readers
@@ -34,12 +35,19 @@ LEASE: Final = "corrections"
 LEASE_S: Final = 15.0
 POLL_S: Final = 0.5
 _CURSOR: Final = "cursor"
+MOST: Final = 100_000
 _NEW_AT_ONCE: Final = 50
+_NOTICES_AT_ONCE: Final = 500  # of one commit
+_OF_ONE_MARK: Final = 1_000  # numbers of versions
 _MOST_VERSIONS: Final = 100  # between a showing and now that are looked at
 
 
 class Corrections:
-    """One per server.  ``owner``: name of this process among those that share the store."""
+    """One per server.  ``owner``: name of this process among those that share the store.
+
+    ``limit`` changes are looked at at once; ``most``: pairs of a version and a reader that are kept
+    in memory.  What one reader is to be told of one patient in one look is one message.
+    """
 
     def __init__(
         self,
@@ -50,9 +58,11 @@ class Corrections:
         poll_s: float = POLL_S,
         lease_s: float = LEASE_S,
         limit: int = PAGE,
+        most: int = MOST,
     ) -> None:
         self._services, self._readers, self._owner = services, readers, owner
-        self._poll_s, self._lease_s, self._limit = poll_s, lease_s, limit
+        self._poll_s, self._lease_s = poll_s, lease_s
+        self._limit, self._most = limit, most
         self._held_until = 0.0  # of the lease, on the loop's clock
 
     async def run(self) -> None:
@@ -96,16 +106,22 @@ class Corrections:
         await self._services.store.commit([], records=[_cursor(seq, 0)])
 
     async def _look(self, held: Record, occasions: Sequence[Occasion]) -> None:
-        finder = self._finder()
-        notices: list[Notice] = []
+        locals_ = {f"{one.type}/{one.id}" for each in occasions for one in each.versions}
+        finder = self._finder(locals_)
+        found: list[Concerned] = []
         records: list[RecordWrite] = []
         for occasion in occasions:
-            notices += grouped(await finder.concerned(occasion))
+            async for concerned in finder.concerned(occasion):
+                found += concerned
+                if len(found) >= self._most:  # told is told: the cursor stays until all are
+                    await self._tell(finder, found, [])
+                    found = []
+                    await self._leads()
             for version in occasion.versions:
                 if version.type in TYPES:
                     records += await self._cited(version)
         upto = occasions[-1].versions[-1].seq
-        await self._commit(notices, [*records, _cursor(upto, held.rev)])
+        await self._tell(finder, found, [*records, _cursor(upto, held.rev)])
 
     async def _compare(self, held: Record, after: int) -> bool:
         """Tell of what was corrected between being read and being shown."""
@@ -113,15 +129,16 @@ class Corrections:
         new = await store.find_records(SHOWN_NEW, limit=_NEW_AT_ONCE)
         if not new:
             return False
-        finder = self._finder()
+        finder = self._finder(None)
         showings = [one for record in new for one in await finder.showings.of_record(record.key)]
-        found = []
+        found: list[Concerned] = []
         for local, shown in await self._outdated(showings):
             for version in await self._later(local, shown, after):
                 occasion = await occasion_of(store, version)
-                found += await finder.concerned(occasion, only=(shown,))
+                async for concerned in finder.concerned(occasion, only=(shown,)):
+                    found += concerned
         done = [RecordWrite(SHOWN_NEW, one.key, None, if_rev=one.rev) for one in new]
-        await self._commit(grouped(found), [*done, _cursor(after, held.rev)])
+        await self._tell(finder, found, [*done, _cursor(after, held.rev)])
         return len(new) == _NEW_AT_ONCE
 
     async def _outdated(self, showings: Sequence[tuple[str, Shown]]) -> list[tuple[str, Shown]]:
@@ -144,8 +161,8 @@ class Corrections:
         history = await self._services.store.history(SYSTEM, type_, id_, limit=_MOST_VERSIONS)
         return [one for one in reversed(history) if newest < one.number and one.seq <= upto]
 
-    def _finder(self) -> Finder:
-        return Finder(self._services, self._readers, Showings(self._services))
+    def _finder(self, locals_: Collection[str] | None) -> Finder:
+        return Finder(self._services, self._readers, Showings(self._services, locals_))
 
     async def _cited(self, version: Version) -> list[RecordWrite]:
         """Keep which versions a stored form or document cites now."""
@@ -179,22 +196,52 @@ class Corrections:
             RecordWrite(SHOWN_NEW, key, patient.encode(), expires_at=ends),
         ]
 
+    async def _tell(
+        self, finder: Finder, concerned: Sequence[Concerned], records: list[RecordWrite]
+    ) -> None:
+        """Tell who may know and does not yet; ``records`` are written with the last of it."""
+        notices = grouped(await finder.may_know(concerned))
+        for first in range(0, len(notices), _NOTICES_AT_ONCE):
+            part = notices[first : first + _NOTICES_AT_ONCE]
+            last = first + _NOTICES_AT_ONCE >= len(notices)
+            await self._commit(part, records if last else [])
+        if not notices:
+            await self._commit([], records)
+
     async def _commit(self, notices: Iterable[Notice], records: list[RecordWrite]) -> None:
-        """Write what is new of the notices, who was told, and how far was looked, at once."""
+        """Write what is new of the notices and who was told, at once."""
         writes: list[Write] = []
         marks: dict[str, RecordWrite] = {}
         for notice in notices:
-            told = []
-            for one in notice.told:
-                key = _digest(one[0].reference, notice.reader)
-                if key in marks or await self._services.store.get_record(TOLD, key) is None:
-                    ends = self._services.now() + KEEP_US
-                    marks[key] = RecordWrite(TOLD, key, b"", if_rev=0, expires_at=ends)
-                    told.append(one)
+            told, new = await self._unmarked(notice)
             if told:
-                new = Notice(notice.patient, notice.reader, notice.person, told)
-                writes += await self._writes(new)
-        await self._services.store.commit(writes, records=[*records, *marks.values()])
+                marks |= new
+                writes += await self._writes(replace(notice, told=told))
+        if writes or records:
+            await self._services.store.commit(writes, records=[*records, *marks.values()])
+
+    async def _unmarked(self, notice: Notice) -> tuple[list[Concerned], dict[str, RecordWrite]]:
+        """Return what the reader was not told of yet, and the marks that they are told of it.
+
+        One mark says of many versions that they were told: a thousand readers of ten thousand
+        versions are ten million pairs.
+        """
+        by_mark: dict[str, list[Concerned]] = {}
+        for one in notice.told:
+            bucket = str(one[0].version.seq // _OF_ONE_MARK)
+            by_mark.setdefault(_digest(notice.patient, notice.reader, bucket), []).append(one)
+        told: list[Concerned] = []
+        marks = {}
+        for key, listed in by_mark.items():
+            held = await self._services.store.get_record(TOLD, key)
+            known = set(orjson.loads(held.value)) if held is not None else set()
+            new = [one for one in listed if one[0].version.seq not in known]
+            if new:
+                value = orjson.dumps(sorted(known | {one[0].version.seq for one in new}))
+                rev, ends = held.rev if held is not None else 0, self._services.now() + KEEP_US
+                marks[key] = RecordWrite(TOLD, key, value, if_rev=rev, expires_at=ends)
+                told += new
+        return told, marks
 
     async def _writes(self, notice: Notice) -> list[Write]:
         services, at = self._services, self._services.now()
