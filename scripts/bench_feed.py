@@ -111,9 +111,11 @@ async def inside(data: Path):  # type: ignore[no-untyped-def]
 
 
 def cpu_s(pid: int) -> float:
-    """Return user and system CPU seconds of a process."""
+    """Return user and system CPU seconds of a process and of those that it started."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
+    own = (int(fields[11]) + int(fields[12])) / _TICKS
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return own + sum(cpu_s(int(child)) for child in children)
 
 
 async def drive(port: int, given: argparse.Namespace, make: object) -> tuple[Times, float]:
@@ -141,6 +143,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=0.0, help="messages a second")
     parser.add_argument("--small", action="store_true")
     parser.add_argument("--profile", action="store_true")
+    parser.add_argument("--processes", default="", help="TELLONCE_FEED_PROCESSES")
     given = parser.parse_args()
     make = small if given.small else admission
     with tempfile.TemporaryDirectory(prefix="tellonce-feed-") as folder:
@@ -167,7 +170,10 @@ def _profile(data: Path, given: argparse.Namespace, make: object) -> None:
 def _measure(data: Path, given: argparse.Namespace, make: object) -> None:
     command = [str(Path(sys.executable).with_name("tellonce")), "serve", "--port", "0"]
     command += ["--mllp-port", "0", "--data", str(data), "--open"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+    env = dict(os.environ)
+    if given.processes:
+        env["TELLONCE_FEED_PROCESSES"] = given.processes
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env) as server:
         assert server.stdout
         line = next(line for line in server.stdout if line.startswith("MLLP"))
         port = int(line.rsplit(":", 1)[1])

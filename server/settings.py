@@ -147,6 +147,14 @@ class Settings(BaseSettings):
         description="Days that an applied HL7v2 message (its bytes, its explanation, its state) is "
         "kept in the inbox; 0 is for ever. What was not applied is kept for ever.",
     )
+    feed_processes: int | None = Field(
+        None,
+        ge=0,
+        le=16,
+        description="Processes beside the server that work out what HL7v2 messages change while "
+        "many are waiting, for the embedded store; each takes about 100 MB while it runs. "
+        "Default: 1 on two processors or more, else 0.",
+    )
     maps: Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_listed)] = Field(
         (), description="Folders with site maps, code tables and feeds, over those that ship."
     )

@@ -1,11 +1,14 @@
-"""The ports on which HL7v2 is listened for, as settings and the feeds' file name them."""
+"""The ports on which HL7v2 is listened for, and the processes that help with what comes."""
 
 import errno
+import os
 
 from mappings.maps import MapError
-from server.app.opening import PortTaken
-from server.feeds import FeedService, Port, Wiring, server_context
+from server.app.opening import PortTaken, address_of
+from server.feeds import FeedService, Port, Wiring, maker_process, server_context
+from server.feeds.makers import Start
 from server.feeds.mllp import Limits
+from server.interactions.services import Services
 from server.settings import Settings, is_loopback
 
 
@@ -41,3 +44,26 @@ async def listen_for_feeds(feeds: FeedService, settings: Settings) -> None:
                 "choose another with --mllp-port"
             ) from error
         raise
+
+
+def processes(settings: Settings) -> int:
+    """Return how many processes may work out what messages change, beside this one."""
+    if not address_of(settings).embedded:
+        return 0  # of a store of many servers: another server does the same
+    if settings.feed_processes is not None:
+        return settings.feed_processes
+    return 1 if (os.cpu_count() or 1) > 1 else 0
+
+
+def starter(settings: Settings, services: Services) -> Start:
+    """Return what starts one of them."""
+    return maker_process.starter(
+        maker_process.Site(
+            address_of(settings).file,
+            services.base_url,
+            settings.time_zone,
+            settings.search_words,
+            services.policy,
+            services.access_policy,
+        )
+    )

@@ -12,8 +12,9 @@ import uvloop
 from mappings.maps import Maps, load_maps
 from server import background, rest
 from server.app import distributed
+from server.app.ending import Ending
 from server.app.entrance import Entrance, brands_of
-from server.app.feed_ports import listen_for_feeds, ports
+from server.app.feed_ports import listen_for_feeds, ports, processes, starter
 from server.app.first_start import FirstUser, first_token, first_user
 from server.app.forwarded import Forwarded
 from server.app.front import Front
@@ -156,13 +157,21 @@ async def _serve(
 ) -> None:
     await search_parameters.load(services)
     listening, days = ports(settings, read.wiring), settings.inbox_days
-    feeds = FeedService(services, read.maps, listening, wiring=read.wiring, keep_days=days)
+    feeds = FeedService(
+        services,
+        read.maps,
+        listening,
+        wiring=read.wiring,
+        keep_days=days,
+        processes=processes(settings),
+        start=starter(settings, services) if processes(settings) else None,
+    )
     # The embedded store is one server's: the next start is the same owner.
     owner = services.owner or "server"
     outbound = OutboundService(services, read.maps, settings.maps, owner=owner)
-    brands = await brands_of(settings, services)
+    brands, ending = await brands_of(settings, services), Ending(settings.shutdown_s)
     async with (
-        _auditing(services),
+        _auditing(services, ending),
         Entrance(settings, services, brands) as entrance,
     ):
         application = _application(settings, services, entrance, feeds, stop)
@@ -184,12 +193,13 @@ async def _serve(
                     on_ready(running)
                 entrance.prepare()
                 await http_server.until(stop)
+                ending.begin()
         finally:
-            grace_s = float(settings.shutdown_s)
+            grace_s = ending.left_s
             await asyncio.gather(
                 http_server.finish(), feeds.stop(grace_s=grace_s), application.stop(grace_s)
             )
-            await outbound.stop(grace_s=grace_s)  # it tells of what the others wrote
+            await outbound.stop(grace_s=ending.left_s)  # it tells of what the others wrote
 
 
 def _application(
@@ -227,7 +237,7 @@ def _application(
 
 
 @asynccontextmanager
-async def _auditing(services: Services) -> AsyncIterator[None]:
+async def _auditing(services: Services, ending: Ending) -> AsyncIterator[None]:
     """Keep what audit is told; it ends last, for the others tell it of their ends."""
     audit = services.audit
     assert isinstance(audit, AuditLog)
@@ -235,7 +245,7 @@ async def _auditing(services: Services) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        await audit.stop()
+        await audit.stop(ending.left_s)
 
 
 async def _running(

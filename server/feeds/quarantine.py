@@ -8,7 +8,6 @@ from typing import Any
 from mappings.feed import Feed
 from mappings.maps import Maps
 from mappings.plan import Plan
-from server.feeds.apply import prepare
 from server.feeds.inbox import (
     HOLD,
     RAW,
@@ -20,6 +19,7 @@ from server.feeds.inbox import (
     body_writes,
     first_id,
 )
+from server.feeds.making import prepare
 from server.feeds.refused import RefusedMessage
 from server.feeds.work import plan_message
 from server.interactions.services import Services

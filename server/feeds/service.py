@@ -20,6 +20,7 @@ from server.feeds.folder import DropFolder
 from server.feeds.header import Header
 from server.feeds.inbox import UNFINISHED, Entry, Inbox
 from server.feeds.lanes import WORKERS, Lanes
+from server.feeds.makers import Makers, Start
 from server.feeds.mllp import Answer, Limits, Listener
 from server.feeds.quarantine import reopen
 from server.feeds.queueing import Queueing
@@ -56,7 +57,8 @@ class FeedService:
     """Receives, keeps, applies and answers HL7v2 messages.  One per server.
 
     ``counts`` are those of each feed since the start.  ``keep_days``: how long applied messages
-    stay in the inbox; 0 is for ever.
+    stay in the inbox; 0 is for ever.  ``start`` starts one of up to ``processes`` that help when
+    much is to be done (:mod:`.makers`).
     """
 
     def __init__(
@@ -70,6 +72,8 @@ class FeedService:
         ack_timeout_s: float | None = None,
         replay_poll_s: float = REPLAY_POLL_S,
         keep_days: int = 0,
+        processes: int = 0,
+        start: Start | None = None,
     ) -> None:
         owner = services.owner
         self.inbox = Inbox(
@@ -84,10 +88,15 @@ class FeedService:
         self._tasks: set[asyncio.Task[None]] = set()
         self._draining = False
         self._answering = Answering(services, self.wiring, ack_timeout_s)
+        worker = Worker(services, self.inbox, self._answering.stamp, keep_days=keep_days)
+        self.makers: Makers | None = None
+        if start is not None and processes:
+            self.makers = Makers(start, processes, lambda: worker.active)
+            worker.maker = self.makers.make
         self._queueing = Queueing(
             maps,
             self.inbox,
-            Worker(services, self.inbox, self._answering.stamp, keep_days=keep_days),
+            worker,
             self._answering,
             self.counts,
             workers=workers,
@@ -158,6 +167,8 @@ class FeedService:
         """Drain, then end; what is not finished stays in the inbox for the next start."""
         await self.drain(grace_s=grace_s)
         await self._queueing.stop()
+        if self.makers is not None:
+            await self.makers.stop()
 
     def moment(self, feed: str | None = None) -> Moment:
         """Return what is at work now, of one feed or of all."""

@@ -27,6 +27,7 @@ from server.feeds.inbox import (
     lane_hash,
 )
 from server.feeds.lanes import lanes_of
+from server.feeds.making import Maker, make
 from server.feeds.refused import RefusedMessage
 from server.fhir.errors import FhirError, StoreUnavailable
 from server.interactions.services import Services
@@ -102,13 +103,15 @@ def plan_message(maps: Maps, body: bytes, feed: Feed) -> tuple[Plan | None, Refu
 class Worker:
     """Does jobs; ``stamp`` makes acknowledgements.
 
-    ``keep_days``: how long applied messages stay in the inbox; 0 is for ever.
+    ``keep_days``: how long applied messages stay in the inbox; 0 is for ever.  ``maker`` works out
+    what a message comes to.
     """
 
     def __init__(
         self, services: Services, inbox: Inbox, stamp: Stamp, *, keep_days: int = 0
     ) -> None:
         self.active = 0
+        self.maker: Maker = make
         self._keep_us = keep_days * DAY_US
         self._services = services
         self._inbox = inbox
@@ -156,6 +159,7 @@ class Worker:
                 job.feed,
                 finish=lambda entry: self._finished(job, entry),
                 also=lambda entry: self._also(job, entry),
+                maker=self.maker,
             )
         except RefusedMessage as refused:
             return await self._quarantine(job, refused)

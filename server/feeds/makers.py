@@ -1,0 +1,227 @@
+"""Other processes that make what messages come to, while many messages are at work.
+
+Python runs on one processor at a time.  Finding, merging, checking and indexing what a message
+changes needs no more than to read the record, so it is done beside the server, by processes that
+read the same file; the server commits what they made, under the same expectations as what it made
+itself.  So nothing is lost with such a process: whatever it did not answer is made here, as is
+everything while few messages are at work.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from pickle import HIGHEST_PROTOCOL, dumps
+
+from mappings.feed import Feed
+from mappings.plan import Plan
+from server.feeds import making, wire
+from server.feeds.inbox import Entry
+from server.feeds.making import Made
+from server.feeds.refused import RefusedMessage
+from server.interactions.services import Services
+
+log = logging.getLogger(__name__)
+
+BUSY = 4  # messages at work from which on the way to another process is worth it
+MOST_ASKED = 16  # messages that one process has before it; the server makes others meanwhile
+ANSWER_S = 30.0
+IDLE_S = 120.0  # without work, after which a process ends
+AGAIN_S = 30.0  # until one is started again after one failed
+
+Start = Callable[[], Awaitable[asyncio.subprocess.Process]]
+"""Starts a process that says ``b"ready"`` when it is, and then answers as :func:`answer` does."""
+
+
+class Makers:
+    """Up to ``count`` processes, started by ``start`` when they are needed.
+
+    ``busy`` tells how many messages are at work.
+    """
+
+    def __init__(self, start: Start, count: int, busy: Callable[[], int]) -> None:
+        self._start, self._count, self._busy = start, count, busy
+        self._processes: list[_Process] = []
+        self._starting: asyncio.Task[None] | None = None
+        self._not_before = 0.0
+        self._feeds: dict[str, tuple[Feed, bytes]] = {}
+        self._stopped = False
+        self.made = 0  # by other processes
+
+    async def make(self, services: Services, entry: Entry, plan: Plan, feed: Feed) -> Made:
+        """As :func:`server.feeds.making.make`, wherever there is time for it."""
+        # Search parameters of the site are known to the server alone.
+        process = None if services.catalog.custom else self._free()
+        if process is not None:
+            answer = await process.ask(wire.pack_asked(entry, plan, self._packed(feed)))
+            made = wire.read_answer(answer) if answer is not None else None
+            if made is not None and not services.catalog.custom:
+                self.made += 1
+                return made
+        return await making.make(services, entry, plan, feed)
+
+    async def stop(self) -> None:
+        """End the processes."""
+        self._stopped = True
+        if self._starting is not None:
+            self._starting.cancel()
+            await asyncio.gather(self._starting, return_exceptions=True)
+        await asyncio.gather(*(process.stop() for process in self._processes))
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The processes that there are."""
+        return tuple(process.pid for process in self._processes if process.alive)
+
+    def _free(self) -> "_Process | None":
+        """Return the process with the least to do, if it has room and there is enough to do."""
+        if self._busy() < BUSY:
+            return None
+        self._processes = [process for process in self._processes if process.alive]
+        found = min(self._processes, key=lambda one: one.asked, default=None)
+        if found is None or found.asked >= MOST_ASKED:
+            self._another()
+        return found if found is not None and found.asked < MOST_ASKED else None
+
+    def _another(self) -> None:
+        """Begin to start another process, unless there are enough, or one failed just now."""
+        if self._stopped or self._starting is not None or len(self._processes) >= self._count:
+            return
+        if asyncio.get_running_loop().time() >= self._not_before:
+            self._starting = asyncio.create_task(self._start_one())
+
+    async def _start_one(self) -> None:
+        try:
+            process = await _started(await self._start(), self._failed)
+            self._processes.append(process)  # of the list that is there now
+        except (OSError, EOFError, TimeoutError, NotImplementedError) as error:
+            log.warning("messages are made in one process: %s", type(error).__name__)
+            self._failed()
+        finally:
+            self._starting = None
+
+    def _failed(self) -> None:
+        self._not_before = asyncio.get_running_loop().time() + AGAIN_S
+
+    def _packed(self, feed: Feed) -> bytes:
+        known = self._feeds.get(feed.name)
+        if known is None or known[0] is not feed:
+            plain = Feed(feed.name, on_conflict=feed.on_conflict)  # all that making looks at
+            known = self._feeds[feed.name] = feed, dumps(plain, HIGHEST_PROTOCOL)
+        return known[1]
+
+
+class _Process:
+    """One process; answers come in the order of the questions."""
+
+    def __init__(self, process: asyncio.subprocess.Process, failed: Callable[[], None]) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self._process, self._in, self._out = process, process.stdin, process.stdout
+        self._asked: deque[asyncio.Future[bytes | None]] = deque()
+        self._failed = failed
+        self._loop = asyncio.get_running_loop()
+        self._used = self._loop.time()
+        self.alive = True
+        self._hearing = asyncio.create_task(self._hear())
+        self._ending = self._loop.call_later(IDLE_S, self._end_idle)
+
+    @property
+    def pid(self) -> int:
+        """The system's number of it."""
+        return self._process.pid
+
+    @property
+    def asked(self) -> int:
+        """How many messages it has not answered."""
+        return len(self._asked)
+
+    async def ask(self, body: bytes) -> bytes | None:
+        """Return its answer, ``None`` if there is none."""
+        future: asyncio.Future[bytes | None] = self._loop.create_future()
+        self._asked.append(future)
+        self._used = self._loop.time()
+        self._in.write(wire.framed(body))
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                return await future
+        except TimeoutError:
+            log.warning("a process that makes messages did not answer")
+            self._kill()
+            return None
+
+    async def stop(self) -> None:
+        """End it; what it has not answered is not answered."""
+        self._ending.cancel()
+        self.alive = False
+        self._in.close()
+        try:
+            async with asyncio.timeout(2.0):
+                await self._process.wait()
+        except TimeoutError:
+            self._kill()
+            await self._process.wait()
+        await self._hearing
+
+    async def _hear(self) -> None:
+        try:
+            while True:
+                answer = await read_frame(self._out)
+                future = self._asked.popleft()
+                if not future.done():
+                    future.set_result(answer)
+        except (EOFError, OSError, IndexError):
+            if self.alive:
+                log.warning("a process that makes messages has ended")
+                self._failed()
+        finally:
+            self.alive = False
+            self._ending.cancel()
+            for future in self._asked:
+                if not future.done():
+                    future.set_result(None)
+            self._asked.clear()
+            await self._process.wait()
+
+    def _end_idle(self) -> None:
+        left = self._used + IDLE_S - self._loop.time()
+        if left > 0 or self._asked:
+            self._ending = self._loop.call_later(max(left, 1.0), self._end_idle)
+            return
+        self.alive = False
+        self._in.close()
+
+    def _kill(self) -> None:
+        if self._process.returncode is None:
+            self._process.kill()
+
+
+async def _started(process: asyncio.subprocess.Process, failed: Callable[[], None]) -> _Process:
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(ANSWER_S):
+            await read_frame(process.stdout)
+    except BaseException:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+        raise
+    return _Process(process, failed)
+
+
+async def read_frame(stream: asyncio.StreamReader) -> bytes:
+    """Return what stands behind its length; raises ``EOFError`` at the end."""
+    size = int.from_bytes(await stream.readexactly(wire.HEADER_BYTES), "big")
+    return await stream.readexactly(size)
+
+
+async def answer(services: Services, body: bytes, feeds: dict[bytes, Feed]) -> bytes:
+    """Make what a server asks for; ``feeds`` is kept from one message to the next."""
+    try:
+        asked = wire.read_asked(body, feeds)
+        return wire.pack_made(await making.make(services, *asked))
+    except RefusedMessage as refused:
+        return wire.pack_refused(refused)
+    except Exception as error:  # the server makes it itself, and meets what this met
+        log.warning("a message could not be made: %s", type(error).__name__)
+        return wire.FAILED

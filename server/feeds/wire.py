@@ -1,0 +1,176 @@
+"""What goes between the server and its makers (:mod:`.makers`): pickled tuples, length before them.
+
+Only between a server and the processes that it started itself, through pipes that nobody else has.
+Tuples, because data classes with slots take five times as long to pickle.
+"""
+
+import pickle
+from typing import Any, NamedTuple
+
+from mappings.feed import Feed
+from mappings.plan import Identity, Plan, PlannedResource
+from server.feeds.inbox import Entry
+from server.feeds.making import Made
+from server.feeds.refused import Reason, RefusedMessage
+from server.search.query import HasKey, Query
+from server.search.rows import IndexRows
+from server.store.port import Body, Expect, RecordWrite, Write
+
+HEADER_BYTES = 4
+
+_ROWS = ("keys", "date", "strings", "dates", "numbers", "texts", "references", "names", "points",
+         "narrative", "content")  # fmt: skip
+
+
+class Asked(NamedTuple):
+    """A message that is to be made; explanation and unmapped codes of its plan stay behind."""
+
+    entry: Entry
+    plan: Plan
+    feed: Feed
+
+
+def framed(body: bytes) -> bytes:
+    """Return the bytes with their length before them."""
+    return len(body).to_bytes(HEADER_BYTES, "big") + body
+
+
+def pack_asked(entry: Entry, plan: Plan, feed: bytes) -> bytes:
+    """Return a message as bytes; ``feed`` is a pickled :class:`Feed`."""
+    resources = [
+        (
+            one.label,
+            one.type,
+            one.values,
+            one.identity.any_of,
+            one.touched,
+            one.deletes,
+            one.precedence,
+            one.update,
+            one.shared,
+        )
+        for one in plan.resources
+    ]
+    told = plan.message_type, resources, plan.lane, plan.map_version, plan.warnings, plan.extra
+    about = entry.id, entry.feed, entry.received, entry.sender, entry.type, entry.mode
+    return pickle.dumps((about, told, feed), pickle.HIGHEST_PROTOCOL)
+
+
+def read_asked(body: bytes, feeds: dict[bytes, Feed]) -> Asked:
+    """Return a message that :func:`pack_asked` packed; ``feeds`` keeps those that came before."""
+    about, told, packed = pickle.loads(body)  # noqa: S301 - from the process that started us
+    if packed not in feeds:
+        feeds[packed] = pickle.loads(packed)  # noqa: S301
+    type_, resources, lane, map_version, warnings, extra = told
+    id_, feed, received, sender, message_type, mode = about
+    return Asked(
+        Entry(id_, feed, received, sender=sender, type=message_type, mode=mode),
+        Plan(
+            type_,
+            tuple(_planned(one) for one in resources),
+            lane,
+            map_version,
+            warnings=warnings,
+            extra=extra,
+        ),
+        feeds[packed],
+    )
+
+
+def _planned(row: tuple[Any, ...]) -> PlannedResource:
+    label, type_, values, any_of, touched, deletes, precedence, update, shared = row
+    return PlannedResource(
+        label,
+        type_,
+        values,
+        Identity(any_of),
+        touched,
+        deletes,
+        precedence,
+        update,
+        shared,
+    )
+
+
+def pack_made(made: Made) -> bytes:
+    """Return what was made as bytes."""
+    provenance = _write(made.provenance) if made.provenance is not None else None
+    told = (
+        [_write(one) for one in made.writes],
+        made.produced,
+        provenance,
+        [_expect(one) for one in made.expects],
+        [(r.kind, r.key, r.value, r.tag, r.if_rev, r.expires_at) for r in made.records],
+        made.warnings,
+    )
+    return pickle.dumps((True, told), pickle.HIGHEST_PROTOCOL)
+
+
+def pack_refused(refused: RefusedMessage) -> bytes:
+    """Return why a message belongs in quarantine, as bytes."""
+    told = refused.reason, refused.problem, refused.issues
+    return pickle.dumps((False, told), pickle.HIGHEST_PROTOCOL)
+
+
+FAILED = pickle.dumps((None, None), pickle.HIGHEST_PROTOCOL)
+"""Whatever else happened: whoever asked tries it themselves, and meets it."""
+
+
+def read_answer(body: bytes) -> Made | None:
+    """Return what was made, ``None`` when that failed.
+
+    Raises:
+        RefusedMessage: the message belongs in quarantine.
+    """
+    made, told = pickle.loads(body)  # noqa: S301 - from a process that we started
+    if made is None:
+        return None
+    if not made:
+        reason: Reason
+        reason, problem, issues = told
+        raise RefusedMessage(reason, problem, issues)
+    writes, produced, provenance, expects, records, warnings = told
+    return Made(
+        tuple(_read_write(one) for one in writes),
+        produced,
+        _read_write(provenance) if provenance is not None else None,
+        tuple(_read_expect(one) for one in expects),
+        tuple(RecordWrite(*one) for one in records),
+        warnings,
+    )
+
+
+def _write(write: Write) -> tuple[Any, ...]:
+    rows, body = write.rows, write.body
+    assert isinstance(rows, IndexRows)
+    assert body is not None
+    return (
+        write.type,
+        write.id,
+        body.head,
+        body.tail,
+        tuple(getattr(rows, name) for name in _ROWS),
+        write.compartments,
+        write.method,
+        write.if_version,
+        write.must_be_new,
+    )
+
+
+def _read_write(row: tuple[Any, ...]) -> Write:
+    type_, id_, head, tail, rows, *rest = row
+    return Write(type_, id_, Body(head, tail), IndexRows(*rows), *rest)
+
+
+def _expect(expect: Expect) -> tuple[Any, ...]:
+    """Return an expectation, the common one without its classes."""
+    query, where = expect.query, expect.query.where
+    if type(where) is HasKey and query == Query(query.types, where):
+        return expect.claim, query.types, where.keys, tuple(expect.ids)
+    return expect.claim, query, None, tuple(expect.ids)
+
+
+def _read_expect(row: tuple[Any, ...]) -> Expect:
+    claim, asked, keys, ids = row
+    query = asked if keys is None else Query(asked, HasKey(keys))
+    return Expect(claim, query, frozenset(ids))

@@ -1,0 +1,224 @@
+"""What another process makes of a message is what this one makes, and nothing is lost with it."""
+
+import asyncio
+import csv
+import os
+import pickle
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from mappings.feed import Feed
+from mappings.maps import load_maps
+from mappings.parse import split_messages
+from mappings.plan import Plan
+from server.access.policy import load_policy
+from server.feeds import makers, making, wire
+from server.feeds.apply import apply
+from server.feeds.inbox import Entry
+from server.feeds.maker_process import Site, starter
+from server.feeds.makers import Makers
+from server.feeds.making import Made
+from server.feeds.refused import RefusedMessage
+from server.feeds.work import plan_message
+from server.interactions.services import Policy, Services
+from server.search.catalog import Catalog
+from server.store.memory import MemoryStore
+from server.store.sqlite import SqliteStore
+from server.uuid7 import new_id
+from tests.feeds.conftest import BASE, NOW, index, services_on
+
+FEED = Feed("published", unidentified="create", default_authority="urn:example:mrn")
+MAPS = load_maps()
+READY = r"sys.stdout.buffer.write(b'\0\0\0\5ready'); sys.stdout.flush()"
+
+
+def numbered(services: Services, message: int) -> Services:
+    """Return services whose clock stands, and whose ids are the same each time they are made."""
+    ids = count(message * 10_000)
+    return replace(
+        services,
+        now=lambda: NOW,
+        new_id=lambda: f"019b0000-0000-7000-8000-{next(ids):012x}",
+    )
+
+
+async def outcome(made: Awaitable[Made | None]) -> Made | tuple[str, str, tuple[str, ...]] | None:
+    try:
+        return await made
+    except RefusedMessage as refused:
+        return refused.reason, refused.problem, refused.issues
+
+
+@pytest.mark.parametrize(
+    ("every", "at_least"), [(6, 45), pytest.param(1, 290, marks=pytest.mark.soak)]
+)
+async def test_the_published_messages_come_to_the_same_elsewhere(
+    every: int, at_least: int, shared_data: Path
+) -> None:
+    folder, numbers = shared_data / "hl7v2", count(1)
+    services = replace(
+        services_on(MemoryStore(now=lambda: NOW, index=index), lambda: NOW),
+        access_policy=load_policy(),
+    )
+    known: dict[bytes, Feed] = {}
+    packed = pickle.dumps(FEED)
+
+    async def both(services: Services, entry: Entry, plan: Plan, feed: Feed) -> Made:
+        number = next(numbers)
+
+        async def elsewhere() -> Made | None:
+            asked = wire.pack_asked(entry, plan, packed)
+            return wire.read_answer(await makers.answer(numbered(services, number), asked, known))
+
+        here = making.make(numbered(services, number), entry, plan, feed)
+        made = await outcome(here)
+        assert await outcome(elsewhere()) == made
+        if isinstance(made, Made):
+            return made
+        raise RefusedMessage("failed", "as it is elsewhere")
+
+    with (folder / "manifest.csv").open() as manifest:
+        names = [row["file"] for row in csv.DictReader(manifest)]
+    applied = 0
+    for name in names[::every]:
+        for body in split_messages((folder / name).read_bytes()):
+            plan, refused = plan_message(MAPS, body, FEED)
+            if plan is None or refused is not None:
+                continue
+            entry = Entry(new_id(), FEED.name, NOW, sender="A|B", type=plan.message_type)
+            try:
+                await apply(services, entry, plan, FEED, finish=lambda done: done, maker=both)
+            except RefusedMessage:
+                continue
+            applied += 1
+    assert applied >= at_least
+
+
+def admission(number: int, name: str) -> bytes:
+    return (
+        f"MSH|^~\\&|REG|HOSP|TELL|MAIN|20260316080000||ADT^A08^ADT_A01|{number}|P|2.5.1\r"
+        f"EVN|A08|20260316080000\rPID|1||77^^^HOSP^MR||Doe^{name}||19700503|F\rPV1|1|O\r"
+    ).encode()
+
+
+class Beside:
+    """A store in a file, and makers beside it that always have something to do."""
+
+    def __init__(self, services: Services, start: makers.Start) -> None:
+        self.services = services
+        self.makers = Makers(start, 1, lambda: 100)
+        self._numbers = count(1)
+
+    async def send(self, name: str) -> Entry:
+        number = next(self._numbers)
+        plan, _ = plan_message(MAPS, admission(number, name), FEED)
+        assert plan is not None
+        entry = Entry(new_id(), FEED.name, NOW + number, sender="REG|HOSP", type="ADT^A08")
+        make, services = self.makers.make, self.services
+        return await apply(services, entry, plan, FEED, finish=lambda done: done, maker=make)
+
+    async def started(self) -> None:
+        await self.send("First")
+        async with asyncio.timeout(30):
+            while not self.makers.pids:  # noqa: ASYNC110 - there is nothing to wait for
+                await asyncio.sleep(0.05)
+
+
+@asynccontextmanager
+async def beside(tmp_path: Path, start: makers.Start | None = None) -> AsyncIterator[Beside]:
+    clock = count(NOW, 1000)
+    store = SqliteStore(
+        tmp_path / "record.db", now=lambda: next(clock), index=index, fingerprint="test"
+    )
+    services = replace(services_on(store, lambda: next(clock)), new_id=new_id)
+    site = Site(tmp_path / "record.db", BASE, "UTC", True, Policy(), None)
+    made = Beside(services, start or starter(site))
+    try:
+        yield made
+    finally:
+        await made.makers.stop()
+        await store.close()
+
+
+async def test_another_process_sees_what_was_committed_and_a_killed_one_loses_nothing(
+    tmp_path: Path,
+) -> None:
+    async with beside(tmp_path) as there:
+        await there.started()
+        assert (await there.send("Ann")).produced[0].endswith("/_history/2")
+        assert there.makers.made == 1
+
+        os.kill(there.makers.pids[0], signal.SIGKILL)
+        names = [f"Name{n}" for n in range(5)]
+        sent = [await there.send(name) for name in names]
+        assert [entry.produced[0].rpartition("/")[2] for entry in sent] == list("34567")
+        assert there.makers.pids == ()
+
+
+async def test_who_cannot_be_started_is_asked_for_once(tmp_path: Path) -> None:
+    tried = []
+
+    async def never() -> asyncio.subprocess.Process:
+        tried.append(1)
+        raise FileNotFoundError
+
+    async with beside(tmp_path, never) as there:
+        for name in ("Ann", "Bea", "Cil"):
+            assert (await there.send(name)).state == "applied"
+            await asyncio.sleep(0)
+    assert tried == [1]
+
+
+def running(code: str) -> makers.Start:
+    async def start() -> asyncio.subprocess.Process:
+        pipe = asyncio.subprocess.PIPE
+        code_ = f"import sys, time; {READY}; {code}"
+        return await asyncio.create_subprocess_exec(
+            sys.executable, "-c", code_, stdin=pipe, stdout=pipe
+        )
+
+    return start
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "time.sleep(60)",
+        "sys.exit(3)",
+        r"sys.stdout.buffer.write(b'\0\0\0\5wrong'); sys.stdout.flush(); time.sleep(60)",
+    ],
+    ids=["silent", "gone", "unasked"],
+)
+async def test_who_does_not_answer_well_is_done_without(
+    code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with beside(tmp_path, running(code)) as there:
+        await there.send("First")
+        async with asyncio.timeout(10):
+            while there.makers._starting is not None:  # noqa: ASYNC110 - it may end at once
+                await asyncio.sleep(0.01)
+        monkeypatch.setattr(makers, "ANSWER_S", 0.5)
+        assert (await there.send("Ann")).produced[0].endswith("/_history/2")
+        assert there.makers.made == 0
+
+
+async def test_with_parameters_of_the_site_messages_are_made_here(tmp_path: Path) -> None:
+    tried = []
+
+    async def start() -> asyncio.subprocess.Process:
+        tried.append(1)
+        raise FileNotFoundError
+
+    async with beside(tmp_path, start) as there:
+        known = Catalog().parameters("Patient")["gender"]
+        there.services.searchable.catalog = Catalog([known])
+        assert (await there.send("Ann")).state == "applied"
+        await asyncio.sleep(0)
+    assert tried == []
