@@ -116,7 +116,10 @@ def _stage(resource: Json) -> str:
     status = code(resource.get("status")) or "unknown"
     if status in _OVER:
         return "completed" if status == "completed" else "ended"
-    return "proposed" if code(resource.get("intent")) in _PROPOSED else status
+    # What somebody else prescribed is noted as a plan as well (US Core); it is no proposal.
+    reported = resource.get("reportedBoolean") is True or "reportedReference" in resource
+    intent = code(resource.get("intent"))
+    return "proposed" if intent in _PROPOSED and not (intent == "plan" and reported) else status
 
 
 def procedure(telling: Telling, found: Found) -> Sentence:

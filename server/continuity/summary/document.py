@@ -11,7 +11,7 @@ from typing import Any, Final
 from server.access.context import AccessContext
 from server.continuity.citations import Cited, remember
 from server.continuity.summary.absent import no_information
-from server.continuity.summary.narrative import sentence, table, words
+from server.continuity.summary.narrative import is_none, sentence, table, words
 from server.continuity.summary.record import about_patient, referred
 from server.continuity.summary.sections import LOINC, SECTIONS, sorted_in
 from server.fhir import json as fhir_json
@@ -27,6 +27,10 @@ Resource = dict[str, Any]
 
 BUNDLE: Final = "http://hl7.org/fhir/uv/ips/StructureDefinition/Bundle-uv-ips"
 COMPOSITION: Final = "http://hl7.org/fhir/uv/ips/StructureDefinition/Composition-uv-ips"
+_DISAGREE: Final = (
+    "These entries disagree: one says that there is none, another names one. "
+    "Take it as real until this is settled."
+)
 _NOTHING: Final = "The record holds no information; this does not mean that there is nothing."
 
 
@@ -145,7 +149,8 @@ def _section(
     making: _Making, code: str, title: str, found: list[Resource], names: Mapping[str, str]
 ) -> Resource:
     if found:
-        text = table(found, names)
+        found = sorted(found, key=is_none)  # the cautious first
+        text = table(found, names, _DISAGREE if _disagree(found) else "")
         urls = [making.url(f"{one['resourceType']}/{one['id']}") for one in found]
     else:
         text = sentence(_NOTHING)
@@ -157,6 +162,12 @@ def _section(
         "text": text,
         "entry": [{"reference": url} for url in urls],
     }
+
+
+def _disagree(found: list[Resource]) -> bool:
+    """Tell whether one entry says that there is none, and another names one (C4)."""
+    nones = sum(is_none(one) for one in found)
+    return 0 < nones < len(found)
 
 
 def _name(resource: Resource) -> str:

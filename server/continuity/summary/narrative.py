@@ -4,26 +4,38 @@ from collections.abc import Iterable, Mapping
 from html import escape
 from typing import Any, Final
 
+from server.continuity.story.allergies import NONE_KNOWN
+from server.continuity.story.conflicts import NO_PROBLEMS
+
 Resource = dict[str, Any]
 Names = Mapping[str, str]
 """What to call a resource that another refers to, by ``Type/id``."""
 
 _WHAT: Final = ("code", "vaccineCode", "medicationCodeableConcept", "category")
-_WHEN: Final = (
-    "effectiveDateTime", "effectiveInstant", "occurrenceDateTime", "performedDateTime",
-    "onsetDateTime", "timingDateTime", "authoredOn", "dateAsserted", "recordedDate", "recordedOn",
+_WHEN: Final = (  # when it was, before when it was written down
+    "effectiveDateTime", "effectiveInstant", "effectivePeriod", "occurrenceDateTime",
+    "performedDateTime", "performedPeriod", "onsetDateTime", "onsetPeriod", "timingDateTime",
+    "timingPeriod", "period", "authoredOn", "dateAsserted", "recordedDate", "recordedOn",
     "dateTime", "date", "issued", "created",
 )  # fmt: skip
-_PERIODS: Final = ("effectivePeriod", "performedPeriod", "onsetPeriod", "timingPeriod", "period")
 _REFERRED: Final = ("medicationReference", "device")
-_STATES: Final = ("status", "clinicalStatus", "verificationStatus", "criticality")
+_STATES: Final = (
+    "intent", "status", "clinicalStatus", "verificationStatus", "severity", "criticality",
+)  # fmt: skip
+_NONE: Final = frozenset((*NONE_KNOWN, *NO_PROBLEMS))
+_USUAL: Final = "order"  # an intent that goes without saying
 
 
-def table(resources: Iterable[Resource], names: Names) -> dict[str, str]:
-    """Return a Narrative with one row per resource: what, its value, when, in which state."""
+def table(resources: Iterable[Resource], names: Names, ahead: str = "") -> dict[str, str]:
+    """Return a Narrative with one row per resource: what, its value, when, in which state.
+
+    ``ahead``: a sentence that must be read first.
+    """
     rows = "".join(_row(resource, names) for resource in resources)
-    head = "<tr><th>What</th><th>Value</th><th>When</th><th>State</th></tr>"
-    return narrative(f"<table><thead>{head}</thead><tbody>{rows}</tbody></table>")
+    cells = "".join(f'<th scope="col">{one}</th>' for one in ("What", "Value", "When", "State"))
+    first = f"<p>{escape(ahead)}</p>" if ahead else ""
+    head = f"<thead><tr>{cells}</tr></thead>"
+    return narrative(f"{first}<table>{head}<tbody>{rows}</tbody></table>")
 
 
 def sentence(text: str) -> dict[str, str]:
@@ -38,7 +50,10 @@ def narrative(inside: str) -> dict[str, str]:
 
 
 def _row(resource: Resource, names: Names) -> str:
-    cells = (what(resource, names), value_text(resource), when(resource), _state(resource))
+    named = what(resource, names)
+    if site := ", ".join(filter(None, map(words, _listed(resource.get("bodySite"))))):
+        named += f" ({site})"
+    cells = (named, value_text(resource), when(resource), _state(resource))
     return "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
 
 
@@ -73,21 +88,45 @@ def words(concept: Any) -> str:
 def value_text(resource: Resource) -> str:
     """Return the value of an Observation, or of its components; the reactions to an allergen."""
     if components := resource.get("component"):
-        return "; ".join(
-            f"{words(one.get('code'))} {value_text(one)}".strip() for one in components
-        )
+        parts = [f"{words(one.get('code'))} {value_text(one)}".strip() for one in components]
+        return _judged("; ".join(parts), resource)
     if reactions := resource.get("reaction"):
-        said = [words(one.get("manifestation")) for one in reactions if isinstance(one, dict)]
+        said = [_reaction(one) for one in reactions if isinstance(one, dict)]
         return "; ".join(text for text in said if text)
     for name in resource:
         if name.startswith("value"):
-            return _plain(resource[name])
-    return words(resource.get("dataAbsentReason"))
+            return _judged(_plain(resource[name]), resource)
+    if conclusion := resource.get("conclusion"):
+        return str(conclusion)
+    dosage = [*_listed(resource.get("dosage")), *_listed(resource.get("dosageInstruction"))]
+    return "; ".join(one["text"] for one in dosage if one.get("text")) or words(
+        resource.get("dataAbsentReason")
+    )
+
+
+def _judged(text: str, resource: Resource) -> str:
+    said = [words(one) for one in _listed(resource.get("interpretation"))]
+    told = ", ".join(filter(None, said))
+    return f"{text} ({told})" if told and text else text
+
+
+def _reaction(reaction: Resource) -> str:
+    said = [words(one) for one in _listed(reaction.get("manifestation"))]
+    said.append(str(reaction.get("severity", "")))
+    return ", ".join(filter(None, said))
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]
 
 
 def _plain(value: Any) -> str:
     if not isinstance(value, dict):
-        return str(value).lower() if isinstance(value, bool) else str(value)
+        said = {True: "yes", False: "no"}
+        return said[value] if isinstance(value, bool) else str(value)
+    for ends, between in ((("low", "high"), " - "), (("numerator", "denominator"), " / ")):
+        if any(end in value for end in ends):
+            return between.join(_plain(value[end]) if end in value else "?" for end in ends)
     if "value" in value:
         unit = value.get("unit") or value.get("code") or ""
         return f"{value.get('comparator', '')}{value['value']} {unit}".strip()
@@ -99,25 +138,42 @@ def _plain(value: Any) -> str:
 def when(resource: Resource) -> str:
     """Return when it was, as the record says it, cut to the day."""
     for name in _WHEN:
-        if isinstance(resource.get(name), str):
-            return str(resource[name])[:10]
-    for name in _PERIODS:
-        if isinstance(resource.get(name), dict):
-            return _span(resource[name])
+        found = resource.get(name)
+        if told := _span(found) if isinstance(found, dict) else str(found or "")[:10]:
+            return told
     return ""
 
 
 def _span(period: dict[str, Any]) -> str:
     start, end = (str(period.get(name, ""))[:10] for name in ("start", "end"))
-    return f"{start} - {end}" if end else f"since {start}" if start else ""
+    if start and end:
+        return start if start == end else f"{start} - {end}"
+    return f"until {end}" if end else f"since {start}" if start else ""
 
 
 def _state(resource: Resource) -> str:
     listed = (resource.get(name) for name in _STATES)
-    said = [one if isinstance(one, str) else words(one) for one in listed]
+    said = [one if isinstance(one, str) else words(one) for one in listed if one != _USUAL]
+    if is_unsigned_none(resource):
+        said.append("without author or date: ask again")
     if is_modified(resource):
         said.append("changed by something that this server does not understand: read the entry")
     return ", ".join(text for text in said if text)
+
+
+def is_unsigned_none(resource: Resource) -> bool:
+    """Tell whether nobody, or nobody at a known time, said that there is no allergy (C3)."""
+    if resource["resourceType"] != "AllergyIntolerance" or not is_none(resource):
+        return False
+    return not resource.get("recordedDate") or not (
+        resource.get("asserter") or resource.get("recorder")
+    )
+
+
+def is_none(resource: Resource) -> bool:
+    """Tell whether an entry says that there is none: no known allergy, no problems."""
+    codings = _listed((resource.get("code") or {}).get("coding"))
+    return any((one.get("system"), one.get("code")) in _NONE for one in codings)
 
 
 def is_modified(value: Any) -> bool:

@@ -74,7 +74,7 @@ def _past(resource: Resource) -> bool:
 
 
 def _taken(resource: Resource) -> bool:
-    if resource.get("intent") == "proposal" or resource.get("doNotPerform") is True:
+    if resource.get("intent") in ("proposal", "option") or resource.get("doNotPerform") is True:
         return False
     return resource.get("status") in _TAKEN[resource["resourceType"]]
 
@@ -156,12 +156,18 @@ def sorted_in(resources: Iterable[Resource]) -> Mapping[str, list[Resource]]:
 
 
 def _latest(found: list[Resource]) -> list[Resource]:
-    """Return the first of each kind: those that share a code, or without any code a text."""
-    seen: set[tuple[str, str]] = set()
+    """Return the first of each kind: those that share a code, or without any code a text.
+
+    What was seen at another site is of another kind: the left eye's says nothing of the right.
+    """
+    seen: set[tuple[str, str, tuple[str, ...]]] = set()
     kept: list[Resource] = []
     for one in found:
         code = one.get("code", {})
-        names = {(one["resourceType"], name) for name in codes_in(code) or {code.get("text", "")}}
+        where = one.get("bodySite") or {}
+        site = tuple(sorted(codes_in(where))) or (where.get("text", ""),)
+        kinds = codes_in(code) or {code.get("text", "")}
+        names = {(one["resourceType"], name, site) for name in kinds}
         if not names & seen:
             kept.append(one)
         seen |= names
