@@ -19,34 +19,47 @@ from server.store.port import Version
 _VERSIONS: Final = 200  # resources that may share one URL
 
 
-async def form(services: Services, access: AccessContext, reference_or_canonical: str) -> Form:
+async def form(
+    services: Services,
+    access: AccessContext,
+    reference_or_canonical: str,
+    place: str = "questionnaire",
+) -> Form:
     """Return the form that ``Questionnaire/id``, ``id``, ``url`` or ``url|version`` names.
+
+    ``place``: what named it, to be told as the place of the fault; "" where the address did.
 
     Raises:
         InvalidParameter: the text names no Questionnaire.
         NotFound, Gone, Forbidden: as of a read; nothing of the URL is there for the caller.
         InvalidResource, TooCostly: as of :func:`server.continuity.form.form_of`.
     """
-    return form_of(await questionnaire(services, access, reference_or_canonical))
+    return form_of(await questionnaire(services, access, reference_or_canonical, place))
 
 
 async def questionnaire(
-    services: Services, access: AccessContext, reference_or_canonical: str
+    services: Services,
+    access: AccessContext,
+    reference_or_canonical: str,
+    place: str = "questionnaire",
 ) -> dict[str, Any]:
     """Return the Questionnaire itself; see :func:`form`."""
     text = reference_or_canonical.strip()
     if not text:
-        raise InvalidParameter("questionnaire is empty", expression=("questionnaire",))
+        raise InvalidParameter("questionnaire is empty", expression=_told(place))
     named = split_reference(text, services.base_url)
     if named.type not in (None, "Questionnaire"):
-        raise InvalidParameter(f"questionnaire names a {named.type}", expression=("questionnaire",))
+        raise InvalidParameter(f"a Questionnaire is needed, not {text}", expression=_told(place))
     if ":" not in text or named.id is not None:
-        found = await looked_up(services, access, "Questionnaire", named.id or text)
+        id_ = named.id or text
+        found = await looked_up(services, access, "Questionnaire", id_, place=_told(place))
         return _parsed(found)
-    return await _canonical(services, access, text)
+    return await _canonical(services, access, text, place)
 
 
-async def _canonical(services: Services, access: AccessContext, text: str) -> dict[str, Any]:
+async def _canonical(
+    services: Services, access: AccessContext, text: str, place: str
+) -> dict[str, Any]:
     demand(access, "read", "Questionnaire")
     url, _, version = text.partition("|")
     page = await services.store.search(
@@ -63,8 +76,12 @@ async def _canonical(services: Services, access: AccessContext, text: str) -> di
     ]
     if not fit:
         told = f"version {version}" if version else "active version"
-        raise NotFound(f"there is no {told} of the Questionnaire {url}")
+        raise NotFound(f"there is no {told} of the Questionnaire {url}", expression=_told(place))
     return max(fit, key=_newer)[1]
+
+
+def _told(place: str) -> tuple[str, ...]:
+    return (place,) if place else ()
 
 
 def _newer(one: tuple[Version, dict[str, Any]]) -> tuple[bool, str, int]:

@@ -23,14 +23,24 @@ async def read(services: Services, access: AccessContext, type_: str, id_: str) 
     return found
 
 
-async def looked_up(services: Services, access: AccessContext, type_: str, id_: str) -> Version:
-    """Return what :func:`read` returns, for who tells audit of it in his own words."""
+async def looked_up(
+    services: Services,
+    access: AccessContext,
+    type_: str,
+    id_: str,
+    *,
+    place: tuple[str, ...] = (),
+) -> Version:
+    """Return what :func:`read` returns, for who tells audit of it in his own words.
+
+    ``place``: what named the resource, to be told as the place of the fault.
+    """
     demand(access, "read", type_)
     found = await services.store.read(access, type_, id_)
     if found is None:
-        raise not_found(type_, id_)
+        raise not_found(type_, id_, place)
     if found.body is None:
-        raise Gone(f"{type_}/{id_} was deleted at {instant_text(found.at)}")
+        raise Gone(f"{type_}/{id_} was deleted at {instant_text(found.at)}", expression=place)
     return found
 
 

@@ -127,9 +127,9 @@ async def demand_change(
     raise not_found(current.type, current.id)
 
 
-def not_found(type_: str, id_: str) -> NotFound:
+def not_found(type_: str, id_: str, place: tuple[str, ...] = ()) -> NotFound:
     """Return the one error for what is absent and for what may not be seen."""
-    return NotFound(f"{type_}/{id_} is not known")
+    return NotFound(f"{type_}/{id_} is not known", expression=place)
 
 
 @contextmanager

@@ -119,7 +119,7 @@ async def _form(call: Call, response: dict[str, Any]) -> Form:
     sent = call.args.get("questionnaire")
     if sent is not None:
         if sent.get("resourceType") != "Questionnaire":
-            raise InvalidParameter("questionnaire is none", expression=("questionnaire",))
+            raise InvalidParameter("a Questionnaire is needed", expression=("questionnaire",))
         check(sent)
         form = form_of(sent)
         _demand_meant(form, response)
@@ -134,7 +134,8 @@ async def _form(call: Call, response: dict[str, Any]) -> Form:
         for one in response.get("contained") or ():
             if one.get("id") == named[1:] and one.get("resourceType") == "Questionnaire":
                 return form_of(one)
-    return await questionnaires.form(call.services, call.access, named)
+    place = "QuestionnaireResponse.questionnaire"
+    return await questionnaires.form(call.services, call.access, named, place)
 
 
 def _demand_meant(form: Form, response: dict[str, Any]) -> None:

@@ -74,7 +74,8 @@ async def _form(call: Call) -> Form:
     if isinstance(value, dict) and "resourceType" in value:
         if value["resourceType"] != "Questionnaire":
             raise InvalidParameter(
-                "questionnaire is a Questionnaire", expression=("questionnaire",)
+                f"questionnaire takes a Questionnaire, not a {value['resourceType']}",
+                expression=("questionnaire",),
             )
         check(value)
         return form_of(value)

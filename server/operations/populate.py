@@ -85,12 +85,17 @@ _PARAMS = (
 
 async def _form(call: Call) -> tuple[Form, bool]:
     """Return the form, and whether it is stored here."""
-    if call.id is not None:
-        return await questionnaires.form(call.services, call.access, call.id), True
     given = [name for name in _FORM if name in call.args]
+    if call.id is not None:
+        if given:
+            raise InvalidParameter(
+                f"the address names the form already; leave {', '.join(given)} out",
+                expression=tuple(given),
+            )
+        return await questionnaires.form(call.services, call.access, call.id, ""), True
     if len(given) != 1:
         raise InvalidParameter(
-            f"$populate needs one of {', '.join(_FORM)}", expression=tuple(given)
+            f"$populate needs one of {', '.join(_FORM)}", expression=tuple(given) or _FORM
         )
     value = call.args[given[0]]
     if given == ["identifier"]:
@@ -98,7 +103,8 @@ async def _form(call: Call) -> tuple[Form, bool]:
     elif isinstance(value, dict) and "resourceType" in value:
         if value["resourceType"] != "Questionnaire":
             raise InvalidParameter(
-                "questionnaire is a Questionnaire", expression=("questionnaire",)
+                f"questionnaire takes a Questionnaire, not a {value['resourceType']}",
+                expression=("questionnaire",),
             )
         check(value)
         return form_of(value), False
@@ -144,7 +150,7 @@ def _patient(call: Call) -> str:
         raise InvalidParameter("subject refers to a Patient", expression=("subject",))
     if named.type != "Patient":
         raise NotSupported(
-            f"subject: forms are answered of a Patient, not of a {named.type}",
+            f"subject: a form is answered about a Patient, not about {text}",
             expression=("subject",),
         )
     return named.id

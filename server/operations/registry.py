@@ -128,7 +128,11 @@ class Operation:
         if isinstance(body, dict) and body.get("resourceType") != "Parameters":
             alone = [param for param in self.params if param.types == ("Resource",)]
             if len(alone) != 1:
-                raise InvalidParameter(f"${self.code} takes a Parameters resource")
+                other = str(body.get("resourceType", "something without a resourceType"))
+                raise InvalidParameter(
+                    f"${self.code} takes a Parameters resource, not {other[:40]}",
+                    expression=("resourceType",),
+                )
             return checked(f"${self.code}", self.params, {alone[0].name: [body]}), ()
         listed = body.get("parameter", []) if isinstance(body, dict) else None
         if not isinstance(listed, list):

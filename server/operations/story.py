@@ -12,6 +12,7 @@ from server.fhir import json as fhir_json
 from server.fhir.dates import InvalidDate, interval
 from server.fhir.errors import InvalidParameter
 from server.fhir.references import split_reference
+from server.interactions.read import looked_up
 from server.operations.registry import Call, Operation, Param
 
 AUDIENCES: tuple[Register, ...] = ("clinician", "patient")
@@ -22,6 +23,8 @@ def operation(site: Site) -> Operation:
 
     async def run(call: Call) -> bytes:
         services, asked = call.services, _asked(call)
+        if asked.encounter is not None:
+            await _check_visit(call, asked.encounter)
         story = await tell.story(
             services,
             call.access,
@@ -74,6 +77,15 @@ def _asked(call: Call) -> Asked:
         args.get("department"),
         _encounter(args.get("encounter"), base_url),
     )
+
+
+async def _check_visit(call: Call, encounter: str) -> None:
+    """Refuse a visit that is not there, or another patient's: its story would be the wrong one."""
+    services, id_ = call.services, encounter.removeprefix("Encounter/")
+    visit = await looked_up(services, call.access, "Encounter", id_, place=("encounter",))
+    said = fhir_json.loads(visit.body or b"{}").get("subject", {}).get("reference", "")
+    if split_reference(str(said), services.base_url).local != f"Patient/{call.id}":
+        raise InvalidParameter("encounter is that of another patient", expression=("encounter",))
 
 
 def _is_patient(call: Call) -> bool:

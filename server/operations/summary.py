@@ -19,7 +19,7 @@ async def run(call: Call) -> bytes:
     """Return the document Bundle of one patient."""
     profile = call.args.get("profile")
     if profile is not None and profile.partition("|")[0] != BUNDLE:
-        raise NotSupported(f"profile: this server makes {BUNDLE}")
+        raise NotSupported(f"profile: this server makes {BUNDLE}", expression=("profile",))
     return fhir_json.dumps(await summary(call.services, call.access, await _patient(call)))
 
 

@@ -42,7 +42,8 @@ def _concepts(args: Any) -> tuple[Coded, ...]:
     given = [name for name in ("code", "coding", "codeableConcept") if name in args]
     if len(given) != 1:
         raise InvalidParameter(
-            "$translate needs one of code, coding and codeableConcept", expression=tuple(given)
+            "$translate needs one of code, coding and codeableConcept",
+            expression=tuple(given) or ("code", "coding", "codeableConcept"),
         )
     if given == ["code"]:
         if not args.get("system"):
@@ -100,7 +101,7 @@ async def _asked(call: Call, maps: ConceptMaps, concepts: Iterable[Coded], wante
 
 def _sent(resource: dict[str, Any]) -> ConceptMap:
     if resource["resourceType"] != "ConceptMap":
-        raise InvalidParameter("conceptMap is a ConceptMap", expression=("conceptMap",))
+        raise InvalidParameter("conceptMap takes a ConceptMap", expression=("conceptMap",))
     check(resource)
     return concept_map.compiled(resource)
 

@@ -699,12 +699,21 @@ async def test_local_false_looks_at_the_contexts_alone(client: httpx.AsyncClient
     ("path", "given", "expected"),
     [
         ("/Questionnaire/none/$populate", [SUBJECT], (404, "not-found", None)),
-        ("/Questionnaire/$populate", [SUBJECT], (400, "invalid", None)),
+        (
+            "/Questionnaire/$populate",
+            [SUBJECT],
+            (400, "invalid", ["questionnaire", "questionnaireRef", "canonical", "identifier"]),
+        ),
+        (
+            "/Questionnaire/q/$populate",
+            [SUBJECT, {"name": "canonical", "valueUri": "http://forms.test/other"}],
+            (400, "invalid", ["canonical"]),
+        ),
         ("/Questionnaire/q/$populate", [], (400, "invalid", ["subject"])),
         (
             "/Questionnaire/q/$populate",
             [{"name": "subject", "valueReference": {"reference": "Patient/none"}}],
-            (404, "not-found", None),
+            (404, "not-found", ["subject"]),
         ),
         (
             "/Questionnaire/q/$populate",

@@ -83,6 +83,12 @@ async def new(house: AuditedHouse, caller: str, query_: str = "") -> list[str] |
     return None
 
 
+async def visit(house: AuditedHouse, id_: str, subject: Resource) -> None:
+    made = of("Encounter", id_, status="finished", subject=subject, **{"class": {"code": "AMB"}})
+    async with house.client() as admin:
+        assert (await admin.put(f"/Encounter/{id_}", json=made)).status_code == 201
+
+
 async def add(house: AuditedHouse, id_: str) -> None:
     house.clock.at += HOUR
     async with house.client() as admin:
@@ -128,12 +134,14 @@ async def test_reading_one_resource_or_one_visit_is_no_look_at_the_whole(
 ) -> None:
     await story(house, "nora")
     await add(house, "gout")
+    await visit(house, "x", ADA)
     async with house.client("nils") as nils:
         await nils.get("/Patient/ada")
         await nils.get("/Condition?patient=ada")
-        await nils.get("/Patient/ada/$story?encounter=Encounter/x")
+        of_one = await nils.get("/Patient/ada/$story?encounter=Encounter/x")
+        assert of_one.status_code == 200
     house.clock.at += HOUR
-    assert await new(house, "nora") == ["Gout; author unknown, undated."]
+    assert "Gout; author unknown, undated." in (await new(house, "nora") or ())
 
 
 async def test_everything_is_a_look_at_the_whole(house: AuditedHouse) -> None:
@@ -202,6 +210,17 @@ async def test_a_question_that_makes_no_sense_is_refused(
 ) -> None:
     status, _, told_of = told(await story(house, "nora", f"?{asked}"))
     assert (status, told_of) == (400, expression)
+
+
+async def test_a_visit_that_is_not_there_or_is_anothers_has_no_story(house: AuditedHouse) -> None:
+    await visit(house, "zoes", {"reference": "Patient/zoe"})
+    assert told(await story(house, "nora", "?encounter=Encounter/none")) == (
+        404,
+        "not-found",
+        ["encounter"],
+    )
+    status, _, place = told(await story(house, "nora", "?encounter=Encounter/zoes"))
+    assert (status, place) == (400, ["encounter"])
 
 
 async def test_a_look_is_in_the_audit_and_what_was_shown_is_remembered(house: AuditedHouse) -> None:
