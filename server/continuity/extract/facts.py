@@ -107,7 +107,17 @@ def completed(resource: dict[str, Any], said: Said) -> dict[str, Any]:
             made.setdefault(name, said.who)
     if (when := _WHEN.get(type_)) is not None and said.at is not None:
         made.setdefault(when, said.at)
+    if type_ == "Observation":
+        _observed(made, said, known["performer"])
     return made
+
+
+def _observed(made: dict[str, Any], said: Said, performer: Child) -> None:
+    """Say of an Observation what observation-based extraction says of its own."""
+    if said.who is not None and "device" not in made and _may_be(performer, said.who):
+        made.setdefault("performer", [said.who])
+    if said.at is not None and not any(name.startswith("effective") for name in made):
+        made["effectiveDateTime"] = said.at
 
 
 def _may_be(child: Child, reference: dict[str, Any]) -> bool:
