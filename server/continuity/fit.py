@@ -5,6 +5,7 @@ number without a unit does not answer a question that names one, a coding outsid
 no choice.  Pure.
 """
 
+import re
 import unicodedata
 from collections.abc import Mapping
 from decimal import Decimal
@@ -68,7 +69,7 @@ def key_of(question: Question, statement: Statement, answer: Answer) -> Key:
     if name == "valueQuantity":
         return "quantity", _canonical(value)
     if isinstance(value, str):
-        return "text", _folded(value, phone=statement.element.startswith("Patient.telecom"))
+        return "text", _folded(value, phone=".telecom" in f"{question.element}{statement.element}")
     if isinstance(value, bool):
         return "boolean", value
     if isinstance(value, int | Decimal):
@@ -172,7 +173,7 @@ def _quantity(question: Question, statement: Statement) -> Answer | None:
     if not (quantity.get("code") or quantity.get("unit")):
         return None  # seventy of what?
     taken = question.units
-    if not taken or any(unit.get("code") == quantity.get("code") for unit in taken):
+    if not taken or any(_is_in(quantity, unit) for unit in taken):
         return {"valueQuantity": quantity}
     made = _converted(quantity, taken[0].get("code", ""))
     if made is None:
@@ -183,10 +184,16 @@ def _quantity(question: Question, statement: Statement) -> Answer | None:
 
 def _number(question: Question, statement: Statement, type_: str) -> Answer | None:
     value = statement.value or {}
+    quantity = value.get("valueQuantity")
     plain = _plain(type_, statement)
-    if plain is not None or "valueQuantity" not in value or not question.units:
-        return plain
-    made = _converted(value["valueQuantity"], question.units[0].get("code", ""))
+    if plain is not None:
+        ((_, number),) = plain.items()
+        if statement.unit == (question.units[0].get("code", "") if question.units else ""):
+            return plain
+        quantity = {"value": number, "system": UCUM, "code": statement.unit}
+    if not isinstance(quantity, dict) or not question.units:
+        return None
+    made = _converted(quantity, question.units[0].get("code", ""))
     if made is None:
         return None
     if type_ == "decimal":
@@ -205,6 +212,24 @@ def _plain(type_: str, statement: Statement) -> Answer | None:
     return None
 
 
+def _is_in(quantity: Mapping[str, Any], unit: Mapping[str, Any]) -> bool:
+    """Tell whether a quantity is in a unit: by its code, else by the same words."""
+    code = quantity.get("code")
+    if code:
+        system = quantity.get("system", UCUM)
+        return bool(code == unit.get("code") and system == unit.get("system", UCUM))
+    return quantity.get("unit") in (unit.get("code"), unit.get("display"))
+
+
+def _amount(unit: str) -> str:
+    """Return what a unit counts: UCUM takes a mole, an equivalent and a number for the same."""
+    found = _AMOUNT.search(unit)
+    return found[1] if found else ""
+
+
+_AMOUNT: Final = re.compile(r"(mol|eq|osm)(?![a-z])")
+
+
 def _converted(quantity: Mapping[str, Any], unit: str) -> Decimal | None:
     """Return the number in another unit, to three places; a comparator keeps it from that."""
     number = quantity.get("value")
@@ -212,10 +237,13 @@ def _converted(quantity: Mapping[str, Any], unit: str) -> Decimal | None:
         return None
     if not isinstance(number, int | Decimal):
         return None
-    if quantity.get("code") == unit:
+    code = str(quantity.get("code", ""))
+    if quantity.get("system", UCUM) != UCUM or _amount(code) != _amount(unit):
+        return None
+    if code == unit and unit:
         return Decimal(number)
     try:
-        made = ucum.convert(number, str(quantity.get("code", "")), unit)
+        made = ucum.convert(number, code, unit)
     except (ucum.InvalidUnit, ucum.NotComparable):
         return None
     rounded = (Decimal(made.numerator) / Decimal(made.denominator)).quantize(_PLACES)
@@ -264,6 +292,7 @@ def _canonical(quantity: Mapping[str, Any]) -> tuple[str, Fraction]:
     number = quantity.get("value")
     value = Fraction(number) if isinstance(number, int | Decimal) else Fraction(0)
     code = str(quantity.get("code") or quantity.get("unit") or "")
-    known = ucum.canonical(code) if code else None
-    unit = known.unit if known is not None else code
+    own = quantity.get("system", UCUM)
+    known = ucum.canonical(code) if code and own == UCUM else None
+    unit = f"{_amount(code)}{known.unit}" if known is not None else f"{own}|{code}"
     return f"{quantity.get('comparator', '')}{unit}", known.of(value) if known else value

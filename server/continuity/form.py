@@ -9,6 +9,8 @@ from server.fhir.errors import InvalidResource, Issue, TooCostly
 
 MAX_ITEMS: Final = 2_000
 MAX_DEPTH: Final = 32
+UNIT: Final = "http://hl7.org/fhir/StructureDefinition/questionnaire-unit"
+UNIT_OPTION: Final = "http://hl7.org/fhir/StructureDefinition/questionnaire-unitOption"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,16 @@ class Item:
     repeats: bool = False
     required: bool = False
     items: tuple["Item", ...] = ()
+
+    @property
+    def units(self) -> tuple[dict[str, Any], ...]:
+        """The units that it takes, as Codings; the first is the one to convert to."""
+        return tuple(
+            one["valueCoding"]
+            for url in (UNIT, UNIT_OPTION)
+            for one in self.raw.get("extension", ())
+            if one.get("url") == url and isinstance(one.get("valueCoding"), dict)
+        )
 
     def walk(self) -> Iterator["Item"]:
         """Yield this item and all below it, in the order of the form."""

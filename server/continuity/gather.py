@@ -190,7 +190,7 @@ class Gatherer:
             versions, _ = await self._found(("Questionnaire",), HasKey(keys), MOST_FORMS)
             stored = [fhir_json.loads(one.body or b"{}") for one in versions]
         for canonical in named:
-            own = canonical == self.form.canonical
+            own = canonical == self.form.canonical != ""
             form = self.form if own else _form(stored, canonical)
             found.forms[canonical] = Asked(self.policy, canonical, form, self.form)
 

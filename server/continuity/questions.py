@@ -5,20 +5,18 @@ same, and by its place in the form (the same ``linkId`` answered before).  SDC 4
 """
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from server.continuity import narrowed
 from server.continuity.form import Form, Item
 from server.continuity.statement import Code
-from server.continuity.statements.responses import link
+from server.continuity.statements.responses import about_others, link
 from server.continuity.statements.things import ELEMENTS
 from server.continuity.validity import UNLISTED, Topic, Validity, stricter
 from server.fhir import definitions
 
 ANSWERLESS: Final = frozenset(("group", "display"))
-UNIT: Final = "http://hl7.org/fhir/StructureDefinition/questionnaire-unit"
-UNIT_OPTION: Final = "http://hl7.org/fhir/StructureDefinition/questionnaire-unitOption"
 OF_ELEMENTS: Final = frozenset(("Patient", "RelatedPerson", "Coverage"))
 """Types of which an item's definition names one element, not a list of things."""
 
@@ -34,7 +32,7 @@ class Question:
     the use of an address or a number (:mod:`.narrowed`).  ``whole``: it asks for all of its topic
     (which allergies, whether any), else for one thing.  ``options``: the codings that it takes,
     ``None``: any; ``texts`` those that are words; ``listed`` is false while its value set
-    is not (:mod:`.choices`).
+    is not (:mod:`.choices`), ``mapped`` where nobody knows what means the same.
     """
 
     item: Item
@@ -50,6 +48,7 @@ class Question:
     listed: bool = True
     units: tuple[dict[str, Any], ...] = ()
     synonyms: Mapping[Code, frozenset[Code]] = field(default_factory=dict)
+    mapped: bool = True
 
     def same(self, codes: Collection[Code]) -> frozenset[Code]:
         """Return the codes and what means exactly the same."""
@@ -59,26 +58,40 @@ class Question:
 
 def questions(form: Form, policy: Validity) -> list[Question]:
     """Return the question of each item that can have an answer, in the order of the form."""
-    return [_question(form, item, above, policy) for item, above in _walk(form.items, ())
-            if item.type not in ANSWERLESS]  # fmt: skip
+    others = about_others(form, policy)
+    return [
+        _of_others(_question(form, item, siblings, policy), others.get(item.link_id))
+        for item, siblings in _walk(form.items)
+        if item.type not in ANSWERLESS
+    ]
 
 
-def _walk(items: tuple[Item, ...], above: tuple[Item, ...]
-          ) -> Iterator[tuple[Item, tuple[Item, ...]]]:  # fmt: skip
+def _walk(items: tuple[Item, ...]) -> Iterator[tuple[Item, tuple[Item, ...]]]:
     """Yield every item with its siblings."""
     for item in items:
         yield item, items
-        yield from _walk(item.items, above)
+        yield from _walk(item.items)
+
+
+def _of_others(question: Question, topic: Topic | None) -> Question:
+    """Return a question of a group that asks about the family as one about the family (C5)."""
+    if topic is None or question.topic.about == topic.about:
+        return question
+    return replace(question, topic=topic, element="", whole=False)
 
 
 def _question(form: Form, item: Item, siblings: tuple[Item, ...], policy: Validity) -> Question:
     element = _element(item)
+    if _is_aside(element):  # what else is said of it is not what it is, or how much
+        item_codes: frozenset[Code] = frozenset()
+    else:
+        item_codes = item.codes
     only = _only(element, siblings)
     if ".telecom" in element and "system" not in dict(only):
         only = tuple(sorted((*only, *narrowed.system(item.text))))
-    by_code = policy.of_codes(item.codes)
+    by_code = policy.of_codes(item_codes)
     by_element = policy.of_element(element, only) if element else None
-    member = policy.of_member(item.codes)
+    member = policy.of_member(item_codes)
     topic = by_code or by_element or member or UNLISTED
     for other in (by_element, member):
         topic = stricter(topic, other) if other is not None and by_code is not None else topic
@@ -92,8 +105,8 @@ def _question(form: Form, item: Item, siblings: tuple[Item, ...], policy: Validi
     return Question(
         item,
         topic,
-        item.codes | {link(form.canonical, item.link_id)},
-        policy.kinds(item.codes),
+        item_codes | link(form.canonical, item.link_id),
+        policy.kinds(item_codes),
         element if type_ in OF_ELEMENTS else "",
         only,
         narrowed.uses(item.text) if element else frozenset(),
@@ -101,7 +114,7 @@ def _question(form: Form, item: Item, siblings: tuple[Item, ...], policy: Validi
         options,
         texts,
         listed,
-        _units(item),
+        item.units,
     )
 
 
@@ -116,6 +129,19 @@ def _element(item: Item) -> str:
     if ":" in path or type_ not in definitions.resource_types():
         return ""
     return path.removesuffix("[x]")
+
+
+def _is_aside(element: str) -> bool:
+    """Tell whether an item asks for what else is said of a measurement or a thing: its note, its
+    date, its dose; ``item.code`` then says of what."""
+    type_ = element.partition(".")[0]
+    if type_ == "Observation":
+        return element != type_ and not element.startswith(_VALUES)
+    named = ELEMENTS.get(type_)
+    return named is not None and element != type_ and not element.startswith(named)
+
+
+_VALUES: Final = ("Observation.value", "Observation.component.value", "Observation.code")
 
 
 def _only(element: str, siblings: tuple[Item, ...]) -> tuple[tuple[str, str], ...]:
@@ -164,13 +190,3 @@ def _options(
     named = item.raw.get("answerValueSet")
     listed = not (isinstance(named, str) and named)
     return (codings if codings or texts else None), frozenset(texts), listed
-
-
-def _units(item: Item) -> tuple[dict[str, Any], ...]:
-    """Return the units that an item takes, the first is the one to convert to."""
-    return tuple(
-        one["valueCoding"]
-        for url in (UNIT, UNIT_OPTION)
-        for one in item.raw.get("extension", ())
-        if one.get("url") == url and isinstance(one.get("valueCoding"), dict)
-    )

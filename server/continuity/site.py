@@ -8,6 +8,7 @@ from server.continuity.statement import Code
 from server.continuity.story.looked import Departments
 from server.continuity.story.rephrase import Rephraser
 from server.continuity.validity import Validity, load_validity
+from server.fhir.errors import TooCostly
 from server.interactions.concept_maps import translations
 from server.interactions.services import Services
 
@@ -20,7 +21,24 @@ Translations = Callable[[Services, AccessContext], Awaitable[Translated]]
 
 async def no_translations(_services: Services, _access: AccessContext) -> Translated:
     """Return what maps nothing."""
-    return lambda _code: frozenset()
+    return untranslated
+
+
+async def synonyms(site: "Site", services: Services, access: AccessContext) -> Translated | None:
+    """Return what the stored ConceptMaps say; ``None``: there are more than can be looked through.
+
+    Raises:
+        DeadlineExceeded, StoreUnavailable: as of a search.
+    """
+    try:
+        return await site.translations(services, access)
+    except TooCostly:
+        return None
+
+
+def untranslated(_code: Code) -> frozenset[Code]:
+    """Return what nothing is the same as."""
+    return frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,6 +74,7 @@ class Statement:
     ``element`` is where such a value stands in FHIR (``Patient.birthDate``), ``origins`` are the
     references (``Type/id``) of what it was made from.  ``critical``: a
     reaction that can kill.  ``note``: why this cannot be more than confirmed, from its reading.
+    ``unit``: the UCUM code of that in which a bare number was asked for.
     """
 
     topic: str
@@ -91,3 +92,4 @@ class Statement:
     origins: frozenset[str] = frozenset()
     critical: bool = False
     note: str = ""
+    unit: str = ""

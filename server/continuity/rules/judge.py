@@ -36,6 +36,7 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
 
 NOTHING = ("no source", "The record has no answer that you can see.")
 LIMITED = "limit"
+UNMAPPED = ("limit", "More concept maps are stored than are looked through.")
 UNLISTED = ("limit", "The form's choices cannot be listed here.")
 
 
@@ -73,6 +74,8 @@ def _said(question: Question, statements: Iterable[Statement]) -> Iterable[Said]
         made = Said(one, answer, key, one.said_at, one.said_until)
         if not question.listed and "valueCoding" in answer:
             made = made.only_confirm(*UNLISTED)
+        if not question.mapped:
+            made = made.only_confirm(*UNMAPPED)
         yield made.only_confirm(LIMITED, one.note) if one.note else made
 
 

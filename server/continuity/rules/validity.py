@@ -11,6 +11,7 @@ from server.continuity.validity import Holding, Topic, stricter
 from server.fhir.dates import DAY
 
 AHEAD_US = 7 * DAY  # by which a form for a visit may be filled in before it; else a date is wrong
+LONGEST_US = 14 * DAY
 
 NEVER = "C1 never carried"
 UNLISTED = "C1 not listed"
@@ -30,9 +31,12 @@ def holds(holding: Holding, said_at: int | None, now: int) -> bool:
     return holding.kind == "expire" and (said_at is None or now - said_at <= holding.days * DAY)
 
 
-def said_here(one: Said, visit: Visit | None) -> bool:
-    """Tell whether it was said in this encounter, or confirmed since it began."""
-    if visit is None or one.said_at is None:
+def said_here(one: Said, visit: Visit | None, now: int) -> bool:
+    """Tell whether it was said in this encounter, or confirmed since it began.
+
+    An encounter that nobody closed is not the same visit after weeks.
+    """
+    if visit is None or one.said_at is None or now - one.said_at > LONGEST_US:
         return False
     if visit.start is None:
         return one.statement.encounter == visit.reference
@@ -64,10 +68,10 @@ def rule(case: Case) -> Case:
 def _aged(case: Case, topic: Topic, one: Said) -> Said:
     kind = topic.holding.kind
     if kind == "carry" and case.question.whole:
-        return one if said_here(one, case.visit) else one.only_confirm(*SINCE)
+        return one if said_here(one, case.visit, case.now) else one.only_confirm(*SINCE)
     if kind == "confirm":
         return one.only_confirm(ALWAYS if topic.name else UNLISTED, topic.why)
     if kind == "confirm-each-encounter":
-        return one if said_here(one, case.visit) else one.only_confirm(EACH, topic.why)
+        return one if said_here(one, case.visit, case.now) else one.only_confirm(EACH, topic.why)
     return one if holds(topic.holding, one.said_at, case.now) else one.only_confirm(
         EXPIRED, f"It was said more than {topic.holding.days} days ago. {topic.why}")  # fmt: skip

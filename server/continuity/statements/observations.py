@@ -25,7 +25,6 @@ def statements(resource: Resource, version: int, reading: Reading) -> Iterator[S
         resource.get("effectiveDateTime"),
         resource.get("effectiveInstant"),
         period.get("end") or period.get("start"),
-        resource.get("issued"),
     )
     about: About = "other" if resource.get("focus") else reading.about(resource.get("subject"))
     for part, path in _parts(resource):
@@ -48,7 +47,17 @@ def statements(resource: Resource, version: int, reading: Reading) -> Iterator[S
             standing=_standing(resource),
             said_until=until,
             origins=origins(resource, reading),
+            note=_note(resource),
         )
+
+
+def _note(resource: Resource) -> str:
+    if resource.get("bodySite"):
+        return "It was measured at one place of the body."
+    return "It was estimated." if codes(resource.get("method")) & _ESTIMATED else ""
+
+
+_ESTIMATED: Final = frozenset((("http://snomed.info/sct", "414135002"),))
 
 
 def _parts(resource: Resource) -> Iterator[tuple[dict[str, Any], str]]:

@@ -6,6 +6,7 @@ Where somebody confirmed it, it is their word (docs/extract.md).
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from server.continuity.form import Form, Item
@@ -31,9 +32,35 @@ MAX_DEPTH: Final = 32
 WORDS: Final = "It was said in words only, and may say that there is none."
 
 
-def link(form: str, link_id: str) -> Code:
-    """Return the code that stands for a question of a form."""
-    return f"{LINK}{form.partition('|')[0]}", link_id
+CHANGED: Final = "The form was changed since this was answered."
+SCALE: Final = "The number was given in another form, which may count otherwise."
+
+
+def link(form: str, link_id: str) -> frozenset[Code]:
+    """Return the code that stands for a question of a form; none of a form without a name."""
+    url = form.partition("|")[0]
+    return frozenset(((f"{LINK}{url}", link_id),)) if url else frozenset()
+
+
+def about_others(form: Form | None, policy: Validity) -> dict[str, Topic]:
+    """Return the topic of each item below a group about somebody else, the family say (C5)."""
+    found: dict[str, Topic] = {}
+    for group in form.walk() if form is not None else ():
+        topic = policy.of_codes(group.codes)
+        if group.items and topic is not None and topic.about != "patient":
+            found |= {item.link_id: topic for item in group.walk() if item is not group}
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Meant:
+    """What an item means: codes, element, topic, its words, and the unit of its numbers."""
+
+    codes: frozenset[Code]
+    element: str
+    topic: Topic
+    text: str = ""
+    unit: str = ""
 
 
 class Asked:
@@ -49,19 +76,35 @@ class Asked:
         self._same = canonical == now.canonical
         known = canonical.partition("|")[0] == now.canonical.partition("|")[0]
         self._now = _items(now) if known else {}
-        self._known: dict[str, tuple[frozenset[Code], str, Topic]] = {}
+        self._others = about_others(form, policy)
+        self._known: dict[str, _Meant] = {}
+        self.changed_at = _changed_at(form)
 
-    def of(self, link_id: str) -> tuple[frozenset[Code], str, Topic]:
-        """Return codes, element and topic of an item."""
+    def of(self, link_id: str) -> _Meant:
+        """Return what an item means."""
         if link_id not in self._known:
-            item = self._items.get(link_id)
-            own = item.codes if item is not None else frozenset()
-            element = item.definition.partition("#")[2] if item and item.definition else ""
-            topic = self._policy.of_codes(own) or self._policy.of_element(element) or UNLISTED
-            if self._same or _alike(item, self._now.get(link_id)):
-                own |= {link(self._canonical, link_id)}
-            self._known[link_id] = own, element, topic
+            self._known[link_id] = self._meant(link_id, self._items.get(link_id))
         return self._known[link_id]
+
+    def _meant(self, link_id: str, item: Item | None) -> _Meant:
+        shared = self._same or _alike(item, self._now.get(link_id))
+        place = link(self._canonical, link_id) if shared else frozenset()
+        if item is None:
+            return _Meant(place, "", UNLISTED)
+        element = item.definition.partition("#")[2] if item.definition else ""
+        topic = self._policy.of_codes(item.codes) or self._policy.of_element(element) or UNLISTED
+        units = item.units
+        unit = str(units[0].get("code", "")) if len(units) == 1 else ""
+        topic = self._others.get(link_id, topic)
+        return _Meant(item.codes | place, element, topic, item.text, unit)
+
+
+def _changed_at(form: Form | None) -> int | None:
+    """Return when a stored form was changed last; ``None`` for one that never was."""
+    meta = form.raw.get("meta", {}) if form is not None else {}
+    if meta.get("versionId") in (None, "1"):
+        return None
+    return moment(meta.get("lastUpdated"))[0]
 
 
 def _items(form: Form | None) -> dict[str, Item]:
@@ -86,22 +129,34 @@ def statements(
     about: About = reading.about(resource.get("subject"))
     for item, answer, path in _answers(resource, "QuestionnaireResponse", MAX_DEPTH):
         value = {k: v for k, v in answer.items() if k.startswith("value")}
-        codes_, element, topic = asked.of(item.get("linkId", ""))
+        meant = asked.of(item.get("linkId", ""))
+        topic = meant.topic
+        note = WORDS if topic.many and "valueString" in value else ""
+        if asked.changed_at is not None and (said_at is None or said_at < asked.changed_at):
+            if item.get("text", meant.text) != meant.text:
+                continue  # it was another question
+            note = note or ("" if "text" in item else CHANGED)
+        if not meant.unit and not any(system.startswith(LINK) for system, _ in meant.codes):
+            note = note or (SCALE if value.keys() & _NUMBERS else "")
         yield Statement(
             topic=topic.name,
-            codes=codes_,
+            codes=meant.codes,
             value=value,
             says=_says(value, topic.none | topic.partly),
             said_at=said_at,
             author=who,
             source=source(resource, version, path),
             encounter=reading.local(resource.get("encounter")),
-            element=element,
+            element=meant.element,
             about=_about(about, topic.about),
             standing=standing,
             said_until=until,
-            note=WORDS if topic.many and "valueString" in value else "",
+            note=note,
+            unit=meant.unit,
         )
+
+
+_NUMBERS: Final = frozenset(("valueDecimal", "valueInteger"))
 
 
 def _about(own: About, asked: About) -> About:
