@@ -15,8 +15,8 @@ from server.continuity.known import Known
 from server.continuity.questions import Question, questions
 from server.continuity.rules.case import Rule, Visit
 from server.continuity.rules.judge import RULES, judge
-from server.continuity.site import Site, Translated
-from server.continuity.statements.read import moment
+from server.continuity.site import Site, Translated, synonyms
+from server.continuity.statements.read import is_over, moment
 from server.fhir import json as fhir_json
 from server.fhir.errors import BusinessRule, InvalidParameter
 from server.fhir.references import split_reference
@@ -72,7 +72,7 @@ async def answered(
     found = await looked_up(services, access, "Patient", patient)
     _demand_current(found)
     visit = await _visit(services, access, patient, encounter) if encounter else None
-    translated = await site.translations(services, access)
+    translated = await synonyms(site, services, access)
     asked = await with_choices(services, access, form, questions(form, site.validity))
     asked = [_translated(one, translated) for one in asked]
     gatherer = Gatherer(services, access, found, form, site.validity)
@@ -103,7 +103,10 @@ def _demand_current(found: Version) -> None:
             )
 
 
-async def _visit(services: Services, access: AccessContext, patient: str, encounter: str) -> Visit:
+async def _visit(
+    services: Services, access: AccessContext, patient: str, encounter: str
+) -> Visit | None:
+    """Return the visit in which it is asked; ``None`` when that is over."""
     named = split_reference(encounter, services.base_url)
     id_ = named.id if named.type == "Encounter" and named.id else encounter
     found = await looked_up(services, access, "Encounter", id_, place=("encounter",))
@@ -111,12 +114,20 @@ async def _visit(services: Services, access: AccessContext, patient: str, encoun
     whose = split_reference(str(read.get("subject", {}).get("reference", "")), services.base_url)
     if whose.local != f"Patient/{patient}":
         raise InvalidParameter("encounter is that of another patient", expression=("encounter",))
-    start, _ = moment(read.get("period", {}).get("start"))
+    period = read.get("period", {})
+    if read.get("status") in _OVER or (period.get("end") and is_over(period, services.now())):
+        return None
+    start, _ = moment(period.get("start"))
     return Visit(f"Encounter/{id_}", start)
 
 
-def _translated(question: Question, translated: Translated) -> Question:
+_OVER: Final = frozenset(("finished", "cancelled", "entered-in-error"))
+
+
+def _translated(question: Question, translated: Translated | None) -> Question:
     """Return the question with what means the same as its codes and its options."""
+    if translated is None:
+        return replace(question, mapped=not question.item.codes)
     known = {code: translated(code) for code in question.codes}
     codes = frozenset(question.codes).union(*known.values())
     for option in list(question.options or ())[:MOST_OPTIONS]:

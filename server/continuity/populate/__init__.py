@@ -29,8 +29,8 @@ from server.continuity.populate.options import Listed
 from server.continuity.populate.proposed import Node
 from server.continuity.populate.world import World
 from server.continuity.rules.judge import NOTHING
-from server.continuity.site import Site
-from server.continuity.statement import Code, Source
+from server.continuity.site import Site, synonyms, untranslated
+from server.continuity.statement import Source
 from server.continuity.story.composition import highest
 from server.fhir import json as fhir_json
 from server.fhir.errors import BusinessRule, Issue
@@ -86,7 +86,10 @@ async def populated(
     base = root(response.skeleton(form, patient, world.at))
     launched = await launch.scope(world, form.raw, resource, contexts)
     links = [item for item in form.walk() if local and link.period(item) is not None]
-    translated = await site.translations(services, access) if links else _untranslated
+    translated = await synonyms(site, services, access) if links else untranslated
+    if translated is None:
+        world.warn("more concept maps are stored than are looked through; none was")
+        translated = untranslated
     linked = await link.observations(world, links, translated)
     filling = Filling(
         world, form.raw, base, Listed(world, form.raw), linked, translated, local=local
@@ -122,10 +125,6 @@ def _demand_not_merged(patient: Mapping[str, Any]) -> None:
                 f"the record of this patient was merged into {other}: populate for that one",
                 expression=("subject",),
             )
-
-
-def _untranslated(_: Code) -> frozenset[Code]:
-    return frozenset()
 
 
 def _encounter(world: World, launched: Mapping[str, list[PathItem]]) -> str | None:
