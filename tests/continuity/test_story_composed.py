@@ -82,6 +82,12 @@ async def test_each_sentence_is_found_in_the_narrative_with_its_sources() -> Non
             assert all(re.fullmatch(r"\w+/[\w-]+/_history/\d+", one) for one in sources)
 
 
+async def test_a_narrative_says_which_language_it_is_in() -> None:
+    made = await told(RECORD)
+    divs = [made.composition["text"], *(one["text"] for one in made.composition["section"])]
+    assert all('" lang="en" xml:lang="en">' in one["div"] for one in divs)
+
+
 async def test_own_words_are_escaped_and_marked_with_their_language() -> None:
     made = await told(RECORD)
     div = made.composition["text"]["div"]

@@ -136,6 +136,15 @@ CASES: dict[str, Case] = {
         "unconfirmed); Dr Jane Roe recorded, 2025."),
         ("On file as an allergy or a bad reaction: Latex (Anaphylaxis, severe, it can be "
         "dangerous, still to be confirmed). Dr Jane Roe wrote this down in 2025.")),
+    "an allergy that is called one": (
+        allergic(concept("Allergy to mould (finding)")),
+        "findings",
+        "Allergy or intolerance: Allergy to mould (finding); Dr Jane Roe recorded, 2025.",
+        "You have this on file: Allergy to mould. " + WROTE_2025),
+    "an allergy that is called one, and refuted": (
+        allergic(concept("Allergy to mould"), verificationStatus=status("refuted")),
+        "findings", "Refuted: Allergy to mould; Dr Jane Roe recorded, 2025.",
+        "This was ruled out: Allergy to mould. " + WROTE_2025),
     "when it began is not when it was said": (
         allergic(concept("Nuts"), recordedDate=None, onsetDateTime="1990"),
         "findings", "Allergy or intolerance: Nuts, since 1990; Dr Jane Roe recorded, undated.",
@@ -290,6 +299,15 @@ async def test_no_entry_reads_as_something_that_it_is_not(case: str) -> None:
              for story in made.values()]  # fmt: skip
     assert found == [[text] for text in expected]
     assert texts(made["patient"], section)  # type: ignore[arg-type] # a section's name
+
+
+async def test_a_conflict_about_an_allergy_that_is_called_one_reads_as_a_sentence() -> None:
+    none = {**allergic(concept("No known allergy", SNOMED, "716186003")), "id": "none"}
+    made = await told([*PEOPLE, ADA_HERSELF, none, allergic(concept("Allergy to mould"))])
+    assert texts(made, "findings")[0] == (
+        "The record disagrees: “Allergy to mould” is recorded, and so is “No known allergy”. "
+        "Take the allergy as real until this is settled."
+    )
 
 
 async def test_a_document_in_error_is_never_told() -> None:

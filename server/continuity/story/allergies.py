@@ -72,7 +72,8 @@ def allergy(telling: Telling, found: Found) -> Sentence:
     if NO_INFORMATION in codes(resource.get("code")):
         return telling.said(found, words.say("allergy-none", what=what), on)
     if is_refuted(resource):
-        key = "condition-refuted" if none_known(resource) else "allergy-refuted"
+        is_named = none_known(resource) or _is_named(what)
+        key = "condition-refuted" if is_named else "allergy-refuted"
         cautious = 0 if none_known(resource) else 2
         return telling.said(found, words.say(key, what=what), on, cautious=cautious)
     if _is_none(telling, found):
@@ -87,8 +88,14 @@ def allergy(telling: Telling, found: Found) -> Sentence:
     detail = in_brackets(*filter(None, (*reactions, risk)), *status)
     onset = date(resource.get("onsetDateTime"), words)
     detail += words.say("onset", date=onset) if onset else ""
-    main = words.say_as("allergy", "doubted" if status else "", what=what, detail=detail)
+    variant = "doubted" if status else "named" if _is_named(what) else ""
+    main = words.say_as("allergy", variant, what=what, detail=detail)
     return telling.said(found, main, on, cautious=0)
+
+
+def _is_named(what: str) -> bool:
+    """Tell whether a name says by itself that it is an allergy: "Allergy to mould"."""
+    return re.search(r"allerg|intoleran", what, re.IGNORECASE) is not None
 
 
 def _reaction(telling: Telling, reaction: Any) -> str:
@@ -133,7 +140,8 @@ def _none(telling: Telling, found: Found) -> Sentence:
 
 def _conflict(telling: Telling, one: Found, none: Found) -> Sentence:
     what, other = (telling.label(each.resource.get("code")) for each in (one, none))
-    text = telling.words.say("allergy-conflict", what=what, none=other)
+    variant = "named" if _is_named(what) else ""
+    text = telling.words.say_as("allergy-conflict", variant, what=what, none=other)
     return telling.sentence(text, (one.source, none.source), "conflict", cautious=-1)
 
 

@@ -130,7 +130,7 @@ def _section(heading: Heading, words: Words, name: Section, told: list[Sentence]
         "extension": [_linked(f"{name}-{at}", one) for at, one in enumerate(told, 1)],
         "title": _title(heading, words, name),
         "code": {"coding": [{"system": SECTION_CODES, "code": name}]},
-        "text": {"status": "generated", "div": _div(_paragraphs(words, name, told))},
+        "text": {"status": "generated", "div": _div(words, _paragraphs(words, name, told))},
         "entry": [{"reference": source.reference} for source in sources],
     }
 
@@ -168,11 +168,13 @@ def _whole(
     for name, told in parts:
         body.append(f"<h2>{_xml(_title(heading, words, name))}</h2>")
         body.append(_paragraphs(words, name, told, prefix="all-"))
-    return _div("".join(body))
+    return _div(words, "".join(body))
 
 
-def _div(body: str) -> str:
-    return f'<div xmlns="{_XHTML}">{body}</div>'
+def _div(words: Words, body: str) -> str:
+    """Return a narrative that says its language to who reads it aloud.  R4 languages.html."""
+    lang = _xml(words.language)
+    return f'<div xmlns="{_XHTML}" lang="{lang}" xml:lang="{lang}">{body}</div>'
 
 
 def _paragraphs(words: Words, name: Section, told: Sequence[Sentence], *, prefix: str = "") -> str:

@@ -9,6 +9,7 @@ from server.continuity.story.sentence import Kind, Sentence
 from server.continuity.story.wording import (
     Json,
     at,
+    called,
     dated,
     label,
     labels,
@@ -104,7 +105,7 @@ class Telling:
             named = self.people.named(reference, found.resource)
             text = named.text if named else plain(reference.get("display"))
             if text:
-                told.append(text)
+                told.append(called(text, self.words))
                 sources += named.sources if named else ()
         if not told:
             return "", ()

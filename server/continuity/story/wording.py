@@ -103,17 +103,18 @@ def label(concept: Any, words: Words) -> str | None:
     if not isinstance(concept, dict):
         return None
     if text := plain(concept.get("text")):
-        return _called(text, words)
+        return called(text, words)
     codings = [one for one in listed(concept.get("coding")) if isinstance(one, dict)]
     chosen = sorted(codings, key=lambda one: one.get("userSelected") is not True)
     for coding in chosen:
         if text := plain(coding.get("display")):
-            return _called(text, words)
+            return called(text, words)
     code = next((one["code"] for one in chosen if isinstance(one.get("code"), str)), None)
     return words.say("unnamed", code=plain(code)) if code else None
 
 
-def _called(text: str, words: Words) -> str:
+def called(text: str, words: Words) -> str:
+    """Return a name as the register has it: a patient reads "Sepsis", not "Sepsis (disorder)"."""
     return _TAG.sub("", text) if words.register == "patient" else text
 
 
