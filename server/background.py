@@ -21,6 +21,7 @@ TELL_EVERY_S = 1.0
 RETRY_S = 30.0
 FOLLOW_EVERY_S = 0.25
 OTHERS_S = 1.0
+PARTING_S = 3.0  # that a chore may take to end, which gives back its turn
 REINDEX_BATCH = 500
 
 
@@ -52,7 +53,7 @@ async def tasks(
     finally:
         for task in running:
             task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        await asyncio.wait(running, timeout=PARTING_S)
 
 
 async def _keep_indexed(store: Store, services: Services | None) -> None:

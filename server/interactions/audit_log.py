@@ -26,6 +26,7 @@ log = logging.getLogger("tellonce")
 
 MOST_WAITING = 10_000  # events; when they cannot be kept nothing more is shown
 FLUSH_AT = 1_000  # events of one commit; so many are not made to wait for others
+PARTING_S = 20.0  # that the end waits for a store
 FLUSH_EVERY_S = 0.5  # the more come together, the fewer pages of the index each one changes
 RETRY_S = 1.0
 GATHER_S = 0.003  # that answers wait for company, when those before had some
@@ -88,16 +89,22 @@ class AuditLog:
         self._task = asyncio.create_task(self._run())
         await self._sealer.start()
 
-    async def stop(self) -> None:
-        """Keep what was told, then end.  What the store does not take is logged as lost."""
+    async def stop(self, within_s: float = PARTING_S) -> None:
+        """Keep what was told, then end.  What the store does not take is logged as lost.
+
+        ``within_s``: that the store may take for a part of it.
+        """
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
             self._task = None
         self._tell_refusals(everything=True)
-        while self.waiting and await self._flush():
-            pass
+        with suppress(TimeoutError):
+            worked = True
+            while self.waiting and worked:
+                async with asyncio.timeout(within_s):
+                    worked = await self._flush()
         if self.waiting:
             log.error("%d audit events could not be kept", self.waiting)
         await self._sealer.stop()

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from server.audit.chain import KIND, Fault, Seal, fault, seal
@@ -13,6 +14,7 @@ from server.store.turn import Turn
 log = logging.getLogger("tellonce")
 
 EVERY_S = 1.0
+PARTING_S = 2.0  # that the end waits for a store
 MOST = 1000  # events of one seal
 _TYPE = "AuditEvent"
 
@@ -42,7 +44,9 @@ class Sealer:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
-        await self._tried()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PARTING_S):
+                await self._tried()
         await self._turn.give_back()
 
     async def seal(self) -> int:

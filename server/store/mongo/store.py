@@ -60,6 +60,7 @@ from server.store.port import (
 )
 
 _PREPARED_S = 30.0  # that a commit may take from making its rows to being applied
+_PARTING_S = 1.0  # that the database is told of our end
 _CLOSED = "the store is closed"
 _READY_S = 3.0
 
@@ -349,7 +350,8 @@ class MongoStore:
             if opened is not None:
                 await opened.writer.close()
             if self._client is not None:
-                await self._client.close()
+                with pymongo.timeout(_PARTING_S):  # it tells the database of its end
+                    await self._client.close()
                 self._client = None
 
     async def _open(self) -> _Open:
@@ -373,6 +375,7 @@ class MongoStore:
             self._made_by,
             self._now,
             abandoned.end,
+            db.state,
         )
         writer = Writer(committer.apply, bodies.improve, lambda: committer.shared)
         return _Open(reading, writer, abandoned)

@@ -11,9 +11,13 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from typing import Any
 
+import pymongo
 from bson.errors import InvalidDocument
+from pymongo import WriteConcern
 from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import ConnectionFailure, InvalidOperation, PyMongoError
 from pymongo.read_concern import ReadConcern
 
@@ -31,6 +35,8 @@ log = logging.getLogger("tellonce")
 PATIENCE_S = 15.0  # that commits wait for a new primary; an election takes 2 to 12 seconds
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.002, 0.02  # another process takes 5 to 20 ms for its turn
 _AWAY_PAUSE_S = 0.25
+_WAIT_S = 0.5  # for the counter: what a killed process holds has to be ended by somebody
+_ABORT_S = 1.0
 _SHARED_S = 1.0  # that a process which was met is taken to go on writing
 _TRANSIENT = "TransientTransactionError"
 _UNKNOWN = "UnknownTransactionCommitResult"
@@ -53,12 +59,15 @@ class Committer:
         made_by: Callable[[], Definitions],
         now: Callable[[], int],
         end_abandoned: Callable[[], Awaitable[int]],
+        state: AsyncCollection[dict[str, Any]],
     ) -> None:
         self._address = address
         self._reading, self._sessions = reading, sessions
         self._searches, self._texts = searches, texts
         self._made_by, self._now = made_by, now
         self._end_abandoned = end_abandoned
+        # Nothing rests on what is written there: nobody waits for a majority.
+        self._state = state.with_options(write_concern=WriteConcern(1))
         self._shared_until = 0.0
         self._away = False  # the last batch found no database: the next does not wait for it
 
@@ -77,9 +86,11 @@ class Committer:
         live = list(jobs)
         began = time.monotonic()
         end = began + (0.0 if self._away else PATIENCE_S)
-        pause_s = _FIRST_PAUSE_S
+        pause_s = 0.0
         while live:
             try:
+                if self.shared:
+                    await self._let_others_end()
                 await self._attempt(live, end)
                 self._away = False
                 return
@@ -100,12 +111,21 @@ class Committer:
                     self._shared_until = time.monotonic() + _SHARED_S
                     if time.monotonic() > began + FIRST_LOOK_S:
                         await self._end_abandoned()
-                # Another process has its turn; those that wait for it must not come back together.
+                # Those that wait for the same must not come back together again and again.
                 await asyncio.sleep(pause_s * (0.5 + random.random()))  # noqa: S311 - no secret
-                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+                pause_s = min(2 * pause_s or _FIRST_PAUSE_S, _LONGEST_PAUSE_S)
                 came = more(jobs)
                 jobs += came
                 live += came
+
+    async def _let_others_end(self) -> None:
+        """Return when the counter is free, or after half a second.
+
+        A transaction that meets another fails at once.  A write outside of one waits, in the
+        database, until the other has ended, and so begins us when there is something to win.
+        """
+        with suppress(PyMongoError), pymongo.timeout(_WAIT_S):  # we are told of it by what follows
+            await self._state.update_one({"_id": "commit"}, {"$inc": {"claims": 1}})
 
     async def _apart(self, live: Sequence[Job], error: Exception) -> None:
         """Try the jobs one by one, since one of them makes the database refuse all."""
@@ -130,7 +150,8 @@ class Committer:
             try:
                 await batch.run(jobs, claim=self.shared)
             except BaseException:
-                with suppress(PyMongoError, InvalidOperation):  # what it was is told already
+                # What it was is told already; should nobody hear of it, others end it.
+                with suppress(PyMongoError, InvalidOperation), pymongo.timeout(_ABORT_S):
                     await session.abort_transaction()
                 raise
             await self._commit(session, batch, reading, end)

@@ -23,6 +23,7 @@ MAX_DRAIN_BYTES = 24 * 1024 * 1024
 GATHER_S = 0.001  # that a transaction waits for company while commits come together
 TURN_S = 0.005  # that other processes have for beginning theirs
 MAX_WAITING = 10_000  # commits; more are refused at once instead of late
+PARTING_S = 3.0  # that closing waits for commits; a database that is away would take longer
 
 
 @dataclass(slots=True, eq=False)
@@ -66,6 +67,7 @@ class Writer:
     ) -> None:
         self._apply, self._improve, self._shared = apply, improve, shared
         self._queue: deque[Job] = deque()
+        self._begun: list[Job] = []
         self._more = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._closed = False
@@ -97,14 +99,24 @@ class Writer:
         return await future
 
     async def close(self) -> None:
-        """Finish what was accepted.  May be called again."""
+        """Finish what was accepted, as far as that takes seconds only.  May be called again."""
         self._closed = True
         self._more.set()
-        if self._task is not None:
-            await self._task
+        if self._task is None:
+            return
+        if (await asyncio.wait((self._task,), timeout=PARTING_S))[1]:
+            self._task.cancel()
+            await asyncio.wait((self._task,))
+            left = [*self._begun, *self._queue]
+            self._queue.clear()
+            log.warning("%d commits were cut off by the end", len(left))
+            self._undo(left, StoreUnavailable("the store was closed: it may have been kept"))
+            for job in left:
+                _answer(job)
 
     async def _run(self) -> None:
         while jobs := await self._drain():
+            self._begun = jobs
             try:
                 await self._apply(jobs, self._more_beside)
                 self.fault = None
@@ -112,8 +124,15 @@ class Writer:
                 self._undo(jobs, error)
             for job in jobs:
                 _answer(job)
+            self._begun = []
             if self.fault is None:
-                await self._improve()
+                await self._improved()
+
+    async def _improved(self) -> None:
+        try:
+            await self._improve()
+        except Exception as error:  # whatever it was: nothing depends on it, and the task must live
+            log.warning("bodies are not kept smaller yet: %s", type(error).__name__)
 
     async def _drain(self) -> list[Job]:
         """Wait for a job and take those that wait with it; ``[]`` ends the task."""
