@@ -60,7 +60,8 @@ async def questionnaire(
 async def _canonical(
     services: Services, access: AccessContext, text: str, place: str
 ) -> dict[str, Any]:
-    demand(access, "read", "Questionnaire")
+    for interaction in ("read", "search"):
+        demand(access, interaction, "Questionnaire")
     url, _, version = text.partition("|")
     page = await services.store.search(
         access,

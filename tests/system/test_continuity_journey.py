@@ -133,17 +133,6 @@ def parameters(**given: str) -> Resource:
     return {"resourceType": "Parameters", "parameter": parts}
 
 
-def please_answer(patient: str) -> Resource:
-    """Return the request to fill the form in; it opens the form to the patient's apps."""
-    return {
-        "resourceType": "Task",
-        "status": "requested",
-        "intent": "proposal",
-        "for": {"reference": patient},
-        "focus": {"reference": "Questionnaire/pre-visit"},
-    }
-
-
 def half_an_hour_ago() -> str:
     """Return when she fills the form in: before she arrives anywhere."""
     return (datetime.now(UTC) - timedelta(minutes=30)).isoformat(timespec="seconds")
@@ -238,17 +227,14 @@ def test_nothing_is_asked_again(server: Process) -> None:
     asyncio.run(send(server.mllp_port, pre_admission(), result()))
     fhir(server, "PUT", "Questionnaire/pre-visit", QUESTIONNAIRE)
     journey = Journey(server)
-
-    journey.ina("POST", "Task", please_answer(journey.patient))
-
     before = journey.known(journey.visit("V1"))
     subject = parameters(subject=journey.patient)
     found = journey.anna("POST", "Questionnaire/pre-visit/$populate", subject)
     (response,) = [p["resource"] for p in found["parameter"] if p["name"] == "response"]
     sent = journey.anna("POST", "QuestionnaireResponse", filled_in(response, journey.patient))
     commit = {"name": "commit", "valueBoolean": True}
-    journey.ina("POST", f"QuestionnaireResponse/{sent['id']}/$extract",
-                {"resourceType": "Parameters", "parameter": [commit]})  # fmt: skip
+    journey.anna("POST", f"QuestionnaireResponse/{sent['id']}/$extract",
+                 {"resourceType": "Parameters", "parameter": [commit]})  # fmt: skip
     asyncio.run(send(server.mllp_port, arrival_elsewhere()))
     after = journey.known(journey.visit("V2"))
     story = journey.ina("GET", f"{journey.patient}/$story")
