@@ -16,6 +16,7 @@ from server.continuity.extract.items import Answer, Given, part, value_of
 from server.continuity.known import Candidate
 from server.continuity.same import answer_value, same_value, says
 from server.fhir import json as fhir_json
+from server.fhir.errors import TooCostly
 from server.fhir.references import split_reference
 from server.interactions.services import Services
 from server.search import extract
@@ -23,6 +24,7 @@ from server.store.port import Version
 
 KNOWN: Final = "https://tellonce.org/fhir/StructureDefinition/known"
 ORIGIN: Final = "http://hl7.org/fhir/us/davinci-dtr/StructureDefinition/information-origin"
+MAX_SOURCES: Final = 5_000  # versions that one response names
 _TOUCHED: Final = ("override", "manual")
 _OF_MANY: Final = frozenset(
     ("Bundle", "Composition", "Coverage", "Patient", "Person", "QuestionnaireResponse")
@@ -185,8 +187,18 @@ def _origin(answer: Answer) -> str | None:
 async def _versions(
     services: Services, access: AccessContext, patient: str | None, named: Iterable[str]
 ) -> dict[str, dict[str, Any]]:
-    """Return those versions of the patient that are there for the caller."""
+    """Return those versions of the patient that are there for the caller.
+
+    Raises:
+        TooCostly: the response names more than :data:`MAX_SOURCES`.
+    """
     found: dict[str, dict[str, Any]] = {}
+    named = set(named)
+    if len(named) > MAX_SOURCES:
+        raise TooCostly(
+            f"the answers name more than {MAX_SOURCES:,} sources",
+            expression=("QuestionnaireResponse",),
+        )
     for text in sorted(named):
         one = split_reference(text, services.base_url)
         if one.type is None or one.id is None or not (one.version or "").isdigit():

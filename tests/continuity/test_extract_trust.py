@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -33,6 +34,7 @@ from tests.continuity.extracting import (
     response,
     stored,
 )
+from tests.continuity.stores import house_on
 from tests.continuity.test_confirm import ORIGIN, SAID, SOURCE, allergies, answered, theirs, told
 from tests.continuity.test_extract_definitions import ALLERGY, PENICILLIN, question
 from tests.continuity.test_extract_enabled import asked
@@ -285,3 +287,135 @@ async def test_a_form_that_the_response_does_not_answer_gives_its_answers_no_mea
     assert refused.json()["issue"][0]["diagnostics"] == (
         "the response answers https://forms.test/q, not https://forms.test/other"
     )
+
+
+def weighing(**more: Any) -> dict[str, Any]:
+    """Return a template of an Observation for an item ``x``."""
+    return {
+        "resourceType": "Observation",
+        "id": "t",
+        "status": "final",
+        "code": {"text": "x"},
+        **more,
+    }
+
+
+def by_template(template: dict[str, Any]) -> dict[str, Any]:
+    named = {"url": "template", "valueReference": {"reference": "#t"}}
+    extension = [{"url": f"{SDC}templateExtract", "extension": [named]}]
+    item = {"linkId": "x", "type": "string", "extension": extension}
+    return form([item], contained=[template])
+
+
+X = {"linkId": "x", "answer": [{"valueString": "7"}]}
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "Patient?identifier=urn:mrn|b",
+        f"{BASE}/Patient?identifier=urn:mrn|b",
+        "Patient/b",
+        "Patient/b/_history/1",
+        f"{BASE}/Patient/b",
+    ],
+)
+async def test_a_form_that_names_another_patient_makes_nothing(
+    client: httpx.AsyncClient, reference: str
+) -> None:
+    identifier = [{"system": "urn:mrn", "value": "b"}]
+    await put(client, {"resourceType": "Patient", "id": "b", "identifier": identifier})
+    template = weighing(subject={"reference": reference})
+    await given(client, by_template(template), response([X]))
+    parameters = [{"name": "commit", "valueBoolean": True}]
+
+    refused = await client.post(
+        "/QuestionnaireResponse/r/$extract",
+        json={"resourceType": "Parameters", "parameter": parameters},
+    )
+
+    assert refused.status_code == 422, refused.text
+    assert await stored(client, "Observation") == []
+
+
+async def test_a_form_makes_no_second_record_of_its_patient(client: httpx.AsyncClient) -> None:
+    template = {"resourceType": "Patient", "id": "t", "gender": "female"}
+    await given(client, by_template(template), response([X]))
+
+    refused = await client.post(
+        "/QuestionnaireResponse/r/$extract",
+        json={
+            "resourceType": "Parameters",
+            "parameter": [{"name": "commit", "valueBoolean": True}],
+        },
+    )
+
+    assert refused.json()["issue"][0]["diagnostics"] == (
+        "this would make a second record beside Patient/a; let it name its id"
+    )
+    assert [one["id"] for one in await stored(client, "Patient")] == ["a"]
+
+
+async def test_a_response_about_the_wrong_patient_takes_back_what_it_said_of_them(
+    client: httpx.AsyncClient,
+) -> None:
+    await put(client, {"resourceType": "Patient", "id": "b"})
+    await given(client, by_template(weighing()), response([X], author=DOCTOR))
+    await extracted(client, commit=True)
+
+    right = {"subject": {"reference": "Patient/b"}, "author": DOCTOR, "status": "amended"}
+    await put(client, response([X], **right))
+    await extracted(client, commit=True)
+    await extracted(client, commit=True)
+
+    found = await stored(client, "Observation")
+    assert sorted((one["subject"]["reference"], one["status"]) for one in found) == [
+        ("Patient/a", "entered-in-error"),
+        ("Patient/b", "final"),
+    ]
+
+
+async def test_what_somebody_removed_is_not_made_again(tmp_path: Path) -> None:
+    async with house_on("memory", tmp_path) as house, house.client() as client:
+        await given(client, by_template(weighing()), response([X]))
+        await extracted(client, commit=True)
+        (fact,) = await stored(client, "Observation")
+        await client.delete(f"/Observation/{fact['id']}")
+
+        made = await extracted(client, commit=True)
+
+        assert await stored(client, "Observation") == []
+    assert made["issues"]["issue"][0]["diagnostics"] == (
+        "this Observation was removed from the record since; it is not made again"
+    )
+
+
+async def test_a_template_that_grows_is_refused(client: httpx.AsyncClient) -> None:
+    every = "%resource.repeat(item).answer.value.toChars()"
+    context = {"url": f"{SDC}templateExtractContext", "valueString": every}
+    note = [{"extension": [context], "text": "y" * 60_000}]
+    long = {"linkId": "x", "answer": [{"valueString": "7" * 1_000}]}
+    await given(client, by_template(weighing(note=note)), response([long]))
+
+    refused = await client.post(
+        "/QuestionnaireResponse/r/$extract", json={"resourceType": "Parameters"}
+    )
+
+    assert refused.json()["issue"][0]["diagnostics"] == "the templates become larger than 20 MB"
+
+
+async def test_a_response_that_names_thousands_of_sources_is_refused(
+    client: httpx.AsyncClient,
+) -> None:
+    parts = [
+        {"url": "source", "valueReference": {"reference": f"Observation/x/_history/{number}"}}
+        for number in range(5_001)
+    ]
+    item = {**X, "extension": [{"url": KNOWN, "extension": parts}]}
+    await given(client, by_template(weighing()), response([item]))
+
+    refused = await client.post(
+        "/QuestionnaireResponse/r/$extract", json={"resourceType": "Parameters"}
+    )
+
+    assert refused.json()["issue"][0]["code"] == "too-costly"

@@ -69,6 +69,7 @@ class Entries:
         """Add what is new or different; ``there``: the resources that facts name by their id."""
         facts = [self._own(fact, there) for fact in facts if self._may_be_made(fact)]
         facts = [fact for fact in facts if self._is_of_the_patient(fact, there)]
+        facts = [fact for fact in facts if self._is_not_gone(fact)]
         names = self._names(facts)
         for fact in facts:
             resource = rewrite(fact.resource, names)
@@ -86,9 +87,11 @@ class Entries:
     def withdraw(self, made: Iterable[Fact]) -> None:
         """Mark what was made of answers that are not there any more."""
         keys = {(fact.type, fact.key) for fact in made}
-        for (type_, key), version in sorted(self.stored.facts.items()):
+        left = {key: one for key, one in self.stored.facts.items() if key not in keys}
+        # What the response said of another patient, before it was corrected, is of nobody.
+        for (type_, _), version in sorted([*left.items(), *self.stored.elsewhere.items()]):
             resource = _read(version)
-            if (type_, key) in keys or is_in_error(resource) or not self._is_ours(version):
+            if is_in_error(resource) or not self._is_ours(version):
                 continue
             marked = in_error(resource)
             if marked is None:
@@ -106,9 +109,22 @@ class Entries:
         self.issues.append(Issue("error", "business-rule", told, (fact.where,)))
         return False
 
+    def _is_not_gone(self, fact: Fact) -> bool:
+        if (fact.type, fact.key) not in self.stored.gone:
+            return True
+        told = f"this {fact.type} was removed from the record since; it is not made again"
+        self.issues.append(Issue("information", "informational", told, (fact.where,)))
+        return False
+
     def _is_of_the_patient(self, fact: Fact, there: Mapping[tuple[str, str], Version]) -> bool:
         """Tell whether a fact is in no other record than that of the response's patient (C5)."""
+        if fact.type == "Patient" and "id" not in fact.resource and self.patient is not None:
+            told = f"this would make a second record beside {self.patient}; let it name its id"
+            self.issues.append(Issue("error", "business-rule", told, (fact.where,)))
+            return True  # it is what the form asks for: who sends the Bundle decides
         found = patients_of(self.services, fact.resource)
+        if _asks_for_patient(fact.resource):
+            found.add("Patient?")  # whose record that is will be known when it is too late
         version = there.get((fact.type, str(fact.resource.get("id"))))
         if version is not None:
             found |= patients_of(self.services, _read(version))
@@ -277,6 +293,18 @@ class Entries:
     def replace_provenance(self, made: Resource, version: Version) -> None:
         """Add a new version of a Provenance."""
         self._put(made, version)
+
+
+def _asks_for_patient(value: Any) -> bool:
+    """Tell whether something refers to a Patient by a search (R4 http.html#trules)."""
+    if isinstance(value, list):
+        return any(_asks_for_patient(one) for one in value)
+    if not isinstance(value, dict):
+        return False
+    text = value.get("reference")
+    return (isinstance(text, str) and "Patient?" in text) or any(
+        _asks_for_patient(one) for one in value.values()
+    )
 
 
 _KEPT_META: Final = ("profile", "security", "tag", "source")

@@ -61,6 +61,8 @@ class Stored:
 
     ``written``: the number of the version that extraction made last of each fact.  ``patient``
     (``Patient/x``): in whose record they must be; an identifier alone could be anybody's.
+    ``elsewhere``: what Provenances say was made of the response in another record, before its
+    subject was corrected.  ``gone``: what was made, and somebody removed.
     """
 
     patient: str | None = None
@@ -68,19 +70,32 @@ class Stored:
     facts: dict[tuple[str, str], Version] = field(default_factory=dict)
     provenances: list[tuple[Version, dict[str, Any]]] = field(default_factory=list)
     written: dict[Ref, int] = field(default_factory=dict)
+    elsewhere: dict[tuple[str, str], Version] = field(default_factory=dict)
+    gone: set[tuple[str, str]] = field(default_factory=set)
 
     @property
     def refs(self) -> set[str]:
         """The facts as ``Type/id``."""
         return {f"{version.type}/{version.id}" for version in self.facts.values()}
 
-    def add(self, services: Services, response_id: str, versions: Iterable[Version]) -> None:
-        """Keep those of some resources that were made of the response."""
+    def add(
+        self,
+        services: Services,
+        response_id: str,
+        versions: Iterable[Version],
+        *,
+        told: bool = False,
+    ) -> None:
+        """Keep those of some resources that were made of the response; ``told`` by Provenances."""
         for version in versions:
             resource = fhir_json.glance(version.body or b"{}")
             key = key_of(response_id, resource)
-            if key is not None and patients_of(services, resource) <= {self.patient}:
+            if key is None:
+                continue
+            if patients_of(services, resource) <= {self.patient}:
                 self.facts[version.type, key] = version
+            elif told and version.type != "Patient":
+                self.elsewhere[version.type, key] = version
 
 
 def has_identifier(type_: str) -> bool:
@@ -139,10 +154,26 @@ async def made_before(
             number = int(named.version) if named.version and named.version.isdigit() else 1
             stored.written[ref] = max(stored.written.get(ref, 0), number)
     if targets:
-        stored.add(
-            services, response_id, (await services.store.read_many(access, targets)).values()
-        )
+        there = await services.store.read_many(access, targets)
+        stored.add(services, response_id, there.values(), told=True)
+        for type_, id_ in sorted(targets - there.keys()):
+            key = await _removed(services, access, response_id, type_, id_)
+            if key is not None:
+                stored.gone.add((type_, key))
     return stored
+
+
+async def _removed(
+    services: Services, access: AccessContext, response_id: str, type_: str, id_: str
+) -> str | None:
+    """Return the key of a fact that was deleted; ``None`` of what is no such fact, or hidden."""
+    last = await services.store.read(access, type_, id_)
+    if last is None or last.body is not None or last.number < 2:
+        return None
+    then = await services.store.vread(access, type_, id_, last.number - 1)
+    if then is None or then.body is None:
+        return None
+    return key_of(response_id, fhir_json.glance(then.body))
 
 
 async def find_others(

@@ -15,13 +15,14 @@ from server.continuity.extract.items import SDC, Given, extensions, part, value_
 from server.continuity.extract.values import fitted
 from server.continuity.form import Form
 from server.fhir.definitions import Child, children
-from server.fhir.errors import Issue
+from server.fhir.errors import Issue, TooCostly
 from server.fhir.fhirpath.items import Item
 
 _CONTEXT: Final = f"{SDC}templateExtractContext"
 _VALUE: Final = f"{SDC}templateExtractValue"
 _REQUEST: Final = ("ifNoneMatch", "ifModifiedSince", "ifMatch", "ifNoneExist")
 _MOST: Final = 1_000  # repetitions of one element
+MOST_SIZE: Final = 20_000_000  # of all that templates become, roughly, in bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class Templates:
     form: Form
     asking: Asking
     left: Left
+    _size: int = 0
 
     def of(self, items: tuple[Given, ...], variables: Variables) -> list[Fact]:
         """Return the resources of all templates that the form and its answered items name."""
@@ -137,6 +139,7 @@ class Templates:
         heres = [here] if context is None else self._contexts(context, here)
         found = []
         for each in heres[:_MOST]:
+            self._weigh(rest, each.where)
             if value is not None:
                 found += [one for one in self._asked(value, each) if isinstance(one, dict)]
                 continue
@@ -144,6 +147,13 @@ class Templates:
             if made or not rest:
                 found.append(made)
         return [one for one in found if one]
+
+    def _weigh(self, element: dict[str, Any], where: str) -> None:
+        """Raise when copies of a template become too large; what is inside is weighed by itself."""
+        self._size += 100 + sum(len(one) for one in element.values() if isinstance(one, str))
+        if self._size > MOST_SIZE:
+            told = f"the templates become larger than {MOST_SIZE // 1_000_000} MB"
+            raise TooCostly(told, expression=(where,))
 
     def _contexts(self, said: Any, here: _Here) -> list[_Here]:
         named = isinstance(said, dict)
