@@ -56,6 +56,7 @@ OPERATION = Operation(
     "caller, is told in an OperationOutcome at the end.",
     levels=("instance",),
     types=("Composition",),
+    scopes="`Composition.r`, and `.r` of what it refers to; `Bundle.c` with `persist`.",
     params=(
         Param("persist", "boolean", "Store the document as well; it takes the right to do so."),
     ),

@@ -55,6 +55,10 @@ def operation(site: Site) -> Operation:
         "updates what was made of it. With `commit` the Bundle is written at once.",
         levels=("type", "instance"),
         types=("QuestionnaireResponse",),
+        scopes="`QuestionnaireResponse.r` for a stored response, `Questionnaire.rs`, and `.rs` of "
+        "what the answers confirm or amend. With `commit` also `.c` and `.u` of each type that is "
+        "made, and a role that may write it: by the policy that ships a patient's app creates "
+        "Observations and Goals, not allergies or medicines. Confirming takes no right to write.",
         params=(
             Param(_RESPONSE, "Resource", "The response, on type level."),
             Param(

@@ -46,6 +46,10 @@ def operation(site: Site) -> Operation:
         "the caller's access: what the caller may not see changes nothing.",
         levels=("instance",),
         types=("Patient",),
+        scopes="`Patient.r`; `Questionnaire.rs`, unless the form is sent along; `.rs` of the types "
+        "that may answer, such as `AllergyIntolerance`, `Observation` and `QuestionnaireResponse`: "
+        "what is not open is asked. `Provenance.rs` tells who said and confirmed it; without it "
+        "more is to be confirmed.",
         params=_PARAMS,
         run=run,
     )

@@ -7,6 +7,10 @@ _HEAD = """# Operations
 
 Made from `server/operations/`; change it there. Arguments are parameters of the address (GET), or a
 `Parameters` body (POST). A parameter that an operation does not have is refused.
+
+Scopes are written without `patient/`, `user/` or `system/`: `Patient.r` is `patient/Patient.r` for
+a patient's app. What a scope, the role or a label does not open is as if it were not there
+([access.md](access.md)); no operation shows more than a read would.
 """
 
 _BEFORE = {"system": "", "type": "/{type}", "instance": "/{type}/{id}"}
@@ -34,6 +38,8 @@ def _section(operation: Operation) -> str:
         "",
         f"Definition: <{operation.definition}>. The caller needs: {' and '.join(operation.needs)}.",
     ]
+    if operation.scopes:
+        lines += ["", f"Scopes: {operation.scopes}"]
     if operation.params:
         lines += ["", "| parameter | type | how often | |", "|---|---|---|---|"]
         lines += [line for param in operation.params for line in _rows(param, "")]

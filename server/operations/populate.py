@@ -52,6 +52,8 @@ def operation(site: Site) -> Operation:
         "`information-origin`.",
         levels=("type", "instance"),
         types=("Questionnaire",),
+        scopes="`Questionnaire.rs` (a patient's app may read every form that no label hides), "
+        "`Patient.r`, and as `$known-answers`.",
         params=_PARAMS,
         run=run,
     )

@@ -72,7 +72,8 @@ class Operation:
 
     ``definition`` is the canonical URL of the OperationDefinition; ``types`` empty means every
     type.  ``affects_state`` false: also callable with GET.  ``needs``: the interactions on the type
-    that the caller must be allowed.  ``searches``: search parameters of the type are let through.
+    that the caller must be allowed.  ``scopes``: in words, the SMART scopes of which the answer is
+    made, without their level.  ``searches``: search parameters of the type are let through.
     """
 
     code: str
@@ -84,6 +85,7 @@ class Operation:
     params: tuple[Param, ...] = ()
     affects_state: bool = False
     needs: tuple[Interaction, ...] = ("read",)
+    scopes: str = ""
     searches: bool = False
     paged: bool = False
 

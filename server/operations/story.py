@@ -45,6 +45,8 @@ def operation(site: Site) -> Operation:
         "home. A Composition, each sentence with the versions that say so.",
         levels=("instance",),
         types=("Patient",),
+        scopes="`Patient.r`, and `.rs` of the types that are to be told, usually `*.rs`; "
+        "`Encounter.r` with `encounter`.",
         params=_PARAMS,
         run=run,
     )

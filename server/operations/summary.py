@@ -53,7 +53,7 @@ async def _identified(call: Call, identifier: dict[str, Any]) -> str:
         access, wanted.query, limit=2, deadline_s=services.policy.deadline_s
     )
     if not page.versions:
-        raise NotFound("no Patient bears that identifier")
+        raise NotFound("no Patient bears that identifier", expression=("identifier",))
     if len(page.versions) > 1:
         raise MultipleMatches("several Patients bear that identifier")
     return page.versions[0].id
@@ -74,6 +74,8 @@ OPERATION = Operation(
     "record does not say is told as no information, never as none.",
     levels=("instance", "type"),
     types=("Patient",),
+    scopes="`Patient.r` (`Patient.rs` with `identifier`), and `.rs` of the types that are to be "
+    "summarised, usually `*.rs`.",
     params=(
         Param("identifier", "Identifier", "Whose summary, where the address does not say it."),
         Param("identifer", "Identifier", "The same, as IPS 1.1.0 spells it."),

@@ -156,6 +156,7 @@ OPERATION = Operation(
     "become what `unmapped` says, also over other maps; a match of these is `relatedto`.",
     levels=("type", "instance"),
     types=("ConceptMap",),
+    scopes="`ConceptMap.rs`; the HL7v2 tables of this server take `ConceptMap.r`.",
     params=(
         Param(
             "url",
