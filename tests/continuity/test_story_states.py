@@ -380,3 +380,52 @@ async def test_a_bare_code_is_left_out_beside_a_name_and_what_kind_of_name_it_is
     assert texts(made, "decisions") == [
         f"You have a care plan: Respiratory therapy (active). {WROTE_ON}"
     ]
+
+
+def monitored(**more: Any) -> Resource:
+    return of("Observation", "x", status="final", subject=ADA, code=concept("Pulse"),
+              effectiveDateTime=DAY, device={"display": "Monitor"},
+              valueQuantity={"value": 70, "unit": "/min"}, **more)  # fmt: skip
+
+
+@pytest.mark.parametrize(("observation", "section"), [
+    (monitored(), "home"),
+    (monitored(performer=[ADA]), "home"),
+    (monitored(performer=[ROE]), "findings"),
+    (monitored(performer=[{"reference": "Organization/ward"}]), "findings"),
+    (monitored(encounter={"reference": "Encounter/stay"}), "findings"),
+])  # fmt: skip
+async def test_a_monitor_of_the_ward_and_a_machine_of_the_laboratory_are_not_at_home(
+    observation: Resource, section: str
+) -> None:
+    made = await told([*PEOPLE, ADA_HERSELF, observation])
+    found = [name for name, of_ in made.told.items() if any(s.sources[0].id == "x" for s in of_)]
+    assert found == [section]
+
+
+async def test_a_pressure_from_home_is_no_word_of_the_patient() -> None:
+    pressure = of("Observation", "x", status="final", subject=ADA, performer=[ADA],
+                  code=concept("Blood pressure"), effectiveDateTime=DAY, component=[
+                      {"code": concept("systolic"), "valueQuantity": {"value": 140}},
+                      {"code": concept("diastolic"), "valueQuantity": {"value": 90}}])  # fmt: skip
+    made = await told([ADA_HERSELF, pressure])
+    assert texts(made, "voice") == []
+    assert texts(made, "home") == [
+        "Blood pressure: systolic 140; diastolic 90, 1 January 2026; the patient says."
+    ]
+
+
+async def test_the_left_arm_and_the_right_one_have_trends_of_their_own() -> None:
+    def pressure(side: str, day: int) -> Resource:
+        return of("Observation", f"{side}{day}", status="final", subject=ADA, performer=[ADA],
+                  code=concept("Pressure"), bodySite=concept(f"{side} arm"),
+                  effectiveDateTime=f"2025-12-{day:02d}T06:00:00Z",
+                  valueQuantity={"value": 120 if side == "Left" else 160,
+                                 "unit": "mmHg"})  # fmt: skip
+
+    record = [pressure(side, day) for side in ("Left", "Right") for day in range(24, 30)]
+    made = await told([ADA_HERSELF, *record])
+    assert sorted(text.partition(" in the")[0] for text in texts(made, "home")) == [
+        "Pressure (Left arm): average 120 mmHg",
+        "Pressure (Right arm): average 160 mmHg",
+    ]

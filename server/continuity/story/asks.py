@@ -62,8 +62,7 @@ class Ask:
 
 def asks(patient: str, now: int) -> tuple[Ask, ...]:
     """Return the searches for the story of ``Patient/x`` at ``now`` (microseconds)."""
-    by_patient = f"Observation|performer|r|{patient}"
-    at_home = HasKey((by_patient, "Observation|device|?"))
+    at_home = _at_home(patient)
     measured = _measured(patient)
     start = now - (RECENT_DAYS + BEFORE_DAYS) * DAY
     lately = DateIs("Observation", "date", "ge", start, start + 1)
@@ -143,8 +142,17 @@ def new_home(since: int, patient: str) -> Ask:
 
 
 def _measured(patient: str) -> Predicate:
-    at_home = HasKey((f"Observation|performer|r|{patient}", "Observation|device|?"))
-    return AllOf((at_home, HasKey(("Observation|value-quantity|?",))))
+    return AllOf((_at_home(patient), HasKey(("Observation|value-quantity|?",))))
+
+
+def _at_home(patient: str) -> Predicate:
+    """Return what the patient measured or said, or a device that belongs to nobody's visit.
+
+    Monitors of a ward and machines of a laboratory are devices, too.
+    """
+    elsewhere = HasKey(("Observation|encounter|?", "Observation|performer|?"))
+    alone = AllOf((HasKey(("Observation|device|?",)), Not(elsewhere)))
+    return AnyOf((HasKey((f"Observation|performer|r|{patient}",)), alone))
 
 
 def _waiting() -> Predicate:

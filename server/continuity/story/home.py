@@ -13,8 +13,9 @@ from typing import Any, Final
 from server.continuity.statement import Source
 from server.continuity.story.findings import observed
 from server.continuity.story.sentence import Sentence
+from server.continuity.story.states import in_brackets, where
 from server.continuity.story.telling import Found, Telling
-from server.continuity.story.wording import Json, codes, is_number, moment, plain
+from server.continuity.story.wording import Json, at, codes, is_number, moment, plain
 from server.fhir.dates import DAY
 
 RECENT_DAYS: Final = 14
@@ -44,17 +45,17 @@ class Trend:
 def trends(found: Iterable[Found], now: int) -> list[Trend]:
     """Return what was measured, by kind and unit, the kind with the newest reading first.
 
-    Readings of another unit are another trend: nothing is converted.  Those of the future are a
-    wrong clock's and left to the sentence of the newest reading.
+    Readings of another unit or site are another trend: nothing is converted.  Those of the future
+    are a wrong clock's and left to the sentence of the newest reading.
     """
-    kinds: dict[tuple[Any, str], list[tuple[Found, Reading]]] = defaultdict(list)
+    kinds: dict[tuple[Any, ...], list[tuple[Found, Reading]]] = defaultdict(list)
     for one in found:
         if (reading := _reading(one)) is not None:
             quantity = one.resource["valueQuantity"]
             unit = plain(quantity.get("unit")) or plain(quantity.get("code"))
-            kinds[(_kind(one.resource), unit)].append((one, reading))
+            kinds[(unit, _kind(one.resource), _site(one.resource))].append((one, reading))
     made = []
-    for (_, unit), readings in kinds.items():
+    for (unit, *_), readings in kinds.items():
         newest = max(readings, key=lambda pair: pair[1].at)[0]
         recent = [r for _, r in readings if now - RECENT_DAYS * DAY < r.at <= now]
         first = now - (RECENT_DAYS + BEFORE_DAYS) * DAY
@@ -66,7 +67,8 @@ def trends(found: Iterable[Found], now: int) -> list[Trend]:
 def trend(telling: Telling, of: Trend) -> Sentence:
     """Return one trend as a sentence; with too few readings the newest value alone."""
     words = telling.words
-    what = telling.label(of.found.resource.get("code"))
+    site = in_brackets(*where(telling, of.found.resource))
+    what = telling.label(of.found.resource.get("code")) + site
     unit = words.unit(of.unit, of.found.resource["valueQuantity"].get("code"))
     if len(of.recent) < FEWEST:
         return telling.said(of.found, observed(telling, of.found.resource), _on(of.found.resource))
@@ -92,6 +94,11 @@ def trend(telling: Telling, of: Trend) -> Sentence:
         measured=measured,
     )
     return telling.sentence(text, sources, "computed")
+
+
+def is_measured(found: Found) -> bool:
+    """Tell whether an Observation has measured parts, as a blood pressure has."""
+    return any(isinstance(one, dict) for one in at(found.resource, "component.valueQuantity"))
 
 
 def mean(readings: Sequence[Reading]) -> Decimal:
@@ -128,6 +135,12 @@ def _reading(found: Found) -> Reading | None:
 
 def _on(resource: Json) -> Any:
     return resource.get("effectiveDateTime") or resource.get("effectiveInstant")
+
+
+def _site(resource: Json) -> object:
+    """Return where it was measured: the left arm's pressure is not the right one's."""
+    concept = resource.get("bodySite") or {}
+    return codes(concept) or plain(concept.get("text"))
 
 
 def _kind(resource: Json) -> object:

@@ -117,9 +117,9 @@ class _Telling:
         # A measurement of something else than the patient is no trend of the patient (C5).
         trends = home.trends((one for one in found if not one.resource.get("focus")), self._now)
         told = [home.trend(self.telling, one) for one in trends]
-        told += [
-            findings.observation(self.telling, one) for one in found if one.resource.get("focus")
-        ]
+        parted = [one for one in self._own(self.gathered.groups["words"]) if home.is_measured(one)]
+        focused = [one for one in found if one.resource.get("focus")]
+        told += [findings.observation(self.telling, one) for one in (*parted, *focused)]
         return [*told, *self.more("home"), *self.more("past home", older=True)]
 
     def changes(self) -> list[Sentence]:
@@ -192,6 +192,8 @@ class _Telling:
         told: list[Sentence] = []
         for name, tell in tellers:
             for one in self._own(self.gathered.groups[name]):
+                if name == "words" and home.is_measured(one):
+                    continue  # a measurement from home, and told as such
                 if voice.is_own_word(self.telling, one) is own:
                     told += tell(self.telling, one)
         return told
