@@ -24,6 +24,7 @@ Key = tuple[str, Any]
 
 UCUM: Final = "http://unitsofmeasure.org"
 _SAME_QUANTITY: Final = Fraction(1, 1000)  # relative; what converting and rounding leave
+_APART: Final = 2 * float(_SAME_QUANTITY)  # beyond what a float may lose
 _PLACES: Final = Decimal("0.001")
 _OF_CONCEPTS: Final = ("valueCodeableConcept", "valueCoding")
 _TYPES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -84,8 +85,10 @@ def same(one: Key, other: Key) -> bool:
     if one[0] == "codes":
         return bool(one[1] & other[1])
     if one[0] == "quantity":
-        (unit, a), (other_unit, b) = one[1], other[1]
-        return bool(unit == other_unit and abs(a - b) <= _SAME_QUANTITY * max(abs(a), abs(b)))
+        (unit, a, near), (other_unit, b, other_near) = one[1], other[1]
+        if unit != other_unit or abs(near - other_near) > _APART * max(abs(near), abs(other_near)):
+            return False
+        return bool(abs(a - b) <= _SAME_QUANTITY * max(abs(a), abs(b)))
     return bool(one[1] == other[1])
 
 
@@ -288,11 +291,20 @@ def _folded(text: str, *, phone: bool) -> str:
     return digits if phone and len(digits) > 5 and "@" not in plain else plain
 
 
-def _canonical(quantity: Mapping[str, Any]) -> tuple[str, Fraction]:
+def _canonical(quantity: Mapping[str, Any]) -> tuple[str, Fraction, float]:
+    """Return unit and number in base units; the number exactly, and nearly, to be fast."""
     number = quantity.get("value")
     value = Fraction(number) if isinstance(number, int | Decimal) else Fraction(0)
     code = str(quantity.get("code") or quantity.get("unit") or "")
     own = quantity.get("system", UCUM)
     known = ucum.canonical(code) if code and own == UCUM else None
     unit = f"{_amount(code)}{known.unit}" if known is not None else f"{own}|{code}"
-    return f"{quantity.get('comparator', '')}{unit}", known.of(value) if known else value
+    number = known.of(value) if known else value
+    return f"{quantity.get('comparator', '')}{unit}", number, _near(number)
+
+
+def _near(number: Fraction) -> float:
+    try:
+        return float(number)
+    except OverflowError:
+        return 0.0  # so far out that only its exact value tells

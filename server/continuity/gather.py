@@ -57,13 +57,15 @@ _REFERRED: Final = ("medicationReference", "device")
 
 @dataclass(slots=True)
 class Gathered:
-    """Resources by ``Type/id`` with their versions; ``cut`` are the types that have more."""
+    """Resources by ``Type/id`` with their versions; ``cut`` are the types, ``cut_codes``
+    the codes that have more."""
 
     versions: dict[str, Version] = field(default_factory=dict)
     resources: dict[str, Resource] = field(default_factory=dict)
     others: dict[str, Resource] = field(default_factory=dict)
     forms: dict[str, Asked] = field(default_factory=dict)
     cut: set[str] = field(default_factory=set)
+    cut_codes: set[Code] = field(default_factory=set)
 
     def add(self, found: Iterable[Version]) -> None:
         """Keep what was found."""
@@ -71,7 +73,8 @@ class Gathered:
             local = f"{version.type}/{version.id}"
             if local not in self.versions and version.body is not None:
                 self.versions[local] = version
-                self.resources[local] = fhir_json.loads(version.body)
+                read = fhir_json.glance if _is_plain(version) else fhir_json.loads
+                self.resources[local] = read(version.body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,24 +147,31 @@ class Gatherer:
             versions, more = await self._found(("Device",), mine, MOST)
             found.add(versions)
             found.cut |= {"Device"} if more else set()
-        await self._coded(found, [type_ for type_ in _CODE_PARAMS if type_ not in whole], codes)
+        series = ["Observation"]  # they crowd out nothing but each other
+        await self._coded(found, series, codes)
+        single = [type_ for type_ in _CODE_PARAMS if type_ not in {*whole, *series}]
+        await self._coded(found, single, codes)
 
     async def _coded(self, found: Gathered, types: Sequence[str], codes: frozenset[Code]) -> None:
-        """Search by codes; each on its own where many crowd others out (a device's series)."""
+        """Search by codes; again without those that crowd others out (a device's series)."""
         types = self._open(types)
         if not types or not codes:
             return
-        versions, more = await self._search(types, HasKey(_code_keys(codes, types)), MOST_CODED)
-        found.add(versions)
-        if not more:
-            return
-        enough = _often(versions, found)
-        found.cut |= {f"{system}|{code}" for system, code in codes & enough}
-        for code in sorted(codes - enough):
+        enough: frozenset[Code] = codes
+        while codes and enough:
+            keys = HasKey(_code_keys(codes, types))
+            versions, more = await self._search(types, keys, MOST_CODED)
+            found.add(versions)
+            if not more:
+                return
+            enough = codes & _often(versions, found)
+            found.cut_codes |= enough
+            codes -= enough
+        for code in sorted(codes):
             keys = HasKey(_code_keys((code,), types))
             versions, more = await self._search(types, keys, MOST_OF_CODE)
             found.add(versions)
-            found.cut |= {f"{code[0]}|{code[1]}"} if more else set()
+            found.cut_codes |= {code} if more else set()
 
     async def _responses(self, found: Gathered) -> None:
         type_ = "QuestionnaireResponse"
@@ -392,9 +402,8 @@ def _says_yes(one: Statement) -> bool:
 
 
 def _cut(one: Statement, found: Gathered) -> Statement:
-    type_ = one.source.type
-    named = {type_, *(f"{system}|{code}" for system, code in one.codes)}
-    return replace(one, note=CUT) if named & found.cut else one
+    cut = one.source.type in found.cut or not found.cut_codes.isdisjoint(one.codes)
+    return one.noted(CUT) if cut else one
 
 
 def _often(versions: Iterable[Version], found: Gathered) -> set[Code]:
@@ -407,6 +416,18 @@ def _often(versions: Iterable[Version], found: Gathered) -> set[Code]:
         for code in codes_of(part.get("code"))
     )
     return {code for code, count in counted.items() if count >= MOST_OF_CODE}
+
+
+_NUMBERS: Final = (b"Quantity", b"Decimal", b"Range", b"Ratio", b"Age", b"Duration")
+
+
+def _is_plain(version: Version) -> bool:
+    """Tell whether no number of a resource can become an answer: it need not be literal then."""
+    if version.type in things.ELEMENTS:
+        return True
+    body = version.body or b""
+    answered = version.type == "QuestionnaireResponse"
+    return answered and not any(name in body for name in _NUMBERS)
 
 
 def _is_modified(version: Version) -> bool:

@@ -93,3 +93,11 @@ class Statement:
     critical: bool = False
     note: str = ""
     unit: str = ""
+
+    def noted(self, note: str) -> "Statement":
+        """Return this with another note."""
+        return Statement(  # not dataclasses.replace: this is done for each of a long series
+            self.topic, self.codes, self.value, self.says, self.said_at, self.author, self.source,
+            self.encounter, self.element, self.about, self.standing, self.said_until,
+            self.origins, self.critical, note, self.unit,
+        )  # fmt: skip

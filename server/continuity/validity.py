@@ -129,14 +129,34 @@ class Validity:
 
     def of_type(self, type_: str) -> Topic | None:
         """Return the first topic that resources of the type are about, whatever their category."""
-        for topic in self.topics.values():
-            if type_ in topic.types and not topic.category:
-                return topic
-        return None
+        return next((topic for topic in self.all_of_type(type_) if not topic.category), None)
+
+    def all_of_type(self, type_: str) -> Sequence[Topic]:
+        """Return the topics that resources of the type may be about."""
+        return self._by_type.get(type_, ())
+
+    def none(self, type_: str) -> frozenset[Code]:
+        """Return the codes by which a resource of the type says that there is none of it."""
+        return self._none.get(type_, frozenset())
 
     def place(self, kind: AuthorKind) -> int:
         """Return the rank of a kind of author; the smallest is shown first."""
         return self.rank.index(kind) if kind in self.rank else len(self.rank)
+
+    @cached_property
+    def _by_type(self) -> Mapping[str, Sequence[Topic]]:
+        every = {type_ for topic in self.topics.values() for type_ in topic.types}
+        return {
+            type_: [topic for topic in self.topics.values() if type_ in topic.types]
+            for type_ in every
+        }
+
+    @cached_property
+    def _none(self) -> Mapping[str, frozenset[Code]]:
+        return {
+            type_: frozenset().union(*(one.none | one.partly for one in some))
+            for type_, some in self._by_type.items()
+        }
 
     @cached_property
     def _by_kind(self) -> Mapping[Code, frozenset[Code]]:

@@ -20,11 +20,10 @@ NONE_AND_ONE = ("C4 none and some", 'One says "none", another names some.')
 
 def replaces(newer: Said, older: Said) -> bool:
     """Tell whether one voice, in these two, says something else later."""
-    if same(newer.key, older.key) or _beside(newer, older):
-        return False
     if newer.said_at is None or older.said_at is None:
         return False
-    return newer.said_at >= (older.until or older.said_at + 1)
+    later = newer.said_at >= (older.until or older.said_at + 1)
+    return later and not same(newer.key, older.key) and not _beside(newer, older)
 
 
 def _beside(one: Said, other: Said) -> bool:

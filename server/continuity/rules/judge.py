@@ -52,21 +52,25 @@ def judge(
 
     ``statements`` are those that may answer it; ``now`` in microseconds.
     """
-    listed = list(statements)
-    case = Case(question, policy, now, visit, tuple(_said(question, listed)))
+    beside: list[Statement] = []
+    case = Case(question, policy, now, visit, tuple(_said(question, statements, beside)))
     for rule in rules.values():
         case = rule(case)
-    case = unfit.rule(case, listed)
+    case = unfit.rule(case, beside)
     if not case.said:
         told = (case.rule, case.reason) if case.rule else NOTHING
         return Known(question.item, "ask", (), *told)
     return _known(case)
 
 
-def _said(question: Question, statements: Iterable[Statement]) -> Iterable[Said]:
+def _said(
+    question: Question, statements: Iterable[Statement], beside: list[Statement]
+) -> Iterable[Said]:
+    """Yield what fits; ``beside`` is given what does not."""
     for one in statements:
         answer = fitted(question, one)
         if answer is None:
+            beside.append(one)
             if one.says != "unknown" and not (question.whole and one.says == "absent"):
                 continue
             answer = {}

@@ -7,7 +7,6 @@ confirmed.  Part of C4: every value stays.
 
 from collections.abc import Iterable
 
-from server.continuity.fit import fitted
 from server.continuity.rules.case import Case, Said
 from server.continuity.rules.conflict import is_list, replaces
 from server.continuity.rules.negation import is_said
@@ -18,9 +17,9 @@ from server.continuity.statement import Statement
 UNFIT = ("C4 does not fit", "The record says something else, too, that the form cannot take.")
 
 
-def rule(case: Case, statements: Iterable[Statement]) -> Case:
+def rule(case: Case, beside: Iterable[Statement]) -> Case:
     """Let be confirmed what stands beside something that is no answer in this form."""
-    if not case.said or not any(_bears(case, one) for one in statements):
+    if not case.said or not any(_bears(case, one) for one in beside):
         return case
     return case.each(lambda one: one.only_confirm(*UNFIT))
 
@@ -28,7 +27,7 @@ def rule(case: Case, statements: Iterable[Statement]) -> Case:
 def _bears(case: Case, one: Statement) -> bool:
     if not (is_said(one) and one.standing in ("current", "unsure") and visible(one, ())):
         return False
-    if not speaks_of(one, case.question.topic.about) or fitted(case.question, one) is not None:
+    if not speaks_of(one, case.question.topic.about):
         return False
     if case.question.whole:
         answered = one.source.type == "QuestionnaireResponse"

@@ -90,8 +90,7 @@ def _says(own: Says, named: frozenset[Code], reading: Reading, type_: str) -> Sa
         return own
     if any(is_unknown(code) for code in named):
         return "unknown"
-    topics = [one for one in reading.policy.topics.values() if type_ in one.types]
-    return "none-known" if any(named & (one.none | one.partly) for one in topics) else own
+    return "none-known" if named & reading.policy.none(type_) else own
 
 
 def _note(type_: str, named: frozenset[Code]) -> str:
@@ -105,8 +104,8 @@ def _note(type_: str, named: frozenset[Code]) -> str:
 def _topic(reading: Reading, topic: Topic, resource: Resource) -> Topic:
     """Return the topic of the resource's category, where the policy has one."""
     listed = resource.get("category", ())
-    for one in reading.policy.topics.values():
-        if one.category and resource["resourceType"] in one.types and one.category in listed:
+    for one in reading.policy.all_of_type(resource["resourceType"]) if listed else ():
+        if one.category and one.category in listed:
             return one
     return topic
 
