@@ -216,7 +216,7 @@ class RecordStore(Protocol):
 
 
 class Store(RecordStore, Protocol):
-    """Versioned storage of resources.  Implementations: memory, sqlite, (later) mongo."""
+    """Versioned storage of resources.  Implementations: memory, sqlite, mongo."""
 
     async def commit(
         self,
