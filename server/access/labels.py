@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from server.access.policy import Policy
-from server.access.value_sets import at, codes
+from server.access.value_sets import at, codes, steps
 from server.search.marks import CONFIDENTIALITY, LEVELS, labels
 
 Resource = dict[str, Any]
@@ -28,8 +28,9 @@ def handing_on(policy: Policy, resource: Resource) -> tuple[str, ...]:
     elements = (*policy.inherit.get("*", ()), *policy.inherit.get(resource["resourceType"], ()))
     found = (
         value.get("reference")
-        for element in elements
-        for value in at(resource, element)
+        for name, rest in steps(elements)
+        if name in resource
+        for value in at(resource[name], rest)
         if isinstance(value, dict)
     )
     return tuple(dict.fromkeys(text for text in found if isinstance(text, str)))
@@ -88,7 +89,7 @@ def _ruled(policy: Policy, resource: Resource) -> set[str]:
                 continue
             if rule.elements not in said:
                 said[rule.elements] = codes(one, rule.elements)
-            if rule.codes.holds_any(said[rule.elements]):
+            if said[rule.elements] and rule.codes.holds_any(said[rule.elements]):
                 found.update(rule.add)
     return found
 

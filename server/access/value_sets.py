@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 
@@ -50,12 +51,21 @@ def codes(resource: dict[str, Any], elements: Sequence[str]) -> frozenset[str]:
     ['s|c']
     """
     found: set[str] = set()
-    for element in elements:
-        name, _, rest = element.partition(".")
+    for name, rest in steps(tuple(elements)):
         if name in resource:
             for value in at(resource[name], rest):
                 found.update(_codes_of(value))
     return frozenset(found)
+
+
+@lru_cache(maxsize=1024)  # of a policy, a few dozen
+def steps(elements: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """Return the first property of each path, and what is left of it: most are not there.
+
+    >>> steps(("code", "component.code"))
+    (('code', ''), ('component', 'code'))
+    """
+    return tuple((name, rest) for name, _, rest in (each.partition(".") for each in elements))
 
 
 def _codes_of(value: Any) -> Iterator[str]:

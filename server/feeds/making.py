@@ -4,7 +4,7 @@ What comes out is data, so that it can be made in another process (:mod:`server.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from mappings.feed import Feed
@@ -210,8 +210,24 @@ async def _write(
 
 def _with_references(plan: Plan, references: Mapping[str, str]) -> list[PlannedResource]:
     """Return what is planned, with the final references in it."""
-    made = [(planned, rewrite(planned.values, references)) for planned in plan.resources]
-    return [p if values is p.values else replace(p, values=values) for p, values in made]
+    return [with_values(planned, rewrite(planned.values, references)) for planned in plan.resources]
+
+
+def with_values(one: PlannedResource, values: dict[str, Any]) -> PlannedResource:
+    """Return a planned resource with other values; ``dataclasses.replace`` takes three times."""
+    if values is one.values:
+        return one
+    return PlannedResource(
+        one.label,
+        one.type,
+        values,
+        one.identity,
+        one.touched,
+        one.deletes,
+        one.precedence,
+        one.update,
+        one.shared,
+    )
 
 
 async def _working(

@@ -17,7 +17,7 @@ import pytest
 from mappings.feed import Feed
 from mappings.maps import load_maps
 from mappings.parse import split_messages
-from mappings.plan import Plan
+from mappings.plan import Identity, Plan, PlannedResource
 from server.access.policy import load_policy
 from server.feeds import makers, making, wire
 from server.feeds.apply import apply
@@ -222,3 +222,25 @@ async def test_with_parameters_of_the_site_messages_are_made_here(tmp_path: Path
         assert (await there.send("Ann")).state == "applied"
         await asyncio.sleep(0)
     assert tried == []
+
+
+def test_nothing_of_a_plan_is_lost_on_the_way() -> None:
+    planned = PlannedResource(
+        "Patient",
+        "Patient",
+        {"gender": "female"},
+        Identity(((("identifier", "urn:x|1"),),)),
+        frozenset(("gender",)),
+        frozenset(("telecom",)),
+        7,
+        "never",
+        shared=True,
+    )
+    plan = Plan("ADT^A08", (planned,), "lane", "v1", warnings=("odd",), extra={"version": "2.5"})
+    entry = Entry("id", "adt", 5, sender="A|B", type="ADT^A08", mode="replay")
+
+    asked = wire.read_asked(wire.pack_asked(entry, plan, pickle.dumps(FEED)), {})
+
+    assert asked == (entry, plan, FEED)
+    other = {"gender": "male"}
+    assert making.with_values(planned, other) == replace(planned, values=other)
