@@ -419,3 +419,22 @@ async def test_a_response_that_names_thousands_of_sources_is_refused(
     )
 
     assert refused.json()["issue"][0]["code"] == "too-costly"
+
+
+async def test_more_repetitions_than_are_made_are_none_and_an_error(
+    client: httpx.AsyncClient,
+) -> None:
+    every = "%resource.repeat(item).answer.value.toChars()"
+    note = [
+        {
+            "extension": [{"url": f"{SDC}templateExtractContext", "valueString": every}],
+            "text": "y",
+        }
+    ]
+    long = {"linkId": "x", "answer": [{"valueString": "7" * 1_001}]}
+    await given(client, by_template(weighing(note=note)), response([long]))
+
+    made = await extracted(client)
+
+    assert "note" not in facts(made["return"])[0]
+    assert made["issues"]["issue"][0]["diagnostics"] == "more than 1,000 repetitions of one element"

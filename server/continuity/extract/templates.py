@@ -6,7 +6,7 @@ A contained resource is copied; ``templateExtractContext`` repeats or removes an
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from server.continuity.extract.definitions import Left
 from server.continuity.extract.expressions import Asking, Variables
@@ -23,6 +23,9 @@ _VALUE: Final = f"{SDC}templateExtractValue"
 _REQUEST: Final = ("ifNoneMatch", "ifModifiedSince", "ifMatch", "ifNoneExist")
 _MOST: Final = 1_000  # repetitions of one element
 MOST_SIZE: Final = 20_000_000  # of all that templates become, roughly, in bytes
+
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +141,7 @@ class Templates:
         rest = _without(element)
         heres = [here] if context is None else self._contexts(context, here)
         found = []
-        for each in heres[:_MOST]:
+        for each in self._within(heres, here.where):
             self._weigh(rest, each.where)
             if value is not None:
                 found += [one for one in self._asked(value, each) if isinstance(one, dict)]
@@ -236,7 +239,15 @@ class Templates:
 
     def _asked(self, said: Any, here: _Here) -> list[Any]:
         text = said.get("expression") if isinstance(said, dict) else said
-        return self.asking.values(text, here.context, here.variables, here.where)[:_MOST]
+        values = self.asking.values(text, here.context, here.variables, here.where)
+        return self._within(values, here.where)
+
+    def _within(self, found: list[_T], where: str) -> list[_T]:
+        """Return what was found; nothing, with an issue, when that is too much: never a part."""
+        if len(found) <= _MOST:
+            return found
+        self._fault(f"more than {_MOST:,} repetitions of one element", where)
+        return []
 
     def _fault(self, told: str, where: str) -> None:
         self.asking.issues.append(Issue("error", "processing", told, (where,)))
