@@ -70,7 +70,7 @@ async def answered(
 ) -> Answered:
     """Return what :func:`known_answers` returns, with the versions that it shows."""
     found = await looked_up(services, access, "Patient", patient)
-    _demand_current(found)
+    demand_current(found)
     visit = await _visit(services, access, patient, encounter) if encounter else None
     translated = await synonyms(site, services, access)
     asked = await with_choices(services, access, form, questions(form, site.validity))
@@ -92,7 +92,7 @@ async def answered(
     return Answered(known, (found, *(one for one in shown if one.type != "Patient")))
 
 
-def _demand_current(found: Version) -> None:
+def demand_current(found: Version) -> None:
     """Refuse a Patient that was merged away; which one is meant, the caller decides."""
     for link in fhir_json.loads(found.body or b"{}").get("link", ()):
         if link.get("type") == "replaced-by":

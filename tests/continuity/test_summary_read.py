@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.continuity.story_record import concept, status
-from tests.continuity.test_summary import Resource, ids, summary
+from tests.continuity.test_summary import ANNA, Resource, asked, ids, summary
 
 P = {"reference": "Patient/p"}
 DOCTOR = {"reference": "Practitioner/doctor"}
@@ -96,6 +96,15 @@ async def test_the_left_side_does_not_stand_for_the_right() -> None:
              effectiveDateTime="2020"),
     )  # fmt: skip
     assert sorted(ids(bundle, RESULTS)) == ["left", "right"]
+
+
+async def test_a_record_that_was_merged_away_has_no_summary() -> None:
+    merged = {**ANNA, "id": "old", "link": [{"type": "replaced-by",
+                                             "other": {"reference": "Patient/p"}}]}  # fmt: skip
+    answer = await asked(merged, path="Patient/old/$summary")
+    assert answer.status_code == 422
+    told = answer.json()["issue"][0]["diagnostics"]
+    assert told == "Patient/old was merged into Patient/p; ask for that one"
 
 
 async def test_what_was_stored_late_is_not_the_newest() -> None:

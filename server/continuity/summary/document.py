@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from server.access.context import AccessContext
+from server.continuity.answers import demand_current
 from server.continuity.citations import Cited, remember
 from server.continuity.summary.absent import no_information
 from server.continuity.summary.narrative import is_none, sentence, table, words
@@ -60,10 +61,13 @@ async def summary(services: Services, access: AccessContext, id_: str) -> Resour
 
     Raises:
         NotFound, Gone, Forbidden: as of a read of the Patient.
+        BusinessRule: the patient was merged into another one; a document that travels without what
+            is written there would say that there is no information.
         TooCostly: the record is longer than what a summary is made of.
         StoreUnavailable: it could not be kept that this was shown.
     """
     itself = await looked_up(services, access, "Patient", id_)
+    demand_current(itself)
     reference = f"Patient/{id_}"
     record = await about_patient(services, access, reference)
     sections = sorted_in(record.own)
