@@ -30,7 +30,14 @@ _ASIDE: Final = frozenset(
 )  # fmt: skip
 _CORRECTING: Final = frozenset(("corrected", "amended"))
 _MERGING: Final = ("replaced-by", "replaces")
-_CANCELLING: Final = frozenset(("cancelled", "revoked", "nullified", "not-done"))
+_CANCELLING: Final = frozenset(
+    ("cancelled", "revoked", "nullified", "not-done", "not-taken", "rejected")
+)
+_FINAL: Final = frozenset(("final", "amended", "corrected", "appended"))
+_UNFINAL: Final = frozenset(("registered", "partial", "preliminary", "unknown"))
+_UNSURE: Final = frozenset(("unconfirmed", "provisional", "differential"))
+_TURNING: Final = frozenset(("comparator", "doNotPerform", "focus", "modifierExtension"))
+"""What turns round, or makes somebody else's, what it is added to."""
 
 
 def reason(
@@ -53,10 +60,22 @@ def reason(
         return "merged" if _links(before) != _links(after) else None
     if set(patients_before) - set(patients_after):
         return "moved"
-    was, now = before.get("status"), after.get("status")
+    was, now = _status(before), _status(after)
     if now != was and now in _CANCELLING:
         return "cancelled"
-    return "corrected" if now != was and now in _CORRECTING else None
+    if now != was and (now in _CORRECTING or (was in _FINAL and now in _UNFINAL)):
+        return "corrected"
+    refuted = "refuted" in _verified(after) - _verified(before)
+    return "corrected" if refuted else None
+
+
+def _status(resource: Resource) -> Any:
+    return resource.get("lifecycleStatus", resource.get("status"))
+
+
+def _verified(resource: Resource) -> set[Any]:
+    codings = (resource.get("verificationStatus") or {}).get("coding") or ()
+    return {one.get("code") for one in codings}
 
 
 def lost(shown: Resource, before: Resource, after: Resource, paths: Collection[str]) -> bool:
@@ -66,14 +85,21 @@ def lost(shown: Resource, before: Resource, after: Resource, paths: Collection[s
     the elements that were shown, none means all of it.
     """
     if not paths:
-        return not _covers(_all(after), _all(before))
+        return _is_lost(before, after)
     return any(_gone(path, shown, before, after) for path in paths)
+
+
+def _is_lost(before: Resource, after: Resource) -> bool:
+    had, has = _all(before), _all(after)
+    if _verified(before) and _verified(before) <= _UNSURE and _verified(after) == {"confirmed"}:
+        had.pop("verificationStatus")  # what was thought is now known
+    return not _covers(has, had)
 
 
 def _gone(path: str, shown: Resource, before: Resource, after: Resource) -> bool:
     said = element(shown, path)
     if not said:
-        return not _covers(_all(after), _all(before))
+        return _is_lost(before, after)
     anywhere = sub(r"\[\d+\]", "", path)
     had, has = element(before, anywhere), element(after, anywhere)
     return _covers(had, said) and not _covers(has, said)
@@ -83,6 +109,8 @@ def _covers(new: Any, old: Any) -> bool:
     """Tell whether everything that ``old`` says is said by ``new``."""
     if isinstance(old, Mapping):
         if not isinstance(new, Mapping):
+            return False
+        if any(new.get(name) and name not in old for name in _TURNING):
             return False
         return all(name in new and _covers(new[name], value) for name, value in old.items())
     if isinstance(old, list):
