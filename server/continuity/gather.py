@@ -25,7 +25,7 @@ from server.fhir import json as fhir_json
 from server.fhir.errors import FhirError
 from server.interactions.rights import demand
 from server.interactions.services import Services
-from server.search.query import AllOf, HasKey, Predicate, Query
+from server.search.query import AllOf, HasKey, Predicate, Query, SortKey
 from server.search.rows import compartment_key
 from server.store.port import Version
 
@@ -49,6 +49,9 @@ _CODE_PARAMS: Final[Mapping[str, tuple[str, ...]]] = {
     "Immunization": ("vaccine-code",),
     "FamilyMemberHistory": ("code",),
 }
+_LATEST: Final = (SortKey("date", "date", descending=True),)
+"""What was measured last, not what was stored last: history is loaded after the present."""
+
 _READ_WHOLE: Final = frozenset(
     (*_CODE_PARAMS, "DeviceUseStatement", "Device", "Coverage", "RelatedPerson")
 ) - {"Observation"}
@@ -118,18 +121,27 @@ class Gatherer:
     # -- reading ------------------------------------------------------------------------------
 
     async def _search(
-        self, types: Sequence[str], where: Predicate, limit: int
+        self,
+        types: Sequence[str],
+        where: Predicate,
+        limit: int,
+        sort: tuple[SortKey, ...] = (),
     ) -> tuple[tuple[Version, ...], bool]:
-        """Return the newest, and whether there are more."""
+        """Return the first, those stored last unless sorted, and whether there are more."""
         inside = AllOf((HasKey((compartment_key(self._local),)), where))
-        return await self._found(types, inside, limit)
+        return await self._found(types, inside, limit, sort)
 
     async def _found(
-        self, types: Sequence[str], where: Predicate, limit: int
+        self,
+        types: Sequence[str],
+        where: Predicate,
+        limit: int,
+        sort: tuple[SortKey, ...] = (),
     ) -> tuple[tuple[Version, ...], bool]:
         page = await self.services.store.search(
             self.access,
             Query(tuple(types), where),
+            sort=sort,
             limit=limit,
             deadline_s=self.services.policy.deadline_s,
         )
@@ -157,10 +169,11 @@ class Gatherer:
         types = self._open(types)
         if not types or not codes:
             return
+        latest = _LATEST if types == ["Observation"] else ()
         enough: frozenset[Code] = codes
         while codes and enough:
             keys = HasKey(_code_keys(codes, types))
-            versions, more = await self._search(types, keys, MOST_CODED)
+            versions, more = await self._search(types, keys, MOST_CODED, latest)
             found.add(versions)
             if not more:
                 return
@@ -169,7 +182,7 @@ class Gatherer:
             codes -= enough
         for code in sorted(codes):
             keys = HasKey(_code_keys((code,), types))
-            versions, more = await self._search(types, keys, MOST_OF_CODE)
+            versions, more = await self._search(types, keys, MOST_OF_CODE, latest)
             found.add(versions)
             found.cut_codes |= {code} if more else set()
 

@@ -222,3 +222,26 @@ async def test_a_thousand_concept_maps_are_not_the_end_of_a_form(memory: Record)
     await memory.put(*maps)
     worry = item("y", "string", text="What worries you?")
     assert await known(memory, [SMOKING, worry], smokes()) == ("confirm", "limit", "77176002")
+
+
+async def test_of_a_long_series_the_latest_is_shown_whenever_it_was_stored(memory: Record) -> None:
+    """History is loaded after the present; of so many it is confirmed."""
+    today = observation("now", "29463-7", HERE, valueQuantity=quantity(72, "kg"))
+    series = [
+        observation(f"o{n}", "29463-7", f"20{10 + n % 9}-05-05", valueQuantity=quantity(60, "kg"))
+        for n in range(320)
+    ]
+    await memory.put(*patient(), today)
+    await memory.put(*series)
+    assert (await memory.table(form(FORM, WEIGHT)))["x"] == ("confirm", "limit", "72 kg")
+
+
+async def test_a_series_does_not_crowd_out_another_code(memory: Record) -> None:
+    series = [
+        observation(f"o{n}", "8302-2", f"20{10 + n % 9}-05-05", valueQuantity=quantity(170, "cm"))
+        for n in range(320)
+    ]
+    height = item("y", "quantity", (LOINC, "8302-2"))
+    await memory.put(*patient(), *series)
+    await memory.put(observation("w", "29463-7", HERE, valueQuantity=quantity(72, "kg")))
+    assert (await memory.table(form(FORM, WEIGHT, height)))["x"] == ("known", "C1 holds", "72 kg")
