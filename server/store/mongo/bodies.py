@@ -100,17 +100,21 @@ class Bodies:
         """
         if kept is None:
             return None
-        if codec >= FIRST_DICTIONARY and codec not in self._dictionaries:
+        if codec not in (RAW, ZSTD) and codec not in self._dictionaries:
             await self.load()  # another process has trained it
             if codec not in self._dictionaries:
                 raise CorruptStore(f"dictionary {codec} of {type_} is missing")
         if (file := file_of(kept)) is None:
+            if not isinstance(kept, bytes):
+                raise CorruptStore(f"the body of a {type_} is no bytes")
             return self._codec.decode(codec, kept)
         body = self._codec.decode(codec, await self._read(file))
         if not isinstance(kept, Mapping):
             return body
-        at = int(kept["n"])
-        return body[:at] + bytes(kept["s"]) + body[at:]
+        at, said = kept.get("n"), kept.get("s")
+        if not isinstance(at, int) or not isinstance(said, bytes):
+            raise CorruptStore(f"what belongs to the file {file} is missing")
+        return body[:at] + said + body[at:]
 
     async def improve(self) -> None:
         """Train dictionaries for types that have enough bodies now; 30 ms each, once per type."""

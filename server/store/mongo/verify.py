@@ -5,11 +5,12 @@ version, index fields against fields made anew, numbers of the feed against thei
 Each batch is read from one snapshot, so that writers go on.
 """
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import zstandard
+from bson import ObjectId
 
 from server.store.mongo.commit import Definitions
 from server.store.mongo.layout import INDEXED, Document, checksum, text_documents, version_of
@@ -19,6 +20,17 @@ from server.store.port import CorruptStore
 
 _RESOURCES = 200  # resources read from one snapshot
 _MAX_FAULTS = 1000
+
+_BODY: Mapping[str, tuple[type, ...]] = {
+    "rt": (str,), "id": (str,), "v": (int,), "op": (str,), "m": (list,), "c": (int,),
+    "b": (bytes, ObjectId, dict, type(None)),
+}  # fmt: skip
+_RESOURCE = {
+    **_BODY,
+    **dict.fromkeys(("seq", "lu", "born", "first"), (int,)),
+    "del": (bool,),
+}
+_VERSION = {**_BODY, "r": (str,), "at": (int,), "sum": (bytes,)}
 
 
 async def verify(reading: Reading, made_by: Definitions) -> list[str]:
@@ -40,6 +52,9 @@ async def _faults(reading: Reading, made_by: Definitions) -> AsyncIterator[str]:
             chains = await _chains(moment, resources)
             missing = await _missing_texts(moment, resources)
         for one in resources:
+            if wrong := _misshapen(one, _RESOURCE):
+                yield f"{one['_id']}: {wrong}"
+                continue
             for fault in await _resource(moment, made_by, one, chains[one["_id"]]):
                 yield fault
             if lost := missing.get(one["_id"]):
@@ -68,7 +83,7 @@ async def _missing_texts(moment: Reading, resources: Sequence[Document]) -> dict
     """Return how many texts of each resource are not there."""
     wanted: dict[str, set[int]] = {}
     for one in resources:
-        if one["del"]:
+        if _misshapen(one, _RESOURCE) or one["del"]:
             continue
         try:
             body = await moment.bodies.decode(one["rt"], one["c"], one["b"])
@@ -88,23 +103,45 @@ async def _resource(
     reading: Reading, made_by: Definitions, document: Document, chain: Sequence[Document]
 ) -> list[str]:
     name = document["_id"]
+    faults = [
+        f"{name}: version {one['_id']} of the feed: {wrong}"
+        for one in chain
+        if (wrong := _misshapen(one, _VERSION))
+    ]
+    if faults:
+        return faults
     numbers = [one["v"] for one in chain]
-    faults = []
+    if name != f"{document['rt']}/{document['id']}":
+        faults.append(f"{name}: says that it is another")
     if numbers != list(range(1, len(chain) + 1)):
         faults.append(f"{name}: versions {numbers} instead of 1..{len(chain)}")
     if not chain or not _points_at(document, chain):
         faults.append(f"{name}: does not point at its latest version")
     body: bytes | None = None
     for one in [*chain, document]:
+        before = body
         body, fault = await _body(reading, one)
         if fault:
             place = f"{name}/_history/{one['v']}" if one is not document else name
             faults.append(f"{place}: {fault}")
+        elif one is document and chain and body != before:
+            # It has no checksum of its own, and is what is read.
+            faults.append(f"{name}: its body is not that of its latest version")
     if document["del"] and any(field in document for field in INDEXED):
         faults.append(f"{name}: is deleted and still has index fields")
     if body is not None and document.get("fp") == made_by.fp:
         faults += _made_anew(reading, made_by, body, document)
     return faults
+
+
+def _misshapen(document: Document, shape: Mapping[str, tuple[type, ...]]) -> str | None:
+    """Return which fields are missing or hold what they cannot hold."""
+    wrong = [
+        name
+        for name, kinds in shape.items()
+        if name not in document or not isinstance(document[name], kinds)
+    ]
+    return f"fields are missing or damaged ({', '.join(wrong)})" if wrong else None
 
 
 def _points_at(document: Document, chain: Sequence[Document]) -> bool:
@@ -118,7 +155,7 @@ async def _body(reading: Reading, document: Document) -> tuple[bytes | None, str
     """Return the body of a document, and what is wrong with it."""
     try:
         body = await reading.bodies.decode(document["rt"], document["c"], document["b"])
-    except (zstandard.ZstdError, CorruptStore, TypeError) as error:
+    except (zstandard.ZstdError, CorruptStore, TypeError, ValueError) as error:
         return None, f"the body cannot be read ({error})"
     kept = document.get("sum")
     if kept is None:
@@ -150,8 +187,10 @@ async def _whole(reading: Reading) -> AsyncIterator[str]:
         lost = back = 0
         async for one in _feed(reading, session):
             seq += 1
-            back += one["at"] < last
-            last = one["at"]
+            at = one.get("at")
+            if isinstance(at, int):  # else it is told of where its resource is checked
+                back += at < last
+                last = at
             if one["_id"] != seq:
                 lost += one["_id"] - seq
                 seq = one["_id"]
@@ -159,7 +198,7 @@ async def _whole(reading: Reading) -> AsyncIterator[str]:
         orphans = await _orphans(reading, session)
     if lost:
         yield f"versions: {lost} numbers of the feed are missing"
-    if counted is None or int(counted["seq"]) != seq:
+    if counted is None or counted.get("seq") != seq:
         yield "versions: the counter is not at the last of them"
     if back:
         yield f"versions: lastUpdated goes back {back} times"
