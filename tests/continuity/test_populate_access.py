@@ -155,7 +155,7 @@ async def test_a_form_or_a_patient_of_somebody_else_is_not_found(house: House) -
         nobody = {**body["parameter"][0], "valueReference": {"reference": "Patient/nobody"}}  # type: ignore[dict-item]
         body["parameter"] = [nobody, body["parameter"][1]]
         absent = await other.post("/Questionnaire/$populate", json=body)
-    assert told(answer) == told(absent) == (404, "not-found", None)
+    assert told(answer) == told(absent) == (404, "not-found", ["subject"])
 
 
 async def test_who_was_shown_what_is_remembered(house: House) -> None:
