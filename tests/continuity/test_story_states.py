@@ -266,6 +266,15 @@ CASES: dict[str, Case] = {
            achievementStatus=concept("Not achieved"), description=concept("Walk")),
         "goals", "Goal: Walk (completed, Not achieved); the patient says, undated.",
         "Your goal: Walk (done, Not achieved). You told us this; the date is missing."),
+    "a goal in numbers, due in a month": (
+        of("Goal", "x", lifecycleStatus="active", subject=ADA, expressedBy=ADA,
+           description=concept("Sugar"), target=[{
+               "measure": concept("HbA1c"), "dueDate": "2026-06",
+               "detailQuantity": {"value": 7, "comparator": "<", "unit": "%"}}]),
+        "goals",
+        "Goal: Sugar; HbA1c <7 % (active), due June 2026; the patient says, undated.",
+        ("Your goal: Sugar; HbA1c <7 percent (active). It is due in June 2026. "
+        "You told us this; the date is missing.")),
     "a plan that was only proposed": (
         of("CarePlan", "x", status="active", intent="proposal", subject=ADA, title="Rehab",
            author=ROE, created=DAY),
@@ -308,6 +317,28 @@ async def test_a_conflict_about_an_allergy_that_is_called_one_reads_as_a_sentenc
         "The record disagrees: “Allergy to mould” is recorded, and so is “No known allergy”. "
         "Take the allergy as real until this is settled."
     )
+
+
+async def test_a_medicine_that_is_taken_and_not_taken_is_told_as_a_conflict_first() -> None:
+    takes = {**taken("active"), "id": "y", "informationSource": ROE}
+    made = await told([*PEOPLE, ADA_HERSELF, taken("not-taken"), takes])
+    assert texts(made, "findings")[1:] == [
+        (
+            "The record disagrees about Warfarin: one entry says that it is taken, "
+            "another one that it is not. Ask the patient."
+        ),
+        "Does not take Warfarin; the patient says, 1 January 2026.",
+        f"Takes Warfarin; {ROE_ON}",
+    ]
+
+
+async def test_a_year_is_told_as_a_year() -> None:
+    old = {**ADA_HERSELF, "birthDate": "1980", "deceasedDateTime": "2025-11"}
+    made = await told([old], audience="patient")
+    assert texts(made, "patient") == [
+        "You are Ada Byron, female, born in 1980.",
+        "This record says that the person died in November 2025.",
+    ]
 
 
 async def test_a_document_in_error_is_never_told() -> None:

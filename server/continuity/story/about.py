@@ -3,7 +3,16 @@
 from server.continuity.statement import Source
 from server.continuity.story.sentence import Sentence
 from server.continuity.story.telling import Found, Telling
-from server.continuity.story.wording import Json, at, date, label, listed, person, plain
+from server.continuity.story.wording import (
+    Json,
+    at,
+    date,
+    label,
+    listed,
+    on_or_in,
+    person,
+    plain,
+)
 
 _INTERPRETER = "http://hl7.org/fhir/StructureDefinition/patient-interpreterRequired"
 
@@ -34,16 +43,19 @@ def _identity(telling: Telling, patient: Json) -> str:
     code = plain(patient.get("gender"))
     gender = words.say_as("gender", code, gender=code) if code else ""
     if name and born and gender:
-        return words.say("name", name=name, gender=gender, date=born)
+        variant = on_or_in(patient.get("birthDate"))
+        return words.say_as("name", variant, name=name, gender=gender, date=born)
     told = [words.say("name-only", name=name)] if name else []
-    told += [words.say("birth-only", date=born)] if born else []
+    variant = on_or_in(patient.get("birthDate"))
+    told += [words.say_as("birth-only", variant, date=born)] if born else []
     told += [words.say("gender-only", gender=gender)] if gender else []
     return " ".join(told)
 
 
 def _death(telling: Telling, patient: Json) -> list[str]:
     if on := date(patient.get("deceasedDateTime"), telling.words):
-        return [telling.words.say("deceased", date=on)]
+        variant = on_or_in(patient["deceasedDateTime"])
+        return [telling.words.say_as("deceased", variant, date=on)]
     if patient.get("deceasedBoolean") is True:
         return [telling.words.say("deceased-undated")]
     return []

@@ -4,10 +4,11 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from server.continuity.story.allergies import IPS
+from server.continuity.story.findings import medicine
 from server.continuity.story.sentence import Sentence
 from server.continuity.story.states import is_refuted
 from server.continuity.story.telling import SNOMED, Found, Telling
-from server.continuity.story.wording import codes
+from server.continuity.story.wording import code, codes
 
 NO_PROBLEMS: Final = frozenset(((SNOMED, "160245001"), (IPS, "no-known-problems")))
 
@@ -33,6 +34,26 @@ def disagreements(telling: Telling, found: Sequence[Found]) -> list[Sentence]:
         if not _says_no_problems(one)
     ]
     return [*made, *_refutations(telling, found)]
+
+
+def contradicted(telling: Telling, found: Sequence[Found]) -> list[Sentence]:
+    """Return which medicines one entry says are taken, and another one that they are not (C4)."""
+    told = [(one, code(one.resource.get("status")), _medicine(telling, one)) for one in found]
+    return [
+        telling.sentence(
+            telling.words.say("disagree-taken", what=what),
+            (yes.source, no.source),
+            "conflict",
+            cautious=-1,
+        )
+        for no, denied, name in told
+        for yes, status, what in told
+        if denied == "not-taken" and status in ("active", "intended") and what == name
+    ]
+
+
+def _medicine(telling: Telling, found: Found) -> str:
+    return medicine(telling, found)[0]
 
 
 def _says_no_problems(one: Found) -> bool:

@@ -18,8 +18,10 @@ from server.continuity.story.wording import (
     labels,
     listed,
     moment,
+    on_or_in,
     period,
     plain,
+    value_of,
 )
 
 _PROPOSED: Final = ("proposal", "plan", "option")  # R4 request-intent: nobody has decided yet
@@ -149,14 +151,23 @@ def goal(telling: Telling, found: Found) -> Sentence:
     what = telling.label(resource.get("description"))
     reached = labels(resource.get("achievementStatus"), words)
     status = words.status(code(resource.get("lifecycleStatus")) or "unknown")
-    dues = [one.get("dueDate") for one in listed(resource.get("target")) if isinstance(one, dict)]
-    due = next(filter(None, (date(one, words) for one in dues)), None)
+    targets = [one for one in listed(resource.get("target")) if isinstance(one, dict)]
+    aims = [_aim(telling, one) for one in targets]
+    what += "".join(f"; {aim}" for aim in aims if aim)
+    due = next((one["dueDate"] for one in targets if date(one.get("dueDate"), words)), None)
     told = ", ".join(filter(None, (status, reached)))
     main = words.say("goal", what=what, status=told)
     start = date(resource.get("startDate"), words)
     then = words.say("during", period=words.say("since", date=start)) if start else ""
-    after = words.say("goal-due", due=due) if due else ""
+    after = words.say_as("goal-due", on_or_in(due), due=date(due, words)) if due else ""
     return telling.said(found, main, resource.get("statusDate"), then=then, after=after)
+
+
+def _aim(telling: Telling, target: Json) -> str:
+    """Return what is to be measured and which value it is to have."""
+    measure = label(target.get("measure"), telling.words)
+    value = value_of(target, telling.words, "detail")
+    return " ".join(filter(None, (measure, value))) if value else ""
 
 
 def visit(telling: Telling, found: Found) -> Sentence:

@@ -73,6 +73,8 @@ class _Telling:
         told += conflicts.disagreements(telling, conditions)
         told += self.each("conditions", findings.condition)
         told += self.more("past conditions", older=True)
+        taken = self._own(self.gathered.groups["medicines taken"])
+        told += conflicts.contradicted(telling, taken)
         told += self.each("medicines taken", findings.taken)
         told += self.each("reports", findings.report)
         told += self.each("results", findings.observation)

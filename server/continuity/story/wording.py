@@ -197,12 +197,12 @@ def code(value: Any) -> str:
     return next((one for _, one in sorted(codes(value))), "")
 
 
-def value_of(element: Json, words: Words) -> str | None:
+def value_of(element: Json, words: Words, choice: str = "value") -> str | None:
     """Return ``value[x]`` of an Observation, a component or an answer in words."""
     for name, value in element.items():
-        if not name.startswith("value"):
+        if not name.startswith(choice):
             continue
-        told = _VALUES.get(name.removeprefix("value"), _unknown)(value, words)
+        told = _VALUES.get(name.removeprefix(choice), _unknown)(value, words)
         if told:
             return told
     return None
@@ -286,6 +286,11 @@ def dated(written: Any, words: Words, key: Literal["then", "when"] = "then") -> 
     """
     day = date(written, words)
     return words.say(key if len(str(written)) >= 10 else f"{key}-in", date=day) if day else ""
+
+
+def on_or_in(written: Any) -> str:
+    """Return which words a date takes: on a day, in a month or a year."""
+    return "" if len(str(written)) >= 10 else "in"
 
 
 def happened(resource: Json, words: Words, *names: str) -> str:
