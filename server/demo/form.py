@@ -110,9 +110,9 @@ def _item(row: Mapping[str, Any]) -> Resource:
     made: Resource = {"linkId": row["id"], "type": row["type"], "text": row["text"]}
     if row["type"] == "open-choice":
         made["repeats"] = True
-    system, bar, code = row["meaning"].partition("|")
-    if bar:
-        return {**made, "code": [{"system": system, "code": code}]}
+    if "|" in row["meaning"]:
+        system, code, name = row["meaning"].split("|")
+        return {**made, "code": [{"system": system, "code": code, "display": name}]}
     return {**made, "definition": f"{_DEFINITIONS}{row['meaning']}"}
 
 
