@@ -5,6 +5,7 @@ once cannot be undone by a failover.  Every write waits until a majority has it 
 No message says the address with its user and password, only the hosts.
 """
 
+import asyncio
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -114,14 +115,32 @@ def explained(address: Address, *, deadline_s: float | None = None) -> Iterator[
 
     ``deadline_s``: the time that a read was given.
     """
+    before = _cancels()
     try:
         yield
     except PyMongoError as error:
+        _heed(before)
         raise meaning(error, address, deadline_s) from None
     except InvalidDocument:
         raise TooLarge(
             f"MongoDB cannot keep it: one document holds {MAX_DOCUMENT_BYTES} bytes of valid text"
         ) from None
+    _heed(before)
+
+
+def _cancels() -> int:
+    task = asyncio.current_task()
+    return task.cancelling() if task is not None else 0
+
+
+def _heed(before: int) -> None:
+    """End the task if that was asked for since: while the driver waits for a server it may miss it.
+
+    ``asyncio.wait_for`` of Python 3.11, by which it waits, swallows a cancellation that comes at
+    the moment at which the wait ends; then a server that stops would wait for the task for ever.
+    """
+    if _cancels() > before:
+        raise asyncio.CancelledError
 
 
 def meaning(error: PyMongoError, address: Address, deadline_s: float | None = None) -> FhirError:
