@@ -113,10 +113,10 @@ class Corrections:
         for occasion in occasions:
             async for concerned in finder.concerned(occasion):
                 found += concerned
+                await self._rest()
                 if len(found) >= self._most:  # told is told: the cursor stays until all are
                     await self._tell(finder, found, [])
                     found = []
-                    await self._leads()
             for version in occasion.versions:
                 if version.type in TYPES:
                     records += await self._cited(version)
@@ -213,6 +213,7 @@ class Corrections:
         writes: list[Write] = []
         marks: dict[str, RecordWrite] = {}
         for notice in notices:
+            await self._rest()
             told, new = await self._unmarked(notice)
             if told:
                 marks |= new
@@ -266,6 +267,12 @@ class Corrections:
         )
         self._held_until = now + self._lease_s if ours else 0.0
         return ours
+
+    async def _rest(self) -> None:
+        """Let others get on, and keep the lease while a long look lasts."""
+        await asyncio.sleep(0)
+        if self._held_until:
+            await self._leads()
 
     async def _release(self) -> None:
         try:
