@@ -748,3 +748,32 @@ async def test_a_patient_who_was_merged_is_not_populated(house: House) -> None:
         answer = await client.get("/Questionnaire/q/$populate?subject=Patient/a")
     assert told(answer) == (422, "business-rule", ["subject"])
     assert "merged into Patient/b" in answer.json()["issue"][0]["diagnostics"]
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("Phone", "%patient.telecom.value.last()"),  # the e-mail
+        ("Phone at work", "%patient.telecom.where(system='phone').value"),
+        ("Reached by", "%patient.telecom.value.first()"),
+        ("Town", "%patient.address.city"),  # of work
+    ],
+)
+async def test_what_an_expression_happens_to_find_is_not_known(
+    client: httpx.AsyncClient, text: str, path: str
+) -> None:
+    work = {"address": [{"use": "work", "city": "Berlin"}]}
+    await put(client, {**JANE, **work}, said_by_herself(2))
+    found = table(await populate(client, form({**asked("x", "string", path), "text": text})))
+    assert found["x"][0] == "confirm"
+    wanted = "%patient.address.where(use='work').city"
+    found = table(await populate(client, form(asked("x", "string", wanted))))
+    assert found["x"][0] == "known"
+
+
+def said_by_herself(version: int) -> dict[str, Any]:
+    return {
+        "resourceType": "Provenance", "id": "said", "recorded": "2026-01-01T00:00:00Z",
+        "target": [{"reference": f"Patient/a/_history/{version}"}],
+        "occurredDateTime": "2026-01-01T00:00:00Z", "agent": [{"who": {"reference": "Patient/a"}}],
+    }  # fmt: skip

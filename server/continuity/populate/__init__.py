@@ -15,7 +15,7 @@ is one that is not there.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from server.access.context import AccessContext
 from server.access.labels import labelled
@@ -26,7 +26,7 @@ from server.continuity.populate import judge, launch, link, response
 from server.continuity.populate.fill import Filling
 from server.continuity.populate.launch import Given
 from server.continuity.populate.options import Listed
-from server.continuity.populate.proposed import Node
+from server.continuity.populate.proposed import Node, Proposed
 from server.continuity.populate.world import World
 from server.continuity.rules.judge import NOTHING
 from server.continuity.site import Site, synonyms, untranslated
@@ -150,11 +150,13 @@ async def _decide(
     asked = judge.Questions()
     ids = [
         [
-            asked.about(node.item, one.origin, within=node.within) if one.origin else ""
-            for one in values
+            asked.about(node.item, one.origin, proposed.texts, within=node.within)
+            if one.origin
+            else ""
+            for one in proposed.values
         ]
         for node in every
-        for values in (node.proposed.values if node.proposed is not None else (),)
+        for proposed in (node.proposed or _NOTHING,)
     ]
     known: dict[str, Known] = {}
     if local:
@@ -176,6 +178,9 @@ async def _decide(
     for node in _walk(nodes):
         if node.item.type == "group" and node.item.repeats and not node.within:
             _keep_together(node)
+
+
+_NOTHING: Final = Proposed("expression")
 
 
 def _nothing(item: Item) -> Known:

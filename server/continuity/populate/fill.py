@@ -204,7 +204,8 @@ class Filling:
                 withheld = True
             else:
                 values[repr(made)] = Value(made, origin, options.unchecked)
-        return Proposed(by, tuple(values.values()), withheld and not values)
+        every = tuple(values.values())
+        return Proposed(by, every, withheld and not values, (*texts, *self._variables))
 
     def _answer(self, item: Item, one: PathItem, options: Options) -> dict[str, Any] | None:
         if one.value is None:

@@ -62,27 +62,40 @@ class Questions:
         self.items: list[Item] = []
         self._ids: dict[object, str] = {}
 
-    def about(self, item: Item, origin: Origin, *, within: bool) -> str:
+    def about(self, item: Item, origin: Origin, texts: Iterable[str], *, within: bool) -> str:
         """Return the linkId of the question about an element; the same for the same question.
 
         Of a measurement the latest is asked for, unless a repetition is about an earlier one; an
-        element may stand beside others of its kind.
+        element may stand beside others of its kind.  That it is a telephone, or for home, is what
+        the form wants only where its expressions, ``texts``, say so.
         """
+        listed = list(texts)
+        fixed = [
+            (name, value)
+            for name, value in _siblings(origin)
+            if within or any(f"'{value}'" in text for text in listed)
+        ]
         many = item.repeats or within or origin.version.type not in _CODED
         kept: dict[str, Any] = {
             name: item.raw[name]
             for name in ("answerOption", "answerValueSet", "extension")
             if name in item.raw and (name != "extension" or units_of(item.raw))
         }
-        key = (origin.source, item.type, many, repr(kept))
+        key = (origin.source, item.type, many, repr(kept), repr(fixed))
         if key not in self._ids:
             self._ids[key] = f"\N{SYMBOL FOR NULL}{len(self._ids)}"
             kept["repeats"] = many
-            self.items.append(_question(item, origin, self._ids[key], kept))
+            self.items.append(_question(item, origin, self._ids[key], kept, fixed))
         return self._ids[key]
 
 
-def _question(item: Item, origin: Origin, link_id: str, kept: Mapping[str, Any]) -> Item:
+def _question(
+    item: Item,
+    origin: Origin,
+    link_id: str,
+    kept: Mapping[str, Any],
+    fixed: Iterable[tuple[str, str]],
+) -> Item:
     # The number of a measurement stands for all of it: its unit is looked at with it.
     type_ = "quantity" if origin.path[:1] == ("valueQuantity",) else item.type
     raw: dict[str, Any] = {**kept, "linkId": link_id, "type": type_}
@@ -95,7 +108,7 @@ def _question(item: Item, origin: Origin, link_id: str, kept: Mapping[str, Any])
     else:
         raw["definition"] = definition
     asked = Item(link_id, type_, item.text, "", raw, codes, definition, raw["repeats"])
-    beside = tuple(_fixed(origin, link_id, n, *one) for n, one in enumerate(_siblings(origin)))
+    beside = tuple(_fixed(origin, link_id, n, *one) for n, one in enumerate(fixed))
     group = {"linkId": f"{link_id}g", "type": "group"}
     return Item(f"{link_id}g", "group", "", "", group, items=(asked, *beside))
 

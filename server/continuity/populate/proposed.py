@@ -25,11 +25,12 @@ class Value:
 @dataclass(frozen=True, slots=True)
 class Proposed:
     """``values`` in their order; ``withheld``: there is something, and it may be no more than an
-    absence."""
+    absence; ``texts``: the expressions that found them."""
 
     by: By
     values: tuple[Value, ...] = ()
     withheld: bool = False
+    texts: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)

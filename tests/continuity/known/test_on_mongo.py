@@ -17,7 +17,7 @@ from tests.continuity.known.test_visibility import HIDEABLE, hidden, local
 async def mongo(tmp_path: Path) -> AsyncIterator[Record]:
     made = Record("memory", tmp_path)
     clock = made.clock
-    made.store = mongod.new_store(clock)
+    made.store = mongod.new_store(clock)  # type: ignore[arg-type] # it tells the time alike
     made.services = type(made.services)(made.store, made.services.base_url, clock,
                                         lambda: "new", b"k" * 32)  # fmt: skip
     yield made
