@@ -375,3 +375,22 @@ async def test_a_refuted_no_known_allergy_is_not_told_as_none() -> None:
     )  # fmt: skip
     made = await told([ADA_HERSELF, none])
     assert texts(made, "findings") == ["Refuted: No known allergy; the patient says, 2026."]
+
+
+async def test_a_code_that_senders_seldom_name_is_told_by_its_name() -> None:
+    judged = {
+        "coding": [
+            {
+                "system": "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation",
+                "code": "HH",
+            }
+        ]
+    }
+    spoken = {"coding": [{"system": "urn:ietf:bcp:47", "code": "de"}]}
+    high = of("Observation", "k", subject=ADA, status="final", code=concept("Potassium"),
+              valueQuantity={"value": 7}, interpretation=[judged])  # fmt: skip
+    made = await told([{**ADA_HERSELF, "communication": [{"language": spoken}]}, high])
+    assert any(
+        text.startswith("Potassium: 7 (critically high)") for text in texts(made, "findings")
+    )
+    assert "The patient's language is German; this story is in English." in texts(made, "patient")

@@ -109,6 +109,8 @@ def label(concept: Any, words: Words) -> str | None:
     for coding in chosen:
         if text := plain(coding.get("display")):
             return called(text, words)
+    if known := next(filter(None, map(words.code, chosen)), None):
+        return known
     code = next((one["code"] for one in chosen if isinstance(one.get("code"), str)), None)
     return words.say("unnamed", code=plain(code)) if code else None
 

@@ -1,6 +1,7 @@
 """The texts of the story: one file a language, two registers in each."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final, Literal
@@ -20,6 +21,7 @@ class Words:
     texts: dict[str, Any]
     months: tuple[str, ...]
     fallback: str | None = None
+    codes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def say(self, key: str, **values: object) -> str:
         """Return a text with its names filled in; values are never read as templates."""
@@ -50,6 +52,15 @@ class Words:
         """Return how dangerous an allergy is, ``None`` where that is not told."""
         found = self.texts["criticality"].get(criticality)
         return str(found) if found else None
+
+    def code(self, coding: Any) -> str | None:
+        """Return what the code of a Coding is called, of the few systems that are known here."""
+        if not isinstance(coding, dict):
+            return None
+        system, code = coding.get("system"), coding.get("code")
+        if not isinstance(system, str) or not isinstance(code, str):
+            return None
+        return self.codes.get(system, {}).get(code)
 
     def visit(self, coding: Any) -> str | None:
         """Return what a class of visit (v3-ActCode) is called where its coding does not say."""
@@ -88,7 +99,8 @@ def words(register: Register, language: str | None = None) -> Words:
     assert read is not None
     months = tuple(read["months"])
     spoken = FALLBACK if there is None else short
-    return Words(register, spoken, read[register], months, None if there else language)
+    missing = None if there else language
+    return Words(register, spoken, read[register], months, missing, read["codes"])
 
 
 @cache
