@@ -19,6 +19,7 @@ from tests.continuity.known.record import (
     SNOMED,
     answers,
     concept,
+    item,
     observation,
     provenance,
 )
@@ -141,3 +142,36 @@ async def test_a_newborn_beside_the_patient_is_not_asked_for(record: Record) -> 
              ("weight", "allergies", "drug-allergy", "worry", "alcohol")}  # fmt: skip
     assert shown == {()}
     assert LOINC in {system for one in found for system, _ in one.item.codes}
+
+
+async def test_what_is_hidden_fills_no_limit(tmp_path: Path) -> None:
+    """Three hundred hidden weights cut nothing, and are not told of as more than is read."""
+    asked = item("w", "quantity", (LOINC, "29463-7"))
+    form = {**QUESTIONNAIRE, "item": [asked]}
+    kg = {"value": 70, "unit": "kg", "system": "http://unitsofmeasure.org", "code": "kg"}
+    visible = [observation(f"v{n}", "29463-7", valueQuantity=kg) for n in range(3)]
+    secret = [hidden(observation(f"s{n}", "29463-7", valueQuantity=kg)) for n in range(320)]
+    patient = [one for one in RECORD if one["id"] == "p"]
+    told_ = []
+    for name, more in (("with", secret), ("without", [])):
+        record = Record("sqlite", tmp_path / name)
+        await record.put(*patient, *visible)
+        await record.put(*more)
+        told_.append(await record.ask(form, SEES_NORMAL))
+        await record.store.close()
+    assert told_[0] == told_[1]
+    assert told_[0][0].state == "known"
+
+
+async def test_a_hidden_medicine_is_one_that_is_not_there(tmp_path: Path) -> None:
+    """What refers to it is seen, and has no name: the list is read out in both worlds."""
+    stated = {"resourceType": "MedicationStatement", "id": "m", "status": "active",
+              "subject": PATIENT, "dateAsserted": RECENT, "informationSource": PATIENT}  # fmt: skip
+    of = {**stated, "medicationReference": {"reference": "Medication/s"}}
+    named = {**stated, "id": "n", "medicationCodeableConcept": concept(SNOMED, "1")}
+    secret = hidden({"resourceType": "Medication", "id": "s", "code": concept(SNOMED, "2")})
+    patient = [one for one in RECORD if one["id"] == "p"]
+    with_it = await seen(tmp_path / "a", "sqlite", *patient, of, named, secret)
+    without = await seen(tmp_path / "b", "sqlite", *patient, of, named)
+    assert with_it == without
+    assert {one.item.link_id: one.state for one in with_it}["medicines"] == "confirm"
