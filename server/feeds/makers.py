@@ -24,6 +24,7 @@ from server.interactions.services import Services
 log = logging.getLogger(__name__)
 
 BUSY = 4  # messages at work from which on the way to another process is worth it
+WORTH = 3  # resources of a plan; to hand on less costs what it saves
 MOST_ASKED = 16  # messages that one process has before it; the server makes others meanwhile
 ANSWER_S = 30.0
 IDLE_S = 120.0  # without work, after which a process ends
@@ -51,7 +52,8 @@ class Makers:
     async def make(self, services: Services, entry: Entry, plan: Plan, feed: Feed) -> Made:
         """As :func:`server.feeds.making.make`, wherever there is time for it."""
         # Search parameters of the site are known to the server alone.
-        process = None if services.catalog.custom else self._free()
+        here = services.catalog.custom or len(plan.resources) < WORTH
+        process = None if here else self._free()
         if process is not None:
             answer = await process.ask(wire.pack_asked(entry, plan, self._packed(feed)))
             made = wire.read_answer(answer) if answer is not None else None

@@ -105,6 +105,7 @@ def admission(number: int, name: str) -> bytes:
     return (
         f"MSH|^~\\&|REG|HOSP|TELL|MAIN|20260316080000||ADT^A08^ADT_A01|{number}|P|2.5.1\r"
         f"EVN|A08|20260316080000\rPID|1||77^^^HOSP^MR||Doe^{name}||19700503|F\rPV1|1|O\r"
+        f"NK1|1|Doe^John|SPO\rAL1|1|DA|PCN^Penicillin^L\r"
     ).encode()
 
 
