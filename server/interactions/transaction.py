@@ -5,7 +5,7 @@ delete) is expected again at commit; when it changed meanwhile the whole plan is
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,7 +21,7 @@ from server.fhir.errors import (
     VersionConflict,
 )
 from server.fhir.references import split_reference
-from server.interactions import conditional, entries, patch_entry, rights, write
+from server.interactions import conditional, entries, labelling, patch_entry, rights, write
 from server.interactions.commit import commit, replanned
 from server.interactions.conditional import Condition, condition
 from server.interactions.entries import Entry, placed
@@ -123,6 +123,12 @@ class _Step:
     own_id: bool = False
 
 
+def _is_created(step: _Step) -> bool:
+    """Tell whether the resource of a POST or PUT is new, and so is the id that it was given."""
+    made_here = step.entry.id is None and step.there is None and not step.own_id
+    return step.entry.method == "POST" or made_here
+
+
 @dataclass(slots=True)
 class _Plan:
     services: Services
@@ -135,6 +141,7 @@ class _Plan:
     relative: dict[str, dict[str, str]] = field(default_factory=dict)
     merged: dict[str, dict[str, str]] = field(default_factory=dict)
     beside: dict[Ref, Any] = field(default_factory=dict)
+    known: Mapping[Ref, Any] = field(default_factory=dict)
     may_have_conditions: bool = True
     binaries: bool = False
     catalog: Catalog = R4
@@ -280,6 +287,8 @@ class _Plan:
     async def prepare(self) -> None:
         """Make the writes, in the order of R4 http.html#trules."""
         await self._rewrite()
+        new = [step.ref for step in self.steps if step.ref in self.beside and _is_created(step)]
+        self.known = await labelling.read_ahead(self.services, self.access, self.beside, new)
         order = sorted(range(len(self.steps)), key=lambda i: _ORDER[self.steps[i].entry.method])
         for at, index in enumerate(order):
             step = self.steps[index]
@@ -311,14 +320,15 @@ class _Plan:
             )
         if entry.method == "PATCH":
             return await self._patch(step)
-        resource, beside = self.beside[step.ref], self.beside
-        made_here = entry.id is None and there is None and not step.own_id
-        if entry.method == "POST" or made_here:
-            return await write.plan_create(services, access, resource, step.ref[1], beside=beside)
+        resource, beside, known = self.beside[step.ref], self.beside, self.known
+        if _is_created(step):
+            return await write.plan_create(
+                services, access, resource, step.ref[1], beside=beside, known=known
+            )
         if entry.id is None and there is not None:
             resource = conditional.with_id_of(resource, there)
         return await write.plan_update(
-            services, access, resource, there, if_match=entry.if_match, beside=beside
+            services, access, resource, there, if_match=entry.if_match, beside=beside, known=known
         )
 
     async def _patch(self, step: _Step) -> Write:

@@ -23,7 +23,7 @@ from server.fhir.errors import (
 )
 from server.interactions import rights, search_parameter_check
 from server.interactions.commit import commit, replanned
-from server.interactions.labelling import NONE_BESIDE, Ref, labelled
+from server.interactions.labelling import NONE_BESIDE, NONE_KNOWN, Ref, labelled
 from server.interactions.prepare import to_write
 from server.interactions.services import Services
 from server.store.port import Method, Version, Write
@@ -186,13 +186,16 @@ async def plan_create(
     id_: str,
     *,
     beside: Mapping[Ref, Resource] = NONE_BESIDE,
+    known: Mapping[Ref, Resource | None] = NONE_KNOWN,
 ) -> Write:
     """Return the write that stores ``resource`` as the first version of ``id_``.
 
-    ``beside``: what the same commit writes.
+    ``beside``: what the same commit writes.  ``known``: see :func:`labelling.labelled`.
     """
     _demand_usable(services, resource)
-    resource = await labelled(services, access, _with_id(resource, id_), None, beside=beside)
+    resource = await labelled(
+        services, access, _with_id(resource, id_), None, beside=beside, known=known
+    )
     write = to_write(
         resource,
         base_url=services.base_url,
@@ -214,6 +217,7 @@ async def plan_update(
     must_be_new: bool = False,
     method: Method = "PUT",
     beside: Mapping[Ref, Resource] = NONE_BESIDE,
+    known: Mapping[Ref, Resource | None] = NONE_KNOWN,
 ) -> Write:
     """Return the write that makes ``resource``, with its id, the version after ``current``.
 
@@ -235,7 +239,7 @@ async def plan_update(
         if limited and if_match is None:
             if_match = current.number  # what was checked is what is replaced
     _demand_usable(services, resource)
-    resource = await labelled(services, access, resource, current, beside=beside)
+    resource = await labelled(services, access, resource, current, beside=beside, known=known)
     write = to_write(
         resource,
         base_url=services.base_url,

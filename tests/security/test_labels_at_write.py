@@ -158,6 +158,30 @@ async def test_labels_are_handed_on_within_one_transaction(there: Labelling) -> 
     assert security(await there.stored("Condition", "c")) == [HIV, RESTRICTED]
 
 
+async def test_what_is_stored_hands_labels_on_to_a_transaction_by_one_read(
+    there: Labelling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One for each entry made a bundle four times as slow where the store is another process."""
+    store, read = there.house.services.store, list[Any]()
+    read_many = store.read_many
+
+    async def counted(access: AccessContext, references: Any) -> Any:
+        read.extend(references)
+        return await read_many(access, references)
+
+    monkeypatch.setattr(store, "read_many", counted)
+    made = [entry("POST", "Condition", about("Encounter/e", recordedDate=f"202{n}")) for n in "123"]
+    changed = entry("PUT", "Condition/c", about("Encounter/e", id="c"))
+    async with there.client() as doctor:
+        answer = await doctor.post("", json=bundle("transaction", changed, *made))
+
+    assert answer.status_code == 200
+    assert read.count(("Encounter", "e")) == 1
+    located = [one["response"]["location"].split("/")[-3] for one in answer.json()["entry"]]
+    for id_ in located:
+        assert security(await there.stored("Condition", id_)) == [HIV, RESTRICTED]
+
+
 async def test_what_may_not_be_seen_hands_nothing_on(there: Labelling) -> None:
     """Else the label, or the refusal of it, would tell that the visit is there."""
     async with there.client("proxy") as proxy:
