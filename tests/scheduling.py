@@ -13,6 +13,7 @@ TOGETHER = (
     "tests/browser/",  # one server, one browser
     "tests/smart/",
     "tests/clients/",
+    "tests/system/test_mongo_processes.py",  # two servers and their database
     "tests/docs/test_smart_page.py",
 )
 

@@ -22,8 +22,9 @@ from server.settings import Settings
 from tests import mongod
 from tests.contract.made import patient
 from tests.contract.test_mongo_commits import killed_in_a_commit
+from tests.system.forked import Tellonce
 from tests.system.mongo import database, opened
-from tests.system.process import TELLONCE
+from tests.system.process import served
 
 # A command ends its event loop as soon as it has said what is wrong, and a monitor of the driver
 # that was connecting at that moment leaves its socket to the garbage collector.
@@ -46,12 +47,12 @@ def started(folder: Path, url: str, *options: str) -> Iterator[tuple[str, int, P
     """Start a server that need not become ready; yield its address, MLLP port and log."""
     port, mllp = mongod.free_port(), mongod.free_port()
     command = [
-        str(TELLONCE), "serve", "--open", "--port", str(port), "--mllp-port", str(mllp),
+        "serve", "--open", "--port", str(port), "--mllp-port", str(mllp),
         "--data", str(folder), "--store", url, *options,
     ]  # fmt: skip
     log = folder.with_suffix(".log")
     with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, cwd=folder.parent)
+        process = Tellonce(command, stdout=output, stderr=output, cwd=folder.parent)
     try:
         yield f"http://127.0.0.1:{port}", mllp, log
     finally:
@@ -146,6 +147,24 @@ def test_a_server_waits_for_its_database_and_outlives_its_absence(tmp_path: Path
     assert (again.status_code, read.status_code) == (201, 200)
     assert f"MongoDB at 127.0.0.1:{port} cannot be reached" in said
     assert "Traceback" not in said
+
+
+def test_a_server_stops_in_time_while_its_database_is_away(tmp_path: Path) -> None:
+    port = mongod.free_port()
+    url = f"mongodb://127.0.0.1:{port}/clinic?replicaSet=rs0"
+    members = [member(tmp_path / "db", port)]
+    given = {"TELLONCE_STORE": url, "TELLONCE_SHUTDOWN_S": "2"}
+    with ended(members):
+        mongod.initiate([port])
+        with served(tmp_path / "d", "--open", settings=given) as server:
+            assert httpx.post(f"{server.base_url}/Patient", json=PATIENT).status_code == 201
+            members[0].send_signal(signal.SIGKILL)
+            members[0].wait()
+            begun = time.monotonic()
+            server.popen.terminate()
+            assert server.popen.wait(24) == 0
+            assert time.monotonic() - begun < 14
+            assert "Traceback" not in server.log.read_text()
 
 
 def test_a_server_alone_is_refused_with_the_command_that_makes_it_a_set(tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ from server.store.port import Digest, OutboxWrite, RecordWrite, Store, Version, 
 from server.store.sqlite import SqliteStore
 from tests.contract.made import index, observation, patient
 from tests.feeds.conftest import NOW
+from tests.system.forked import Tellonce
 from tests.system.mongo import database, opened
-from tests.system.process import TELLONCE
 
 PATIENTS = 40
 
@@ -103,9 +103,9 @@ async def _sqlite(path: Path) -> object:
 def test_a_killed_move_goes_on_and_is_served_only_when_it_is_whole(
     file: Path, tmp_path: Path
 ) -> None:
-    command = [str(TELLONCE), "migrate", "--from", f"sqlite:{file}", "--to"]
+    command = ["migrate", "--from", f"sqlite:{file}", "--to"]
     with database() as url:
-        killed = subprocess.Popen([*command, url], stderr=subprocess.DEVNULL)
+        killed = Tellonce([*command, url], stderr=subprocess.DEVNULL)
         assert asyncio.run(_begun(url))
         killed.send_signal(signal.SIGKILL)
         killed.wait()

@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -13,8 +12,9 @@ import pytest
 
 from server.auth import new_token
 from server.feeds.framing import frame
+from tests.system.forked import tellonce
 from tests.system.mongo import database, opened, soon
-from tests.system.process import TELLONCE, Process, served
+from tests.system.process import Process, served
 from tests.system.test_feed_kill import Sender, admission, check_store
 
 ASYNC = {"Prefer": "respond-async"}
@@ -207,7 +207,7 @@ def test_a_killed_process_loses_no_message_and_no_order(two: Two) -> None:
 
 
 def _told(*words: str) -> str:
-    ran = subprocess.run([TELLONCE, *words], capture_output=True, text=True, check=False)
+    ran = tellonce(*words)
     assert ran.returncode == 0, ran.stderr
     return ran.stdout
 
