@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+from server.access.authorship import speaks_for_staff
 from server.access.context import SYSTEM, AccessContext, Interaction
 from server.access.departments import patients_asked_for
 from server.access.narrow import decide, limit
@@ -83,6 +84,12 @@ async def demand_write(
     type_ = write.type
     if write.rows is None or not limited(access, interaction, type_):
         return
+    if (named := speaks_for_staff(access, interaction, resource)) is not None:
+        raise Forbidden(
+            f"{named} names somebody of the staff: a patient, or who acts for one, can say what "
+            "they say themselves; what a clinician wrote is a DocumentReference",
+            expression=(named,),
+        )
     rows = whole(write.rows)
     if not await _open(services, access, interaction, resource, rows, services.now()):
         raise Forbidden(

@@ -1,5 +1,7 @@
 """What the server tells of itself.  SMART conformance.html."""
 
+import time
+
 import httpx
 import pytest
 
@@ -69,6 +71,7 @@ def test_pages_of_every_origin_may_look(server: Process, path: str) -> None:
 
 @pytest.mark.smart(17)
 def test_pages_of_registered_origins_may_call_and_others_may_not(page: App) -> None:
+    time.sleep(2)  # that an app was registered is in force within two seconds
     for address in (page.configuration()["token_endpoint"], f"{page.server.base_url}/Patient/ada"):
         asked = {"Access-Control-Request-Method": "POST" if "token" in address else "GET"}
         asked["Access-Control-Request-Headers"] = "authorization,content-type"
