@@ -11,6 +11,7 @@ def main() -> None:
     from server.commands.line import cli
 
     gc.enable()
+    gc.set_threshold(50_000, 20, 50)  # a start makes many more such things: tables, maps, routes
     cli()
 
 

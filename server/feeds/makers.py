@@ -94,13 +94,22 @@ class Makers:
 
     async def _start_one(self) -> None:
         try:
-            process = await _started(await self._start(), self._failed)
+            process = await _started(await self._created(), self._failed)
             self._processes.append(process)  # of the list that is there now
         except (OSError, EOFError, TimeoutError, NotImplementedError) as error:
             log.warning("messages are made in one process: %s", type(error).__name__)
             self._failed()
         finally:
             self._starting = None
+
+    async def _created(self) -> asyncio.subprocess.Process:
+        """Return a new process; one that nobody waits for any more is ended, with its pipes."""
+        creating = asyncio.ensure_future(self._start())
+        try:
+            return await asyncio.shield(creating)
+        except asyncio.CancelledError:
+            await _ended(await creating)
+            raise
 
     def _failed(self) -> None:
         self._not_before = asyncio.get_running_loop().time() + AGAIN_S
@@ -183,6 +192,7 @@ class _Process:
                 if not future.done():
                     future.set_result(None)
             self._asked.clear()
+            self._in.close()
             await self._process.wait()
 
     def _end_idle(self) -> None:
@@ -204,11 +214,15 @@ async def _started(process: asyncio.subprocess.Process, failed: Callable[[], Non
         async with asyncio.timeout(ANSWER_S):
             await read_frame(process.stdout)
     except BaseException:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
+        await _ended(process)
         raise
     return _Process(process, failed)
+
+
+async def _ended(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        process.kill()
+    await process.communicate()
 
 
 async def read_frame(stream: asyncio.StreamReader) -> bytes:

@@ -19,6 +19,16 @@ SAME = "[yd_us]9.[oz_tr]9.m.[lb_av]9.[ft_i]9.[gal_us]9.[acr_us]9"
 EXACT = "1.2345678901234567890123456789012345678"
 
 
+def pace_s() -> float:
+    """Return what a second of a quiet machine takes here: machines are shared."""
+    begun = time.process_time()
+    sum(number * number for number in range(1_000_000))
+    return (time.process_time() - begun) / 0.1
+
+
+LIMIT_S = 1.5 * max(1.0, min(pace_s() for _ in range(3)))
+
+
 def cost(expression: str, resource: dict[str, Any]) -> float:
     """Return the seconds until there is an answer, or a refusal."""
     compiled = compile_expression(expression)
@@ -45,7 +55,7 @@ def cost(expression: str, resource: dict[str, Any]) -> float:
 )
 def test_looking_at_many_items_again_and_again_is_paid_for(of_all: str) -> None:
     looped = f"name.given.take(3000).aggregate({of_all}, name.given)"
-    assert cost(looped, MANY) < 1.5
+    assert cost(looped, MANY) < LIMIT_S
 
 
 @pytest.mark.parametrize(
@@ -61,7 +71,7 @@ def test_looking_at_many_items_again_and_again_is_paid_for(of_all: str) -> None:
     ],
 )
 def test_arithmetic_that_takes_long_takes_more_steps(each: str) -> None:
-    assert cost(f"name.given.select({each})", MANY) < 1.5
+    assert cost(f"name.given.select({each})", MANY) < LIMIT_S
 
 
 @pytest.mark.parametrize(
@@ -75,7 +85,7 @@ def test_arithmetic_that_takes_long_takes_more_steps(each: str) -> None:
     ],
 )
 def test_a_regular_expression_of_many_states_is_paid_for(expression: str) -> None:
-    assert cost(expression, LONG) < 1.5
+    assert cost(expression, LONG) < LIMIT_S
 
 
 def test_an_expression_of_very_many_parts_is_refused_before_it_is_compiled() -> None:
@@ -97,7 +107,7 @@ def test_long_texts_that_are_sorted_are_paid_for() -> None:
     pairs = "(name.text & '1').combine(name.text & '2').combine(name.text & '3')"
     grown = f"%context.name.given.take(8).aggregate($total.combine($total), {pairs})"
     long = {"resourceType": "Patient", "name": [{"text": "a" * 300_000, "given": ["a"] * 10}]}
-    assert cost(f"({grown}).sort()", long) < 1.5
+    assert cost(f"({grown}).sort()", long) < LIMIT_S
 
 
 @pytest.mark.parametrize(

@@ -184,7 +184,8 @@ def test_a_database_of_a_newer_server_is_refused_by_commands_and_by_the_server()
     with database() as url:
         with MongoClient(url) as client:
             db = client.get_default_database()
-            db.state.insert_one({"_id": "schema", "number": 999})
+            newer = {"$set": {"number": 999}}
+            db.state.update_one({"_id": "schema"}, newer, upsert=True)
         for words in (("token", "list"), ("serve", "--port", "0", "--mllp-port", "none")):
             said = told(*words, "--store", url)
             assert "has schema 999, this server knows" in said

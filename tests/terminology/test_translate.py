@@ -187,7 +187,7 @@ async def test_cyclic_maps_are_told_and_never_end_the_server(client: httpx.Async
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
-        ({}, (400, "invalid", None)),
+        ({}, (400, "invalid", ["code", "coding", "codeableConcept"])),
         ({"code": "HR"}, (400, "invalid", ["system"])),
         ({**CODE, "reverse": "maybe"}, (400, "invalid", ["reverse"])),
         ({**CODE, "url": "http://h.test/none"}, (404, "not-found", ["url"])),
@@ -209,7 +209,10 @@ async def test_bad_questions_are_refused(
         ({"name": "coding", "valueCoding": {"system": LOCAL}}, ["coding"]),
         ({"name": "dependency", "part": [{"name": "colour"}]}, ["Parameters.parameter[0].part[0]"]),
         ({"name": "dependency", "part": "x"}, ["Parameters.parameter[0].part"]),
-        ({"name": "conceptMap", "resource": {"resourceType": "Patient"}}, None),
+        (
+            {"name": "conceptMap", "resource": {"resourceType": "Patient"}},
+            ["code", "coding", "codeableConcept"],
+        ),
     ],
 )
 async def test_bad_bodies_are_refused_with_their_place(
