@@ -14,7 +14,9 @@ from urllib.parse import urlencode
 
 import anyio
 import httpx
+import pytest
 
+from tests.system.mongo import database
 from tests.system.process import Process, served
 
 STILL, NOTED, GONE = 150, 60, 60  # Observations left alone, updated, deleted during the walks
@@ -23,6 +25,17 @@ PAGE = 11
 WRITERS = 3
 MADE = 50  # Observations that each writer adds; more would only make the walks longer
 LOINC = "http://loinc.org"
+
+
+@pytest.fixture(params=["sqlite", pytest.param("mongo", marks=pytest.mark.soak)])
+def store(request: pytest.FixtureRequest) -> Iterator[tuple[str, ...]]:
+    """What makes a server keep its record in the store."""
+    if request.param == "sqlite":
+        yield ()
+        return
+    with database() as url:
+        yield ("--store", url)
+
 
 SORTS = (
     "",  # newest clinical date first
@@ -79,7 +92,7 @@ def entry(resource: dict[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def hospital(data: Path) -> Iterator[Process]:
+def hospital(data: Path, *options: str) -> Iterator[Process]:
     """Serve Organizations, Patients, and Observations ``s``till, ``n``oted and ``g``one."""
     numbers = {"s": STILL, "n": NOTED, "g": GONE}
     entries = [
@@ -93,7 +106,7 @@ def hospital(data: Path) -> Iterator[Process]:
         for n in range(count)
     ]
     data.with_name(".env").write_text("TELLONCE_DELETE=allow\n")
-    with served(data, "--open") as server:
+    with served(data, "--open", *options) as server:
         sent = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
         httpx.post(server.base_url, json=sent, timeout=30).raise_for_status()
         yield server
@@ -157,9 +170,11 @@ async def walk(client: httpx.AsyncClient, address: str) -> list[dict[str, Any]]:
     return found
 
 
-async def test_walks_by_every_sort_show_what_stays_once(tmp_path: Path) -> None:
+async def test_walks_by_every_sort_show_what_stays_once(
+    tmp_path: Path, store: tuple[str, ...]
+) -> None:
     stay = {f"s{n}" for n in range(STILL)} | {f"n{n}" for n in range(NOTED)}
-    with hospital(tmp_path / "d") as server:
+    with hospital(tmp_path / "d", *store) as server:
         async with writing(server), httpx.AsyncClient(timeout=30) as client:
             for sort in SORTS:
                 asked = urlencode({"_count": PAGE, **({"_sort": sort} if sort else {})})
@@ -169,7 +184,9 @@ async def test_walks_by_every_sort_show_what_stays_once(tmp_path: Path) -> None:
                 assert stay <= set(seen), sort
 
 
-async def test_walks_with_criteria_show_what_stays_once(tmp_path: Path) -> None:
+async def test_walks_with_criteria_show_what_stays_once(
+    tmp_path: Path, store: tuple[str, ...]
+) -> None:
     """Criteria that chains and modifiers drive, as well as the sort."""
     stay = {f"s{n}" for n in range(STILL)} | {f"n{n}" for n in range(NOTED)}
     asked = (
@@ -177,7 +194,7 @@ async def test_walks_with_criteria_show_what_stays_once(tmp_path: Path) -> None:
         ("code:not", f"{LOINC}|0-8"),
         ("_filter", "status eq final or value-string co word"),
     )
-    with hospital(tmp_path / "d") as server:
+    with hospital(tmp_path / "d", *store) as server:
         async with httpx.AsyncClient(timeout=30) as client:
             urls = [
                 f"{server.base_url}/Observation?{urlencode({name: value, '_count': PAGE})}"
@@ -192,9 +209,11 @@ async def test_walks_with_criteria_show_what_stays_once(tmp_path: Path) -> None:
                     assert expected <= set(seen), url
 
 
-async def test_what_is_not_written_is_seen_once_in_the_order_of_updates(tmp_path: Path) -> None:
+async def test_what_is_not_written_is_seen_once_in_the_order_of_updates(
+    tmp_path: Path, store: tuple[str, ...]
+) -> None:
     still = {f"s{n}" for n in range(STILL)}
-    with hospital(tmp_path / "d") as server:
+    with hospital(tmp_path / "d", *store) as server:
         async with writing(server), httpx.AsyncClient(timeout=30) as client:
             for order in ("_lastUpdated", "-_lastUpdated", "-_lastUpdated,_id"):
                 asked = urlencode({"_count": PAGE, "_sort": order})
@@ -206,12 +225,14 @@ async def test_what_is_not_written_is_seen_once_in_the_order_of_updates(tmp_path
                 assert len(versions) == len(set(versions)), order
 
 
-async def test_a_copy_kept_by_last_updated_becomes_the_record(tmp_path: Path) -> None:
+async def test_a_copy_kept_by_last_updated_becomes_the_record(
+    tmp_path: Path, store: tuple[str, ...]
+) -> None:
     """A client that asks again from the last time it saw has everything once the writers rest.
 
     Two commits may share a millisecond, so it asks with ``ge`` and knows versions again.
     """
-    with hospital(tmp_path / "d") as server:
+    with hospital(tmp_path / "d", *store) as server:
         async with httpx.AsyncClient(timeout=30) as client:
             copy: dict[str, dict[str, Any]] = {}
             async with writing(server) as writers:
@@ -223,8 +244,10 @@ async def test_a_copy_kept_by_last_updated_becomes_the_record(tmp_path: Path) ->
     assert {id_: one for id_, one in copy.items() if id_ not in writers.gone} == now
 
 
-async def test_later_than_the_last_seen_finds_only_what_is_new(tmp_path: Path) -> None:
-    with hospital(tmp_path / "d") as server:
+async def test_later_than_the_last_seen_finds_only_what_is_new(
+    tmp_path: Path, store: tuple[str, ...]
+) -> None:
+    with hospital(tmp_path / "d", *store) as server:
         async with httpx.AsyncClient(timeout=30) as client:
             copy: dict[str, dict[str, Any]] = {}
             await synchronise(client, server, copy, "gt")
