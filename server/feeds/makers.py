@@ -43,6 +43,7 @@ class Makers:
     def __init__(self, start: Start, count: int, busy: Callable[[], int]) -> None:
         self._start, self._count, self._busy = start, count, busy
         self._processes: list[_Process] = []
+        self._leaving: list[_Process] = []
         self._starting: asyncio.Task[None] | None = None
         self._not_before = 0.0
         self._feeds: dict[str, tuple[Feed, bytes]] = {}
@@ -68,7 +69,7 @@ class Makers:
         if self._starting is not None:
             self._starting.cancel()
             await asyncio.gather(self._starting, return_exceptions=True)
-        await asyncio.gather(*(process.stop() for process in self._processes))
+        await asyncio.gather(*(one.stop() for one in {*self._processes, *self._leaving}))
 
     @property
     def pids(self) -> tuple[int, ...]:
@@ -79,6 +80,7 @@ class Makers:
         """Return the process with the least to do, if it has room and there is enough to do."""
         if self._busy() < BUSY:
             return None
+        self._leaving = [one for one in (*self._leaving, *self._processes) if one.leaving]
         self._processes = [process for process in self._processes if process.alive]
         found = min(self._processes, key=lambda one: one.asked, default=None)
         if found is None or found.asked >= MOST_ASKED:
@@ -147,6 +149,11 @@ class _Process:
         """How many messages it has not answered."""
         return len(self._asked)
 
+    @property
+    def leaving(self) -> bool:
+        """True from when it is asked nothing more until it has ended."""
+        return not self.alive and not self._hearing.done()
+
     async def ask(self, body: bytes) -> bytes | None:
         """Return its answer, ``None`` if there is none."""
         future: asyncio.Future[bytes | None] = self._loop.create_future()
@@ -193,6 +200,7 @@ class _Process:
                     future.set_result(None)
             self._asked.clear()
             self._in.close()
+            self._kill()  # one that speaks unasked would not end by itself
             await self._process.wait()
 
     def _end_idle(self) -> None:
