@@ -127,7 +127,7 @@ async def _follow_others(services: Services) -> None:
                 await search_parameters.follow(services)
                 seen = changed[-1].seq
         except StoreUnavailable as error:
-            log.warning("search parameters of others wait: %s", error.diagnostics)
+            log.warning("search parameters of others wait: %s", error)
         except Exception as error:  # a bug must be seen, not end the chore unheard
             log.error("search parameters of others wait: %s", type(error).__name__)
         await asyncio.sleep(FOLLOW_EVERY_S)
@@ -140,7 +140,7 @@ async def _retried(chore: Callable[[], Awaitable[None]]) -> None:
             await chore()
             return
         except StoreUnavailable as error:
-            log.warning("reindexing waits: %s", error.diagnostics)
+            log.warning("reindexing waits: %s", error)
         except Exception as error:  # a bug must be seen, not end the chore unheard
             log.error("reindexing failed: %s", type(error).__name__)
         await asyncio.sleep(RETRY_S)
@@ -152,7 +152,7 @@ async def _expire(store: Store, now: Callable[[], int]) -> None:
         try:
             await store.expire_records(now())
         except StoreUnavailable as error:
-            log.warning("expired records stay for now: %s", error.diagnostics)
+            log.warning("expired records stay for now: %s", error)
         except Exception as error:  # a bug must be seen, not end the chore unheard
             log.error("expired records stay for now: %s", type(error).__name__)
 
@@ -163,7 +163,7 @@ async def _tell(services: Services) -> None:
         try:
             await audit_later.tell(services)
         except StoreUnavailable as error:
-            log.warning("what commands did waits for audit: %s", error.diagnostics)
+            log.warning("what commands did waits for audit: %s", error)
         except Exception as error:  # a bug must be seen, not end the chore unheard
             log.error("what commands did waits for audit: %s", type(error).__name__)
         await asyncio.sleep(TELL_EVERY_S)

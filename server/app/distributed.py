@@ -93,7 +93,7 @@ async def patiently(store: Store, stop: asyncio.Event, told: Callable[[str], Non
             return True
         except StoreUnavailable as error:
             log.warning("the store cannot be reached, tried again in %gs: %s", pause_s, error)
-            told(error.diagnostics)
+            told(error.diagnostics)  # by /readyz, which is open to all
         try:
             async with asyncio.timeout(pause_s):
                 await stop.wait()

@@ -118,7 +118,7 @@ class Entrance:
         try:
             await self._server.keys.signing()
         except StoreUnavailable as error:  # the first login makes it
-            log.warning("no signing key yet: %s", error.diagnostics)
+            log.warning("no signing key yet: %s", error)
 
     def _authorization_server(self) -> AuthorizationServer:
         services, settings = self._services, self._settings

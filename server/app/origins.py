@@ -43,7 +43,7 @@ class RegisteredOrigins:
             try:
                 await self._look()
             except StoreUnavailable as error:
-                log.warning("origins of apps stay as they were: %s", error.diagnostics)
+                log.warning("origins of apps stay as they were: %s", error)
             except Exception as error:  # a bug must be seen, not end this unheard
                 log.error("origins of apps stay as they were: %s", type(error).__name__)
 

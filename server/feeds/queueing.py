@@ -157,7 +157,7 @@ class Queueing:
                 if job is not None:
                     await self._queue_patiently(job)
         except StoreUnavailable as error:
-            log.warning("the backlog of feed %s waits: %s", feed, error.diagnostics)
+            log.warning("the backlog of feed %s waits: %s", feed, error)
             await asyncio.sleep(self._pause_s)
             await self._queue_left(feed, upto, backlog)
 
@@ -174,7 +174,7 @@ class Queueing:
                 await self._plan(job, None)
                 break
             except StoreUnavailable as error:
-                log.warning("message %s waits: %s", job.entry.id, error.diagnostics)
+                log.warning("message %s waits: %s", job.entry.id, error)
                 await asyncio.sleep(self._pause_s)
         await self.lanes.put(job.lanes, job, group=job.feed.name)
 

@@ -135,7 +135,7 @@ class Worker:
         try:
             job.entry = await self._end(job)
         except StoreUnavailable as error:
-            log.warning("message %s waits: %s", job.entry.id, error.diagnostics)
+            log.warning("message %s waits: %s", job.entry.id, error)
             return False
         except CommitConflict:
             return await self._again(job, "its state changed meanwhile")

@@ -255,10 +255,32 @@ class Interrupted(FhirError):
 
 
 class StoreUnavailable(FhirError):
-    """The store cannot be reached or cannot write (disk full); nothing was acknowledged."""
+    """The store cannot be reached or cannot write (disk full); nothing was acknowledged.
+
+    ``in_full``: what commands and logs are told instead, as ``str(error)``.  A caller has no use
+    for where the store is; who looks after the server has.
+
+    >>> away = StoreUnavailable("the store cannot be reached", in_full="MongoDB at h1:27017 ...")
+    >>> str(away), away.diagnostics
+    ('MongoDB at h1:27017 ...', 'the store cannot be reached')
+    """
 
     status = 503
     issue: ClassVar[IssueType] = "no-store"
+
+    def __init__(
+        self,
+        diagnostics: str,
+        *,
+        in_full: str = "",
+        expression: tuple[str, ...] = (),
+        issues: Sequence[Issue] = (),
+        retry_after_s: int | None = None,
+    ) -> None:
+        super().__init__(
+            diagnostics, expression=expression, issues=issues, retry_after_s=retry_after_s
+        )
+        self.args = (in_full or diagnostics,)
 
 
 class IndexUnfinished(StoreUnavailable):

@@ -77,7 +77,7 @@ async def follow(services: Services) -> None:
     try:
         await refresh(services)
     except FhirError as error:
-        log.warning("search parameters wait: %s", error.diagnostics)
+        log.warning("search parameters wait: %s", error)
         services.searchable.changed.set()
 
 
@@ -158,7 +158,7 @@ def _usable(wanted: Iterable[SearchParameter], zone: str) -> Catalog:
         try:
             check(_as_resource(parameter), Catalog(kept))
         except InvalidResource as error:
-            log.warning("a stored search parameter is not used: %s", error.diagnostics)
+            log.warning("a stored search parameter is not used: %s", error)
         else:
             kept = (*kept, parameter)
     return Catalog(kept, zone=zone)

@@ -14,7 +14,7 @@ import pytest
 from pymongo import AsyncMongoClient, MongoClient
 
 from server.access.context import SYSTEM
-from server.fhir.errors import StoreUnavailable
+from server.fhir.errors import StoreUnavailable, operation_outcome
 from server.search.query import HasKey, Query
 from server.store.mongo import MongoStore, backup, bodies, migrations
 from server.store.port import CorruptStore, NewerSchema, OutboxWrite, RecordWrite
@@ -101,10 +101,11 @@ async def test_a_database_that_is_away_is_told_without_the_password(clock: Clock
     async with at(address, clock) as store:
         with pytest.raises(StoreUnavailable, match=wanted) as away:
             await store.commit([patient("a")])
-        assert await store.ready() == wanted
+        assert await store.ready() == "the store cannot be reached"
 
     gc.collect()  # so that it is this test that is told of the socket
     assert away.value.retry_after_s == 5
+    assert operation_outcome(away.value)["issue"][0]["diagnostics"] == "the store cannot be reached"
     assert "secret" not in told(away.value)
 
 
@@ -115,6 +116,22 @@ async def test_a_login_that_is_refused_is_told_without_the_password(clock: Clock
             await store.start()
 
     assert "secret" not in told(refused.value)
+    assert refused.value.diagnostics == "the store refuses the server"
+    assert refused.value.retry_after_s == 5
+
+
+async def test_why_the_store_is_not_ready_is_in_the_log_once(
+    clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    port = mongod.free_port()
+    address = f"mongodb://me:secret@127.0.0.1:{port}/?serverSelectionTimeoutMS=100"
+    async with at(address, clock) as store:
+        await store.ready()
+        await store.ready()
+    gc.collect()
+    assert [record.getMessage() for record in caplog.records] == [
+        f"the store is not ready: MongoDB at 127.0.0.1:{port} cannot be reached"
+    ]
 
 
 async def test_a_newer_database_is_refused(store: MongoStore, clock: Clock) -> None:

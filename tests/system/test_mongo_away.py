@@ -142,7 +142,9 @@ def test_a_server_waits_for_its_database_and_outlives_its_absence(tmp_path: Path
     assert "127.0.0.1" not in refused.text  # whom a client asks need not say where it keeps things
     assert made.status_code == 201
     assert (away.status_code, away.headers["retry-after"]) == (503, "5")
+    assert away.json()["issue"][0]["diagnostics"] == "the store cannot be reached"
     assert "cannot be reached" in not_ready.json()["store"]
+    assert not any(str(port) in answer.text for answer in (waiting, away, not_ready))
     assert alive.status_code == 200
     assert (again.status_code, read.status_code) == (201, 200)
     assert f"MongoDB at 127.0.0.1:{port} cannot be reached" in said

@@ -177,7 +177,7 @@ class Sender:
             except CommitConflict:  # somebody skipped it while it was on its way
                 return
             except StoreUnavailable as error:
-                log.warning("destination %s waits: %s", self._queue.name, error.diagnostics)
+                log.warning("destination %s waits: %s", self._queue.name, error)
                 await asyncio.sleep(self._retry.first_s)
             else:
                 return

@@ -2,7 +2,8 @@
 
 Every read goes to the primary and reads what a majority of the replica set has: what was shown
 once cannot be undone by a failover.  Every write waits until a majority has it in its journal.
-No message says the address with its user and password, only the hosts.
+No message says the address with its user and password, only the hosts, and callers are not told
+those either: they are in ``str(error)``, for commands and logs.
 """
 
 import asyncio
@@ -45,6 +46,7 @@ _RETRY_AFTER_S = 5
 _WRONG_LOGIN = frozenset((13, 18))  # Unauthorized, AuthenticationFailed
 _TOO_LARGE = frozenset((10334, 17280, 17419, 17420))
 _TRANSACTION_TOO_LARGE = 388
+_UNFIT = "the store cannot be used yet"
 _SET_UP = 'mongosh --eval "rs.initiate()"'
 
 
@@ -104,7 +106,7 @@ async def check(client: AsyncMongoClient[dict[str, Any]], address: Address) -> N
     if "setName" not in hello and hello.get("msg") != "isdbgrid":
         raise _standalone(address)
     if hello["maxWireVersion"] < OLDEST:
-        raise StoreUnavailable(f"MongoDB at {address.hosts} is older than 5.0")
+        raise _unavailable(address, "is older than 5.0", _UNFIT)
 
 
 @contextmanager
@@ -147,10 +149,10 @@ def meaning(error: PyMongoError, address: Address, deadline_s: float | None = No
     """Return what an error of the driver means; nothing of it names a user or a password."""
     code = _code(error)
     if code in _WRONG_LOGIN:
-        return StoreUnavailable(
-            f"MongoDB at {address.hosts} refuses the user, the password, or what they may do:"
-            " check the address of the store",
-            retry_after_s=_RETRY_AFTER_S,
+        return _unavailable(
+            address,
+            "refuses the user, the password, or what they may do: check the address of the store",
+            "the store refuses the server",
         )
     if code in _TOO_LARGE:
         return TooLarge(f"MongoDB keeps {MAX_DOCUMENT_BYTES} bytes in one document, not more")
@@ -161,15 +163,11 @@ def meaning(error: PyMongoError, address: Address, deadline_s: float | None = No
             return DeadlineExceeded("the read took too long")
         return DeadlineExceeded(f"the search ran longer than {deadline_s:g} s")
     if isinstance(error, ConnectionFailure | AutoReconnect | NetworkTimeout):
-        return StoreUnavailable(
-            f"MongoDB at {address.hosts} cannot be reached", retry_after_s=_RETRY_AFTER_S
-        )
+        return _unavailable(address, "cannot be reached", "the store cannot be reached")
     if isinstance(error, ConfigurationError):
-        return StoreUnavailable(f"MongoDB at {address.hosts} cannot be used: {_said(error)}")
+        return _unavailable(address, f"cannot be used: {_said(error)}", _UNFIT)
     name = type(error).__name__ if code is None else f"error {code}"
-    return StoreUnavailable(
-        f"MongoDB at {address.hosts} failed ({name})", retry_after_s=_RETRY_AFTER_S
-    )
+    return _unavailable(address, f"failed ({name})", "the store failed")
 
 
 def majority_read() -> dict[str, Any]:
@@ -200,20 +198,24 @@ async def _refuse_unready(address: Address) -> None:
     finally:
         await probe.close()
     if hello.get("isreplicaset"):
-        raise StoreUnavailable(
-            f"MongoDB at {address.hosts} is not set up as a replica set yet; run once: {_SET_UP}",
-            retry_after_s=_RETRY_AFTER_S,
-        )
+        why = f"is not set up as a replica set yet; run once: {_SET_UP}"
+        raise _unavailable(address, why, _UNFIT)
     if "setName" not in hello and hello.get("msg") != "isdbgrid":
         raise _standalone(address)
 
 
 def _standalone(address: Address) -> StoreUnavailable:
-    return StoreUnavailable(
-        f"MongoDB at {address.hosts} runs alone, and only a replica set has transactions: start"
-        f" mongod with --replSet rs0 (one member is enough) and run once: {_SET_UP}",
-        retry_after_s=_RETRY_AFTER_S,
+    why = (
+        "runs alone, and only a replica set has transactions: start"
+        f" mongod with --replSet rs0 (one member is enough) and run once: {_SET_UP}"
     )
+    return _unavailable(address, why, _UNFIT)
+
+
+def _unavailable(address: Address, why: str, told: str) -> StoreUnavailable:
+    """Return the error; ``told`` is all that a caller hears of it."""
+    in_full = f"MongoDB at {address.hosts} {why}"
+    return StoreUnavailable(told, in_full=in_full, retry_after_s=_RETRY_AFTER_S)
 
 
 def _said(error: PyMongoError) -> str:

@@ -5,6 +5,7 @@ Several processes may use one database: each sees what the others committed at o
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
@@ -59,6 +60,8 @@ from server.store.port import (
     Write,
 )
 
+log = logging.getLogger("tellonce")
+
 _PREPARED_S = 30.0  # that a commit may take from making its rows to being applied
 _PARTING_S = 1.0  # that the database is told of our end
 _CLOSED = "the store is closed"
@@ -111,6 +114,7 @@ class MongoStore:
         self._starting = asyncio.Lock()
         self._reindexing = reindex.Progress()
         self._closed = False
+        self._told = ""  # why it is not ready, in the log
 
     async def start(self) -> None:
         """Connect and bring the database up to date; done at once when it was done before.
@@ -339,7 +343,9 @@ class MongoStore:
                     trial = {"$set": {"at": self._now()}}
                     await opened.reading.db.state.update_one({"_id": "ready"}, trial, upsert=True)
         except FhirError as error:
+            self._tell(str(error))
             return error.diagnostics
+        self._told = ""
         return None
 
     async def close(self) -> None:
@@ -400,6 +406,12 @@ class MongoStore:
     async def _reading(self) -> Reading:
         had = (await self._ready_to_use()).reading
         return Reading(had.db, had.bodies, self._index, self._catalog)
+
+    def _tell(self, why: str) -> None:
+        """Log why the store is not ready, once: who is asked for it asks every few seconds."""
+        if why != self._told:
+            log.warning("the store is not ready: %s", why)
+        self._told = why
 
     @contextmanager
     def _bounded(self, deadline_s: float) -> Iterator[None]:

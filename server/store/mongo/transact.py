@@ -169,7 +169,7 @@ class Committer:
                     unknown = True
                     if time.monotonic() > end + PATIENCE_S:
                         raise StoreUnavailable(
-                            "MongoDB did not say whether the write was kept: read it before you"
+                            "the store did not say whether the write was kept: read it before you"
                             " write it again",
                             retry_after_s=5,
                         ) from None

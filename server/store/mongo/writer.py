@@ -164,12 +164,18 @@ class Writer:
     def _undo(self, jobs: list[Job], error: Exception) -> None:
         if not isinstance(error, FhirError):
             log.error("a commit failed: %s", type(error).__name__)
-        told = error if isinstance(error, FhirError) else StoreUnavailable("the write failed")
+        told = error if isinstance(error, FhirError) else _failed()
+        if self.fault is None and isinstance(error, StoreUnavailable):
+            log.warning("commits fail: %s", error)  # once, until one succeeds
         self.fault = told.diagnostics
         for job in jobs:
             if job.error is None:
                 # Each caller gets one of its own: a raised one keeps the frames it went through.
                 job.made, job.error = [], copy(told)
+
+
+def _failed() -> StoreUnavailable:
+    return StoreUnavailable("the write failed", retry_after_s=5)
 
 
 def _answer(job: Job) -> None:
