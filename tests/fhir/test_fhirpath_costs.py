@@ -11,7 +11,7 @@ from server.fhir.fhirpath.expression import CLIENT_STEPS, compile_expression
 from tests.pace import cost_s
 
 MANY: dict[str, Any] = {"resourceType": "Patient", "name": [{"given": ["a"] * 30_000}]}
-BITS = "".join(random.Random(1).choice("01") for _ in range(500_000))
+BITS = "".join(random.Random(1).choices("01", k=500_000))
 LONG: dict[str, Any] = {"resourceType": "Patient", "name": [{"text": BITS}]}
 
 MASS = "m.[lb_av]9.[ft_i]9.[gal_us]9.[acr_us]9.[yd_us]9.[oz_tr]9"
