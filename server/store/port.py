@@ -153,6 +153,14 @@ class Digest(NamedTuple):
     sha256: bytes
 
 
+class Held(NamedTuple):
+    """A live resource that has an index key; ``seq`` is that of its latest version."""
+
+    type: str
+    id: str
+    seq: int
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """Search results in order.  ``after`` resumes behind the last; ``None``: there is no more."""
@@ -247,6 +255,16 @@ class Store(RecordStore, Protocol):
         self, access: AccessContext, references: Collection[tuple[str, str]]
     ) -> dict[tuple[str, str], Version]:
         """Return the latest live versions of those (type, id) that exist and may be seen."""
+
+    async def holders(
+        self, keys: Collection[str], *, most: int
+    ) -> dict[str, tuple[Held, ...] | None]:
+        """Return, by key text, the live resources that have the key: what search finds by it.
+
+        ``keys`` are texts of :mod:`server.search.rows` that name a value: identifiers, codes,
+        references.  ``None``: more than ``most``, or more than were looked at; search for it.
+        For the server itself, which may see everything.
+        """
 
     async def vread(
         self, access: AccessContext, type_: str, id_: str, number: int

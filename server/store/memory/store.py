@@ -20,7 +20,7 @@ from server.search import reach
 from server.search.catalog import R4, Catalog
 from server.search.match import Candidate, Moment
 from server.search.query import Query, SortKey
-from server.search.rows import whole
+from server.search.rows import key_hash, whole
 from server.store.checks import check_distinct, check_version
 from server.store.memory.live import Live, LiveResources, Walk
 from server.store.memory.order import Item, behind, in_order
@@ -31,6 +31,7 @@ from server.store.port import (
     Digest,
     Expect,
     Explanation,
+    Held,
     Index,
     OutboxRow,
     OutboxWrite,
@@ -118,6 +119,17 @@ class MemoryStore(MemoryRecords):
         """See :meth:`server.store.port.Store.read_many`."""
         found = {(t, i): await self.read(access, t, i) for t, i in references}
         return {k: v for k, v in found.items() if v is not None and v.body is not None}
+
+    async def holders(
+        self, keys: Collection[str], *, most: int
+    ) -> dict[str, tuple[Held, ...] | None]:
+        """See :meth:`server.store.port.Store.holders`."""
+        found: dict[str, tuple[Held, ...] | None] = {}
+        for key in keys:
+            has = [one.version for one in self._live if key_hash(key) in one.candidate.rows.keys]
+            held = tuple(Held(one.type, one.id, one.seq) for one in has)
+            found[key] = held if len(held) <= most else None
+        return found
 
     async def vread(
         self, access: AccessContext, type_: str, id_: str, number: int

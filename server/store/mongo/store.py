@@ -27,7 +27,7 @@ from server.fhir.errors import (
 from server.search.catalog import R4, Catalog
 from server.search.query import Query, SortKey
 from server.store.checks import check_distinct
-from server.store.mongo import backup, feed, migrations, records, reindex, verify, versions
+from server.store.mongo import backup, feed, holders, migrations, records, reindex, verify, versions
 from server.store.mongo.abandoned import Abandoned, application_name
 from server.store.mongo.bodies import Bodies
 from server.store.mongo.commit import Definitions
@@ -49,6 +49,7 @@ from server.store.port import (
     Digest,
     Expect,
     Explanation,
+    Held,
     Index,
     OutboxRow,
     OutboxWrite,
@@ -164,6 +165,14 @@ class MongoStore:
         reading = await self._reading()
         with explained(self._address):
             return await versions.many(reading, access, references)
+
+    async def holders(
+        self, keys: Collection[str], *, most: int
+    ) -> dict[str, tuple[Held, ...] | None]:
+        """See :meth:`server.store.port.Store.holders`."""
+        reading = await self._reading()
+        with explained(self._address):
+            return await holders.holders(reading, keys, most)
 
     async def vread(
         self, access: AccessContext, type_: str, id_: str, number: int

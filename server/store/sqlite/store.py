@@ -29,6 +29,7 @@ from server.store.port import (
     Digest,
     Expect,
     Explanation,
+    Held,
     Index,
     OutboxRow,
     OutboxWrite,
@@ -42,6 +43,7 @@ from server.store.port import (
 from server.store.sqlite import (
     backup,
     functions,
+    holders,
     records,
     reindex,
     search,
@@ -163,6 +165,12 @@ class SqliteStore:
             _HISTORY_DEADLINE_S,
             brief=len(references) <= ROWS,
         )
+
+    async def holders(
+        self, keys: Collection[str], *, most: int
+    ) -> dict[str, tuple[Held, ...] | None]:
+        """See :meth:`server.store.port.Store.holders`."""
+        return self._own(holders.holders, keys, most)
 
     async def vread(
         self, access: AccessContext, type_: str, id_: str, number: int
