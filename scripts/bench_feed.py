@@ -1,9 +1,11 @@
 """HL7v2 end to end: through sockets into the embedded store, durable, with explanations.
 
 ``python scripts/bench_feed.py [--small] [--profile]`` starts ``tellonce serve``, sends admissions
-from several connections and tells messages a second, CPU of the server per message, and the time
-until the acknowledgement; ``--rate 100`` sends so many a second and not as fast as it goes.
-``--profile`` runs the server inside this process and prints where the time went.
+from several connections and tells messages a second, CPU per message of each of its processes, and
+the time until the acknowledgement; beside it what the machine's disk and processors took by
+themselves in the same seconds (:mod:`bench_machine`).  ``--rate 100`` sends so many a second,
+evenly over all connections, and not as fast as it goes; with ``--at-once`` they all send in one
+moment.  ``--profile`` runs the server inside this process and prints where the time went.
 """
 
 import argparse
@@ -18,10 +20,10 @@ import time
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from bench_machine import Beside, beside, cpu_by_process, spread
+
 from server import app
 from server.settings import Settings
-
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def admission(number: int, patients: int) -> bytes:
@@ -56,21 +58,26 @@ def small(number: int, patients: int) -> bytes:
 
 
 class Times:
-    """Seconds until each acknowledgement."""
+    """Seconds until each acknowledgement, and that a message was sent after it was due."""
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
+        self.late: list[float] = []
         self.wrong = 0
 
     def told(self) -> str:
         """Return the median, the 99th percentile and the worst in milliseconds."""
-        ordered = sorted(self.seconds)
-        at = [ordered[int(len(ordered) * part)] * 1000 for part in (0.5, 0.99)]
-        return f"ACK p50 {at[0]:.1f} p99 {at[1]:.1f} max {ordered[-1] * 1000:.1f} ms"
+        return f"ACK {spread(self.seconds, (0.5, 0.9, 0.99))}"
 
 
 async def send(
-    port: int, bodies: list[bytes], times: Times, *, window: int, every_s: float = 0.0
+    port: int,
+    bodies: list[bytes],
+    times: Times,
+    *,
+    window: int,
+    every_s: float = 0.0,
+    first_s: float = 0.0,
 ) -> None:
     """Send over one connection; with ``every_s`` one message every so many seconds."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -85,12 +92,15 @@ async def send(
             room.release()
 
     hearing = asyncio.create_task(answers())
-    start = time.perf_counter()
+    start = time.perf_counter() + first_s
     for number, body in enumerate(bodies):
-        await room.acquire()
+        due = start + number * every_s
         if every_s:
-            await asyncio.sleep(max(0.0, start + number * every_s - time.perf_counter()))
+            await asyncio.sleep(max(0.0, due - time.perf_counter()))
+        await room.acquire()
         begun.append(time.perf_counter())
+        if every_s:
+            times.late.append(begun[-1] - due)
         writer.write(b"\x0b" + body + b"\x1c\r")
     await hearing
     writer.close()
@@ -112,21 +122,25 @@ async def inside(data: Path):  # type: ignore[no-untyped-def]
 
 def cpu_s(pid: int) -> float:
     """Return user and system CPU seconds of a process and of those that it started."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    own = (int(fields[11]) + int(fields[12])) / _TICKS
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return own + sum(cpu_s(int(child)) for child in children)
+    return sum(cpu_by_process(pid).values())
 
 
-async def drive(port: int, given: argparse.Namespace, make: object) -> tuple[Times, float]:
+async def drive(port: int, given: argparse.Namespace, bodies: list[bytes]) -> tuple[Times, float]:
     """Send everything; return the times and how long it took."""
     times, senders = Times(), given.senders
-    bodies = [make(n, given.patients) for n in range(given.messages)]  # type: ignore[operator]
     every_s = senders / given.rate if given.rate else 0.0
+    apart_s = 0.0 if given.at_once or not given.rate else 1 / given.rate
     began = time.perf_counter()
     await asyncio.gather(
         *(
-            send(port, bodies[n::senders], times, window=given.window, every_s=every_s)
+            send(
+                port,
+                bodies[n::senders],
+                times,
+                window=given.window,
+                every_s=every_s,
+                first_s=n * apart_s,
+            )
             for n in range(senders)
         )
     )
@@ -141,33 +155,36 @@ def main() -> None:
     parser.add_argument("--senders", type=int, default=8)
     parser.add_argument("--window", type=int, default=8, help="unanswered messages a connection")
     parser.add_argument("--rate", type=float, default=0.0, help="messages a second")
+    parser.add_argument("--at-once", action="store_true", help="all senders in one moment")
+    parser.add_argument("--warm", type=int, default=100, help="messages before it is measured")
     parser.add_argument("--small", action="store_true")
     parser.add_argument("--profile", action="store_true")
     parser.add_argument("--processes", default="", help="TELLONCE_FEED_PROCESSES")
     given = parser.parse_args()
     make = small if given.small else admission
+    bodies = [make(n, given.patients) for n in range(given.warm + given.messages)]
     with tempfile.TemporaryDirectory(prefix="tellonce-feed-") as folder:
         data = Path(folder) / "data"
         if given.profile:
-            _profile(data, given, make)
+            _profile(data, given, bodies)
             return
-        _measure(data, given, make)
+        _measure(data, given, bodies)
 
 
-def _profile(data: Path, given: argparse.Namespace, make: object) -> None:
+def _profile(data: Path, given: argparse.Namespace, bodies: list[bytes]) -> None:
     async def run() -> None:
         async with inside(data) as port:
             profile = cProfile.Profile()
             profile.enable()
-            times, seconds = await drive(port, given, make)
+            times, seconds = await drive(port, given, bodies)
             profile.disable()
-            print(f"{given.messages / seconds:.0f}/s (profiled) {times.told()}")
+            print(f"{len(bodies) / seconds:.0f}/s (profiled) {times.told()}")
             pstats.Stats(profile).sort_stats("tottime").print_stats(45)
 
     asyncio.run(run())
 
 
-def _measure(data: Path, given: argparse.Namespace, make: object) -> None:
+def _measure(data: Path, given: argparse.Namespace, bodies: list[bytes]) -> None:
     command = [str(Path(sys.executable).with_name("tellonce")), "serve", "--port", "0"]
     command += ["--mllp-port", "0", "--data", str(data), "--open"]
     env = dict(os.environ)
@@ -177,14 +194,24 @@ def _measure(data: Path, given: argparse.Namespace, make: object) -> None:
         assert server.stdout
         line = next(line for line in server.stdout if line.startswith("MLLP"))
         port = int(line.rsplit(":", 1)[1])
-        before = cpu_s(server.pid)
-        times, seconds = asyncio.run(drive(port, given, make))
-        used = cpu_s(server.pid) - before
+        asyncio.run(drive(port, given, bodies[: given.warm]))
+        before = cpu_by_process(server.pid)
+        times, seconds, machine = asyncio.run(_watched(port, given, bodies[given.warm :], data))
+        after = cpu_by_process(server.pid)
         server.terminate()
-    print(
-        f"{given.messages / seconds:.0f}/s, {used / given.messages * 1000:.2f} ms CPU a message, "
-        f"{times.told()}, not AA: {times.wrong}"
-    )
+    used = [(spent - before.get(pid, 0.0)) / given.messages * 1000 for pid, spent in after.items()]
+    told = " + ".join(f"{each:.2f}" for each in used)
+    print(f"{given.messages / seconds:.0f}/s, {told} ms CPU a message, not AA: {times.wrong}")
+    print(times.told() + (f"; sent late {spread(times.late)}" if times.late else ""))
+    print(machine.told())
+
+
+async def _watched(
+    port: int, given: argparse.Namespace, bodies: list[bytes], folder: Path
+) -> tuple[Times, float, Beside]:
+    async with beside(folder) as machine:
+        times, seconds = await drive(port, given, bodies)
+    return times, seconds, machine
 
 
 if __name__ == "__main__":
