@@ -1,6 +1,5 @@
 """Units: what a code means, and that nothing is rounded on the way."""
 
-import time
 from decimal import Decimal
 from fractions import Fraction
 from math import prod
@@ -19,6 +18,7 @@ from server.fhir.ucum import (
     parse,
 )
 from server.fhir.ucum_table import table
+from tests.pace import cost_s
 
 CODES = sorted(table().units)
 SPECIAL = {code for code in CODES if table().units[code].function}
@@ -228,7 +228,9 @@ def test_no_text_does_more_than_be_refused(code: str) -> None:
 
 def test_a_code_seen_before_takes_less_than_ten_microseconds() -> None:
     canonical("mmol/(8.h.kg)")
-    start = time.process_time()
-    for _ in range(10_000):
-        canonical("mmol/(8.h.kg)")
-    assert time.process_time() - start < 0.1
+
+    def ten_thousand_times() -> None:
+        for _ in range(10_000):
+            canonical("mmol/(8.h.kg)")
+
+    assert cost_s(ten_thousand_times, 0.1) < 0.1

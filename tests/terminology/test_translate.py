@@ -1,6 +1,6 @@
 """``ConceptMap/$translate`` over HTTP, on every store."""
 
-import time
+from time import process_time
 from typing import Any
 
 import httpx
@@ -10,6 +10,7 @@ from mappings.files import TABLES
 from server.access.context import SYSTEM, AccessContext, Permit
 from server.interactions.concept_maps import ConceptMaps, translations
 from server.interactions.shipped_maps import PREFIX, shipped
+from tests.pace import Cost
 from tests.rest.house import CALLERS, House, told
 from tests.terminology.maps import LOCAL, LOINC, SNOMED, concept_map, element, group, target
 
@@ -292,7 +293,9 @@ async def test_a_large_stored_map_is_compiled_once(client: httpx.AsyncClient) ->
     await put(client, concept_map("large", group(*many)))
     query = {"code": "L3999", "system": LOCAL}
     await client.get("/ConceptMap/$translate", params=query)
-    started = time.perf_counter()
-    answer = await client.get("/ConceptMap/$translate", params=query)
-    assert time.perf_counter() - started < 0.5  # to read it anew would take longer
+    cost = Cost(0.5, process_time)
+    for once in cost:
+        with once:
+            answer = await client.get("/ConceptMap/$translate", params=query)
+    assert cost.least_s < 0.5  # to read it anew would take longer
     assert answer.json()["parameter"][0]["valueBoolean"] is True

@@ -1,4 +1,3 @@
-import time
 from typing import Any
 
 import pytest
@@ -9,6 +8,7 @@ from server.fhir import definitions
 from server.fhir.errors import InvalidResource, Issue
 from server.fhir.json import dumps, loads
 from server.validation import check, validate
+from tests.pace import cost_s
 
 Resource = dict[str, Any]
 
@@ -209,10 +209,11 @@ def test_a_hostile_reference_takes_linear_time(part: str) -> None:
     """The match of the whole text looked at its rest again from every slash: minutes for 500 kB."""
     literal = "http://x" + part * 30_000 + " "
     resource = {"resourceType": "Flag", "status": "active", "code": {"text": "x"}}
-    start = time.perf_counter()
 
-    assert validate({**resource, "subject": {"reference": literal}}) == []
-    assert time.perf_counter() - start < 1.0
+    def check() -> None:
+        assert validate({**resource, "subject": {"reference": literal}}) == []
+
+    assert cost_s(check, 1.0) < 1.0
 
 
 def test_many_references_to_many_contained_resources_take_linear_time() -> None:
@@ -224,10 +225,11 @@ def test_many_references_to_many_contained_resources_take_linear_time() -> None:
         "contained": [{"resourceType": "Patient", "id": f"p{n}"} for n in range(10_000)],
         "performer": [{"reference": "#p9999"}] * 10_000,
     }
-    start = time.perf_counter()
 
-    assert validate(resource) == []
-    assert time.perf_counter() - start < 2.0
+    def check() -> None:
+        assert validate(resource) == []
+
+    assert cost_s(check, 2.0) < 2.0
 
 
 def test_a_contained_resource_has_an_id_and_no_life_of_its_own() -> None:
