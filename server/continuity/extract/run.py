@@ -12,9 +12,9 @@ from server.access.context import AccessContext, Interaction
 from server.continuity.answers import known_answers
 from server.continuity.confirm import NEW, Prior, priors
 from server.continuity.confirmed import ANSWERED, confirmation, responses_of, source_of, verifies
+from server.continuity.enabled import enabled
 from server.continuity.extract.bundle import Entries
 from server.continuity.extract.definitions import Definitions
-from server.continuity.extract.enabled import enabled
 from server.continuity.extract.expressions import Asking, Variables
 from server.continuity.extract.facts import STATEMENTS, Fact, Said, author_of, is_in_error
 from server.continuity.extract.items import Answer, Given, given
@@ -157,7 +157,8 @@ class _Extraction:
             at = asking.at("QuestionnaireResponse")
             return asking.declared(form.raw, at, variables, "", "Questionnaire")
 
-        def holds(text: str, path: str, where: str) -> bool:
+        def holds(expression: dict[str, Any], path: str, where: str) -> bool:
+            text = str(expression.get("expression"))
             return asking.holds(text, asking.at(path), declared(), where)
 
         def dropped() -> tuple[dict[str, Any], list[Issue]]:

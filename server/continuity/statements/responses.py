@@ -5,12 +5,13 @@ copy and no statement: nobody said it again, and it must not outlive what it was
 Where somebody confirmed it, it is their word (docs/extract.md).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from server.continuity.form import Form, Item
 from server.continuity.statement import About, Code, Says, Standing, Statement
+from server.continuity.statements.conditions import Conditions, changed_at
 from server.continuity.statements.read import (
     NO,
     Reading,
@@ -33,6 +34,7 @@ WORDS: Final = "It was said in words only, and may say that there is none."
 
 
 CHANGED: Final = "The form was changed since this was answered."
+DOUBT: Final = "It cannot be told whether the form asked this after its other answers."
 SCALE: Final = "The number was given in another form, which may count otherwise."
 
 
@@ -63,7 +65,7 @@ class _Meant:
     unit: str = ""
 
 
-class Asked:
+class Meanings:
     """What the items of an answered form mean, by ``linkId``; of one that is not there, nothing.
 
     A ``linkId`` means the same in the form that is asked now only when that is the same form, or
@@ -78,7 +80,7 @@ class Asked:
         self._now = _items(now) if known else {}
         self._others = about_others(form, policy)
         self._known: dict[str, _Meant] = {}
-        self.changed_at = _changed_at(form)
+        self.changed_at = changed_at(form)  # in microseconds
 
     def of(self, link_id: str) -> _Meant:
         """Return what an item means."""
@@ -99,12 +101,12 @@ class Asked:
         return _Meant(item.codes | place, element, topic, item.text, unit)
 
 
-def _changed_at(form: Form | None) -> int | None:
-    """Return when a stored form was changed last; ``None`` for one that never was."""
-    meta = form.raw.get("meta", {}) if form is not None else {}
-    if meta.get("versionId") in (None, "1"):
-        return None
-    return moment(meta.get("lastUpdated"))[0]
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A form that was answered: what its items mean, and which of them it asked."""
+
+    meanings: Meanings
+    conditions: Conditions
 
 
 def _items(form: Form | None) -> dict[str, Item]:
@@ -118,16 +120,18 @@ def _alike(one: Item | None, other: Item | None) -> bool:
 
 
 def statements(
-    resource: Resource, version: int, reading: Reading, forms: Mapping[str, Asked]
+    resource: Resource, version: int, reading: Reading, forms: Mapping[str, Answered]
 ) -> Iterator[Statement]:
-    """Yield each answer; ``forms`` are what was asked, by the canonical that names it."""
-    canonical = str(resource.get("questionnaire", ""))
-    asked = forms[canonical]
+    """Yield each answer that was asked for; ``forms`` by the canonical that names them."""
+    form = forms[str(resource.get("questionnaire", ""))]
+    asked, conditions = form.meanings, form.conditions.of(resource)
     said_at, until = moment(resource.get("authored"))
     standing: Standing = "current" if resource.get("status") in _SAID else "withdrawn"
     who = reading.author(resource.get("source"), resource.get("author"))
     about: About = reading.about(resource.get("subject"))
     for item, answer, path in _answers(resource, "QuestionnaireResponse", MAX_DEPTH):
+        if _is_in(path, conditions.not_asked):
+            continue
         value = {k: v for k, v in answer.items() if k.startswith("value")}
         meant = asked.of(item.get("linkId", ""))
         topic = meant.topic
@@ -138,6 +142,8 @@ def statements(
             note = note or ("" if "text" in item else CHANGED)
         if not meant.unit and not any(system.startswith(LINK) for system, _ in meant.codes):
             note = note or (SCALE if value.keys() & _NUMBERS else "")
+        if _is_in(path, conditions.doubt):
+            note = note or DOUBT
         yield Statement(
             topic=topic.name,
             codes=meant.codes,
@@ -154,6 +160,17 @@ def statements(
             note=note,
             unit=meant.unit,
         )
+
+
+def _is_in(path: str, paths: Collection[str]) -> bool:
+    """Tell whether an element, or one that it is inside of, is among those at the paths."""
+    return any(path[:end] in paths for end in _ends(path)) if paths else False
+
+
+def _ends(path: str) -> Iterator[int]:
+    """Yield where each element that a path goes through ends."""
+    yield from (place for place, letter in enumerate(path) if letter == ".")
+    yield len(path)
 
 
 _NUMBERS: Final = frozenset(("valueDecimal", "valueInteger"))
