@@ -97,7 +97,7 @@ def plan(
         planned = _planned(map_, run, drafts)
     except _Quarantine as found:
         reason, problem = found.reason, str(found)
-    return Plan(
+    made = Plan(
         message_type=message.type,
         resources=planned,
         lane=_lane(drafts, feed),
@@ -109,6 +109,8 @@ def plan(
         problem=problem,
         extra={name: text for name, path in _EXTRA.items() if (text := message.get(path))},
     )
+    run.end()
+    return made
 
 
 # -- which resources ------------------------------------------------------------------------------

@@ -43,6 +43,13 @@ class Group:
         for inner in self.groups:
             yield from inner.walk()
 
+    def end(self) -> None:
+        """Let go of the groups below, which know their parents."""
+        for inner in self.groups:
+            inner.end()
+        self.groups.clear()
+        self._without.clear()
+
     def up(self) -> "Iterator[Group]":
         """Yield this group, its parent, ... up to the message."""
         here: Group | None = self
