@@ -1,5 +1,6 @@
 """The SQLite store's file: opened again, copied, damaged, older, newer, foreign, or in use."""
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,16 +12,26 @@ import apsw
 import pytest
 
 from server.access.context import SYSTEM
-from server.fhir.errors import StoreUnavailable
+from server.fhir.errors import StoreUnavailable, VersionConflict
 from server.search.query import AllOf, DateIs, HasKey, Not, NumberIs, Query, Refers
 from server.search.rows import IndexRows, hash64, param_hash
-from server.store.port import CorruptStore, NewerSchema, OutboxWrite, RecordWrite, Store, Write
+from server.store.port import (
+    CommitConflict,
+    CorruptStore,
+    Expect,
+    NewerSchema,
+    OutboxWrite,
+    RecordWrite,
+    Store,
+    Write,
+)
 from server.store.sqlite import SqliteStore, functions, rows
 from server.store.sqlite.connect import APPLICATION_ID, PAGE_SIZE_BYTES
 from server.store.sqlite.migrations import STEPS, migrate
 from tests.contract.made import Clock, deletion, ids, index, observation, patient
 
 PATIENTS = Query(("Patient",))
+OBSERVATIONS = Query(("Observation",))
 
 
 @pytest.fixture
@@ -92,6 +103,32 @@ async def test_a_commit_that_fails_half_way_takes_nothing_with_it(file: Path) ->
         assert outcomes == ["broken"]
         assert await store.count(SYSTEM, PATIENTS) == 40
         assert [v.seq for v in await store.changes(SYSTEM, limit=99)] == list(range(1, 41))
+        assert await store.verify() == []
+
+
+async def test_commits_of_one_transaction_find_what_those_before_them_added(file: Path) -> None:
+    async with opened(file) as store:
+        await store.commit([patient("first")])
+
+        made = await asyncio.gather(
+            store.commit([patient("alone")]),  # the others wait while this one is written
+            store.commit([patient("a"), observation("o")]),
+            store.commit([patient("a", gender="male", if_version=1)]),
+            store.commit([patient("a", must_be_new=True)]),
+            store.commit([patient("b")], expect=[Expect("p", PATIENTS, frozenset({"first"}))]),
+            store.commit([patient("c")], expect=[Expect("o", OBSERVATIONS, frozenset({"o"}))]),
+            store.commit([deletion("Patient", "c")]),
+            store.reindex(),
+            return_exceptions=True,
+        )
+
+        told = [[v.number for v in one] if isinstance(one, list) else type(one) for one in made]
+        assert told == [[1], [1, 1], [2], VersionConflict, CommitConflict, [1], [2], int]
+        assert ids(await store.changes(SYSTEM, limit=99)) == [
+            *("first", "alone", "a", "o", "a", "c", "c"),
+        ]
+        male = Query(("Patient",), HasKey(("Patient|gender|c|male",)))
+        assert ids((await store.search(SYSTEM, male, limit=9)).versions) == ["a"]
         assert await store.verify() == []
 
 

@@ -75,6 +75,7 @@ class SqliteMover:
 
 
 def _adopt(tables: Tables, versions: Sequence[Kept]) -> None:
+    tables.flush()
     for kept in versions:
         tables.adopt(kept.version, kept.marks)
     tables.reload()

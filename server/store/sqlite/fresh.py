@@ -1,4 +1,4 @@
-"""Many new resources of one commit, written together: a few statements for all their rows.
+"""Many new resources of one transaction, written together: a few statements for all their rows.
 
 Each call of SQLite lets the other threads run and waits for its turn again, and rows in the order
 of their keys share pages; so a commit of hundreds of AuditEvents costs half of what one by one
@@ -18,8 +18,6 @@ from server.store.sqlite.framed import Prepared
 from server.store.sqlite.functions import name_of
 from server.store.sqlite.rows import Filed
 from server.store.sqlite.sql import numbers
-
-WORTH = 3  # new resources of a commit from which on this costs less
 
 # "or fail", because undoing one statement alone would copy every page; the writer undoes the job.
 _TABLES = {
@@ -53,13 +51,18 @@ _BY_KEY = frozenset(("name", "tok", "edge"))
 
 
 class Fresh:
-    """The rows of new resources, until they are written; ``made_by`` labels them."""
+    """The rows of new resources until they are written; ``names``: the hashes of ``Type/id``."""
 
-    def __init__(self, made_by: int) -> None:
-        self.made_by = made_by
+    def __init__(self) -> None:
+        self.names: set[int] = set()
         self._rows: dict[str, list[tuple[Any, ...]]] = {table: [] for table in _TABLES}
         self._texts: list[tuple[int, str, int]] = []
         self._framed: dict[Prepared, array[int]] = {}
+
+    @property
+    def size(self) -> int:
+        """How many resources are to be written."""
+        return len(self.names)
 
     def add(
         self,
@@ -117,7 +120,9 @@ class Fresh:
         seq, at, type_, id_ = version.seq, version.at, version.type, version.id
         self._rows["ver"].append((seq, rid, 1, type_, at, version.method, *kept))
         self._rows["res"].append((rid, type_, id_, 1, seq, at, 0, at, *own))
-        self._rows["name"].append((name_of(type_, id_), rid))
+        name = name_of(type_, id_)
+        self.names.add(name)
+        self._rows["name"].append((name, rid))
 
     def write(self, db: apsw.Connection, bags: Bags) -> None:
         """Write everything that was added."""

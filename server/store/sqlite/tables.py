@@ -1,4 +1,8 @@
-"""One commit applied to the file.  Runs in the writer thread, inside its transaction."""
+"""One commit applied to the file.  Runs in the writer thread, inside its transaction.
+
+New resources are put off until the last commit of the transaction, or one that may look for them:
+what many commits add is written by few statements.
+"""
 
 import struct
 import time
@@ -24,7 +28,7 @@ from server.store.sqlite import functions, pages, records, reindex, rows
 from server.store.sqlite.bags import Bags
 from server.store.sqlite.counts import Counts
 from server.store.sqlite.framed import Frames, is_framed
-from server.store.sqlite.fresh import WORTH, Fresh
+from server.store.sqlite.fresh import Fresh
 from server.store.sqlite.functions import name_of
 from server.store.sqlite.plan import plan
 from server.store.sqlite.sql import numbers
@@ -44,6 +48,8 @@ _NEXT_RES = (
 )
 _NEW_VER = "insert into ver values (?,?,?,?,?,?,?,?,?,?)"
 _PREPARED_S = 30.0  # that a commit may take from making its rows to being applied
+_TOGETHER = 3  # writes of a commit from which on one question for all of them costs less
+_MOST_PUT_OFF = 1000  # new resources; more are written in between
 _SAMPLE = "select codec, body from ver where type=? and body is not null order by vid desc limit ?"
 
 
@@ -84,12 +90,14 @@ class Tables:
         fingerprint: str,
         words: bool = True,
     ) -> None:
-        self.db = db
+        self._db = db
         self.codec = codec
         self.now = now
         self._fingerprint = fingerprint
         self._sure_at = 0.0
         self._numbered: tuple[str, int] | None = None
+        self._fresh = Fresh()
+        self._added = self._put_off_before = 0  # resources put off, changes of writing them
         self.untrained: dict[str, int] = {}
         self.words = words
         self.bags = Bags(db, writes=True)
@@ -98,6 +106,25 @@ class Tables:
         functions.register(db)
         functions.register_keys(db, self.bags)
         self.reload()
+
+    @property
+    def db(self) -> apsw.Connection:
+        """The file, with all in it that was put off."""
+        self.flush()
+        return self._db
+
+    @property
+    def changes(self) -> int:
+        """A number that grows with whatever the transaction's jobs change or put off."""
+        return self._db.total_changes() - self._put_off_before + self._added
+
+    def flush(self) -> None:
+        """Write what was put off."""
+        if self._fresh.size:
+            before = self._db.total_changes()
+            self._fresh.write(self._db, self.bags)
+            self._put_off_before += self._db.total_changes() - before
+            self._fresh = Fresh()
 
     def use(self, fingerprint: str) -> None:
         """Label rows with these definitions from now on; called by another thread."""
@@ -109,7 +136,7 @@ class Tables:
         """The number of the definitions that make the index rows now."""
         named = self._fingerprint
         if self._numbered is None or self._numbered[0] != named:
-            self._numbered = (named, reindex.number_of(self.db, named))
+            self._numbered = (named, reindex.number_of(self._db, named))
         return self._numbered[1]
 
     @property
@@ -121,14 +148,16 @@ class Tables:
 
     def reload(self) -> None:
         """Read the counters from the file; needed after a change was undone."""
-        last = self.db.execute("select vid, at from ver order by vid desc limit 1").fetchone()
+        self._fresh = Fresh()
+        self._added = self._put_off_before = 0
+        last = self._db.execute("select vid, at from ver order by vid desc limit 1").fetchone()
         self._vid: int = last[0] if last else 0
         self._at: int = last[1] if last else 0
         self._learnt: list[tuple[str, int]] = []  # dictionaries to use once they are committed
         self._numbered = None
         self.bags.forget()
         self._frames.forget()
-        self._rid: int = self.db.execute("select max(rid) from res").get or 0
+        self._rid: int = self._db.execute("select max(rid) from res").get or 0
 
     def commit(self, commit: Commit) -> list[Version]:
         """Apply ``commit``; raises what :meth:`server.store.port.Store.commit` says."""
@@ -139,13 +168,13 @@ class Tables:
             self._check(expected)
         # Everything is checked before anything is changed: a refusal has nothing to undo.
         had = self._had_of(commit.writes)
-        revs = [records.check(self.db, record, now) for record in commit.records]
+        revs = [records.check(self._db, record, now) for record in commit.records]
         at = self._at = next_at(now, self._at)
         made = self._written(commit.writes, had, at)
         for record, rev in zip(commit.records, revs, strict=True):
-            records.put(self.db, record, rev)
+            records.put(self._db, record, rev)
         for row in commit.outbox:
-            records.put_outbox(self.db, row)
+            records.put_outbox(self._db, row)
         return made
 
     def adopt(self, version: Version, marks: Sequence[int]) -> None:
@@ -156,7 +185,7 @@ class Tables:
         if self.db.execute("select 1 from ver where vid=?", (version.seq,)).fetchone():
             return
         place = (version.type, version.id, name_of(version.type, version.id))
-        row: tuple[Any, ...] | None = self.db.execute(_FIND, place).fetchone()
+        row: tuple[Any, ...] | None = self._db.execute(_FIND, place).fetchone()
         had = None
         if row is None:
             self._rid += 1
@@ -167,7 +196,7 @@ class Tables:
         self._insert(version, rid, rows.pack(marks))
         new = rows.Filed(had.kept.d if had is not None else version.at)
         self._point(version, rid, had, new, marks)
-        self.db.execute("update res set fp=? where rid=?", (reindex.UNSURE, rid))
+        self._db.execute("update res set fp=? where rid=?", (reindex.UNSURE, rid))
 
     @property
     def improvable(self) -> bool:
@@ -179,14 +208,15 @@ class Tables:
         for type_ in [t for t, size in self.untrained.items() if size >= TRAIN_AT]:
             # Set back first, so that a type with nothing to learn is not tried at every commit.
             self.untrained[type_] = 0
-            sample: list[tuple[Any, ...]] = self.db.execute(_SAMPLE, (type_, TRAIN_AT)).fetchall()
+            sample: list[tuple[Any, ...]] = self._db.execute(_SAMPLE, (type_, TRAIN_AT)).fetchall()
             words = train([self.codec.decode(how, kept) for how, kept in sample])
             if words is not None:
-                last = self.db.execute("select max(codec) from dict").get or FIRST_DICTIONARY - 1
-                self.db.execute("insert into dict values (?,?,?)", (last + 1, type_, words))
+                last = self._db.execute("select max(codec) from dict").get or FIRST_DICTIONARY - 1
+                self._db.execute("insert into dict values (?,?,?)", (last + 1, type_, words))
                 self._learnt.append((type_, last + 1))
 
     def _check(self, expected: Expect) -> None:
+        self.flush()
         found = self._ids(expected.query, len(expected.ids) + 1)
         if found != expected.ids:
             raise CommitConflict(f"{len(found)} match instead of {len(expected.ids)}")
@@ -196,14 +226,16 @@ class Tables:
         if not planned.size:
             return set()
         sql = pages.ids(planned, limit)
-        return {row[0] for row in self.db.execute(sql.text, sql.values)}
+        return {row[0] for row in self._db.execute(sql.text, sql.values)}
 
     def _had_of(self, writes: Sequence[Write]) -> list[_Had | None]:
         """Return what each write replaces; those of which there is nothing are asked together."""
-        if len(writes) < WORTH:
-            return [self._had(write) for write in writes]
         names = [name_of(write.type, write.id) for write in writes]
-        there = {h for (h,) in self.db.execute(_KNOWN, (numbers(names),))}
+        if not self._fresh.names.isdisjoint(names):
+            self.flush()
+        if len(writes) < _TOGETHER:
+            return [self._had(write) for write in writes]
+        there = {h for (h,) in self._db.execute(_KNOWN, (numbers(names),))}
         found: list[_Had | None] = []
         for write, name in zip(writes, names, strict=True):
             if name not in there:
@@ -213,7 +245,7 @@ class Tables:
 
     def _had(self, write: Write) -> _Had | None:
         place = (write.type, write.id, name_of(write.type, write.id))
-        row: tuple[Any, ...] | None = self.db.execute(_FIND, place).fetchone()
+        row: tuple[Any, ...] | None = self._db.execute(_FIND, place).fetchone()
         had = None
         if row is not None:
             rid, latest, born, *kept = row
@@ -224,38 +256,37 @@ class Tables:
     def _written(
         self, writes: Sequence[Write], had: Sequence[_Had | None], at: int
     ) -> list[Version]:
-        new = sum(before is None for before in had)
-        if new < WORTH:
-            return [self._write(w, before, at) for w, before in zip(writes, had, strict=True)]
-        fresh, made = Fresh(self._made_by), []
+        made_by, made = self._made_by, []
         for write, before in zip(writes, had, strict=True):
             if before is None and write.body is not None:
-                made.append(self._add(write, at, fresh))
+                made.append(self._add(write, at, made_by))
             else:
                 made.append(self._write(write, before, at))
-        fresh.write(self.db, self.bags)
+        if self._fresh.size > _MOST_PUT_OFF:
+            self.flush()
         return made
 
-    def _add(self, write: Write, at: int, fresh: Fresh) -> Version:
-        """Make a new resource's rows; they are written with those of the others."""
+    def _add(self, write: Write, at: int, made_by: int) -> Version:
+        """Make a new resource's rows, labelled ``made_by``, to be written with those of others."""
         assert write.body is not None
+        self._added += 1
         self._vid += 1
         self._rid += 1
         rid, body = self._rid, splice(write.body, 1, at)
         version = Version(write.type, write.id, 1, self._vid, at, write.method, body)
         if isinstance(write.rows, Framed) and is_framed(write.rows):
-            self._add_framed(version, write.rows, fresh)
+            self._add_framed(version, write.rows, made_by)
             return version
         compartments = _compartments(write, None)
         packed = rows.pack(compartments)
         new = self._filed(write, compartments, at) or rows.Filed(at)
         keys = rows.remembered(new, version.type, compartments, self.bags)
         kept = (packed, checksum(version, packed), *self._encoded(version.type, body))
-        own = (new.d, fresh.made_by, new.shape, new.words, len(new.keys), keys)
-        fresh.add(version, rid, kept, new, own)
+        own = (new.d, made_by, new.shape, new.words, len(new.keys), keys)
+        self._fresh.add(version, rid, kept, new, own)
         return version
 
-    def _add_framed(self, version: Version, made: Framed, fresh: Fresh) -> None:
+    def _add_framed(self, version: Version, made: Framed, made_by: int) -> None:
         """Make the rows of one that shares most of them; the same that :meth:`_add` makes."""
         assert version.body is not None
         frame = self._frames.of(made.frame, version.type)
@@ -263,11 +294,11 @@ class Tables:
         kept = (packed, checksum(version, packed), *self._encoded(version.type, version.body))
         own = [*made.own, *[param ^ target for param, target in made.others], *made.within]
         keys = frame.packed + struct.pack(f"<{len(made.own)}q", *made.own)
-        row = (made.date, fresh.made_by, frame.shape, 0, len(frame.keys) + len(own), keys)
-        fresh.add_framed(version, self._rid, kept, frame, row)
+        row = (made.date, made_by, frame.shape, 0, len(frame.keys) + len(own), keys)
+        self._fresh.add_framed(version, self._rid, kept, frame, row)
         number = self.bags.number
         dates = [(number(param), low, high) for param, low, high in made.dates]
-        fresh.add_own(self._rid, made.date, own, dates, self._frames.edges(made.others))
+        self._fresh.add_own(self._rid, made.date, own, dates, self._frames.edges(made.others))
 
     def _encoded(self, type_: str, body: bytes) -> tuple[int, bytes]:
         how, kept = self.codec.encode(type_, body)
@@ -286,10 +317,10 @@ class Tables:
         compartments = _compartments(write, had)
         self._insert(version, rid, rows.pack(compartments))
         born = had.born if had is not None else at
-        was = rows.read(self.db, self.bags, rid, had.kept) if had is not None else rows.Filed(at)
+        was = rows.read(self._db, self.bags, rid, had.kept) if had is not None else rows.Filed(at)
         new = self._filed(write, compartments, born) or rows.Filed(was.d)
         self._point(version, rid, had, new, compartments)
-        rows.change(self.db, self.bags, rid, was, new)
+        rows.change(self._db, self.bags, rid, was, new)
         return version
 
     def _filed(self, write: Write, compartments: Sequence[int], born: int) -> rows.Filed | None:
@@ -306,7 +337,7 @@ class Tables:
             how, kept = self._encoded(version.type, version.body)
         row = (version.seq, rid, version.number, version.type, version.at, version.method)
         digest = checksum(version, compartments)
-        self.db.execute(_NEW_VER, (*row, compartments, digest, how, kept))
+        self._db.execute(_NEW_VER, (*row, compartments, digest, how, kept))
 
     def _point(
         self,
@@ -322,11 +353,11 @@ class Tables:
         keys = rows.remembered(new, version.type, compartments, self.bags)
         row = (new.d, self._made_by, new.shape, new.words, len(new.keys), keys)
         if had is None:
-            self.db.execute(_NEW_RES, (rid, version.type, version.id, *now, version.at, *row))
+            self._db.execute(_NEW_RES, (rid, version.type, version.id, *now, version.at, *row))
             name = (name_of(version.type, version.id), rid)
-            self.db.execute("insert into name values (?,?)", name)
+            self._db.execute("insert into name values (?,?)", name)
         else:
-            self.db.execute(_NEXT_RES, (*now, *row, rid))
+            self._db.execute(_NEXT_RES, (*now, *row, rid))
 
 
 def _compartments(write: Write, had: _Had | None) -> tuple[int, ...]:

@@ -34,6 +34,13 @@ MAX_CHECKPOINT_PAGES = 64_000  # 250 MiB
 class State(Protocol):
     """What the thread keeps in memory beside the file, and must forget when a change is undone."""
 
+    @property
+    def changes(self) -> int:
+        """A number that grows with whatever the transaction's jobs change or put off."""
+
+    def flush(self) -> None:
+        """Write what jobs have put off to the end of the transaction."""
+
     def reload(self) -> None:
         """Read it from the file again."""
 
@@ -154,15 +161,25 @@ class Writer:
         for job in jobs:
             if job.abandoned:
                 continue
-            before = self._db.total_changes()
+            before = self._state.changes
             try:
                 job.result = job.work(self._state)
             except Exception as error:  # its caller's: a conflict, or a bug
                 if isinstance(error, apsw.Error) and _spoils_all(error, self._db):
                     raise
-                if self._db.total_changes() != before:
+                if self._state.changes != before:
                     return False
                 job.error = unavailable(error) if isinstance(error, apsw.Error) else error
+        return self._written()
+
+    def _written(self) -> bool:
+        """Write what the jobs have put off; return ``False`` when one of them must not be."""
+        try:
+            self._state.flush()
+        except Exception as error:  # of a job, which is found when each runs with care
+            if isinstance(error, apsw.Error) and _spoils_all(error, self._db):
+                raise
+            return False
         return True
 
     def _run_in_savepoint(self, job: Job) -> None:
@@ -172,6 +189,7 @@ class Writer:
         self._db.execute("savepoint job")
         try:
             job.result = job.work(self._state)
+            self._state.flush()
         except Exception as error:  # its caller's: a conflict, or a bug that must not stop others
             if isinstance(error, apsw.Error) and _spoils_all(error, self._db):
                 raise
