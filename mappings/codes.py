@@ -15,19 +15,19 @@ UCUM = "http://unitsofmeasure.org"
 def CWE(v: Repetition, to: str) -> dict[str, Any] | None:  # noqa: N802
     """Coded with exceptions -> CodeableConcept: every coding, and the words."""
     made: dict[str, Any] = {}
-    codings: list[dict[str, Any]] = []
-    for at in (1, 4, 10):
-        if at > len(v.parts):
-            break
-        if (one := _coding(v, f"{to}.coding[{len(codings)}]", at)) is not None:
-            codings.append(one)
+    texts = v.texts
+    codings = [
+        one
+        for n, at in enumerate([at for at in (1, 4, 10) if texts[at]])
+        if (one := _coding(v, f"{to}.coding[{n}]", at)) is not None
+    ]
     if codings:
         made["coding"] = codings
-    text = v.text(9) or v.text(2) or v.text(5)
+    text = texts[9] or texts[2] or texts[5]
     if text:
         made["text"] = text
-        if not codings or v.text(9):
-            v.run.row(f"{to}.text", f"{v.path}.{9 if v.text(9) else 2}", "CWE", text)
+        if not codings or texts[9]:
+            v.run.row(f"{to}.text", f"{v.path}.{9 if texts[9] else 2}", "CWE", text)
     return made or None
 
 
@@ -53,7 +53,8 @@ def translated(v: Repetition, to: str, table: str, component: int = 1) -> dict[s
 
     ``None`` when no code was sent.
     """
-    text = " ".join(v.text(component).split())
+    texts = v.texts
+    text = " ".join(texts[component].split())
     if not text:
         return None
     path = f"{v.path}.{component}"
@@ -61,13 +62,15 @@ def translated(v: Repetition, to: str, table: str, component: int = 1) -> dict[s
     if found is None:
         v.run.no_row(table, text, to, path)
         return _coding(v, to, component)
-    made = {"system": found.system, "code": found.code}
+    made = {"system": found.system} if found.system else {}
+    if found.code:
+        made["code"] = found.code
     if found.display:
         made["display"] = found.display
-    elif found.code == text and v.text(component + 1):
-        made["display"] = v.text(component + 1)
-    v.run.row(to, path, f"table {table}", found.code)
-    return {key: value for key, value in made.items() if value}
+    elif found.code == text and texts[component + 1]:
+        made["display"] = texts[component + 1]
+    v.run.note((to, path, f"table {table}", found.code))
+    return made
 
 
 def translated_concept(
@@ -99,20 +102,21 @@ _CODING_PARTS = {1: (14, 7), 4: (17, 8), 10: (20, 13)}
 
 
 def _coding(v: Repetition, to: str, at: int) -> dict[str, Any] | None:
-    text = " ".join(v.text(at).split())
+    texts = v.texts
+    text = " ".join(texts[at].split())
     if not text:
         return None
-    path = f"{v.path}.{at}"
     made = {}
     oid, version = _CODING_PARTS[at]
-    if system := v.run.code_system(v.text(at + 2), v.text(oid), to, f"{v.path}.{at + 2}"):
+    name, number = texts[at + 2], texts[oid]
+    if (name or number) and (system := v.run.code_system(name, number, to, f"{v.path}.{at + 2}")):
         made["system"] = system
-    if number := v.text(version):
-        made["version"] = number
+    if texts[version]:
+        made["version"] = texts[version]
     made["code"] = text
-    if display := v.text(at + 1):
+    if display := texts[at + 1]:
         made["display"] = display
-    v.run.row(f"{to}.code", path, "CWE", text)
+    v.run.note((f"{to}.code", f"{v.path}.{at}", "CWE", text))
     return made
 
 
@@ -123,7 +127,7 @@ def identifier_type(v: Repetition, to: str, kind: str, component: int) -> dict[s
     if found is None:
         v.run.no_row("IdentifierType", kind, f"{to}.type", path)
         return {"text": kind}
-    v.run.row(f"{to}.type", path, "table IdentifierType", found.code)
+    v.run.note((f"{to}.type", path, "table IdentifierType", found.code))
     return {"coding": [{"system": found.system, "code": found.code}]}
 
 
@@ -132,13 +136,14 @@ def unit(v: Repetition, to: str) -> dict[str, str]:
 
     Without a declared coding system the text is a unit and no code (R4 invariant qty-3).
     """
-    text = v.text(1)
-    shown = v.text(2) or text
+    texts = v.texts
+    text = texts[1]
+    shown = texts[2] or text
     if not shown:
         return {}
-    v.run.row(f"{to}.unit", v.path, "CWE", shown)
+    v.run.note((f"{to}.unit", v.path, "CWE", shown))
     made = {"unit": shown}
-    name, oid = v.text(3), v.text(14)
+    name, oid = texts[3], texts[14]
     if text and (name or oid):
         found = v.run.code_system(name, oid, to, f"{v.path}.3")
         if found == UCUM:

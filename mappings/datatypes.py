@@ -18,41 +18,49 @@ from mappings.timing import TQ
 def XPN(v: Repetition, to: str) -> dict[str, Any] | None:  # noqa: N802
     """Extended person name -> HumanName."""
     made: dict[str, Any] = {}
-    if use := v.run.code("NameType", v.text(7), f"{to}.use", f"{v.path}.7"):
+    texts = v.texts
+    if texts[7] and (use := v.run.code("NameType", texts[7], f"{to}.use", f"{v.path}.7")):
         made["use"] = use
-    _put(v, to, made, "family", 1)
-    _list(v, to, made, "given", 2, 3)
-    _list(v, to, made, "prefix", 5)
-    _list(v, to, made, "suffix", 4, 6, 14)
-    if not made.keys() - {"use"}:
+    known = len(made)
+    if texts[1]:
+        _put(v, to, made, "family", 1)
+    if texts[2] or texts[3]:
+        _list(v, to, made, "given", (2, 3))
+    if texts[5]:
+        _list(v, to, made, "prefix", (5,))
+    if texts[4] or texts[6] or texts[14]:
+        _list(v, to, made, "suffix", (4, 6, 14))
+    if len(made) == known:
         return None
-    put_period(v, to, made, v.text(12) or v.text(10, 1), v.text(13) or v.text(10, 2))
+    _put_validity(v, to, made, 12, 13, 10)
     return made
 
 
 def XAD(v: Repetition, to: str) -> dict[str, Any] | None:  # noqa: N802
     """Extended address -> Address."""
     made: dict[str, Any] = {}
-    kind = v.text(7)
+    texts = v.texts
+    kind = texts[7]
     if kind in ("M", "SH"):
         made["type"] = v.run.code("AddressType", kind, f"{to}.type", f"{v.path}.7")
-    elif use := v.run.code("AddressUse", kind, f"{to}.use", f"{v.path}.7"):
+    elif kind and (use := v.run.code("AddressUse", kind, f"{to}.use", f"{v.path}.7")):
         made["use"] = use
     known = len(made)
-    street = v.text(1) or " ".join(filter(None, (v.text(1, 3), v.text(1, 2))))
-    lines = [text for text in (street, v.text(2), v.text(19)) if text]
+    street = texts[1] or " ".join(filter(None, (v.text(1, 3), v.text(1, 2))))
+    lines = [text for text in (street, texts[2], texts[19]) if text]
     if lines:
         made["line"] = lines
-        v.run.row(f"{to}.line", f"{v.path}.1", "XAD", "; ".join(lines))
-    _put(v, to, made, "city", 3)
-    _put(v, to, made, "district", 9)
-    _put(v, to, made, "state", 4)
-    _put(v, to, made, "postalCode", 5)
-    _put(v, to, made, "country", 6)
+        v.run.note((f"{to}.line", f"{v.path}.1", "XAD", "; ".join(lines)))
+    for element, component in _PLACE:
+        if texts[component]:
+            _put(v, to, made, element, component)
     if len(made) == known:
         return None
-    put_period(v, to, made, v.text(13) or v.text(12, 1), v.text(14) or v.text(12, 2))
+    _put_validity(v, to, made, 13, 14, 12)
     return made
+
+
+_PLACE = (("city", 3), ("district", 9), ("state", 4), ("postalCode", 5), ("country", 6))
 
 
 def XTN(v: Repetition, to: str) -> list[dict[str, Any]] | None:  # noqa: N802
@@ -61,42 +69,46 @@ def XTN(v: Repetition, to: str) -> list[dict[str, Any]] | None:  # noqa: N802
     Why: senders put an e-mail address beside the number, where the standard wants a repetition.
     """
     made = [*_number(v, to), *_mail(v, to)]
-    rank = v.text(18)
-    for one in made:
-        if rank.isdigit() and int(rank) > 0:
-            one["rank"] = int(rank)
-        put_period(v, to, one, v.text(13), v.text(14))
+    texts = v.texts
+    rank, start, end = texts[18], texts[13], texts[14]
+    if rank or start or end:
+        for one in made:
+            if rank.isdigit() and int(rank) > 0:
+                one["rank"] = int(rank)
+            put_period(v, to, one, start, end)
     return made or None
 
 
 def _number(v: Repetition, to: str) -> list[dict[str, Any]]:
-    kind = v.text(3)
-    area = v.text(6)
-    local = v.text(7)
-    composed = ""
-    if local:
-        country = f"+{v.text(5).lstrip('+')}" if v.text(5) else ""
-        extension = f"X{v.text(8)}" if v.text(8) else ""
-        composed = " ".join(part for part in (country, area, local, extension) if part)
-    text = v.text(12) or composed or v.text(1)
+    texts = v.texts
+    kind = texts[3]
+    composed = _composed(texts) if texts[7] else ""
+    text = texts[12] or composed or texts[1]
     if not text or kind in ("Internet", "X.400") or "@" in text:
         return []
     system = v.run.code("TelecomSystem", kind, f"{to}.system", f"{v.path}.3") or "phone"
     made = {"system": system, "value": text}
-    source = 12 if v.text(12) else 7 if composed else 1
-    v.run.row(f"{to}.value", f"{v.path}.{source}", "XTN", text)
+    source = 12 if texts[12] else 7 if composed else 1
+    v.run.note((f"{to}.value", f"{v.path}.{source}", "XTN", text))
     if kind == "CP":
         made["use"] = "mobile"
-    elif use := v.run.code("TelecomUse", _use(v), f"{to}.use", f"{v.path}.2"):
+    elif texts[2] and (use := v.run.code("TelecomUse", _use(v), f"{to}.use", f"{v.path}.2")):
         made["use"] = use
     return [made]
 
 
+def _composed(texts: list[str]) -> str:
+    country = f"+{texts[5].lstrip('+')}" if texts[5] else ""
+    extension = f"X{texts[8]}" if texts[8] else ""
+    return " ".join(filter(None, (country, texts[6], texts[7], extension)))
+
+
 def _mail(v: Repetition, to: str) -> list[dict[str, Any]]:
-    text, source = v.text(4), 4
+    texts = v.texts
+    text, source = texts[4], 4
     if not text:
-        text, source = v.text(1), 1
-        if "@" not in text and v.text(3) not in ("Internet", "X.400"):
+        text, source = texts[1], 1
+        if "@" not in text and texts[3] not in ("Internet", "X.400"):
             return []
     if not text:
         return []
@@ -219,16 +231,26 @@ def converter(source: str, target: str) -> Convert | None:
 
 
 def _put(v: Repetition, to: str, made: dict[str, Any], element: str, component: int) -> None:
-    if text := v.text(component):
-        made[element] = text
-        v.run.row(f"{to}.{element}", f"{v.path}.{component}", "copy", text)
+    made[element] = text = v.texts[component]
+    v.run.note((f"{to}.{element}", f"{v.path}.{component}", "copy", text))
 
 
-def _list(v: Repetition, to: str, made: dict[str, Any], element: str, *components: int) -> None:
+def _list(
+    v: Repetition, to: str, made: dict[str, Any], element: str, components: tuple[int, ...]
+) -> None:
     found: list[str] = []
     for component in components:
-        if text := v.text(component):
-            v.run.row(f"{to}.{element}[{len(found)}]", f"{v.path}.{component}", "copy", text)
+        if text := v.texts[component]:
+            v.run.note((f"{to}.{element}[{len(found)}]", f"{v.path}.{component}", "copy", text))
             found.append(text)
-    if found:
-        made[element] = found
+    made[element] = found
+
+
+def _put_validity(
+    v: Repetition, to: str, made: dict[str, Any], start: int, end: int, both: int
+) -> None:
+    """Put the period that two components state, or (to v2.4) one with two sub-components."""
+    texts = v.texts
+    if texts[start] or texts[end] or v.parts[both - 1 : both]:
+        first = texts[start] or texts[both]
+        put_period(v, to, made, first, texts[end] or v.text(both, 2))

@@ -102,7 +102,7 @@ def plan(
         resources=planned,
         lane=_lane(drafts, feed),
         map_version=version,
-        explain=tuple(run.explain),
+        explain=run.explain,
         unmapped=tuple(run.unmapped),
         warnings=tuple(run.warnings),
         quarantine=reason,

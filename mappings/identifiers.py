@@ -3,6 +3,7 @@
 Source: HL7 v2-to-FHIR guide 1.0.0, data type maps CX, EI, EIP, DLN, HD.
 """
 
+from functools import lru_cache
 from typing import Any
 
 from mappings.codes import identifier_type
@@ -36,6 +37,7 @@ _ROLES = {
 }
 
 
+@lru_cache(maxsize=4096)
 def role_of(path: str) -> str:
     """Return what an identifier in a field numbers, ``""`` for a patient.
 
@@ -49,31 +51,32 @@ def role_of(path: str) -> str:
 
 def CX(v: Repetition, to: str) -> dict[str, Any] | None:  # noqa: N802
     """Extended composite id -> Identifier."""
-    value = v.text(1)
+    texts = v.texts
+    value = texts[1]
     if not value:
         return None
     made: dict[str, Any] = {}
-    if kind := v.text(5):
+    if kind := texts[5]:
         made["type"] = identifier_type(v, to, kind, 5)
-    namespace = v.text(4)
-    made["system"] = v.run.authority(namespace, v.text(4, 2), v.text(4, 3), role_of(v.path))
+    made["system"] = system = v.authority(4, role_of(v.path))
     made["value"] = value
-    v.run.row(f"{to}.system", f"{v.path}.4", "authority", made["system"])
-    v.run.row(f"{to}.value", f"{v.path}.1", "CX", value)
-    put_period(v, to, made, v.text(7), v.text(8))
-    if namespace:
+    v.run.note((f"{to}.system", f"{v.path}.4", "authority", system))
+    v.run.note((f"{to}.value", f"{v.path}.1", "CX", value))
+    if texts[7] or texts[8]:
+        put_period(v, to, made, texts[7], texts[8])
+    if namespace := texts[4]:
         made["assigner"] = {"display": namespace}
     return made
 
 
 def EI(v: Repetition, to: str) -> dict[str, Any] | None:  # noqa: N802
     """Entity identifier -> Identifier."""
-    value = v.text(1)
+    _, value, name, universal, kind, *_ = v.texts
     if not value:
         return None
-    system = v.run.authority(v.text(2), v.text(3), v.text(4), role_of(v.path))
-    v.run.row(f"{to}.system", f"{v.path}.2", "authority", system)
-    v.run.row(f"{to}.value", f"{v.path}.1", "EI", value)
+    system = v.run.authority(name, universal, kind, role_of(v.path))
+    v.run.note((f"{to}.system", f"{v.path}.2", "authority", system))
+    v.run.note((f"{to}.value", f"{v.path}.1", "EI", value))
     return {"system": system, "value": value}
 
 

@@ -92,15 +92,13 @@ def _by_identifier(node: Entries, compiler: Compiler) -> Finder:
 
     def find(scope: Scope, _values: dict[str, Any], _number: int) -> Found | None:
         made: list[dict[str, Any]] = []
-        said, scope.run.explain = (
-            scope.run.explain,
-            [],
-        )  # the values are explained where they are set
+        rows = scope.run.rows
+        noted = len(rows)  # the values are explained where they are set
         for read, convert in sources:
             for one in read(scope):
                 value = convert(one, "")
                 made += value if isinstance(value, list) else [value] if value else []
-        scope.run.explain = said
+        del rows[noted:]
         if prefer and len(made) > 1:
             made.sort(key=lambda identifier: _rank(identifier, prefer))
         found = tokens(made)[:MOST_IDENTIFIERS]

@@ -17,18 +17,14 @@ _PHYSICAL = "http://terminology.hl7.org/CodeSystem/location-physical-type"
 
 def practitioner(v: Repetition) -> Made | None:
     """XCN, NDL.1 (CNN) -> reference to a Practitioner, or only its display."""
-    name = _person(v)
-    shown = " ".join(
-        part for part in (v.text(6), v.text(3), v.text(4), v.text(2), v.text(5)) if part
-    )
-    value = v.text(1)
+    texts = v.texts
+    _, value, family, given, middle, suffix, prefix, *_ = texts
+    shown = " ".join(filter(None, (prefix, given, middle, family, suffix)))
     if not value:
         return _display(v, shown)
-    identifier: Made = {
-        "system": v.run.authority(v.text(9), v.text(9, 2), v.text(9, 3), "practitioner"),
-        "value": value,
-    }
-    if kind := v.text(13):
+    name = _person(texts)
+    identifier: Made = {"system": v.authority(9, "practitioner"), "value": value}
+    if kind := texts[13]:
         identifier = {"type": _type(v, kind), **identifier}
     values: Made = {"identifier": [identifier]}
     if name:
@@ -38,24 +34,24 @@ def practitioner(v: Repetition) -> Made | None:
 
 def organization(v: Repetition) -> Made | None:
     """XON -> reference to an Organization, or only its display."""
-    name = v.text(1)
-    value = v.text(10) or v.text(3)
+    texts = v.texts
+    name = texts[1]
+    value = texts[10] or texts[3]
     if not value:
         return _display(v, name)
-    system = v.run.authority(v.text(6), v.text(6, 2), v.text(6, 3), "organization")
-    identifier: Made = {"system": system, "value": value}
-    if kind := v.text(7):
+    identifier: Made = {"system": v.authority(6, "organization"), "value": value}
+    if kind := texts[7]:
         identifier = {"type": _type(v, kind), **identifier}
     return _named_organization(v, identifier, name)
 
 
 def organization_by_code(v: Repetition) -> Made | None:
     """CWE, HD, CX -> reference to an Organization known by a code of the sender."""
-    value = v.text(1)
+    _, value, name, *_ = v.texts
     if not value:
-        return _display(v, v.text(2))
+        return _display(v, name)
     system = v.run.authority("", "", "", "organization")
-    return _named_organization(v, {"system": system, "value": value}, v.text(2) or value)
+    return _named_organization(v, {"system": system, "value": value}, name or value)
 
 
 def organization_by_identifier(v: Repetition) -> Made | None:
@@ -63,7 +59,7 @@ def organization_by_identifier(v: Repetition) -> Made | None:
     value = v.text(1)
     if not value:
         return None
-    system = v.run.authority(v.text(4), v.text(4, 2), v.text(4, 3), "organization")
+    system = v.authority(4, "organization")
     return _named_organization(v, {"system": system, "value": value}, "")
 
 
@@ -73,22 +69,24 @@ def location(v: Repetition) -> Made | None:
     The identifier is the whole place, ``HOSPITAL:WARD/ROOM/BED``: bed 1 is in many rooms.
     """
     (ward, room, bed), above, place = _whole(v)
+    words = v.texts[9]
     if not place:
-        return _display(v, v.text(9) or above.replace(":", " "))
-    system = v.run.authority(v.text(11), v.text(11, 2), v.text(11, 3), "location")
+        return _display(v, words or above.replace(":", " "))
+    system = v.authority(11, "location")
     values = _place(f"{above}:{place}" if above else place, system, v, ward, room, bed)
     if ward and (room or bed):
         parent = _place(f"{above}:{ward}" if above else ward, system, v, ward, "", "")
         values["partOf"] = _reference(v, "Location", parent, "")
-    if words := v.text(9):
+    if words:
         values["description"] = words
     return _reference(v, "Location", values, "")
 
 
 def _whole(v: Repetition) -> tuple[tuple[str, str, str], str, str]:
     """Return ward, room and bed; what is above them; and the three as one text."""
-    parts = v.text(1), v.text(2), v.text(3)
-    above = ":".join(part for part in (v.text(4), v.text(7), v.text(8)) if part)
+    texts = v.texts
+    parts = texts[1], texts[2], texts[3]
+    above = ":".join(filter(None, (texts[4], texts[7], texts[8])))
     return parts, above, "/".join(parts).rstrip("/")
 
 
@@ -104,7 +102,7 @@ def place_identifier(v: Repetition, to: str) -> Made | None:
     _, above, place = _whole(v)
     if not place:
         return None
-    system = v.run.authority(v.text(11), v.text(11, 2), v.text(11, 3), "location")
+    system = v.authority(11, "location")
     value = f"{above}:{place}" if above else place
     v.run.row(f"{to}.value", v.path, "PL", value)
     return {"system": system, "value": value}
@@ -130,23 +128,23 @@ def _place(value: str, system: str, v: Repetition, ward: str, room: str, bed: st
     kind = "bd" if bed else "ro" if room else "wa"
     values: Made = {
         "identifier": [{"system": system, "value": value}],
-        "name": " ".join(part for part in (ward, room, bed) if part),
+        "name": " ".join(filter(None, (ward, room, bed))),
         "mode": "instance",
         "physicalType": {"coding": [{"system": _PHYSICAL, "code": kind}]},
     }
-    v.run.row("Location.identifier[0].value", v.path, "PL", value)
+    v.run.note(("Location.identifier[0].value", v.path, "PL", value))
     return values
 
 
-def _person(v: Repetition) -> Made | None:
+def _person(texts: list[str]) -> Made | None:
     made: Made = {}
-    if family := v.text(2):
+    if family := texts[2]:
         made["family"] = family
-    if given := [text for text in (v.text(3), v.text(4)) if text]:
+    if given := list(filter(None, texts[3:5])):
         made["given"] = given
-    if prefix := v.text(6):
+    if prefix := texts[6]:
         made["prefix"] = [prefix]
-    if suffix := [text for text in (v.text(5), v.text(7), v.text(21)) if text]:
+    if suffix := list(filter(None, (texts[5], texts[7], texts[21]))):
         made["suffix"] = suffix
     return made or None
 

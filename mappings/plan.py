@@ -4,10 +4,16 @@ A plan is data.  ``server.feeds.apply`` finds what each planned resource already
 (``identity``), merges by ``touched`` / ``deletes`` / ``precedence``, and commits it all at once.
 Inside ``values`` a reference to another planned resource is ``{"reference": "plan:LABEL"}``; in an
 identity value the same text stands for that resource's final ``Type/id``.
+
+Nobody changes a plan once it is made.  Its classes are not frozen all the same: a frozen one takes
+five times as long to make, and an admission makes thirty.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, overload
+
+_SHOWN = 200  # characters of a value in an explain row
 
 Update = Literal["authoritative", "merge", "never"]
 QuarantineReason = Literal[
@@ -23,7 +29,7 @@ QuarantineReason = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Identity:
     """How to find the resource in the record.
 
@@ -36,7 +42,7 @@ class Identity:
     any_of: tuple[tuple[tuple[str, str], ...], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PlannedResource:
     """One resource that the message speaks about.
 
@@ -63,7 +69,7 @@ class PlannedResource:
     shared: bool = False
 
 
-class ExplainRow(NamedTuple):  # some hundred a message: a tuple is the cheapest
+class ExplainRow(NamedTuple):
     """Where one value came from, or why it did not come.
 
     ``target`` is a FHIRPath (``Patient.name[0].family``), ``source`` a field path (``PID-5.1.1``),
@@ -76,7 +82,56 @@ class ExplainRow(NamedTuple):  # some hundred a message: a tuple is the cheapest
     value: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+class Explanation(Sequence[ExplainRow]):
+    """Explain rows that are made when somebody reads them: a message notes some hundred as plain
+    tuples, and most are only packed.
+    """
+
+    __slots__ = ("_noted",)
+
+    def __init__(self, noted: Sequence[tuple[str, str, str, str]]) -> None:
+        self._noted = noted
+
+    @overload
+    def __getitem__(self, at: int) -> ExplainRow: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> tuple[ExplainRow, ...]: ...
+
+    def __getitem__(self, at: int | slice) -> ExplainRow | tuple[ExplainRow, ...]:
+        """Return a row, or several."""
+        if isinstance(at, slice):
+            return tuple(map(_row, self._noted[at]))
+        return _row(self._noted[at])
+
+    def __iter__(self) -> Iterator[ExplainRow]:
+        """Yield the rows in the order in which they were noted."""
+        return map(_row, self._noted)
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._noted)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the other tells the same."""
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def told(rows: Sequence[ExplainRow]) -> list[tuple[str, str, str, str]]:
+    """Return explain rows as plain tuples: of an :class:`Explanation` without making its rows."""
+    if not isinstance(rows, Explanation):
+        return [tuple(row) for row in rows]
+    return [row if len(row[3]) <= _SHOWN else (*row[:3], row[3][:_SHOWN]) for row in rows._noted]
+
+
+def _row(noted: tuple[str, str, str, str]) -> ExplainRow:
+    target, source, how, value = noted
+    return ExplainRow(target, source, how, value[:_SHOWN])
+
+
+@dataclass(slots=True)
 class Unmapped:
     """A code without a row in its table; counted per feed."""
 
@@ -85,7 +140,7 @@ class Unmapped:
     source: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Plan:
     """The outcome of mapping one message.
 
@@ -98,7 +153,7 @@ class Plan:
     resources: tuple[PlannedResource, ...]
     lane: str
     map_version: str
-    explain: tuple[ExplainRow, ...] = ()
+    explain: Sequence[ExplainRow] = ()
     unmapped: tuple[Unmapped, ...] = ()
     warnings: tuple[str, ...] = ()
     quarantine: QuarantineReason | None = None

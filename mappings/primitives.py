@@ -20,12 +20,12 @@ Convert = Callable[[Repetition, str], Any]
 
 def string(v: Repetition, to: str) -> str | None:
     """Any type -> string: its first component."""
-    return noted(v, to, v.text(), "copy")
+    return noted(v, to, v.texts[1], "copy")
 
 
 def code(v: Repetition, to: str) -> str | None:
     """Any type -> code: the first component, inner blanks made single (R4 datatypes.html#code)."""
-    return noted(v, to, " ".join(v.text().split()), "copy")
+    return noted(v, to, " ".join(v.texts[1].split()), "copy")
 
 
 def uri(v: Repetition, to: str) -> str | None:
@@ -76,22 +76,22 @@ def decimal(v: Repetition, to: str) -> Decimal | None:
 
 def date(v: Repetition, to: str) -> str | None:
     """DT, DTM -> date; a time of day is left out."""
-    return _dated(v, to, fhir_date(v.text()), "date")
+    return _dated(v, to, fhir_date(v.texts[1]), "date")
 
 
 def date_time(v: Repetition, to: str) -> str | None:
     """DT, DTM -> dateTime of the same precision."""
-    return _dated(v, to, fhir_date_time(v.text(), v.run.feed.timezone), "dateTime")
+    return _dated(v, to, fhir_date_time(v.texts[1], v.run.feed.timezone), "dateTime")
 
 
 def instant(v: Repetition, to: str) -> str | None:
     """DTM -> instant; a date alone is none."""
-    return _dated(v, to, fhir_instant(v.text(), v.run.feed.timezone), "instant")
+    return _dated(v, to, fhir_instant(v.texts[1], v.run.feed.timezone), "instant")
 
 
 def time(v: Repetition, to: str) -> str | None:
     """TM -> time."""
-    return _dated(v, to, fhir_time(v.text()), "time")
+    return _dated(v, to, fhir_time(v.texts[1]), "time")
 
 
 def put_period(v: Repetition, to: str, made: dict[str, Any], start: str, end: str) -> None:
@@ -125,7 +125,7 @@ def noted(v: Repetition, to: str, text: str, how: str) -> str | None:
     """Return ``text`` and note where it came from; ``None`` for no text."""
     if not text:
         return None
-    v.run.row(to, v.path, how, text)
+    v.run.note((to, v.path, how, text))
     return text
 
 
@@ -142,11 +142,11 @@ def _whole(v: Repetition, to: str, least: int, type_: str) -> int | None:
 
 
 def _dated(v: Repetition, to: str, found: str | None, type_: str) -> str | None:
-    if text := v.text():
+    if text := v.texts[1]:
         if found is None:
             v.run.invalid(to, v.path, type_, text)
         else:
-            v.run.row(to, v.path, type_, found)
+            v.run.note((to, v.path, type_, found))
     return found
 
 

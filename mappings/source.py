@@ -1,7 +1,7 @@
 """What a rule sees while a message is mapped: one repetition, its surroundings, the run."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -10,20 +10,26 @@ from urllib.parse import quote
 from mappings.dates import moment
 from mappings.feed import NAMESPACE, Feed
 from mappings.parse import NULL, Message, Segment
-from mappings.plan import ExplainRow, Unmapped
+from mappings.plan import ExplainRow, Explanation, Unmapped
 from mappings.structure import Group, group
 from mappings.tables import Table, Target
 
 # R4 datatypes.html#string: no characters below 32 but tab, line feed and carriage return.
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufeff\ufffe\uffff]")
 _HL7_TABLE = re.compile(r"HL7\s?0*(\d{1,4})")
-_SHOWN = 200  # characters of a value in an explain row
 _NOTHING: list["Repetition"] = []  # shared; nobody adds to what ``repetitions`` returns
 # a note or a participant of somebody else must never be found by looking up
 _OWN_GROUP_ONLY = frozenset({"NTE", "PRT", "ROL"})
 
+_NO_CODES: Mapping[str, str] = {}
+_NOT_SENT = [""] * 25  # no data type has more components
 
-_row = tuple.__new__  # of some hundred rows a message; the class's own constructor is Python
+
+def _body(message: Message) -> str:
+    """Return what follows the delimiters in MSH-2, as one line."""
+    head = message.segments[0]
+    at = head.start + 4 + len(head.raw(2))
+    return message.text[at:].rstrip("\x1c\x00\r\n").replace("\r", "").replace("\n", "")
 
 
 @lru_cache(maxsize=4096)
@@ -38,45 +44,61 @@ class Repetition:
     ``path`` is where it stands, ``PID-3[2]``; ``raw`` its text as sent.
     """
 
-    __slots__ = ("_parts", "path", "raw", "run", "separator")
+    __slots__ = ("_texts", "path", "raw", "run", "separator")
 
     def __init__(self, run: "Run", raw: str, path: str, separator: str) -> None:
         self.run = run
         self.raw = raw
         self.path = path
         self.separator = separator
-        self._parts: list[str] | None = None
+        self._texts: list[str] | None = None
 
     @property
     def parts(self) -> list[str]:
         """The raw components."""
-        found = self._parts
+        return self.raw.split(self.separator)
+
+    @property
+    def texts(self) -> list[str]:
+        """The components' texts by their numbers, ``""`` for those that were not sent or are to be
+        deleted, up to the last that any data type has; ``""`` also at 0.
+        """
+        found = self._texts
         if found is None:
-            found = self._parts = self.raw.split(self.separator)
+            raw, run = self.raw, self.run
+            parts = raw.split(self.separator)
+            if NULL in raw:
+                parts = ["" if part == NULL else part for part in parts]
+            if run.plain or run.needs_nothing(raw):
+                found = ["", *map(str.strip, parts), *_NOT_SENT]
+            else:
+                found = ["", *[self._first(part) for part in parts], *_NOT_SENT]
+            self._texts = found
         return found
+
+    def _first(self, raw: str) -> str:
+        run = self.run
+        if self.separator != run.sub_separator:
+            raw = raw.partition(run.sub_separator)[0]
+        return run.clean(raw)
 
     def text(self, component: int = 1, sub: int = 1) -> str:
         """Return a component's text; ``""`` when it was not sent or is to be deleted."""
-        parts = self._parts
-        if parts is None:
-            parts = self._parts = self.raw.split(self.separator)
-        if component > len(parts):
+        if sub == 1:
+            texts = self.texts
+            return texts[component] if component < len(texts) else ""
+        run, parts = self.run, self.parts
+        if component > len(parts) or self.separator == run.sub_separator:
             return ""
-        raw = parts[component - 1]
-        if not raw or raw == NULL:
-            return ""
-        run = self.run
-        if run.plain and sub == 1:
-            return raw.strip()
-        if run.sub_separator in raw and self.separator != run.sub_separator:
-            subs = raw.split(run.sub_separator)
-            raw = subs[sub - 1] if sub <= len(subs) else ""
-        elif sub > 1:
-            return ""
-        # the common case of ``clean`` without a call: most texts need nothing
-        if run.escape in raw or not raw.isprintable():
-            return run.clean(raw)
-        return raw.strip()
+        subs = parts[component - 1].split(run.sub_separator)
+        return run.clean(subs[sub - 1]) if sub <= len(subs) else ""
+
+    def authority(self, component: int, role: str = "") -> str:
+        """Return the identifier system of the authority (HD) in a component."""
+        if self.run.plain:
+            return self.run.authority(self.texts[component], "", "", role)
+        name, universal, kind = (self.text(component, sub) for sub in (1, 2, 3))
+        return self.run.authority(name, universal, kind, role)
 
     def whole(self) -> str:
         """Return the text of the repetition, its separators included (a text type has none)."""
@@ -163,11 +185,10 @@ class Run:
         self.repetition_separator = message.delimiters[2]
         self.sub_separator = message.delimiters[4]
         self.escape = message.delimiters[3]
-        # nothing to unescape, no sub-components, no control characters: most messages
-        body = "".join(message.text.splitlines()[1:])
-        self.plain = body.isprintable() and not (self.escape in body or self.sub_separator in body)
+        self.plain = self.needs_nothing(_body(message))  # most messages
         self.facility = message.get("MSH-4")
-        self.explain: list[ExplainRow] = []
+        self.rows: list[tuple[str, str, str, str]] = []  # as in ``ExplainRow``
+        self.note = self.rows.append
         self.unmapped: list[Unmapped] = []
         self.warnings: list[str] = [str(found) for found in message.diagnostics]
         self.labels: dict[str, Instance] = {}
@@ -180,6 +201,7 @@ class Run:
         self.dropped: set[str] = set()  # labels of resources that will not be in the plan
         self.numbers: dict[Any, int] = {}  # how often each identity occurred
         self.precedence: dict[int, int | None] = {}  # times that hold for the whole message
+        self._own_codes = feed.tables
         self._authorities: dict[tuple[str, str, str, str], str] = {}
         self._moments: dict[str, int | None] = {}
         self.segments: dict[str, list[tuple[Segment, Group]]] = {}
@@ -200,6 +222,10 @@ class Run:
         self.made.clear()
 
     # -- reading ------------------------------------------------------------------------------
+
+    def needs_nothing(self, raw: str) -> bool:
+        """Whether there is nothing to unescape, no sub-component and no control character."""
+        return raw.isprintable() and not (self.escape in raw or self.sub_separator in raw)
 
     def clean(self, raw: str) -> str:
         """Return raw text as FHIR takes it: unescaped, no control characters, no blank ends."""
@@ -269,19 +295,22 @@ class Run:
 
     def row(self, target: str, source: str, how: str, value: str = "") -> None:
         """Note where a value came from."""
-        if len(value) > _SHOWN:
-            value = value[:_SHOWN]
-        self.explain.append(_row(ExplainRow, (target, source, how, value)))
+        self.note((target, source, how, value))
+
+    @property
+    def explain(self) -> Sequence[ExplainRow]:
+        """What was noted."""
+        return Explanation(self.rows)
 
     def invalid(self, target: str, source: str, what: str, value: str) -> None:
         """Note a value that is not what its type says; it is left out."""
-        self.explain.append(ExplainRow(target, source, f"INVALID {what}", value[:_SHOWN]))
+        self.note((target, source, f"INVALID {what}", value))
         where = source or target
         self.warnings.append(f"{where} is not a valid {what}: left out")
 
     def no_row(self, table: str, code: str, target: str, source: str) -> None:
         """Note a code without a row in its table."""
-        self.explain.append(ExplainRow(target, source, f"UNMAPPED {table} {code!r}", code))
+        self.note((target, source, f"UNMAPPED {table} {code!r}", code))
         self.unmapped.append(Unmapped(table, code, source))
 
     # -- codes --------------------------------------------------------------------------------
@@ -289,7 +318,7 @@ class Run:
     def lookup(self, table: str, code: str) -> Target | None:
         """Return what ``code`` becomes: the feed's own rows first."""
         known = self.tables[table]
-        if own := self.feed.tables.get(table, {}).get(code):
+        if self._own_codes and (own := self._own_codes.get(table, _NO_CODES).get(code)):
             return Target(own, known.system)
         return known.get(code)
 
@@ -301,7 +330,7 @@ class Run:
         if found is None:
             self.no_row(table, code, target, source)
             return None
-        self.row(target, source, f"table {table}", found.code)
+        self.note((target, source, f"table {table}", found.code))
         return found.code
 
     def code_system(self, name: str, oid: str, target: str, source: str) -> str:

@@ -32,7 +32,7 @@ import orjson
 import zstandard
 
 from mappings.feed import Feed, Mode
-from mappings.plan import Plan
+from mappings.plan import Plan, told
 from server.feeds.header import Header, read_header
 from server.store.port import CommitConflict, Record, RecordWrite, Store
 from server.uuid7 import uuid7
@@ -276,7 +276,7 @@ class Inbox:
 def explain_write(entry: Entry, plan: Plan) -> RecordWrite:
     """Return the record that keeps how each value came about."""
     made = {
-        "explain": [[row.target, row.source, row.how, row.value] for row in plan.explain],
+        "explain": told(plan.explain),
         "unmapped": [[row.table, row.code, row.source] for row in plan.unmapped],
         "warnings": list(plan.warnings),
     }
