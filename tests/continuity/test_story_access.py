@@ -112,7 +112,7 @@ async def test_an_order_whose_result_is_hidden_waits_as_if_there_were_none() -> 
 
 @pytest.mark.parametrize("access", [ROE, HERSELF])
 async def test_nobody_is_told_that_something_is_withheld(access: AccessContext) -> None:
-    """The policy has no right to know that; so it is not said, not even to clinicians."""
+    """The policy that ships entitles nobody to know that, not even clinicians."""
     hidden = [labelled(one, "PSYTHPN") if one["id"] == "pen" else one for one in RECORD]
     assert "withheld" not in str(await composed(hidden, access, since=1))
 

@@ -44,10 +44,20 @@ async def test_holders_are_those_of_this_moment(store: Store) -> None:
     assert await store.holders([], most=5) == {}
 
 
+async def test_keys_that_nearly_all_have_are_found_or_left_to_a_search(store: Store) -> None:
+    (a,) = await store.commit([patient("a", gender="male")])
+    found = await store.holders(["Patient|gender|?", "Patient|gender|c|male"], most=5)
+
+    assert found["Patient|gender|?"] in (None, (Held("Patient", "a", a.seq),))
+    assert found["Patient|gender|c|male"] == (Held("Patient", "a", a.seq),)
+
+
 async def test_more_holders_than_wanted_are_not_told(store: Store) -> None:
     await store.commit([patient(f"p{n}", identifier=numbered("1")) for n in range(4)])
     await store.commit([patient("q", identifier=numbered("2"))])
 
     assert (await store.holders([ONE], most=3))[ONE] is None
+    crowded = await store.holders([ONE, TWO], most=1)
+    assert [crowded[ONE], len(crowded[TWO] or ())] == [None, 1]
     assert len((await store.holders([ONE], most=4))[ONE] or ()) == 4
     assert (await store.search(SYSTEM, Query(("Patient",), HasKey((TWO,))), limit=2)).versions

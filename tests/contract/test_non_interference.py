@@ -306,7 +306,7 @@ async def walked(
     pages: list[list[Any]] = []
     after = None
     while not pages or after is not None:
-        page = await store.search(access, query, sort=sort, limit=limit, after=after)
+        page = await store.search(access, query, sort=sort, limit=limit, after=after, deadline_s=60)
         pages.append(list(map(shown, page.versions)))
         after = page.after
     return pages

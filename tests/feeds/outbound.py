@@ -84,7 +84,7 @@ class Receiver:
                     self.came.set()
                     await self.behave(self, found.body, writer)
 
-    async def until(self, count: int, *, within_s: float = 10.0) -> list[bytes]:
+    async def until(self, count: int, *, within_s: float = 30.0) -> list[bytes]:
         """Return the first ``count`` messages, as soon as they came."""
         async with asyncio.timeout(within_s):
             while len(self.got) < count:
@@ -218,7 +218,7 @@ async def sending(
         await service.stop(grace_s=2.0)
 
 
-async def until(holds: Callable[[], Awaitable[bool]], *, within_s: float = 10.0) -> None:
+async def until(holds: Callable[[], Awaitable[bool]], *, within_s: float = 30.0) -> None:
     """Wait until something holds."""
     async with asyncio.timeout(within_s):
         while not await holds():  # noqa: ASYNC110 - it looks at what others wrote

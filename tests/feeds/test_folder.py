@@ -31,7 +31,7 @@ async def watching(services: Services, folder: Path, **settings: Any) -> AsyncIt
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not condition():  # noqa: ASYNC110 - what is waited for happens in a folder
             await asyncio.sleep(0.01)
 
@@ -125,7 +125,7 @@ async def test_a_file_of_before_the_restart_is_finished_and_nothing_is_applied_t
 ) -> None:
     (dropped / "big").write_bytes(b"".join(message(str(n), mrn=str(n)) for n in range(200)))
     async with watching(services, dropped) as server:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while len(await server.entries()) < 20:  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
     assert not (dropped / "done" / "big").exists()

@@ -119,7 +119,7 @@ def test_a_replay_is_done_by_the_next_server(folder: Path, tmp_path: Path) -> No
     said("replay", ids(folder)[0], "--edited", mended, "--data", folder)
 
     async def wait(service: FeedService) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while (await service.inbox.counts())["adt"]["applied"] < 2:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
 
@@ -221,7 +221,7 @@ def test_applied_messages_are_replayed_by_maps_and_the_command_can_wait(folder: 
     chosen = ["replay", "--all", "--state", "applied", "--map-version", version[:6], "--wait"]
 
     async def wait(service: FeedService) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             told = await asyncio.to_thread(said, *chosen, "--data", folder)
         assert told.endswith("the server has taken up 1 messages\n")
 

@@ -202,7 +202,7 @@ async def test_who_does_not_answer_well_is_done_without(
 ) -> None:
     async with beside(tmp_path, running(code)) as there:
         await there.send("First")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while there.makers._starting is not None:  # noqa: ASYNC110 - it may end at once
                 await asyncio.sleep(0.01)
         monkeypatch.setattr(makers, "ANSWER_S", 0.5)

@@ -86,7 +86,7 @@ class Sender:
         self.writer.write(frame(body))
 
     async def answer(self) -> list[str]:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             answer = await self._reader.readuntil(b"\x1c\r")
         return answer[1:-3].decode().split("\r")
 
@@ -525,7 +525,7 @@ async def test_a_replay_of_edited_bytes_keeps_the_received_ones(services: Servic
         await server.send(body)
         (entry,) = await server.entries()
         await ask_replay(services.store, [entry.id], message("1"))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while entry.state != "applied":
                 await asyncio.sleep(0.01)
                 (entry,) = await server.entries()
@@ -549,7 +549,7 @@ async def test_a_replay_asked_for_while_an_earlier_one_runs_is_done_as_well(
 
         server.service._queueing.worker.work = mended_meanwhile  # type: ignore[method-assign] # asks too
         await ask_replay(services.store, [entry.id])
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while entry.state != "applied":
                 await asyncio.sleep(0.01)
                 (entry,) = await server.entries()
@@ -583,12 +583,12 @@ async def test_a_replay_is_not_done_twice_when_the_server_ends_right_after_it(
 
         server.service._queueing.worker.work = never  # type: ignore[method-assign] # the power goes
         await ask_replay(services.store, [entry.id])
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await stuck.wait()
         assert await services.store.find_records("inbox-replay") == []
         assert [one.state for one in await server.entries()] == ["received"]
     async with running(services) as server:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while (await server.entries())[0].state != "applied":  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         (entry,) = await server.entries()
@@ -639,7 +639,7 @@ async def test_a_lane_can_be_held_until_its_first_message_is_mended(
         assert states == ["applied", "quarantined", "held", "held"]
         second = (await server.entries())[1]
         await server.service.replay(second.id, message("2", at="20260102030100"))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while states != ["applied"] * 4:
                 await asyncio.sleep(0.01)
                 states = [entry.state for entry in await server.entries()]
@@ -669,7 +669,7 @@ async def test_what_comes_while_a_lane_goes_on_does_not_overtake_what_waited(
             await server.send(message(late))
         await replay
         entries = await server.entries()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while {entry.state for entry in entries} != {"applied"}:
                 await asyncio.sleep(0.01)
                 entries = await server.entries()
@@ -689,7 +689,7 @@ async def test_a_lane_goes_on_after_a_restart_at_the_worst_moment(
         await server.service.replay(holder.id, message("2"))
     async with running(services, FeedMaps(lane_when_quarantined="hold")) as server:
         entries = await server.entries()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while {entry.state for entry in entries} != {"applied"}:
                 await asyncio.sleep(0.01)
                 entries = await server.entries()
@@ -704,7 +704,7 @@ async def test_a_lane_goes_on_when_the_message_that_holds_it_is_dismissed(
             await server.send(body)
         holder = (await server.entries())[1]
         await dismiss(services.store, server.service.inbox, holder, "not ours", 5)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             entries = await server.entries()
             while "held" in {entry.state for entry in entries}:
                 await asyncio.sleep(0.01)
@@ -771,7 +771,7 @@ async def test_a_report_about_two_patients_waits_in_the_lanes_of_both(services: 
         sender.write(TWO_PATIENTS % (b"2", b"2", b"2"))
         sender.write(message("3", mrn="77"))
         sender.write(message("4", mrn="79"))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while "4" not in begun:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         assert begun == ["1", "4"]

@@ -108,7 +108,7 @@ def house(tmp_path: Path) -> House:
 
 async def answer(port: int, tls: ssl.SSLContext | None) -> str:
     """Send the message; return its MSA segment, ``""`` when the server hangs up."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls)
         try:
             writer.write(frame(MESSAGE))

@@ -104,7 +104,7 @@ class Record:
         """Return what each store answers."""
         found = {}
         for name, store in self.next_asked().items():
-            page = await store.search(SYSTEM, query, sort=sort, limit=10_000)
+            page = await store.search(SYSTEM, query, sort=sort, limit=10_000, deadline_s=60)
             assert page.after is None
             found[name] = [(version.type, version.id) for version in page.versions]
         return found

@@ -90,7 +90,9 @@ async def pages(store: Store, search: Search) -> list[Place]:
     seen: list[Place] = []
     after = None
     while True:
-        page = await store.search(SYSTEM, search.query, sort=search.sort, limit=PAGE, after=after)
+        page = await store.search(
+            SYSTEM, search.query, sort=search.sort, limit=PAGE, after=after, deadline_s=60
+        )
         seen += [(version.type, version.id) for version in page.versions]
         after = page.after
         if after is None:

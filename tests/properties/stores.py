@@ -165,7 +165,7 @@ async def walk(
     seen: list[Place] = []
     after = None
     while True:
-        page = await store.search(access, query, sort=sort, limit=limit, after=after)
+        page = await store.search(access, query, sort=sort, limit=limit, after=after, deadline_s=60)
         seen += [(version.type, version.id) for version in page.versions]
         assert len(page.versions) <= limit
         after = page.after

@@ -80,7 +80,7 @@ async def test_a_read_of_a_killed_process_is_run_by_another(
         await begin(first, JOB)
         await killed(first)
         clock.at += 60_000_000
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while True:
                 job = await second.find(SYSTEM, "1")
                 if job.done:
@@ -104,7 +104,7 @@ async def test_a_write_of_a_killed_process_is_not_run_again_and_its_caller_is_to
                 await asyncio.sleep(0.02)
 
         with pytest.raises(Interrupted):
-            await asyncio.wait_for(asked_until_told(), 10)
+            await asyncio.wait_for(asked_until_told(), 30)
 
 
 async def test_a_request_removed_at_one_process_ends_in_the_other(
@@ -113,6 +113,6 @@ async def test_a_request_removed_at_one_process_ends_in_the_other(
     async with processes(monkeypatch) as (first, second, _):
         await begin(first, JOB)
         await second.remove(SYSTEM, "1")
-        await asyncio.wait(first._tasks.values(), timeout=10)
+        await asyncio.wait(first._tasks.values(), timeout=30)
         with pytest.raises(NotFound):
             await first.find(SYSTEM, "1")

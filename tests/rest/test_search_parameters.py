@@ -75,7 +75,7 @@ async def chores(house: House) -> AsyncIterator[None]:
 
 
 async def until_indexed(house: House) -> None:
-    with anyio.fail_after(10):
+    with anyio.fail_after(30):
         while house.services.searchable.unfinished:  # noqa: ASYNC110 # a state, as clients see it
             await anyio.sleep(0.01)
 
@@ -414,7 +414,7 @@ async def test_a_store_that_cannot_be_asked_is_asked_again(monkeypatch: pytest.M
         assert house.services.searchable.behind
         failing.clear()
         async with chores(house):
-            with anyio.fail_after(5):
+            with anyio.fail_after(30):
                 while house.services.searchable.behind:  # noqa: ASYNC110 # as above
                     await anyio.sleep(0.01)
             await until_indexed(house)

@@ -70,8 +70,9 @@ def test_a_client_that_is_removed_is_nobody_within_two_seconds(page: App) -> Non
     )
 
     assert gone.is_success
-    begun = time.monotonic()
-    while short.call(token, "Patient/ada").status_code == 200:
-        assert time.monotonic() - begun < 2.5
+    for _ in range(25):  # 2.5 s, and longer when the machine is stalled
+        if short.call(token, "Patient/ada").status_code != 200:
+            break
         time.sleep(0.1)
+    assert short.call(token, "Patient/ada").status_code == 401
     assert short.post(grant_type="authorization_code", code="x").status_code == 401

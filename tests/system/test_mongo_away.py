@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from server.commands.line import cli
 from server.feeds.framing import frame
 from server.settings import Settings
+from server.store.mongo import abandoned
 from tests import mongod
 from tests.contract.made import patient
 from tests.contract.test_mongo_commits import killed_in_a_commit
@@ -258,7 +259,10 @@ def test_a_user_who_may_not_write_there_is_told_so(guarded: int) -> None:
     assert "refuses the user, the password, or what they may do" in said
 
 
-def test_a_user_who_may_read_and_write_may_end_what_a_killed_process_began(guarded: int) -> None:
+def test_a_user_who_may_read_and_write_may_end_what_a_killed_process_began(
+    guarded: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(abandoned, "SILENT_S", 50.0)  # not why it is ended
     url = address(guarded, "right%2Fpass%3Aword")
 
     async def commits() -> list[int]:
@@ -266,7 +270,7 @@ def test_a_user_who_may_read_and_write_may_end_what_a_killed_process_began(guard
         try:
             (first,) = await store.commit([patient("a")])
             killed_in_a_commit(url, store.database)
-            async with asyncio.timeout(4):
+            async with asyncio.timeout(12):
                 (second,) = await store.commit([patient("a")])
         finally:
             await store.close()

@@ -33,7 +33,7 @@ async def test_reindexing_goes_on_to_its_end_and_survives_a_failing_disk(
     monkeypatch.setattr(background, "RETRY_S", 0.0)
     store = Stale()
     async with background.tasks(store, lambda: 1):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await store.done.wait()
     assert store.left == 0
 
@@ -54,7 +54,7 @@ async def test_a_bug_in_a_chore_is_told_and_does_not_end_it(
     monkeypatch.setattr(background, "RETRY_S", 0.0)
     store = Buggy()
     async with background.tasks(store, lambda: 1):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await store.done.wait()
     assert "reindexing failed: ValueError" in caplog.messages
     assert "a value of a patient" not in caplog.text
