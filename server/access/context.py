@@ -94,6 +94,8 @@ class AccessContext:
     ``identity`` binds page cursors to their owner.  ``person`` is the FHIR resource that stands for
     the user (``Practitioner/anna``), ``patient`` the one in context, ``grant`` the authorization
     that the token came from, ``role`` what the user acts as.  ``trace`` belongs to one request.
+    ``beyond``: what the permits would be if no label hid anything, for those alone who may know
+    that something is withheld (C7); they open nothing.
     """
 
     principal: str
@@ -104,6 +106,7 @@ class AccessContext:
     grant: str | None = None
     role: str | None = None
     trace: Trace | None = field(default=None, compare=False)
+    beyond: tuple[Permit, ...] = ()
 
     @property
     def unrestricted(self) -> bool:

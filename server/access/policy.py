@@ -57,6 +57,7 @@ class Role:
     released_only: bool = True
     departments: bool = False
     relabel: bool = False
+    told_of_withheld: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,11 @@ class Policy:
         """The labels (``system|code``) that hide what bears them from those not cleared."""
         levels = (f"{CONFIDENTIALITY}|{code}" for code in LEVELS)
         return frozenset((*levels, *(f"{SENSITIVITY}|{code}" for code in self.sensitivities)))
+
+    @property
+    def full(self) -> Clearance:
+        """The clearance from which no label hides anything."""
+        return Clearance(LEVELS[-1], self.sensitivities)
 
     def hidden(self, clearance: Clearance) -> tuple[str, ...]:
         """Return the labels above a clearance, sorted, as a permit has them."""

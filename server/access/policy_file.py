@@ -112,10 +112,14 @@ class _Reading:
                 "released-only": values.yes,
                 "departments": values.yes,
                 "relabel": values.yes,
+                "told-of-withheld": values.yes,
             },
-            optional=("departments", "relabel"),
+            optional=("departments", "relabel", "told-of-withheld"),
         )
         clearance = Clearance(made.pop("confidentiality"), made.pop("sensitive"))
+        if made.get("told-of-withheld") and made["record"] != "everyone":
+            told = "told-of-withheld is for roles whose record is 'everyone': who treats patients"
+            raise values.Fault(values.mapping(said)["told-of-withheld"], told)
         flags = {key.replace("-", "_"): value for key, value in made.items()}
         return Role(name, clearance=clearance, **flags)
 

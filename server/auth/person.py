@@ -65,14 +65,18 @@ class Rights:
         now: int,
     ) -> AccessContext:
         services = self._services
-        made = permits(
-            self._policy,
-            person,
-            allowed,
-            patient,
-            now,
-            services.catalog,
-            base_url=services.base_url,
+        made, beyond = (
+            permits(
+                self._policy,
+                person,
+                allowed,
+                patient,
+                now,
+                services.catalog,
+                base_url=services.base_url,
+                beyond=beyond,
+            )
+            for beyond in (False, True)
         )
         return AccessContext(
             f"client/{person.login}" if person.service else f"user/{person.login}",
@@ -82,6 +86,7 @@ class Rights:
             patient,
             grant,
             role_of(self._policy, person, patient),
+            beyond=beyond,
         )
 
     async def _proxies(self, fhir_user: str) -> tuple[Proxied, ...]:

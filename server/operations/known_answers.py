@@ -14,6 +14,7 @@ from server.continuity.citations import Cited, cited, remember
 from server.continuity.form import Form, form_of
 from server.continuity.known import Candidate, Known
 from server.continuity.site import Site
+from server.continuity.withheld import is_withheld
 from server.fhir import json as fhir_json
 from server.fhir.dates import DAY, instant_text
 from server.fhir.errors import InvalidParameter
@@ -34,7 +35,8 @@ def operation(site: Site) -> Operation:
             call.services, call.access, call.id, form, site, encounter=_encounter(call)
         )
         await _tell(call, form, made)
-        return fhir_json.dumps(answer(made.known, call.services.now()))
+        withheld = await is_withheld(call.services, call.access, f"Patient/{call.id}")
+        return fhir_json.dumps(answer(made.known, call.services.now(), withheld=withheld))
 
     return Operation(
         code="known-answers",
@@ -43,7 +45,8 @@ def operation(site: Site) -> Operation:
         "answered), `confirm` (shown, one tap), `conflict` (all answers, the more cautious one "
         "first) or `ask`, with the rule and the reason. Each answer has its versioned sources, "
         "when it was said, its age, its author and what kind of author that is. Computed under "
-        "the caller's access: what the caller may not see changes nothing.",
+        "the caller's access: what the caller may not see changes nothing. Whom the access policy "
+        "tells of it gets `withheld` as well, when labels hide something of the record.",
         levels=("instance",),
         types=("Patient",),
         scopes="`Patient.r`; `Questionnaire.rs`, unless the form is sent along; `.rs` of the types "
@@ -120,15 +123,16 @@ async def _tell(call: Call, form: Form, made: Answered) -> None:
         services.audit.shown(access, "operation", made.shown, f"{patient}/$known-answers?{asked}")
 
 
-def answer(known: Iterable[Known], now: int) -> dict[str, Any]:
+def answer(known: Iterable[Known], now: int, *, withheld: bool = False) -> dict[str, Any]:
     """Return Parameters: one ``item`` for each item of the form that can have an answer.
 
     Its parts: ``linkId``, ``text``, ``state``, ``rule``, ``reason``, and for each answer
     ``answer`` with ``value``, ``source`` (versioned references), ``saidAt``, ``age``, ``author``
-    and ``authorKind``.
+    and ``authorKind``.  ``withheld``: told first, to who may know it.
     """
+    first = [{"name": "withheld", "valueBoolean": True}] if withheld else []
     parts = [{"name": "item", "part": list(_item(one, now))} for one in known]
-    return {"resourceType": "Parameters", **({"parameter": parts} if parts else {})}
+    return {"resourceType": "Parameters", **({"parameter": first + parts} if first + parts else {})}
 
 
 def _item(known: Known, now: int) -> Iterable[dict[str, Any]]:

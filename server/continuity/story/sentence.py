@@ -5,11 +5,21 @@ from typing import Literal
 
 from server.continuity.statement import Source
 
-Kind = Literal["recorded", "quoted", "family", "conflict", "counted", "computed", "missing"]
+Kind = Literal[
+    "recorded",
+    "quoted",
+    "family",
+    "conflict",
+    "counted",
+    "computed",
+    "missing",
+    "withheld",
+]
 """``recorded``: what one version says.  ``quoted``: somebody's own words, untouched.  ``family``:
 about somebody else than the patient (C5).  ``conflict``: versions that disagree (C4).  ``counted``:
 how much more there is.  ``computed``: statistics over its sources.  ``missing``: nothing is
-recorded; its source is the Patient, whose record was looked through."""
+recorded; its source is the Patient, whose record was looked through.  ``withheld``: something is
+hidden from a reader who may know that (C7); its source is the Patient, too."""
 
 Section = Literal[
     "patient", "reason", "voice", "goals", "findings", "decisions", "pending", "changes", "home"

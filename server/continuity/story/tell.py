@@ -19,6 +19,7 @@ from server.continuity.story.sentence import Section, Sentence
 from server.continuity.story.telling import Telling
 from server.continuity.story.wording import Json, person
 from server.continuity.story.words import Register, words
+from server.continuity.withheld import is_withheld
 from server.fhir import json as fhir_json
 from server.interactions.links import resource_url
 from server.interactions.read import looked_up
@@ -84,6 +85,9 @@ async def story(
     gathered = await gather(services, access, patient, said, since=since, encounter=asked.encounter)
     telling = Telling(reference, gathered.people, at)
     told = sections(telling, gathered)
+    if asked.audience == "clinician" and await is_withheld(services, access, reference):
+        source = (gathered.patient.source,)
+        told["patient"].append(Sentence(said.say("withheld"), source, "withheld"))
     told = await rephrased(rephraser, told, language=said.language, register=said.register)
     sources = cited(gathered, told)
     versions = tuple(gathered.versions[source] for source in sources)

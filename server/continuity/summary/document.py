@@ -15,6 +15,7 @@ from server.continuity.summary.absent import no_information
 from server.continuity.summary.narrative import is_none, sentence, table, words
 from server.continuity.summary.record import about_patient, referred
 from server.continuity.summary.sections import LOINC, SECTIONS, sorted_in
+from server.continuity.withheld import EXTENSION, is_withheld
 from server.fhir import json as fhir_json
 from server.fhir.dates import instant_text
 from server.fhir.references import split_reference
@@ -32,6 +33,8 @@ _DISAGREE: Final = (
     "These entries disagree: one says that there is none, another names one. "
     "Take it as real until this is settled."
 )
+_ABOUT: Final = "International Patient Summary, put together from the record."
+_WITHHELD: Final = "Some information was withheld from who asked for it."
 _NOTHING: Final = "The record holds no information; this does not mean that there is nothing."
 
 
@@ -43,6 +46,7 @@ class _Making:
     patient: str
     inside: dict[str, Resource]
     made: list[tuple[str, Resource]]  # what the document alone has, with its fullUrl
+    withheld: bool = False  # and whoever asks may know it
 
     def url(self, reference: str) -> str:
         """Return the ``fullUrl`` of a stored resource."""
@@ -78,7 +82,8 @@ async def summary(services: Services, access: AccessContext, id_: str) -> Resour
     everything = [patient, *shown, *(resource for _, resource in beside.values())]
     inside = {f"{one['resourceType']}/{one['id']}": one for one in everything}
     await _told(services, access, reference, versions)
-    return _bundle(_Making(services, reference, inside, []), sections)
+    withheld = await is_withheld(services, access, reference)
+    return _bundle(_Making(services, reference, inside, [], withheld), sections)
 
 
 def _versions(
@@ -132,7 +137,8 @@ def _composition(making: _Making, sections: Mapping[str, list[Resource]], at: st
         "resourceType": "Composition",
         "id": making.services.new_id(),
         "meta": {"profile": [COMPOSITION]},
-        "text": sentence("International Patient Summary, put together from the record."),
+        "text": sentence(_ABOUT + (f" {_WITHHELD}" if making.withheld else "")),
+        **({"extension": [EXTENSION]} if making.withheld else {}),
         "status": "final",
         "type": {"coding": [coding]},
         "subject": {"reference": making.url(making.patient)},
