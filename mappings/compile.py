@@ -13,7 +13,7 @@ from mappings.constants import constant, maker
 from mappings.context import Context
 from mappings.language import Entries, Items, Node, Text
 from mappings.objects import Entry, Live, ObjectRule, Rule, nested, required_names
-from mappings.parse import NULL
+from mappings.parse import NULL, bit
 from mappings.paths import segment_name
 from mappings.segments import known_segment, segment_names
 from mappings.source import Scope
@@ -89,7 +89,7 @@ class Compiler(Context):
         needs: dict[str, int] = {}
         for segment, at in (one for one in found if one is not None):
             whole = at == 0 or needs.get(segment) == 0
-            needs[segment] = 0 if whole else needs.get(segment, 0) | 1 << at
+            needs[segment] = 0 if whole else needs.get(segment, 0) | bit(at)
         return rule, tuple(sorted(needs.items()))
 
     def _choice(self, name: str, node: Node) -> Entry:

@@ -7,7 +7,9 @@ from mappings.context import Reads
 from mappings.engine import CompiledMap
 from mappings.language import Entries, Items, Node, texts
 from mappings.overlay import none
+from mappings.parse import bit
 from mappings.resource import ResourceRule, precedence, resource_rule
+from mappings.segments import fields_of, type_of
 from mappings.tables import Table
 
 _MOST_KEPT = 4096  # rules; more come only from tests that write maps
@@ -48,8 +50,15 @@ def compiled_map(
         precedence=order,
         segments=frozenset(reads.segments),
         reads={segment: frozenset(numbers) for segment, numbers in fields.items()},
+        expected={name: _expected(name, fields.get(name, set())) for name in reads.segments},
         targets={at: frozenset(targets) for at, targets in reads.targets.items()},
     )
+
+
+def _expected(segment: str, read: set[int]) -> int:
+    """Return the bits of the fields that are read, of the name and of numbers of lines (SI)."""
+    counts = {n for n in range(1, fields_of(segment) + 1) if type_of(segment, n) == "SI"}
+    return sum(bit(n) for n in {0} | read | counts)
 
 
 def _rule(

@@ -8,7 +8,7 @@ import re
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
-from server.fhir.dates import InvalidDate, interval
+from server.fhir.dates import SECOND, InvalidDate, interval
 
 _DTM = re.compile(
     r"(\d{4})(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:\.(\d{1,9}))?)?)?)?)?)?"
@@ -39,6 +39,8 @@ def fhir_date_time(text: str, zone: ZoneInfo) -> str | None:
     >>> fhir_date_time("20260701", ZoneInfo("Europe/Berlin"))
     '2026-07-01'
     """
+    if (usual := _to_the_second(text, zone)) is not None:
+        return usual.isoformat()[:25]
     found = _DTM.fullmatch(text)
     if found is None or (day := _day(found)) is None:
         return None
@@ -81,12 +83,25 @@ def fhir_time(text: str) -> str | None:
 
 def moment(text: str, zone: ZoneInfo) -> int | None:
     """Return the first moment of a timestamp in microseconds UTC; ``None`` when it is no date."""
+    if (usual := _to_the_second(text, zone)) is not None:
+        return int(usual.timestamp()) * SECOND
     made = fhir_date_time(text, zone)
     if made is None:
         return None
     try:
         return interval(made, zone)[0]
     except InvalidDate:  # a year such as 0000
+        return None
+
+
+def _to_the_second(text: str, zone: ZoneInfo) -> datetime | None:
+    """Return the time that most senders write, 14 digits; ``None`` for all others."""
+    if len(text) != 14 or not (text.isascii() and text.isdigit()):
+        return None
+    day, time = (int(text[:4]), int(text[4:6]), int(text[6:8])), text[8:]
+    try:
+        return datetime(*day, int(time[:2]), int(time[2:4]), int(time[4:]), tzinfo=zone)
+    except ValueError:  # an impossible time leaves the date, an impossible date nothing
         return None
 
 

@@ -10,31 +10,31 @@ from typing import Any, cast
 
 from mappings.feed import Feed
 from mappings.identity import Alternatives
-from mappings.parse import NULL, Message
+from mappings.parse import NULL, Message, bit
 from mappings.paths import Path
 from mappings.plan import Identity, Plan, PlannedResource, QuarantineReason
 from mappings.resource import ResourceRule, complete
-from mappings.segments import type_of
 from mappings.source import Instance, Run, Scope, tokens
 from mappings.structure import Group
 from mappings.tables import Table
 
 _ONCE = frozenset({"MSH", "EVN"})
 _SILENT = frozenset({"MSH", "EVN", "SFT", "DSC"})  # what they say is in ``extra``
-_EXTRA = {
-    "sending_application": "MSH-3",
-    "sending_facility": "MSH-4",
-    "message_time": "MSH-7",
-    "control_id": "MSH-10",
-    "processing_id": "MSH-11",
-    "version": "MSH-12",
-    "event_recorded": "EVN-2",
-    "event_reason": "EVN-4",
-    "operator": "EVN-5",
-    "event_occurred": "EVN-6",
-    "event_facility": "EVN-7",
-}
-
+_HEAD = (
+    ("sending_application", 3),
+    ("sending_facility", 4),
+    ("message_time", 7),
+    ("control_id", 10),
+    ("processing_id", 11),
+    ("version", 12),
+)
+_EVENT = (
+    ("event_recorded", 2),
+    ("event_reason", 4),
+    ("operator", 5),
+    ("event_occurred", 6),
+    ("event_facility", 7),
+)
 
 Why = Callable[[str, str, int], str]
 
@@ -50,6 +50,7 @@ class CompiledMap:
     segments: frozenset[str]
     reads: Mapping[str, frozenset[int]]
     targets: Mapping[tuple[str, int], frozenset[str]]  # field -> elements that it reaches
+    expected: Mapping[str, int]  # the bits of fields of each segment that need no explanation
 
 
 @dataclass(slots=True)
@@ -107,9 +108,19 @@ def plan(
         warnings=tuple(run.warnings),
         quarantine=reason,
         problem=problem,
-        extra={name: text for name, path in _EXTRA.items() if (text := message.get(path))},
+        extra=_extra(message),
     )
     run.end()
+    return made
+
+
+def _extra(message: Message) -> dict[str, str]:
+    head, event = message.segments[0], message.first("EVN")
+    made = {name: text for name, field in _HEAD if (text := message.text_of(head, field))}
+    if event is not None:
+        for name, field in _EVENT:
+            if text := message.text_of(event, field):
+                made[name] = text
     return made
 
 
@@ -306,7 +317,9 @@ def _resource(draft: _Draft, map_: CompiledMap, run: Run) -> PlannedResource:
             draft.label, draft.instance.type, whole, identity, touched, update="merge", shared=True
         )
     choices = rule.rivals
-    rivals = {other for name in touched if name in choices for other in choices[name]}
+    rivals: set[str] = set()
+    if not choices.keys().isdisjoint(touched):
+        rivals = {other for name in touched if name in choices for other in choices[name]}
     scope = draft.instance.scope
     assert scope is not None
     return PlannedResource(
@@ -363,9 +376,9 @@ def _unmapped_fields(map_: CompiledMap, run: Run, why: Why) -> None:
             reason = why(code, segment.name, 0) or "no rule for this segment"
             run.row("", segment.label, f"not mapped: {reason}")
             continue
-        read = map_.reads.get(segment.name, frozenset())
-        for n, raw in enumerate(segment.fields):
-            if n and raw and n not in read and raw != NULL and type_of(segment.name, n) != "SI":
+        unread = segment.sent & ~map_.expected[segment.name]
+        for n, raw in enumerate(segment.fields if unread else ()):
+            if unread & bit(n) and raw != NULL:
                 reason = why(code, segment.name, n)
                 how = f"not mapped: {reason}" if reason else "not mapped"
                 run.row("", f"{segment.label}-{n}", how, raw)

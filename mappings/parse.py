@@ -88,14 +88,10 @@ class Segment:
 
     @property
     def sent(self) -> int:
-        """The fields that hold anything, as bits: bit n for field n."""
+        """The fields that hold anything, as bits: :func:`bit` for each."""
         found = self._sent
         if found is None:
-            found = 0
-            for n, raw in enumerate(self.fields):
-                if raw:
-                    found |= 1 << n
-            self._sent = found
+            found = self._sent = int.from_bytes(bytes(map(bool, self.fields)), "little")
         return found
 
     def raw(self, field: int) -> str:
@@ -104,6 +100,11 @@ class Segment:
 
     def __repr__(self) -> str:
         return f"<{self.label} at line {self.line}>"
+
+
+def bit(field: int) -> int:
+    """Return the bit of a field in :attr:`Segment.sent`: the first of a byte."""
+    return 1 << 8 * field
 
 
 class Message:
@@ -136,7 +137,8 @@ class Message:
         return self._type
 
     def _read_type(self) -> str:
-        code, event, structure = (self.get(f"MSH-9.{n}") for n in (1, 2, 3))
+        raw = self.segments[0].raw(9).partition(self.delimiters[2])[0]
+        code, event, structure = (self.value(raw, n) for n in (1, 2, 3))
         if "_" in code and not event:
             code, _, event = code.partition("_")
         if not code:
@@ -194,6 +196,16 @@ class Message:
         if "\r" in raw:
             raw = raw.replace("\r\n", "\n").replace("\r", "\n")
         return raw.strip()
+
+    def text_of(self, segment: Segment, field: int) -> str:
+        """Return what :meth:`get` does for a field of ``segment`` (not MSH-1, MSH-2)."""
+        fields = segment.fields
+        raw = fields[field] if field < len(fields) else ""
+        if not raw:
+            return ""
+        for separator in (self.delimiters[2], self.delimiters[1], self.delimiters[4]):
+            raw = raw.partition(separator)[0]
+        return self.plain(raw)
 
     def get(self, path: str) -> str:
         """Return the value at ``path``, ``""`` when it was not sent, ``'""'`` when deleted.

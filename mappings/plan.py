@@ -122,7 +122,7 @@ class Explanation(Sequence[ExplainRow]):
 def told(rows: Sequence[ExplainRow]) -> list[tuple[str, str, str, str]]:
     """Return explain rows as plain tuples: of an :class:`Explanation` without making its rows."""
     if not isinstance(rows, Explanation):
-        return [tuple(row) for row in rows]
+        return [(row.target, row.source, row.how, row.value) for row in rows]
     return [row if len(row[3]) <= _SHOWN else (*row[:3], row[3][:_SHOWN]) for row in rows._noted]
 
 

@@ -11,7 +11,7 @@ from mappings.dates import moment
 from mappings.feed import NAMESPACE, Feed
 from mappings.parse import NULL, Message, Segment
 from mappings.plan import ExplainRow, Explanation, Unmapped
-from mappings.structure import Group, group
+from mappings.structure import Group, groups
 from mappings.tables import Table, Target
 
 # R4 datatypes.html#string: no characters below 32 but tab, line feed and carriage return.
@@ -180,13 +180,14 @@ class Run:
         self.feed = feed
         self.tables = tables
         self.event = message.event
-        self.root = group(message)
+        every = groups(message)
+        self.root = every[0]
         self.component_separator = message.delimiters[1]
         self.repetition_separator = message.delimiters[2]
         self.sub_separator = message.delimiters[4]
         self.escape = message.delimiters[3]
         self.plain = self.needs_nothing(_body(message))  # most messages
-        self.facility = message.get("MSH-4")
+        self.facility = message.text_of(message.segments[0], 4)
         self.rows: list[tuple[str, str, str, str]] = []  # as in ``ExplainRow``
         self.note = self.rows.append
         self.unmapped: list[Unmapped] = []
@@ -205,7 +206,7 @@ class Run:
         self._authorities: dict[tuple[str, str, str, str], str] = {}
         self._moments: dict[str, int | None] = {}
         self.segments: dict[str, list[tuple[Segment, Group]]] = {}
-        for inner in self.root.walk():
+        for inner in every:
             for segment in inner.segments:
                 self.segments.setdefault(segment.name, []).append((segment, inner))
         self.shape = _known_shape(frozenset(self.segments))
@@ -420,10 +421,9 @@ class Run:
 
 def tokens(identifiers: Iterable[Mapping[str, Any]]) -> list[str]:
     """Return ``system|value`` of the identifiers that have both, without repeats."""
-    return list(
-        dict.fromkeys(
-            f"{one['system']}|{one['value']}"
-            for one in identifiers
-            if one.get("system") and one.get("value")
-        )
-    )
+    made: dict[str, None] = {}
+    for one in identifiers:
+        system, value = one.get("system"), one.get("value")
+        if system and value:
+            made[f"{system}|{value}"] = None
+    return list(made)

@@ -6,11 +6,14 @@ structure does not have, or has elsewhere, and every Z segment, stays in the gro
 ``mappings.structures`` holds the structures.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from mappings.parse import Message, Segment
 from mappings.structures import OPENERS, STRUCTURES
+
+_MOST_REMEMBERED = 64  # segments of a message whose groups are remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,12 +169,43 @@ class _Grouping:
 
 def group(message: Message) -> Group:
     """Return the message as a tree of groups; unknown messages have one flat group."""
-    code = message.type.partition("^")[0]
-    root = _COMPILED.get(message.type) or _COMPILED.get(code)
+    return groups(message)[0]
+
+
+def groups(message: Message) -> list[Group]:
+    """Return the groups of the message: the root, and all below it in the order of the message."""
+    segments = message.segments
+    if len(segments) > _MOST_REMEMBERED:
+        return list(_grouped(message.type, segments).walk())
+    made: list[Group] = []
+    for name, parent, at in _known(message.type, tuple([one.name for one in segments])):
+        above = made[parent] if made else None
+        one = Group(name, above, [segments[n] for n in at])
+        if above is not None:
+            above.groups.append(one)
+        made.append(one)
+    return made
+
+
+@lru_cache(maxsize=1024)  # a system's messages look alike
+def _known(type_: str, names: tuple[str, ...]) -> tuple[tuple[str, int, tuple[int, ...]], ...]:
+    """Return the groups of messages with these segments: name, which is above, which segments."""
+    root = _grouped(type_, [Segment(name, [], at, 0) for at, name in enumerate(names)])
+    walked = list(root.walk())
+    numbers = {id(one): at for at, one in enumerate(walked)}
+    return tuple(
+        (one.name, numbers.get(id(one.parent), 0), tuple(segment.line for segment in one.segments))
+        for one in walked
+    )
+
+
+def _grouped(type_: str, segments: Sequence[Segment]) -> Group:
+    code = type_.partition("^")[0]
+    root = _COMPILED.get(type_) or _COMPILED.get(code)
     if root is None:
-        return Group(code, segments=list(message.segments))
+        return Group(code, segments=list(segments))
     grouping = _Grouping(root)
-    for segment in message.segments:
+    for segment in segments:
         grouping.place(segment)
     return grouping.root
 
