@@ -12,7 +12,8 @@ from typing import Any
 
 from mappings.feed import Feed
 from mappings.plan import Plan, PlannedResource
-from server.feeds.lookup import Hit, Sought, find, sought
+from server.feeds.at_hand import Hit
+from server.feeds.lookup import Sought, find, sought
 from server.feeds.merged import merging, surviving
 from server.feeds.overlay import disagreement
 from server.feeds.refused import Reason, RefusedMessage

@@ -8,7 +8,7 @@ from typing import Any
 
 from mappings.plan import PlannedResource
 from server.access.context import SYSTEM
-from server.feeds.lookup import Hit
+from server.feeds.at_hand import Hit
 from server.fhir import json as fhir_json
 from server.interactions.services import Services
 

@@ -8,7 +8,17 @@ from functools import cache
 
 from server.audit.common import common_hashes
 from server.search.catalog import R4
-from server.search.rows import hash64
+from server.search.rows import hash64, key_hash
+
+
+def is_common(key: str) -> bool:
+    """Tell whether a key text is one of :func:`presences`.
+
+    >>> is_common("Patient|gender|?"), is_common("Patient|gender|c|male")
+    (True, False)
+    """
+    type_, bar, _ = key.partition("|")
+    return bool(bar) and type_[:1].isupper() and key_hash(key) in presences(type_)
 
 
 @cache

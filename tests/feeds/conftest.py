@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from server.access.context import SYSTEM
+from server.feeds import at_hand
 from server.fhir import json as fhir_json
 from server.interactions.services import Services
 from server.search import extract
@@ -45,6 +46,8 @@ async def services(
         else SqliteStore(tmp_path / "record.db", now=now, index=index, fingerprint="test")
     )
     yield services_on(store, now)
+    for version, resource in at_hand.kept(store):  # many messages look at one object
+        assert resource == fhir_json.loads(version.body or b"{}")
     await store.close()
 
 

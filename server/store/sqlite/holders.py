@@ -6,6 +6,7 @@ import apsw
 
 from server.search.rows import key_hash
 from server.store.port import Held
+from server.store.presence import is_common
 from server.store.sqlite.sql import numbers
 
 _HOLDERS = (
@@ -23,6 +24,6 @@ def holders(
     for hashed, *held in db.execute(_HOLDERS, (numbers(list(by_hash)), most + 1)):
         by_hash[hashed].append(Held(*held))
     return {
-        key: tuple(found) if len(found := by_hash[hashed]) <= most else None
+        key: tuple(found) if len(found := by_hash[hashed]) <= most and not is_common(key) else None
         for key, hashed in hashes.items()
     }
