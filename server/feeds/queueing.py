@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import replace
 from typing import Any
 
+from mappings.feed import Feed
 from mappings.maps import Maps
 from server.feeds.answering import Answering
 from server.feeds.backlog import Backlog
@@ -14,13 +15,13 @@ from server.feeds.inbox import UNFINISHED, Entry, Inbox
 from server.feeds.lanes import BACKLOG_WORKERS, Lanes
 from server.feeds.sharing import Sharing
 from server.feeds.stats import AllStats
-from server.feeds.work import Job, Worker, freed, plan_message
+from server.feeds.work import Job, Planned, Worker, freed, plan_message
 from server.fhir.errors import StoreUnavailable
 from server.store.port import Store
 
 log = logging.getLogger(__name__)
 
-_INLINE_BYTES = 65536  # larger messages are mapped in a thread, so that the others go on
+_INLINE_BYTES = 8192  # larger messages are mapped in a thread, so that the others go on
 
 
 class Queueing:
@@ -111,12 +112,26 @@ class Queueing:
         """Tell whether messages of before the start are still worked off."""
         return bool(self._backlogs) if feed is None else feed in self._backlogs
 
+    async def plan_ahead(self, body: bytes, feed: Feed) -> Planned | None:
+        """Return the plan of a message that is being stored.
+
+        ``None`` when it would not be queued at once: then its plan is made when it is its turn.
+        """
+        await asyncio.sleep(0)  # storing begins: the disk and we are at work in the same time
+        if self._sharing is not None or feed.name in self._backlogs:
+            return None
+        return await self._planned(body, feed)
+
     async def enqueue(
-        self, entry: Entry, body: bytes | None = None, header: Header | None = None
+        self,
+        entry: Entry,
+        body: bytes | None = None,
+        header: Header | None = None,
+        planned: Planned | None = None,
     ) -> Job:
         """Plan a stored message and queue it in its lanes; waits while its feed is full.
 
-        ``body`` and ``header``: what was received, when it is at hand.
+        ``body`` and ``header``: what was received, when it is at hand; ``planned``: its plan.
 
         While the feed has a backlog of before the start, it comes behind that.
         """
@@ -132,7 +147,7 @@ class Queueing:
             return job
         if backlog is not None:
             await backlog.done.wait()
-        await self._queue(job, body)
+        await self._queue(job, body, planned)
         return job
 
     async def _work_off(self, feed: str, upto: str) -> None:
@@ -178,26 +193,28 @@ class Queueing:
                 await asyncio.sleep(self._pause_s)
         await self.lanes.put(job.lanes, job, group=job.feed.name)
 
-    async def _queue(self, job: Job, body: bytes | None) -> None:
+    async def _queue(self, job: Job, body: bytes | None, planned: Planned | None) -> None:
         try:
-            await self._plan(job, body)
+            await self._plan(job, body, planned)
             await self.lanes.put(job.lanes, job, group=job.feed.name)
         except BaseException:  # it is not queued: who asks for it again must not wait for it
             self._jobs.pop(job.entry.id, None)
             job.done.cancel()
             raise
 
-    async def _plan(self, job: Job, body: bytes | None) -> None:
+    async def _plan(self, job: Job, body: bytes | None, planned: Planned | None = None) -> None:
         entry, feed = job.entry, job.feed
         text = body if body is not None else await self._inbox.body(entry)
         job.bodies = {entry.id: text} if not entry.edits else await self._inbox.bodies(entry)
         if job.header is None:
             received = job.bodies.get(entry.id, b"")  # the sender knows nothing of edits
             job.header = self._answering.heard(entry.feed, read_header(received))
-        if len(text) > _INLINE_BYTES:
-            job.plan, job.refused = await asyncio.to_thread(plan_message, self._maps, text, feed)
-        else:
-            job.plan, job.refused = plan_message(self._maps, text, feed)
+        job.plan, job.refused = planned or await self._planned(text, feed)
+
+    async def _planned(self, body: bytes, feed: Feed) -> Planned:
+        if len(body) > _INLINE_BYTES:
+            return await asyncio.to_thread(plan_message, self._maps, body, feed)
+        return plan_message(self._maps, body, feed)
 
     async def _work(self, job: Job) -> None:
         try:

@@ -210,7 +210,12 @@ class FeedService:
             return []  # an answer is never answered
         feed, answering = self.maps.feed(feed_name), self._answering
         header = answering.heard(feed_name, header)
-        receipt = await self.inbox.receive(feed, body, header)
+        storing = asyncio.ensure_future(self.inbox.receive(feed, body, header))
+        try:
+            planned = await self._queueing.plan_ahead(body, feed)
+            receipt = await storing
+        finally:
+            storing.cancel()  # nobody waits for it any more, or it has ended
         entry = receipt.entry
         accepted = answering.accepted(header, entry)
         if receipt.repeated:
@@ -219,9 +224,10 @@ class FeedService:
         self._count(body, entry)
         if feed.ack == "inbox" and header is not None:
             accepted += answering.application(header, answering.stamp(header, "AA", entry, None))
-            await self._queueing.enqueue(entry, body, header)
+            await self._queueing.enqueue(entry, body, header, planned)
             return accepted
-        return [*accepted, answering.finished(await self._queueing.enqueue(entry, body, header))]
+        job = await self._queueing.enqueue(entry, body, header, planned)
+        return [*accepted, answering.finished(job)]
 
     async def query(
         self, body: bytes, feed_name: str, header: Header, *, address: str = ""

@@ -39,6 +39,7 @@ ATTEMPTS = 5  # of a message that fails though the store works; then it goes to 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 30.0
 DAY_US = 24 * 3600 * 1_000_000
 
+Planned = tuple[Plan | None, RefusedMessage | None]
 Stamp = Callable[[Header | None, ack.Code, Entry, ack.Fault | None], bytes]
 
 
@@ -81,7 +82,7 @@ class Job:
         return tuple(lane_hash(lane) for lane in lanes_of(self.plan))
 
 
-def plan_message(maps: Maps, body: bytes, feed: Feed) -> tuple[Plan | None, RefusedMessage | None]:
+def plan_message(maps: Maps, body: bytes, feed: Feed) -> Planned:
     """Return the plan, or why there is none; a plan may itself ask for quarantine."""
     try:
         message = parse(body)
