@@ -123,7 +123,7 @@ class Compiler(Context):
 
     def _many(self, node: Node, child: Child) -> Rule:
         nodes = node if isinstance(node, Items) else [node]
-        items = [self._item(one, child) for one in nodes]
+        items = [self.item(one, child) for one in nodes]
         live = Live(items)
         if len(items) == 1:  # its own needs are those of the element, which were asked already
             only = items[0].rule
@@ -137,7 +137,8 @@ class Compiler(Context):
 
         return every
 
-    def _item(self, node: Node, child: Child) -> Entry:
+    def item(self, node: Node, child: Child) -> Entry:
+        """Compile one of the rules that give an element, with the fields that it lives from."""
         rule, needs = self._with_needs(lambda: self.values(node, child))
         return Entry(child.name, rule, needs=needs)
 

@@ -105,10 +105,11 @@ class _Reader:
         if self.take("lst.count", "count"):
             return self.number(path.count)
         if self.take("length"):
-            return self.number(lambda s: len(path.text(s)))
+            text = path.texter()
+            return self.number(lambda s: len(text(s)))
         if path.field == 0 and path.segment:
             return self.valued(path.present)
-        return self.compare(path.text, path.valued())
+        return self.compare(path.texter(), path.valued())
 
     def compare(self, value: Callable[[Scope], str], valued: Condition | None = None) -> Condition:
         is_valued = valued or (lambda s: bool(value(s)))

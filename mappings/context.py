@@ -61,6 +61,10 @@ class Context(ABC):
         """Compile one rule to the list of values that it gives."""
 
     @abstractmethod
+    def item(self, node: Node, child: Child) -> Entry:
+        """Compile one of several rules of an element."""
+
+    @abstractmethod
     def inner_entries(self, node: Entries, content: str) -> list[Entry]:
         """Compile the elements of a data type, inside the element at hand."""
 

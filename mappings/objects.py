@@ -50,18 +50,16 @@ class Live:
 
     def __init__(self, entries: Iterable[Entry]) -> None:
         self._entries = tuple(entries)
-        self._known: dict[tuple[str, int, frozenset[str]], tuple[Entry, ...]] = {}
+        self._known: dict[int, tuple[Entry, ...]] = {}  # by Scope.shape
 
     def among(self, scope: Scope) -> tuple[Entry, ...]:
         """Return the entries whose rules have to run, in their order."""
-        own, run = scope.segment, scope.run
-        key = ("", 0, run.shape) if own is None else (own.name, own.sent, run.shape)
-        found = self._known.get(key)
+        found = self._known.get(scope.shape)
         if found is None:
             if len(self._known) >= _MOST_SHAPES:
                 self._known.clear()
             found = tuple(one for one in self._entries if not (one.needs and one.idle(scope)))
-            self._known[key] = found
+            self._known[scope.shape] = found
         return found
 
 

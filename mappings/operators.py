@@ -12,7 +12,7 @@ from mappings.context import Context
 from mappings.datatypes import converter
 from mappings.language import Entries, Items, Node
 from mappings.makes import MAKES
-from mappings.objects import Rule
+from mappings.objects import Live, Rule
 from mappings.parse import NULL
 from mappings.paths import path_of
 from mappings.rules import RULES
@@ -74,10 +74,11 @@ def default(compiler: Context, node: Entries, child: Child, rule: Values) -> Val
         return rule
     value = constant(node["default"], child, compiler.problem)
     path = compiler.path(node["from"])
+    text = path.texter() if path is not None else lambda _scope: ""
 
     def or_default(scope: Scope, to: str) -> list[Any]:
         found = rule(scope, to)
-        if found or path is None or not path.text(scope):
+        if found or path is None or not text(scope):
             return found
         scope.run.row(to, path.source, "default", str(value))
         return [fresh(value)]
@@ -114,7 +115,7 @@ def _table(compiler: Context, node: Entries, child: Child) -> Values:
     _codes(compiler, node["table"], table, child)
     return Converted(
         path,
-        lambda v, to: v.run.code(name, v.text(), to, v.path),
+        lambda v, to: v.run.code(name, v.texts[1], to, v.path),
         compiler.top,
         many=child.max != 1,
     )
@@ -138,12 +139,12 @@ def _first(compiler: Context, node: Node, child: Child) -> Values:
     if not isinstance(node, Items):
         compiler.problem(node, "first: needs a list of alternatives")
         return lambda _scope, _to: []
-    rules = [compiler.values(one, child) for one in node]
+    live = Live([compiler.item(one, child) for one in node])
 
     def alternatives(scope: Scope, to: str) -> list[Any]:
-        for rule in rules:
-            if found := rule(scope, to):
-                return found
+        for entry in live.among(scope):
+            if found := entry.rule(scope, to):
+                return found  # type: ignore[no-any-return]
         return []
 
     return alternatives
@@ -158,10 +159,11 @@ def join_rule(compiler: Context, node: Entries, child: Child) -> Values:
     if child.content not in ("string", "markdown"):
         compiler.problem(node, f"join makes a text, {child.name} is a {child.content}")
     paths = [path for part in parts if (path := compiler.path(part)) is not None]
+    texters = [path.texter() for path in paths]
     separator = str(node.get("sep", " "))
 
     def joined(scope: Scope, to: str) -> list[Any]:
-        texts = [text for path in paths if (text := path.text(scope))]
+        texts = [found for text in texters if (found := text(scope))]
         if not texts:
             return []
         made = separator.join(texts)

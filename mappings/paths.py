@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from mappings.parse import NULL
 from mappings.segments import NAME, component_type, fields_of, known_segment, segment_names, type_of
-from mappings.source import Repetition, Scope
+from mappings.source import MOST_COMPONENTS, Repetition, Scope
 from mappings.spelling import hint
 
 _PATH = re.compile(
@@ -74,7 +74,34 @@ class Path:
         segment, field = self.segment, self.field
         if not segment or self.repeat or self.component or self.sub:
             return self.values
-        return lambda scope: scope.repetitions(segment, field)
+
+        def read(scope: Scope) -> list[Repetition]:
+            own = scope.segment
+            if own is not None and own.name == segment:
+                found = scope.fields.get(field)
+                return found if found is not None else scope.run.repetitions(own, field)
+            return scope.repetitions(segment, field)
+
+        return read
+
+    def texter(self) -> Callable[[Scope], str]:
+        """Return :meth:`text` as a function, without what this path does not state."""
+        if not self.segment or self.repeat or self.sub or self.component > MOST_COMPONENTS:
+            return self.text
+        read = Path(self.source, self.segment, self.field, 0, 0, 0).reader()
+        component = self.component
+
+        def text(scope: Scope) -> str:
+            for one in read(scope):
+                if not component or one.run.plain:
+                    found = one.texts[component or 1]
+                else:
+                    found = one.component(component).text()
+                if found:
+                    return found
+            return ""
+
+        return text
 
     def values(self, scope: Scope) -> list[Repetition]:
         """Return what was sent: a value for each repetition, deleted ones (``\"\"``) included."""
@@ -102,13 +129,17 @@ class Path:
         (``^Latex``).
         """
         if self.component or not self.segment:
-            return lambda scope: bool(self.text(scope))
+            text = self.texter()
+            return lambda scope: text(scope) != ""
         saying, read = _SAYING.get(self.type("")), self.reader()
+        if saying is None:
+            return lambda scope: any(any(one.texts) for one in read(scope))
 
         def test(scope: Scope) -> bool:
             for one in read(scope):
-                for number in saying or range(1, len(one.parts) + 1):
-                    if one.text(number):
+                texts = one.texts
+                for number in saying:
+                    if texts[number]:
                         return True
             return False
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import count
 from typing import Any
 from urllib.parse import quote
 
@@ -17,12 +18,14 @@ from mappings.tables import Table, Target
 # R4 datatypes.html#string: no characters below 32 but tab, line feed and carriage return.
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufeff\ufffe\uffff]")
 _HL7_TABLE = re.compile(r"HL7\s?0*(\d{1,4})")
+Fields = dict[int, list["Repetition"]]
 _NOTHING: list["Repetition"] = []  # shared; nobody adds to what ``repetitions`` returns
 # a note or a participant of somebody else must never be found by looking up
 _OWN_GROUP_ONLY = frozenset({"NTE", "PRT", "ROL"})
 
 _NO_CODES: Mapping[str, str] = {}
-_NOT_SENT = [""] * 25  # no data type has more components
+MOST_COMPONENTS = 25  # of a data type
+_NOT_SENT = [""] * MOST_COMPONENTS
 
 
 def _body(message: Message) -> str:
@@ -32,10 +35,13 @@ def _body(message: Message) -> str:
     return message.text[at:].rstrip("\x1c\x00\r\n").replace("\r", "").replace("\n", "")
 
 
-@lru_cache(maxsize=4096)
-def _known_shape(names: frozenset[str]) -> frozenset[str]:
-    """Return one object for equal sets of segments: it is a key of many look-ups."""
-    return names
+_numbers = count(1)
+
+
+@lru_cache(maxsize=65536)
+def _number(_shape: tuple[str, int, frozenset[str]]) -> int:
+    """Return a number for a shape that no other has; it is the key of many look-ups."""
+    return next(_numbers)
 
 
 class Repetition:
@@ -117,27 +123,39 @@ class Repetition:
         return Repetition(self.run, raw, f"{self.path}.{component}.{sub}", "\x00")
 
 
-@dataclass(slots=True, eq=False)  # not frozen: some dozens are made for each message
 class Scope:
-    """Where a rule stands: its segment, its group, and inside ``each`` a repetition."""
+    """Where a rule stands: its segment, its group, and inside ``each`` a repetition.
 
-    run: "Run"
-    segment: Segment | None
-    group: Group
-    repetition: Repetition | None = None
+    ``shape`` is a number: equal ones have the same fields of their segment, and the same segments
+    in the message.  ``fields`` are the repetitions of the segment's fields that were read already.
+    """
+
+    __slots__ = ("fields", "group", "repetition", "run", "segment", "shape")
+
+    def __init__(
+        self,
+        run: "Run",
+        segment: Segment | None,
+        group: Group,
+        repetition: Repetition | None = None,
+    ) -> None:
+        self.run = run
+        self.segment = segment
+        self.group = group
+        self.repetition = repetition
+        self.shape, self.fields = run.about(segment)
 
     def repetitions(self, segment: str, field_: int) -> list[Repetition]:
         """Return the repetitions of a field of the nearest segment of that name."""
         found = self.segment
+        if found is not None and found.name == segment:
+            known = self.fields.get(field_)
+            return known if known is not None else self.run.repetitions(found, field_)
         run = self.run
-        if found is None or found.name != segment:
-            if segment not in run.segments:
-                return _NOTHING
-            found = run.nearest(self.group, segment)
-            if found is None:
-                return _NOTHING
-        known = run.known.get((found.label, field_))
-        return known if known is not None else run.repetitions(found, field_)
+        if segment not in run.segments:
+            return _NOTHING
+        found = run.nearest(self.group, segment)
+        return _NOTHING if found is None else run.repetitions(found, field_)
 
     def find(self, name: str) -> Segment | None:
         """Return the scope's own segment if it has that name, else the nearest one."""
@@ -209,8 +227,8 @@ class Run:
         for inner in every:
             for segment in inner.segments:
                 self.segments.setdefault(segment.name, []).append((segment, inner))
-        self.shape = _known_shape(frozenset(self.segments))
-        self.known: dict[tuple[str, int], list[Repetition]] = {}  # by the label of the segment
+        self.shape = frozenset(self.segments)
+        self._about: dict[str, tuple[int, Fields]] = {}  # by the label of the segment
         self._nearest: dict[tuple[int, str], Segment | None] = {}
 
     def end(self) -> None:
@@ -218,7 +236,9 @@ class Run:
         in cycles waits for the collector, which took a fifth of the mapping's time.
         """
         self.root.end()
-        for known in (self.known, self.labels, self.instances, self._of_segment, self._of_group):
+        for _, fields in self._about.values():
+            fields.clear()
+        for known in (self.labels, self.instances, self._of_segment, self._of_group):
             known.clear()
         self.made.clear()
 
@@ -237,16 +257,26 @@ class Run:
             raw = _CONTROL.sub("", raw.replace("\r\n", "\n").replace("\r", "\n")).strip()
         return raw
 
+    def about(self, segment: Segment | None) -> "tuple[int, Fields]":
+        """Return the shape of a scope with that segment, and what was read of its fields."""
+        label, name, sent = ("", "", 0)
+        if segment is not None:
+            label, name, sent = segment.label, segment.name, segment.sent
+        found = self._about.get(label)
+        if found is None:
+            found = self._about[label] = (_number((name, sent, self.shape)), {})
+        return found
+
     def repetitions(self, segment: Segment, field_: int) -> list[Repetition]:
         """Return the repetitions of a field that hold anything but blanks."""
-        key = (segment.label, field_)
-        found = self.known.get(key)
+        known = self.about(segment)[1]
+        found = known.get(field_)
         if found is not None:
             return found
         fields = segment.fields
         raw = fields[field_] if field_ < len(fields) else ""
         if not raw:
-            self.known[key] = _NOTHING
+            known[field_] = _NOTHING
             return _NOTHING
         path = f"{segment.label}-{field_}"
         if self.repetition_separator not in raw or (segment.name == "MSH" and field_ <= 2):
@@ -257,7 +287,7 @@ class Run:
                 for n, raw in enumerate(raw.split(self.repetition_separator), start=1)
                 if raw
             ]
-        self.known[key] = found
+        known[field_] = found
         return found
 
     def moment(self, text: str) -> int | None:

@@ -29,9 +29,15 @@ class Converted:
 
     def __call__(self, scope: Scope, to: str) -> list[Any]:
         """Return the values."""
+        found = self._read(scope)
+        if len(found) == 1 and found[0].raw != NULL:  # most of them
+            value = self._convert(found[0], to)
+            if value is None:
+                return []
+            return value if isinstance(value, list) else [value]
         made: list[Any] = []
         at = to
-        for one in self._read(scope):
+        for one in found:
             if one.raw == NULL:
                 note_deleted(scope, [one], self._top, to)
                 continue
