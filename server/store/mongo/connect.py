@@ -31,6 +31,7 @@ from pymongo.uri_parser import parse_uri
 from pymongo.write_concern import WriteConcern
 
 from server.fhir.errors import DeadlineExceeded, FhirError, StoreUnavailable, TooLarge
+from server.store.mongo import waiting
 
 MAJORITY = WriteConcern("majority", j=True)
 DEFAULT_DATABASE = "tellonce"
@@ -78,6 +79,7 @@ def client_of(address: Address, name: str) -> AsyncMongoClient[dict[str, Any]]:
 
     How long it waits may be said in the address; what a write and a read mean may not.
     """
+    waiting.mend()
     said = {option.partition("=")[0].lower() for option in re.split(r"[?&]", address.url)}
     waits: dict[str, Any] = {name: ms for name, ms in _WAITS_MS.items() if name.lower() not in said}
     return AsyncMongoClient(

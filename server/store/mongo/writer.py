@@ -7,10 +7,12 @@ process that commits at the same time makes the transaction fail, which then is 
 
 import asyncio
 import logging
+import traceback
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from server.fhir.errors import FhirError, StoreUnavailable
 from server.store.mongo.bodies import Sent
@@ -163,7 +165,7 @@ class Writer:
 
     def _undo(self, jobs: list[Job], error: Exception) -> None:
         if not isinstance(error, FhirError):
-            log.error("a commit failed: %s", type(error).__name__)
+            log.error("a commit failed: %s", _where(error))
         told = error if isinstance(error, FhirError) else _failed()
         if self.fault is None and isinstance(error, StoreUnavailable):
             log.warning("commits fail: %s", error)  # once, until one succeeds
@@ -172,6 +174,13 @@ class Writer:
             if job.error is None:
                 # Each caller gets one of its own: a raised one keeps the frames it went through.
                 job.made, job.error = [], copy(told)
+
+
+def _where(error: BaseException) -> str:
+    """Name an unforeseen failure by its class and place; its text may hold patient data."""
+    frame = next(reversed(traceback.extract_tb(error.__traceback__)), None)
+    place = f"{Path(frame.filename).name}:{frame.lineno}" if frame is not None else "?"
+    return f"{type(error).__name__} at {place}"
 
 
 def _failed() -> StoreUnavailable:
