@@ -335,6 +335,14 @@ class Store(RecordStore, Protocol):
         Of one type, or of all.
         """
 
+    async def news(self, after: int, within_s: float) -> int:
+        """Return the newest ``seq`` that is known of, as soon as it is above ``after``.
+
+        After ``within_s`` at the latest, as it then is.  A hint, by which who follows the change
+        feed need not look often: of what other processes commit one may hear late, or not, and of
+        AuditEvents nothing is told.
+        """
+
     async def digests(
         self, type_: str, *, after: int = 0, limit: int, anew: bool = False
     ) -> list[Digest]:

@@ -22,28 +22,35 @@ from server.store.port import Record
 log = logging.getLogger("tellonce")
 
 KIND = "feed-place"
-_INSERTED: list[dict[str, Any]] = [
-    {"$match": {"operationType": "insert"}},
-    {"$project": {"documentKey": 1}},
-]
 _LOST = frozenset((260, 280, 286))  # InvalidResumeToken, ChangeStreamFatalError, HistoryLost
-_AWAIT_MS = 1_000
+_AWAIT_S = 1.0
 _PAUSE_S = 0.5
 _KEPT_EVERY = 100  # versions
 
 
 async def watch(
-    db: AsyncDatabase[dict[str, Any]], name: str, address: Address
+    db: AsyncDatabase[dict[str, Any]],
+    name: str,
+    address: Address,
+    *,
+    without: str = "",
+    await_s: float = _AWAIT_S,
 ) -> AsyncGenerator[int, None]:
     """Return the ``seq`` of every new version; first of all, without a place, the last one.
 
     Goes on through failovers.  ``name``: keep the place under it; ``""``: begin with now.
+    ``without``: of this type nothing is told. ``await_s``: how long MongoDB
+    keeps back an answer that has nothing to tell.
     """
+    told_of: list[dict[str, Any]] = [
+        {"$match": {"operationType": "insert", "fullDocument.rt": {"$ne": without}}},
+        {"$project": {"documentKey": 1}},
+    ]
     token = await _place(db, name) if name else None
     while True:
         try:
             stream = await db.versions.watch(
-                _INSERTED, resume_after=token, max_await_time_ms=_AWAIT_MS
+                told_of, resume_after=token, max_await_time_ms=int(await_s * 1000)
             )
             async with stream:
                 if token is None:

@@ -44,6 +44,7 @@ from server.store.mongo.search import Asked, Searches
 from server.store.mongo.texts import Texts
 from server.store.mongo.transact import Committer
 from server.store.mongo.writer import Writer
+from server.store.news import SILENT, News
 from server.store.port import (
     CommitConflict,
     Digest,
@@ -67,6 +68,8 @@ _PREPARED_S = 30.0  # that a commit may take from making its rows to being appli
 _PARTING_S = 1.0  # that the database is told of our end
 _CLOSED = "the store is closed"
 _READY_S = 3.0
+_AWAIT_S = 10.0  # that MongoDB keeps an answer back which holds no news
+_AGAIN_S = 2.0  # until one listens again to a database that was away
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +118,8 @@ class MongoStore:
         self._starting = asyncio.Lock()
         self._reindexing = reindex.Progress()
         self._closed = False
+        self._news = News()
+        self._listening: asyncio.Task[None] | None = None
         self._told = ""  # why it is not ready, in the log
 
     async def start(self) -> None:
@@ -146,11 +151,19 @@ class MongoStore:
         with explained(self._address):
             sent = await bodies.send(writes)
         try:
-            return await opened.writer.run(writes, expect, records, outbox, sent)
+            made = await opened.writer.run(writes, expect, records, outbox, sent)
         except (CommitConflict, VersionConflict, TooLarge):
             # Of other errors it is not always known whether the commit happened.
             await bodies.remove(sent.values())
             raise
+        self._news.committed(made)
+        return made
+
+    async def news(self, after: int, within_s: float) -> int:
+        """See :meth:`server.store.port.Store.news`; of others by a change stream, begun now."""
+        if self._listening is None and not self._closed:
+            self._listening = asyncio.create_task(self._listen(), name="store-news")
+        return await self._news.wait(after, within_s)
 
     async def read(self, access: AccessContext, type_: str, id_: str) -> Version | None:
         """See :meth:`server.store.port.Store.read`."""
@@ -256,6 +269,19 @@ class MongoStore:
             async for seq in told:
                 yield seq
 
+    async def _listen(self) -> None:
+        """Hear of what other processes commit, for ever."""
+        while True:
+            try:
+                reading = await self._reading()
+                told = feed.watch(reading.db, "", self._address, without=SILENT, await_s=_AWAIT_S)
+                async with aclosing(told):
+                    async for seq in told:
+                        self._news.tell(seq)
+            except FhirError as error:  # who follows the feed looks by itself meanwhile
+                log.debug("nothing is heard of other processes: %s", error)
+            await asyncio.sleep(_AGAIN_S)
+
     async def digests(
         self, type_: str, *, after: int = 0, limit: int, anew: bool = False
     ) -> list[Digest]:
@@ -360,6 +386,9 @@ class MongoStore:
     async def close(self) -> None:
         """See :meth:`server.store.port.Store.close`; may be called again."""
         self._closed = True
+        if self._listening is not None:
+            self._listening.cancel()
+            await asyncio.wait((self._listening,), timeout=_PARTING_S)
         async with self._starting:
             opened, self._opened = self._opened, None
             if opened is not None:

@@ -24,6 +24,7 @@ from server.search.query import Query, SortKey
 from server.search.size import size
 from server.store.checks import check_distinct
 from server.store.codec import Codec
+from server.store.news import News
 from server.store.port import (
     CorruptStore,
     Digest,
@@ -131,6 +132,7 @@ class SqliteStore:
             raise
         self._reindexing = _Reindexing()
         self._closed = False
+        self._news = News()
 
     async def commit(
         self,
@@ -145,7 +147,13 @@ class SqliteStore:
             raise StoreUnavailable("only the server that has the data can write resources")
         check_distinct(writes)
         asked = Commit(tuple(writes), tuple(expect), tuple(records), tuple(outbox))
-        return await self._writer.run(lambda tables: tables.commit(asked))
+        made: list[Version] = await self._writer.run(lambda tables: tables.commit(asked))
+        self._news.committed(made)
+        return made
+
+    async def news(self, after: int, within_s: float) -> int:
+        """See :meth:`server.store.port.Store.news`; a command beside hears of its own only."""
+        return await self._news.wait(after, within_s)
 
     async def read(self, access: AccessContext, type_: str, id_: str) -> Version | None:
         """See :meth:`server.store.port.Store.read`."""
