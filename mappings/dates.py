@@ -15,6 +15,7 @@ _DTM = re.compile(
     r"(?:([+-])(\d\d)(\d\d))?",
     re.ASCII,
 )
+_ANY = ZoneInfo("UTC")  # of a date without a time
 _TM = re.compile(r"(\d\d)(?:(\d\d)(?:(\d\d)(?:\.(\d{1,9}))?)?)?(?:[+-]\d{4})?", re.ASCII)
 
 
@@ -24,6 +25,8 @@ def fhir_date(text: str) -> str | None:
     >>> fhir_date("198503"), fhir_date("19850230")
     ('1985-03', None)
     """
+    if len(text) == 8 and (usual := _to_the_second(f"{text}000000", _ANY)) is not None:
+        return usual.isoformat()[:10]
     found = _DTM.fullmatch(text)
     return _day(found) if found else None
 

@@ -5,7 +5,7 @@ identities; one resource where two are the same; what had to be dropped, and ref
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, cast
 
 from mappings.feed import Feed
@@ -36,6 +36,8 @@ _EVENT = (
     ("event_facility", 7),
 )
 
+_NONE: set[str] = set()  # shared; nobody adds to it
+
 Why = Callable[[str, str, int], str]
 
 
@@ -53,20 +55,18 @@ class CompiledMap:
     expected: Mapping[str, int]  # the bits of fields of each segment that need no explanation
 
 
-@dataclass(slots=True)
 class _Draft:
     """A resource on its way into the plan."""
 
-    instance: Instance
-    rule: ResourceRule | None
-    any_of: Alternatives = ()
-    filled: set[str] = field(default_factory=set)
-    nulls: set[str] = field(default_factory=set)
-    numbers: int = 1
+    __slots__ = ("any_of", "filled", "instance", "label", "nulls", "rule")
 
-    @property
-    def label(self) -> str:
-        return self.instance.label
+    def __init__(self, instance: Instance, rule: ResourceRule | None) -> None:
+        self.instance = instance
+        self.rule = rule
+        self.label = instance.label
+        self.any_of: Alternatives = ()
+        self.filled: set[str] = _NONE
+        self.nulls: set[str] = _NONE
 
 
 class _Quarantine(Exception):
@@ -180,7 +180,8 @@ def _fill(draft: _Draft, run: Run) -> None:
             values |= value
         else:
             values[entry.name] = value
-    draft.nulls = run.nulls - values.keys()
+    if run.nulls:
+        draft.nulls = run.nulls - values.keys()
 
 
 def _identify(draft: _Draft, run: Run) -> None:
@@ -243,8 +244,12 @@ def _united(drafts: list[_Draft], run: Run) -> tuple[list[_Draft], dict[str, str
     same: dict[str, str] = {}
     left: list[_Draft] = []
     for draft in drafts:
-        keys = [(draft.instance.type, pairs) for pairs in draft.any_of]
-        first = next((known[key] for key in keys if key in known), None)
+        type_, first = draft.instance.type, None
+        keys = [(type_, pairs) for pairs in draft.any_of]
+        for key in keys:
+            if key in known:
+                first = known[key]
+                break
         if first is None:
             left.append(draft)
             first = draft
@@ -266,7 +271,7 @@ def _unite(first: _Draft, second: _Draft) -> None:
         elif isinstance(have, list):
             have += [one for one in value if one not in have]
     first.any_of += tuple(pairs for pairs in second.any_of if pairs not in first.any_of)
-    first.nulls -= into.keys()
+    first.nulls = first.nulls - into.keys()
 
 
 def _relinked(value: Any, dropped: set[str], same: Mapping[str, str], depth: int = 0) -> Any:
@@ -351,8 +356,10 @@ def _precedence(paths: tuple[Path, ...], scope: Scope, run: Run) -> int | None:
     key = id(paths)
     if key in run.precedence:
         return run.precedence[key]
-    texts = (path.text(scope) for path in paths)
-    found = next((at for text in texts if text and (at := run.moment(text)) is not None), None)
+    found = None
+    for path in paths:
+        if (text := path.text(scope)) and (found := run.moment(text)) is not None:
+            break
     if all(path.segment in _ONCE for path in paths):
         run.precedence[key] = found
     return found

@@ -75,14 +75,15 @@ class Feed:
         if universal and (own := _own_system(universal, kind)):
             return own
         if name := namespace or universal:
-            return f"{NAMESPACE}:authority:{_urn(self.name, name)}"
+            return f"{NAMESPACE}:authority:{urn(self.name, name)}"
         if self.default_authority and not role:
             return self.default_authority
-        return f"{NAMESPACE}:{role or 'patient'}:{_urn(self.name, facility)}"
+        return f"{NAMESPACE}:{role or 'patient'}:{urn(self.name, facility)}"
 
 
 @lru_cache(maxsize=4096)
-def _urn(*parts: str) -> str:
+def urn(*parts: str) -> str:
+    """Return the parts as they stand in an address, those that are empty left out."""
     return ":".join(quote(part, safe="") for part in parts if part)
 
 

@@ -3,11 +3,12 @@
 Source: HL7 v2-to-FHIR guide 1.0.0, data type maps CX, EI, EIP, DLN, HD.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
 from mappings.codes import identifier_type
-from mappings.primitives import noted, put_period
+from mappings.primitives import Convert, noted, put_period
 from mappings.source import Repetition
 
 _V2_0203 = "http://terminology.hl7.org/CodeSystem/v2-0203"
@@ -69,6 +70,11 @@ def CX(v: Repetition, to: str) -> dict[str, Any] | None:  # noqa: N802
     return made
 
 
+def _bare_cx(v: Repetition) -> tuple[str, str]:
+    value = v.texts[1]
+    return (f"{v.authority(4, role_of(v.path))}|{value}", v.texts[5]) if value else ("", "")
+
+
 def EI(v: Repetition, to: str) -> dict[str, Any] | None:  # noqa: N802
     """Entity identifier -> Identifier."""
     _, value, name, universal, kind, *_ = v.texts
@@ -78,6 +84,12 @@ def EI(v: Repetition, to: str) -> dict[str, Any] | None:  # noqa: N802
     v.run.note((f"{to}.system", f"{v.path}.2", "authority", system))
     v.run.note((f"{to}.value", f"{v.path}.1", "EI", value))
     return {"system": system, "value": value}
+
+
+def _bare_ei(v: Repetition) -> tuple[str, str]:
+    _, value, name, universal, kind, *_ = v.texts
+    system = v.run.authority(name, universal, kind, role_of(v.path)) if value else ""
+    return f"{system}|{value}" if value else "", ""
 
 
 def EIP(v: Repetition, to: str) -> list[dict[str, Any]] | None:  # noqa: N802
@@ -125,3 +137,9 @@ def HD(v: Repetition, to: str) -> str | None:  # noqa: N802
     if not (v.text(1) or v.text(2)):
         return None
     return noted(v, to, v.run.authority(v.text(1), v.text(2), v.text(3)), "authority")
+
+
+Bare = Callable[[Repetition], tuple[str, str]]
+
+# What finds a resource again: ``system|value`` and the code of its type (table 0203) alone.
+BARE: dict[Convert, Bare] = {CX: _bare_cx, EI: _bare_ei}

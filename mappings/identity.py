@@ -16,14 +16,14 @@ from dataclasses import dataclass
 from hashlib import sha256
 from itertools import product
 from typing import Any
-from urllib.parse import quote
 
 from mappings.compile import Compiler
 from mappings.conditions import Condition
 from mappings.datatypes import converter
-from mappings.feed import NAMESPACE
+from mappings.feed import NAMESPACE, urn
+from mappings.identifiers import BARE, Bare
 from mappings.language import Entries, Items, Node, Text, texts
-from mappings.paths import Path
+from mappings.paths import Path, Reader
 from mappings.source import Scope, tokens
 from mappings.spelling import hint
 from server.fhir.definitions import children, search_parameters
@@ -89,6 +89,9 @@ def _by_identifier(node: Entries, compiler: Compiler) -> Finder:
     prefer = [str(text) for text in texts(node["prefer"])] if "prefer" in node else []
     converters = [(path.reader(), converter(path.type(""), "Identifier")) for path in paths]
     sources = [(read, convert) for read, convert in converters if convert is not None]
+    known = [(read, BARE[convert]) for read, convert in sources if convert in BARE]
+    if len(known) == len(sources):
+        return _by_number(known, prefer)
 
     def find(scope: Scope, _values: dict[str, Any], _number: int) -> Found | None:
         made: list[dict[str, Any]] = []
@@ -105,6 +108,32 @@ def _by_identifier(node: Entries, compiler: Compiler) -> Finder:
         return Found(tuple((("identifier", token),) for token in found)) if found else None
 
     return find
+
+
+def _by_number(sources: list[tuple[Reader, Bare]], prefer: Sequence[str]) -> Finder:
+    """The same for identifiers that need no conversion to be known."""
+
+    def find(scope: Scope, _values: dict[str, Any], _number: int) -> Found | None:
+        made: list[tuple[str, str]] = []  # token, code of its type
+        for read, bare in sources:
+            for one in read(scope):
+                token, kind = bare(one)
+                if token:
+                    made.append((token, kind))
+        if not made:
+            return None
+        if prefer and len(made) > 1:
+            ranks = {code: at for at, code in enumerate(prefer)}
+            made.sort(key=lambda one: ranks.get(_code_of_type(scope, one[1]), len(ranks)))
+        found = list(dict.fromkeys([token for token, _ in made]))[:MOST_IDENTIFIERS]
+        return Found(tuple([(("identifier", token),) for token in found]))
+
+    return find
+
+
+def _code_of_type(scope: Scope, kind: str) -> str:
+    found = scope.run.lookup("IdentifierType", kind) if kind else None
+    return found.code if found is not None else ""
 
 
 def _rank(identifier: dict[str, Any], prefer: Sequence[str]) -> int:
@@ -134,13 +163,15 @@ def _by_key(node: Entries, type_: str, compiler: Compiler) -> Finder:
 
     def find(scope: Scope, values: dict[str, Any], number: int) -> Found | None:
         texts_ = [part(scope) for part in parts]
+        if not any(texts_):
+            return None
         with_ = [search_values(scope, values, param) for param in params]
-        if not any(texts_) or not all(with_):
+        if not all(with_):
             return None
         if number > 1:
             texts_.append(f"#{number}")
         digest = sha256("\x1f".join([type_, *texts_]).encode()).hexdigest()[:32]
-        system = f"{NAMESPACE}:key:{quote(scope.run.feed.name, safe='')}"
+        system = f"{NAMESPACE}:key:{urn(scope.run.feed.name)}"
         pairs = tuple((param, found[0]) for param, found in zip(params, with_, strict=True))
         return Found(
             ((*pairs, ("identifier", f"{system}|{digest}")),),
@@ -162,13 +193,16 @@ def _part(node: Node, compiler: Compiler) -> Callable[[Scope], str]:
     if (path.segment, path.field) in _FORBIDDEN:
         compiler.problem(node, f"{path.source} changes when a message is sent again")
 
+    read = path.reader()
+
     def text(scope: Scope) -> str:
         below = scope.run.sub_separator
-        return "~".join(
+        made = [
             "^".join([part.replace(below, "&") for part in v.parts]).rstrip("^")
-            for v in path.values(scope)
-            if v.text() or v.whole()
-        )
+            for v in read(scope)
+            if v.texts[1] or v.whole()
+        ]
+        return "~".join(made) if made else ""
 
     return text
 

@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import count
 from typing import Any
-from urllib.parse import quote
 
 from mappings.dates import moment
-from mappings.feed import NAMESPACE, Feed
+from mappings.feed import NAMESPACE, Feed, urn
 from mappings.parse import NULL, Message, Segment
 from mappings.plan import ExplainRow, Explanation, Unmapped
 from mappings.structure import Group, groups
@@ -215,6 +214,7 @@ class Run:
         self.instances: dict[str, list[Instance]] = {}
         self._of_segment: dict[tuple[str, int], list[Instance]] = {}
         self._of_group: dict[tuple[str, int], list[Instance]] = {}
+        self._made_from: dict[str, list[Instance]] = {}  # by type, those made from segments
         self._kin: set[tuple[str, str]] = set()
         self.made: dict[tuple[str, tuple[str, ...]], Instance] = {}
         self.dropped: set[str] = set()  # labels of resources that will not be in the plan
@@ -240,6 +240,7 @@ class Run:
             fields.clear()
         for known in (self.labels, self.instances, self._of_segment, self._of_group):
             known.clear()
+        self._made_from.clear()
         self.made.clear()
 
     # -- reading ------------------------------------------------------------------------------
@@ -259,13 +260,15 @@ class Run:
 
     def about(self, segment: Segment | None) -> "tuple[int, Fields]":
         """Return the shape of a scope with that segment, and what was read of its fields."""
-        label, name, sent = ("", "", 0)
-        if segment is not None:
-            label, name, sent = segment.label, segment.name, segment.sent
-        found = self._about.get(label)
-        if found is None:
-            found = self._about[label] = (_number((name, sent, self.shape)), {})
-        return found
+        found = self._about.get("" if segment is None else segment.label)
+        if found is not None:
+            return found
+        if segment is None:
+            made = self._about[""] = (_number(("", 0, self.shape)), {})
+        else:
+            shape = segment.name, segment.sent, self.shape
+            made = self._about[segment.label] = (_number(shape), {})
+        return made
 
     def repetitions(self, segment: Segment, field_: int) -> list[Repetition]:
         """Return the repetitions of a field that hold anything but blanks."""
@@ -382,7 +385,7 @@ class Run:
             return f"urn:oid:{name}"
         if name != "L" and not name.startswith("99"):
             self.no_row("CodingSystem", name, f"{target}.system", source)
-        return f"{NAMESPACE}:codes:{quote(self.feed.name, safe='')}:{quote(name, safe='')}"
+        return f"{NAMESPACE}:codes:{urn(self.feed.name)}:{urn(name)}"
 
     def authority(self, namespace: str, universal: str, kind: str, role: str = "") -> str:
         """Return the identifier system of an assigning authority; see ``Feed.system``."""
@@ -412,7 +415,12 @@ class Run:
             self._of_segment.setdefault((type_, id(scope.segment)), []).append(made)
             self._of_group.setdefault((type_, id(scope.group)), []).append(made)
             self._kin.add((type_, scope.segment.name))
+            self._made_from.setdefault(type_, []).append(made)
         return made
+
+    def at_root(self, instance: Instance) -> bool:
+        """Whether it was made from a segment that belongs to the message itself, to no group."""
+        return instance.scope is not None and instance.scope.group is self.root
 
     def meant(self, type_: str, scope: Scope, segment: str = "") -> Instance | None:
         """Return the resource that a reference means.
@@ -421,12 +429,17 @@ class Run:
         the scope's own kind only that of the very segment counts.  ``segment``: only those made
         from segments of that name.
         """
+        if type_ not in self._made_from:
+            return None
         own = scope.segment
         for one in self._of_segment.get((type_, id(own)), ()):
             if not segment or one.made_from(segment):
                 return one
         if own is not None and (type_, own.name) in self._kin and segment in ("", own.name):
             return None
+        known = self._made_from[type_]
+        if len(known) == 1 and not segment and self.at_root(known[0]):
+            return known[0]  # what is around leads to the root in the end
         for level in scope.group.around():
             for group_ in level:
                 for one in self._of_group.get((type_, id(group_)), ()):
