@@ -398,3 +398,32 @@ async def test_a_response_that_is_sent_is_extracted_but_not_committed(
     assert made["valueQuantity"]["value"] == 71.5
     assert "derivedFrom" not in made
     assert refused.status_code == 422
+
+
+async def test_what_was_asked_and_chosen_keeps_its_name(client: httpx.AsyncClient) -> None:
+    """Codes are no names: whoever reads the fact later has not got the form."""
+    never = {"system": "http://snomed.info/sct", "code": "266919005"}
+    smokes = {
+        "linkId": "s", "type": "choice", "text": "Do you smoke?", "extension": [EXTRACT],
+        "code": [{"system": "http://loinc.org", "code": "72166-2"}],
+        "answerOption": [{"valueCoding": {**never, "display": "Never smoked"}}],
+    }  # fmt: skip
+    await given(client, form([smokes]), response([{"linkId": "s", "answer": [
+        {"valueCoding": never}]}]))  # fmt: skip
+
+    (made,) = facts((await extracted(client))["return"])
+
+    assert made["code"] == {"coding": smokes["code"], "text": "Do you smoke?"}
+    assert made["valueCodeableConcept"]["coding"] == [{**never, "display": "Never smoked"}]
+
+
+async def test_a_code_that_has_a_name_needs_no_other(client: httpx.AsyncClient) -> None:
+    named = {**WEIGHT, "display": "Body weight"}
+    asked = {"linkId": "w", "type": "decimal", "text": "How heavy are you?", "code": [named],
+             "extension": [EXTRACT]}  # fmt: skip
+    await given(client, form([asked]), response([{"linkId": "w", "answer": [
+        {"valueDecimal": 70}]}]))  # fmt: skip
+
+    (made,) = facts((await extracted(client))["return"])
+
+    assert made["code"] == {"coding": [named]}

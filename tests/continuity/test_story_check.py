@@ -20,17 +20,17 @@ ONE = (Source("Observation", "a", 1),)
 OTHER = (Source("Observation", "b", 1),)
 
 PASSES = [
-    ("Allergy to penicillin; Dr Roe recorded, 3 March 2026.",
+    ("Allergy to penicillin; recorded by Dr Roe, 3 March 2026.",
      "On 3 March 2026 Dr Roe recorded an allergy to penicillin."),
-    ("Allergy to penicillin; Dr Roe recorded, 3 March 2026.",
+    ("Allergy to penicillin; recorded by Dr Roe, 3 March 2026.",
      "The allergy to penicillin was documented by Dr Roe on 3 March 2026."),
-    ("Allergy to penicillin; Dr Roe recorded, 3 March 2026.",
+    ("Allergy to penicillin; recorded by Dr Roe, 3 March 2026.",
      "Allergic to penicillin, noted by Doctor Roe on March 3, 2026."),
-    ("Haemoglobin: 13.5 g/dL; Dr Jane Roe recorded, 1 January 2026.",
+    ("Haemoglobin: 13.5 g/dL; recorded by Dr Jane Roe, 1 January 2026.",
      "Dr Jane Roe recorded a haemoglobin of 13.5 g/dL on 1 January 2026."),
     ("Does not take aspirin; the patient says, 3 March 2026.",
      "Does not take aspirin; the patient says (3 March 2026)."),
-    ("Asthma, since 2010; Dr Roe recorded, undated.",
+    ("Asthma, since 2010; recorded by Dr Roe, undated.",
      "Dr Roe recorded asthma since 2010, undated."),
     ("You have a visit on 3 February 2026: Lung clinic (booked).",
      "You have an appointment at the lung clinic on 3 February 2026, booked."),
@@ -178,25 +178,26 @@ CASES = {
         "Left: pain. Right: normal.", "Left: normal. Right: pain.",
     ),
     "what an author corrected": (
-        "Potassium: 6.5 (High, corrected), 1 May 2026; Dr Roe recorded.",
+        "Potassium: 6.5 (High, corrected), 1 May 2026; recorded by Dr Roe.",
         "Potassium: 6.5, High, 1 May 2026; Dr Roe recorded corrected.",
     ),
     "since when, of the author": (
-        "Ill since 3 March 2026; Dr Roe recorded.", "Ill; Dr Roe recorded since 3 March 2026.",
+        "Ill since 3 March 2026; recorded by Dr Roe.", "Ill; Dr Roe recorded since 3 March 2026.",
     ),
     "ended, of the author": (
-        "Asthma, ended 3 March 2020; Dr Roe recorded.",
-        "Asthma; Dr Roe recorded, ended 3 March 2020.",
+        "Asthma, ended 3 March 2020; recorded by Dr Roe.",
+        "Asthma; recorded by Dr Roe, ended 3 March 2020.",
     ),
     "the author's patient": (
-        "Asthma; Dr Roe recorded, 3 March 2026.",
+        "Asthma; recorded by Dr Roe, 3 March 2026.",
         "Asthma; recorded by Dr Roe's patient, 3 March 2026.",
     ),
     "author and patient swapped": (
         "Dr Roe recorded asthma; Ada says.", "Ada recorded asthma; Dr Roe says.",
     ),
     "an author named No": (
-        "Asthma; Dr Anne No recorded, 3 March 2026.", "No asthma; Dr Anne recorded, 3 March 2026.",
+        "Asthma; recorded by Dr Anne No, 3 March 2026.",
+        "No asthma; recorded by Dr Anne, 3 March 2026.",
     ),
     "known for unknown": ("Asthma; author unknown.", "Asthma; author known."),
     "dated for undated": ("Asthma; undated.", "Asthma; dated."),

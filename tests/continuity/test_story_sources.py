@@ -148,7 +148,9 @@ async def test_removing_a_source_removes_its_sentences() -> None:
 
 # Without its report the order is no decision of the past, but waits for its result.
 MOVED = {
-    "DiagnosticReport/count": {"Order: Blood count (active); Dr Jane Roe recorded, 1 January 2026."}
+    "DiagnosticReport/count": {
+        "Order: Blood count (active); ordered by Dr Jane Roe, 1 January 2026."
+    }
 }
 
 

@@ -67,7 +67,7 @@ def visited(status_: str, **period: str) -> Resource:
 
 
 Case = tuple[Resource, str, str, str]
-ROE_ON = "Dr Jane Roe recorded, 1 January 2026."
+ROE_ON = "recorded by Dr Jane Roe, 1 January 2026."
 YOU_ON = "You told us this on 1 January 2026."
 WROTE = "Dr Jane Roe wrote this down."
 WROTE_2025 = "Dr Jane Roe wrote this down in 2025."
@@ -78,16 +78,16 @@ CASES: dict[str, Case] = {
         seen(code=concept("Potassium"), status="corrected", interpretation=[concept("High")],
              valueQuantity={"value": 6.5, "unit": "mmol/L"}),
         "findings",
-        "Potassium: 6.5 mmol/L (High, corrected), 1 January 2026; Dr Jane Roe recorded.",
+        "Potassium: 6.5 mmol/L (High, corrected), 1 January 2026; recorded by Dr Jane Roe.",
         ("Potassium: 6.5 millimoles per litre (High, corrected), on 1 January 2026. "
         "Dr Jane Roe wrote this down.")),
     "a cancelled test without a value": (
         seen(code=concept("Sodium"), status="cancelled"),
-        "findings", "Sodium: value missing (cancelled), 1 January 2026; Dr Jane Roe recorded.",
+        "findings", "Sodium: value missing (cancelled), 1 January 2026; recorded by Dr Jane Roe.",
         "Sodium: the value is missing (cancelled), on 1 January 2026. " + WROTE),
     "a side of the body": (
         seen(code=concept("Grip"), bodySite=concept("Right hand"), valueInteger=3),
-        "findings", "Grip (Right hand): 3, 1 January 2026; Dr Jane Roe recorded.",
+        "findings", "Grip (Right hand): 3, 1 January 2026; recorded by Dr Jane Roe.",
         "Grip (Right hand): 3, on 1 January 2026. Dr Jane Roe wrote this down."),
     "parts that were judged, and one that is missing": (
         seen(code=concept("BP"), component=[
@@ -95,24 +95,24 @@ CASES: dict[str, Case] = {
              "interpretation": [concept("Low")]},
             {"code": concept("diastolic"), "dataAbsentReason": concept("Not performed")}]),
         "findings", ("BP: systolic 90 mmHg (Low); diastolic missing (Not performed), "
-        "1 January 2026; Dr Jane Roe recorded."),
+        "1 January 2026; recorded by Dr Jane Roe."),
         ("BP: systolic 90 millimetres of mercury (Low); diastolic missing (Not performed), "
         "on 1 January 2026. Dr Jane Roe wrote this down.")),
     "a value that no sentence can hold is not missing": (
         seen(code=concept("ECG"), valueSampledData={"origin": {"value": 0}, "period": 10,
                                                     "dimensions": 1, "data": "1 2"}),
         "findings", ("ECG: the value is of a kind that a story leaves out; open the entry, "
-        "1 January 2026; Dr Jane Roe recorded."),
+        "1 January 2026; recorded by Dr Jane Roe."),
         "ECG: a result that this page leaves out, on 1 January 2026. Dr Jane Roe wrote this down."),
     "one of a unit": (
         seen(code=concept("Score"), valueQuantity={"value": 1, "unit": "{score}"}),
-        "findings", "Score: 1 point, 1 January 2026; Dr Jane Roe recorded.",
+        "findings", "Score: 1 point, 1 January 2026; recorded by Dr Jane Roe.",
         "Score: 1 point, on 1 January 2026. Dr Jane Roe wrote this down."),
     "measured in one year, written down in another": (
         of("Observation", "x", status="final", subject=ADA, performer=[ROE], code=concept("Height"),
            effectiveDateTime="2019", issued="2026-01-01T10:00:00Z",
            valueQuantity={"value": 170, "unit": "cm"}),
-        "findings", "Height: 170 cm, 2019; Dr Jane Roe recorded.",
+        "findings", "Height: 170 cm, 2019; recorded by Dr Jane Roe.",
         "Height: 170 centimetres, in 2019. Dr Jane Roe wrote this down."),
     "a side and a severity of a problem": (
         of("Condition", "x", subject=ADA, code=concept("Fracture"), bodySite=[concept("Left arm")],
@@ -127,44 +127,44 @@ CASES: dict[str, Case] = {
         + WROTE_ON),
     "an allergy that is over": (
         allergic(concept("Nuts"), clinicalStatus=status("resolved")),
-        "findings", "Allergy or intolerance: Nuts (resolved); Dr Jane Roe recorded, 2025.",
+        "findings", "Allergy or intolerance: Nuts (resolved); recorded by Dr Jane Roe, 2025.",
         "On file as an allergy or a bad reaction: Nuts (over). " + WROTE_2025),
     "an allergy that nobody confirmed": (
         allergic(concept("Latex"), verificationStatus=status("unconfirmed"), criticality="high",
                  reaction=[{"manifestation": [concept("Anaphylaxis")], "severity": "severe"}]),
         "findings", ("Allergy or intolerance: Latex (Anaphylaxis, severe, criticality high, "
-        "unconfirmed); Dr Jane Roe recorded, 2025."),
+        "unconfirmed); recorded by Dr Jane Roe, 2025."),
         ("On file as an allergy or a bad reaction: Latex (Anaphylaxis, severe, it can be "
         "dangerous, still to be confirmed). Dr Jane Roe wrote this down in 2025.")),
     "an allergy that is called one": (
         allergic(concept("Allergy to mould (finding)")),
         "findings",
-        "Allergy or intolerance: Allergy to mould (finding); Dr Jane Roe recorded, 2025.",
+        "Allergy or intolerance: Allergy to mould (finding); recorded by Dr Jane Roe, 2025.",
         "You have this on file: Allergy to mould. " + WROTE_2025),
     "an allergy that is called one, and refuted": (
         allergic(concept("Allergy to mould"), verificationStatus=status("refuted")),
-        "findings", "Refuted: Allergy to mould; Dr Jane Roe recorded, 2025.",
+        "findings", "Refuted: Allergy to mould; recorded by Dr Jane Roe, 2025.",
         "This was ruled out: Allergy to mould. " + WROTE_2025),
     "when it began is not when it was said": (
         allergic(concept("Nuts"), recordedDate=None, onsetDateTime="1990"),
-        "findings", "Allergy or intolerance: Nuts, since 1990; Dr Jane Roe recorded, undated.",
+        "findings", "Allergy or intolerance: Nuts, since 1990; recorded by Dr Jane Roe, undated.",
         ("You have an allergy or react badly to Nuts, since 1990. "
         "Dr Jane Roe wrote this down; the date is missing.")),
     "a none that is no code": (
         allergic({"text": "NKDA"}),
-        "findings", "In the list of allergies: “NKDA”; Dr Jane Roe recorded, 2025.",
+        "findings", "In the list of allergies: “NKDA”; recorded by Dr Jane Roe, 2025.",
         "Your list of allergies has this on file: “NKDA”. Dr Jane Roe wrote this down in 2025."),
     "a none of one thing": (
         allergic(concept("No known latex allergy", SNOMED, "1003774007")),
         "findings",
-        "In the list of allergies: “No known latex allergy”; Dr Jane Roe recorded, 2025.",
+        "In the list of allergies: “No known latex allergy”; recorded by Dr Jane Roe, 2025.",
         ("Your list of allergies has this on file: “No known latex allergy”. "
         "Dr Jane Roe wrote this down in 2025.")),
     "a none that does not hold any more": (
         allergic(concept("No known allergy", SNOMED, "716186003"),
                  clinicalStatus=status("inactive")),
         "findings",
-        "In the list of allergies: “No known allergy” (inactive); Dr Jane Roe recorded, 2025.",
+        "In the list of allergies: “No known allergy” (inactive); recorded by Dr Jane Roe, 2025.",
         ("Your list of allergies has this on file: “No known allergy” (over). "
         "Dr Jane Roe wrote this down in 2025.")),
     "a medicine that is meant to be taken": (
@@ -176,7 +176,7 @@ CASES: dict[str, Case] = {
         f"This medicine is paused: Warfarin. {YOU_ON}"),
     "a medicine of which nobody knows whether it is taken": (
         taken("unknown"), "findings",
-        "Medicine Warfarin (unknown); the patient says, 1 January 2026.",
+        "Medicine Warfarin (status unknown); the patient says, 1 January 2026.",
         f"On file as your medicine: Warfarin (state unknown). {YOU_ON}"),
     "a medicine whose time is over": (
         taken("active", effectivePeriod={"start": "2020-01", "end": "2020-02"}), "findings",
@@ -206,19 +206,21 @@ CASES: dict[str, Case] = {
         ordered("draft"), "decisions", f"Order: MRI (Left knee) (draft); {ROE_ON}",
         f"An order is being written for you: MRI (Left knee). {WROTE_ON}"),
     "an order that was taken back": (
-        ordered("revoked"), "decisions", f"Order: MRI (Left knee) (revoked); {ROE_ON}",
-        f"This order was taken back: MRI (Left knee). {WROTE_ON}"),
+        ordered("revoked"), "decisions",
+        "Order: MRI (Left knee) (revoked); ordered by Dr Jane Roe, 1 January 2026.",
+        "This order was taken back: MRI (Left knee). Dr Jane Roe ordered this on 1 January 2026."),
     "done long before it was written down": (
         operated("completed", complication=[concept("Bleeding")]), "decisions",
-        "Lens (Left eye) (completed), 1990, complication: Bleeding; Dr Jane Roe recorded.",
+        "Lens (Left eye) (completed), 1990, complication: Bleeding; recorded by Dr Jane Roe.",
         ("This was done: Lens (Left eye), in 1990. This went wrong: Bleeding. "
         "Dr Jane Roe wrote this down.")),
     "begun and stopped": (
-        operated("stopped"), "decisions", "Lens (Left eye) (stopped), 1990; Dr Jane Roe recorded.",
+        operated("stopped"), "decisions",
+        "Lens (Left eye) (stopped), 1990; recorded by Dr Jane Roe.",
         "This was begun and then stopped: Lens (Left eye), in 1990. Dr Jane Roe wrote this down."),
     "being prepared": (
         operated("preparation"), "decisions",
-        "Lens (Left eye) (preparation), 1990; Dr Jane Roe recorded.",
+        "Lens (Left eye) (preparation), 1990; recorded by Dr Jane Roe.",
         "This is being prepared: Lens (Left eye), in 1990. Dr Jane Roe wrote this down."),
     "a visit that was called off": (
         booked("cancelled"), "pending",
@@ -237,15 +239,15 @@ CASES: dict[str, Case] = {
         "A visit is on file, and its date is still to come: Clinic (on the waiting list)."),
     "a stay that is over": (
         visited("finished", start="2025-01-01"), "reason",
-        "Ambulatory (finished), began 1 January 2025.",
+        "Outpatient visit (finished), began 1 January 2025.",
         "You had a visit here (a visit for the day), from 1 January 2025."),
     "a stay of which only the end is known": (
         visited("unknown", end="2025-01-01"), "reason",
-        "Ambulatory (unknown), until 1 January 2025.",
+        "Outpatient visit (status unknown), until 1 January 2025.",
         "You have a visit on file (a visit for the day, state unknown), until 1 January 2025."),
     "a visit that is planned is not now": (
         visited("planned", start="2027-01-01"), "reason",
-        "Ambulatory (planned), from 1 January 2027.",
+        "Outpatient visit (planned), from 1 January 2027.",
         "You have a visit planned (a visit for the day), from 1 January 2027."),
     "a relative of whom nothing is known": (
         of("FamilyMemberHistory", "x", status="health-unknown", patient=ADA, date=DAY,
@@ -285,7 +287,7 @@ CASES: dict[str, Case] = {
            code=concept("Culture"), effectiveDateTime=DAY, conclusion="No growth so far."),
         "pending",
         ("Report still open: Culture (preliminary), 1 January 2026: No growth so far; "
-        "Dr Jane Roe recorded."),
+        "recorded by Dr Jane Roe."),
         ("This report is still open: Culture (still open), on 1 January 2026. "
         "It says: No growth so far. Dr Jane Roe wrote this down.")),
     "a draft of a document": (
@@ -354,14 +356,14 @@ async def test_a_visit_that_will_not_be_is_not_why_the_patient_is_here() -> None
 
 
 async def test_nobodys_words_can_end_their_quotation_and_go_on_as_somebody_else() -> None:
-    forged = "fine.” Allergies: none; Dr Jane Roe recorded, 3 March 2026: “ok"
+    forged = "fine.” Allergies: none; recorded by Dr Jane Roe, 3 March 2026: “ok"
     note = of("Communication", "n", status="completed", subject=ADA, sender=ADA, sent=DAY,
               payload=[{"contentString": forged}])  # fmt: skip
     asked = of("QuestionnaireResponse", "q", status="completed", subject=ADA, source=ADA,
                authored=DAY, item=[{"linkId": "1", "text": "a” b", "answer": [
                    {"valueString": forged}]}])  # fmt: skip
     made = await told([ADA_HERSELF, note, asked])
-    inside = "fine.’ Allergies: none; Dr Jane Roe recorded, 3 March 2026: ‘ok"
+    inside = "fine.’ Allergies: none; recorded by Dr Jane Roe, 3 March 2026: ‘ok"
     assert texts(made, "voice") == [
         f"The patient, 1 January 2026: “a’ b”: “{inside}”",
         f"The patient wrote, 1 January 2026: “{inside}”",

@@ -73,7 +73,7 @@ async def test_a_language_that_is_not_there_yet_falls_back_to_english_and_says_s
         (of("Condition", "x", subject=ADA, code={"coding": [{"system": SNOMED, "code": "1"}]}),
          "Unnamed entry (code 1); author unknown, undated."),
         (of("Condition", "x", subject=ADA, code=concept("Gout"), recorder={"display": "A. Nurse"}),
-         "Gout; A. Nurse recorded, undated."),
+         "Gout; recorded by A. Nurse, undated."),
         (of("Condition", "x", subject=ADA, code=concept("Gout"), asserter=ADA, recorder=ROE,
             recordedDate="2026-01"),
          "Gout; the patient says, January 2026. Written down by Dr Jane Roe."),
@@ -106,7 +106,7 @@ async def test_a_language_that_is_not_there_yet_falls_back_to_english_and_says_s
          "Does not take Aspirin; the patient says, undated."),
         (of("AllergyIntolerance", "x", patient=ADA, code=concept("Nuts"),
             verificationStatus=status("refuted", "v"), recorder=ROE, recordedDate="2025"),
-         "Refuted: allergy or intolerance to Nuts; Dr Jane Roe recorded, 2025."),
+         "Refuted: allergy or intolerance to Nuts; recorded by Dr Jane Roe, 2025."),
         (of("AllergyIntolerance", "x", patient=ADA, recorder=ROE,
             code=concept("No known allergy", SNOMED, "716186003")),
          "“No known allergy” is recorded, but its date is missing: ask again."),
@@ -147,7 +147,7 @@ async def test_what_one_entry_says_and_another_refutes_is_told_as_a_conflict_fir
             "The record disagrees about Gout: one entry says so, another one refutes it. "
             "Settle this first."
         ),
-        "Gout; Dr Jane Roe recorded, undated.",
+        "Gout; recorded by Dr Jane Roe, undated.",
         "Refuted: Gout; author unknown, undated.",
     ]
 
@@ -289,7 +289,7 @@ def provenance(target: str, **agent: Any) -> Resource:
         ),
         (
             provenance("Condition/x/_history/1", who={"reference": "Practitioner/roe"}),
-            "Gout; Dr Jane Roe recorded, undated.",
+            "Gout; recorded by Dr Jane Roe, undated.",
         ),
         (
             provenance("Condition/x/_history/2", who={"reference": "Practitioner/roe"}),
@@ -323,7 +323,7 @@ async def test_who_wrote_a_version_is_known_from_its_provenance(
         (of("DocumentReference", "x", subject=ADA, status="superseded", description="Letter"),
          "findings", "Document Letter (superseded); author unknown, undated."),
         (of("Encounter", "x", subject=ADA, status="finished", **{"class": {"code": "AMB"}}),
-         "reason", "Ambulatory (finished), undated."),
+         "reason", "Outpatient visit (finished), undated."),
         (of("Immunization", "x", patient=ADA, status="not-done", vaccineCode=concept("Tetanus"),
             statusReason=concept("Fever")),
          "findings", "Immunization not done: Tetanus (Fever); author unknown, undated."),

@@ -33,7 +33,8 @@ KIND: Final = "corrections"
 TOLD: Final = "corrections-told"
 LEASE: Final = "corrections"
 LEASE_S: Final = 15.0
-POLL_S: Final = 0.5
+POLL_S: Final = 0.5  # between two looks, when there is something to look at
+_UNHEARD: Final = 3  # times as long, when nothing is told of
 _CURSOR: Final = "cursor"
 MOST: Final = 100_000
 _NEW_AT_ONCE: Final = 50
@@ -67,6 +68,7 @@ class Corrections:
 
     async def run(self) -> None:
         """Look until cancelled; a fault of the store or a bug costs a pause, not the rest."""
+        heard = 0
         try:
             while True:
                 try:
@@ -77,7 +79,11 @@ class Corrections:
                 except Exception as error:  # a bug must be seen, not end the chore unheard
                     log.error("corrections wait: %s", type(error).__name__)
                     more = False
-                await asyncio.sleep(0 if more else self._poll_s)
+                if more:
+                    await asyncio.sleep(0)
+                    continue
+                await asyncio.sleep(self._poll_s)
+                heard = await self._services.store.news(heard, _UNHEARD * self._poll_s)
         finally:
             await self._release()
 

@@ -88,7 +88,7 @@ class Observations:
             there += [reference for reference in kept if reference]  # "": it has none
         if not components and not members:
             return []
-        resource = self._resource(coding, within)
+        resource = self._resource(item, coding, within)
         if components:
             resource["component"] = components
         named = [{"reference": one} for one in (*there, *(fact.full_url for fact in members))]
@@ -102,7 +102,7 @@ class Observations:
         for answer in item.answers:
             value = self._value(item, answer)
             if value is not None and coding:
-                found.append({"code": {"coding": coding}, **value})
+                found.append({"code": _concept(item, coding), **value})
         return found
 
     def _observation(
@@ -111,7 +111,7 @@ class Observations:
         value = self._value(item, answer)
         if value is None:
             return None
-        resource = {**self._resource(coding, within), **value}
+        resource = {**self._resource(item, coding, within), **value}
         return self._fact(item, answer.key, resource, (item.item.link_id,))
 
     def _fact(
@@ -120,7 +120,7 @@ class Observations:
         full_url = self.asking.allocated(key, "observation")
         return Fact(f"{key}~observation", resource, full_url, item.item.path, links)
 
-    def _resource(self, coding: list[Any], within: _Within) -> dict[str, Any]:
+    def _resource(self, item: Given, coding: list[Any], within: _Within) -> dict[str, Any]:
         said = self.said
         made: dict[str, Any] = {"resourceType": "Observation"}
         if said.based_on:
@@ -130,7 +130,7 @@ class Observations:
         made["status"] = "final"
         if within.categories:
             made["category"] = list(within.categories)
-        made["code"] = {"coding": coding}
+        made["code"] = _concept(item, coding)
         if said.subject is not None:
             made["subject"] = said.subject
         if said.encounter is not None:
@@ -159,7 +159,7 @@ class Observations:
             case "valueQuantity" if unit is not None and not value.keys() & {"code", "unit"}:
                 return {"valueQuantity": {**value, **_unit(unit)}}
             case "valueCoding":
-                return {"valueCodeableConcept": {"coding": [value]}}
+                return {"valueCodeableConcept": {"coding": [_named(item, value)]}}
             case "valueDate" | "valueDateTime":
                 return {"valueDateTime": value} if _is_date(value) else None
             case "valueUri":
@@ -193,6 +193,26 @@ def _codes(item: Given, flag: Any) -> list[Any]:
     if not marked and (flag is None or flag is False):
         return []
     return [{k: v for k, v in one.items() if k != "extension"} for one in marked or listed]
+
+
+def _concept(item: Given, coding: list[Any]) -> dict[str, Any]:
+    """Return what was asked as a concept: where no code has a name, with the words of the item."""
+    asked = item.item.text
+    if not asked or any(one.get("display") for one in coding):
+        return {"coding": coding}
+    return {"coding": coding, "text": asked}
+
+
+def _named(item: Given, value: Any) -> Any:
+    """Return what was chosen, with the name that the form shows for it."""
+    if not isinstance(value, dict) or value.get("display"):
+        return value
+    for option in item.item.raw.get("answerOption") or ():
+        one = option.get("valueCoding") or {}
+        same = (one.get("system"), one.get("code")) == (value.get("system"), value.get("code"))
+        if same and one.get("display"):
+            return {**value, "display": one["display"]}
+    return value
 
 
 def _units(item: Given) -> list[dict[str, Any]]:

@@ -11,9 +11,13 @@ from server.continuity.story.telling import Found, Telling
 from server.continuity.story.wording import (
     Json,
     OpenEnd,
+    at,
     code,
+    codes,
     date,
+    dated,
     happened,
+    is_named,
     label,
     labels,
     listed,
@@ -25,6 +29,8 @@ from server.continuity.story.wording import (
 )
 
 _PROPOSED: Final = ("proposal", "plan", "option")  # R4 request-intent: nobody has decided yet
+_ORDERED: Final = ("order", "original-order", "reflex-order", "filler-order", "instance-order")
+_LOOK_AGAIN: Final = ("https://tellonce.org/fhir/CodeSystem/task-code", "look-again")
 _OVER: Final = ("completed", "cancelled", "stopped", "revoked")
 _ONGOING: Final = ("active", "on-hold")
 _HERE: Final = ("arrived", "triaged", "in-progress", "onleave")
@@ -59,7 +65,7 @@ def prescription(telling: Telling, found: Found) -> Sentence:
     what, sources = medicine(telling, found)
     reason, more = telling.reason(found)
     stopped = labels(resource.get("statusReason"), words)
-    detail = dosage(resource) + reason + (f", {stopped}" if stopped else "")
+    detail = dosage(telling, resource) + reason + (f", {stopped}" if stopped else "")
     forbids = resource.get("doNotPerform") is True
     main = words.say_as(
         "medication-not" if forbids else "medication",
@@ -70,8 +76,20 @@ def prescription(telling: Telling, found: Found) -> Sentence:
         detail=detail,
     )
     cautious = 0 if forbids else 1
-    on = resource.get("authoredOn")
-    return telling.said(found, main, on, cautious=cautious, more=(*sources, *more))
+    on, did = resource.get("authoredOn"), _did(resource, "prescribed")
+    then = _from(telling, resource)
+    more = (*sources, *more)
+    return telling.said(found, main, on, then=then, cautious=cautious, more=more, did=did)
+
+
+def _from(telling: Telling, prescription_: Json) -> str:
+    """Return from when on a medicine is given, as a clause or ``""``; systems often say that alone,
+    and not when it was written."""
+    paths = ("dosageInstruction.timing.repeat.boundsPeriod", "dispenseRequest.validityPeriod")
+    words = telling.words
+    told = next((one for path in paths for one in at(prescription_, path)), None)
+    during = period(told, words, "starting")
+    return words.say("during", period=during) if during else ""
 
 
 def order(telling: Telling, found: Found) -> Sentence:
@@ -86,7 +104,12 @@ def waiting_order(telling: Telling, found: Found) -> Sentence:
 
 def forbids(found: Found) -> bool:
     """Tell whether an order says that something is not to be done."""
-    return found.resource.get("doNotPerform") is True
+    return is_forbidding(found.resource)
+
+
+def is_forbidding(resource: Json) -> bool:
+    """Tell whether a request says that something is not to be done."""
+    return resource.get("doNotPerform") is True
 
 
 def _order(telling: Telling, found: Found, key: str) -> Sentence:
@@ -102,7 +125,14 @@ def _order(telling: Telling, found: Found, key: str) -> Sentence:
         detail=_planned(telling, resource) + reason,
     )
     cautious = 0 if key == "order-not" else 1
-    return telling.said(found, main, resource.get("authoredOn"), cautious=cautious, more=sources)
+    on, did = resource.get("authoredOn"), _did(resource, "ordered")
+    return telling.said(found, main, on, cautious=cautious, more=sources, did=did)
+
+
+def _did(resource: Json, did: str) -> str:
+    """Return what who asked for it did; ``""`` where it is no order yet, or nobody gave it."""
+    is_order = code(resource.get("intent")) in _ORDERED and resource.get("status") != "draft"
+    return did if is_order and "requester" in resource and not is_forbidding(resource) else ""
 
 
 def _planned(telling: Telling, resource: Json) -> str:
@@ -173,25 +203,35 @@ def _aim(telling: Telling, target: Json) -> str:
 def visit(telling: Telling, found: Found) -> Sentence:
     """Return an Encounter: what, when, where and why the patient is here."""
     resource, words = found.resource, telling.words
-    kind = labels(resource.get("type"), words) or words.visit(resource.get("class"))
-    kind = kind or label({"coding": [resource.get("class")]}, words)
+    named = [one for one in listed(resource.get("type")) if is_named(one)]
+    kind = labels(named, words) or words.visit(resource.get("class")) or _class(telling, resource)
     status = code(resource.get("status")) or "unknown"
     period_ = period(resource.get("period"), words, _open_end(status, _HERE))
     period_ = period_ and words.say("during", period=period_)
     main = words.say_as(
         "encounter",
         "here" if status in _HERE else status,
-        **{"class": kind or words.say("nameless")},
+        **{"class": kind},
         status=words.status(status),
         period=period_ or words.say("during", period=words.say("undated-word")),
     )
     reason, sources = telling.reason(found)
     places = [one for one in (resource.get("serviceProvider"), *_locations(found)) if one]
-    named = next(filter(None, (telling.people.named(one, resource) for one in places)), None)
-    if named is not None:
-        main += words.say("at-place", place=named.text)
-        sources += named.sources
+    at_ = next(filter(None, (telling.people.named(one, resource) for one in places)), None)
+    if at_ is not None:
+        main += words.say("at-place", place=at_.text)
+        sources += at_.sources
     return telling.plainly(found, main + reason, *sources)
+
+
+def _class(telling: Telling, visit_: Json) -> str:
+    """Return the kind of a visit that only a code tells."""
+    codings = [visit_.get("class"), *at(visit_, "type.coding")]
+    bare = [plain(one.get("code")) for one in codings if isinstance(one, dict)]
+    named = (
+        label({"coding": codings[:1]}, telling.words) if is_named({"coding": codings[:1]}) else ""
+    )
+    return named or telling.words.say("visit", code=next(filter(None, bare), "?"))
 
 
 def _locations(found: Found) -> list[object]:
@@ -242,9 +282,14 @@ def _declined(telling: Telling, appointment: Json) -> bool:
 def task(telling: Telling, found: Found) -> Sentence:
     """Return a Task that is open."""
     resource, words = found.resource, telling.words
-    what = plain(resource.get("description")) or telling.label(resource.get("code"))
     owner = telling.people.named(resource.get("owner"), resource)
     detail = words.say("owner", who=owner.text) if owner else ""
+    if _LOOK_AGAIN in codes(resource.get("code")):
+        # Its description speaks to its owner: "what you were shown" is not what others were.
+        when = dated(resource.get("authoredOn"), words, "when")
+        main = words.say("look-again", detail=detail, when=when)
+        return telling.plainly(found, main, *(owner.sources if owner else ()))
+    what = plain(resource.get("description")) or telling.label(resource.get("code"))
     main = words.say("task", what=what, status=_status(telling, found), detail=detail)
     sources = owner.sources if owner else ()
     return telling.said(found, main, resource.get("authoredOn"), more=sources)

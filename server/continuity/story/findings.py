@@ -1,5 +1,6 @@
 """What was found: conditions, family, results, reports, documents, medicines taken."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -12,17 +13,23 @@ from server.continuity.story.wording import (
     Json,
     at,
     code,
+    codes,
     date,
+    first,
     happened,
     has_value,
+    is_named,
     label,
     labels,
     listed,
     moment,
     period,
     plain,
+    quantity,
     value_of,
 )
+
+_OID: Final = re.compile(r"[\d.]{10,}")
 
 
 def condition(telling: Telling, found: Found) -> Sentence:
@@ -136,13 +143,28 @@ def reported(telling: Telling, found: Found, key: str) -> Sentence:
 def document(telling: Telling, found: Found) -> Sentence:
     """Return that there is a document; what is in it is not read."""
     resource, words = found.resource, telling.words
-    titles = [plain(one) for one in at(resource, "content.attachment.title")]
-    what = plain(resource.get("description")) or next(filter(None, titles), "")
-    what = what or telling.label(resource.get("type"))
+    titles = [resource.get("description"), *at(resource, "content.attachment.title")]
+    named = [text for one in titles if (text := plain(one)) and not _OID.fullmatch(text)]
+    what = next(iter(named), "")
+    what = what or _kind_of_document(telling, resource.get("type"))
     states = [code(resource.get(name)) for name in ("docStatus", "status")]
     told = [words.status(one) for one in states if one not in ("", "current", "final")]
-    main = words.say("document", what=what + in_brackets(*told))
+    states_ = in_brackets(*told)
+    main = words.say("document", what=what + states_)
+    if not what:
+        main = words.say("document-only", states=states_)
     return telling.said(found, main, resource.get("date"))
+
+
+def _kind_of_document(telling: Telling, concept: Any) -> str:
+    """Return what kind of document it is, ``""`` where nothing says it.
+
+    A code that is none of table 0270 is told as one: it may be all that a reader knows it by.
+    """
+    if is_named(concept) or not isinstance(concept, dict):
+        return label(concept, telling.words) or ""
+    known = (telling.words.document(one) for _, one in sorted(codes(concept)))
+    return next(filter(None, known), "") or label(concept, telling.words) or ""
 
 
 def taken(telling: Telling, found: Found) -> Sentence:
@@ -157,7 +179,7 @@ def taken(telling: Telling, found: Found) -> Sentence:
         "listed" if over else status,
         what=what,
         status=words.status(status),
-        detail=dosage(resource) + taking(telling, resource),
+        detail=dosage(telling, resource) + taking(telling, resource),
     )
     cautious = 0 if status == "not-taken" else 1
     on = resource.get("dateAsserted")
@@ -198,15 +220,29 @@ def medicine(telling: Telling, found: Found) -> tuple[str, tuple[Source, ...]]:
     return (named.text, named.sources) if named else (telling.words.say("nameless"), ())
 
 
-def dosage(resource: Json) -> str:
-    """Return the dosage as it was written, as a clause or ``""``."""
-    written = [
-        plain(one.get("text"))
+def dosage(telling: Telling, resource: Json) -> str:
+    """Return the dosage as it was written, or as it was coded, as clauses or ``""``."""
+    listed_ = [
+        one
         for name in ("dosageInstruction", "dosage")
         for one in listed(resource.get(name))
         if isinstance(one, dict)
     ]
-    return "".join(f", {text.rstrip('.')}" for text in written if text)
+    return "".join(f", {text}" for one in listed_ if (text := _dose(telling, one)))
+
+
+def _dose(telling: Telling, dosage_: Json) -> str:
+    """Return the text of one dosage, else its dose, how often and by which route."""
+    words = telling.words
+    if text := plain(dosage_.get("text")).rstrip("."):
+        return text
+    dose = quantity(first(dosage_, "doseAndRate.doseQuantity"), words)
+    parts = (
+        words.say("dose", dose=dose) if dose else None,
+        label(first(dosage_, "timing.code"), words),
+        label(dosage_.get("route"), words),
+    )
+    return ", ".join(filter(None, parts))
 
 
 TELLERS: Final[Mapping[str, Callable[[Telling, Found], Sentence]]] = {

@@ -91,7 +91,7 @@ class People:
             who = agent.get("who") or {}
             if (who.get("identifier") or {}).get("system") == FEED:
                 sender = agent.get("onBehalfOf") or who
-                return Named("feed", plain(sender.get("display")) or FEED, (source,))
+                return Named("feed", _sender(sender.get("display")) or FEED, (source,))
             if "reference" in who and (found := self.named(who, provenance)) is not None:
                 return replace(found, sources=(source, *found.sources))
         return None
@@ -167,6 +167,17 @@ class People:
             concept = there.get("code") or there.get("type")
             return plain(device) or label(concept, self.words)
         return person(name)
+
+
+def _sender(display: Any) -> str:
+    """Return a sender (MSH-3 and MSH-4) by its names, without the numbers behind them (HD).
+
+    >>> _sender("Epic^1.2.840.114350^ISO Centracare^centracare.com^DNS")
+    'Epic Centracare'
+    """
+    told = plain(display)
+    named = " ".join(one.partition("^")[0] for one in told.split())
+    return " ".join(named.split()) or told
 
 
 def is_of(reference: Any, patient: str, base_url: str) -> bool:

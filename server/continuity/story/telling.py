@@ -59,12 +59,13 @@ class Telling:
         kind: Kind = "recorded",
         cautious: int = 1,
         more: tuple[Source, ...] = (),
+        did: str = "",
     ) -> Sentence:
         """Return a sentence with who said it and when (C2, C6).
 
         ``then``: a clause that says when it happened; ``on``: when it was said, as written.  What
         happened once is seldom said on the same day: one never stands for the other.  ``after``
-        stands behind ``then``.
+        stands behind ``then``.  ``did``: what a clinician did, if not recording ("ordered").
         """
         words = self.words
         main += then + after
@@ -72,6 +73,8 @@ class Telling:
         author = self.people.author(found.resource)
         who = author.text if author else ""
         kind_ = _by(author) if when or author else "unknown-then"
+        if did and kind_ == "clinician":
+            kind_ = f"clinician-{did}"
         text = words.by(kind_, main=main, who=who, Who=opening(who), when=when)
         sources = (found.source, *more, *(author.sources if author else ()))
         if (writer := self.people.writer(found.resource)) is not None:

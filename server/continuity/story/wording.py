@@ -106,11 +106,11 @@ def label(concept: Any, words: Words) -> str | None:
         return called(text, words)
     codings = [one for one in listed(concept.get("coding")) if isinstance(one, dict)]
     chosen = sorted(codings, key=lambda one: one.get("userSelected") is not True)
+    if known := next(filter(None, map(words.code, chosen)), None):
+        return known  # "normal", and not "Normal (applies to non-numeric results)"
     for coding in chosen:
         if text := plain(coding.get("display")):
             return called(text, words)
-    if known := next(filter(None, map(words.code, chosen)), None):
-        return known
     code = next((one["code"] for one in chosen if isinstance(one.get("code"), str)), None)
     return words.say("unnamed", code=plain(code)) if code else None
 
@@ -180,6 +180,11 @@ def at(resource: Json, path: str) -> list[Any]:
     for name in path.split("."):
         found = [v for one in found if isinstance(one, dict) for v in listed(one.get(name))]
     return found
+
+
+def first(resource: Json, path: str) -> Any:
+    """Return the first value at a path of names, ``None`` without one."""
+    return next(iter(at(resource, path)), None)
 
 
 def codes(concept: Any) -> frozenset[tuple[str, str]]:

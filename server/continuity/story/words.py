@@ -22,6 +22,7 @@ class Words:
     months: tuple[str, ...]
     fallback: str | None = None
     codes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    documents: Mapping[str, str] = field(default_factory=dict)
 
     def say(self, key: str, **values: object) -> str:
         """Return a text with its names filled in; values are never read as templates."""
@@ -62,6 +63,10 @@ class Words:
             return None
         return self.codes.get(system, {}).get(code)
 
+    def document(self, code: str) -> str | None:
+        """Return what a kind of document is called by HL7v2's table 0270."""
+        return self.documents.get(code)
+
     def visit(self, coding: Any) -> str | None:
         """Return what a class of visit (v3-ActCode) is called where its coding does not say."""
         if not isinstance(coding, dict) or coding.get("display"):
@@ -100,7 +105,8 @@ def words(register: Register, language: str | None = None) -> Words:
     months = tuple(read["months"])
     spoken = FALLBACK if there is None else short
     missing = None if there else language
-    return Words(register, spoken, read[register], months, missing, read["codes"])
+    return Words(register, spoken, read[register], months, missing, read["codes"],
+                 read["documents"])  # fmt: skip
 
 
 @cache
