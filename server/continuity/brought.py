@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from server.access.context import AccessContext
 from server.continuity.confirmed import PARTICIPANT, verifies
+from server.continuity.fed import sender
 from server.continuity.statement import Author, Statement
 from server.continuity.who import author
 from server.fhir import json as fhir_json
@@ -24,7 +25,6 @@ from server.store.port import Version
 
 MOST_VERSIONS: Final = 50  # of one resource
 MOST: Final = 1_000  # Provenances
-FEEDS: Final = "urn:tellonce:feed"
 
 _PASSES_ON: Final = frozenset(("assembler", "enterer", "transmitter", "custodian", "composer"))
 
@@ -33,12 +33,14 @@ Said = tuple[int, Author]
 
 @dataclass(frozen=True, slots=True)
 class Brought:
-    """The versions of one resource, newest first, and who brought each of them."""
+    """The versions of one resource, newest first, and who brought each of them; ``sent``: the
+    senders of those that a feed brought."""
 
     versions: tuple[tuple[int, Mapping[str, Any]], ...]
     by: Mapping[int, Said]
     whole: bool
     patient: str
+    sent: Mapping[int, Author]
 
     def dated(self, one: Statement) -> Statement:
         """Return a statement with the time and author of the version in which it came."""
@@ -47,7 +49,7 @@ class Brought:
             return one
         said = self.by.get(number)
         if said is None:
-            return one
+            return replace(one, author=self.sent.get(number, one.author))
         return replace(one, said_at=said[0], author=self._author(said[1]))
 
     def _author(self, who: Author) -> Author:
@@ -72,7 +74,7 @@ async def brought(
     """Return by ``Type/id`` who brought what into these resources."""
     if not versions:
         return {}
-    told = await _provenances(services, access, versions)
+    told, senders = await _provenances(services, access, versions)
     made = {}
     for version in versions:
         local = f"{version.type}/{version.id}"
@@ -87,7 +89,8 @@ async def brought(
             if one.number <= version.number
         )
         whole = bool(rows) and rows[-1][0] == 1
-        made[local] = Brought(rows, told.get(local, {}), whole, _patient(version, rows))
+        by, sent = told.get(local, {}), senders.get(local, {})
+        made[local] = Brought(rows, by, whole, _patient(version, rows), sent)
     return made
 
 
@@ -101,11 +104,12 @@ def _patient(version: Version, rows: Sequence[tuple[int, Mapping[str, Any]]]) ->
 
 async def _provenances(
     services: Services, access: AccessContext, versions: Iterable[Version]
-) -> dict[str, dict[int, Said]]:
+) -> tuple[dict[str, dict[int, Said]], dict[str, dict[int, Author]]]:
+    """Return by ``Type/id`` and version which person brought it, and which feed."""
     try:
         demand(access, "search", "Provenance")
     except FhirError:
-        return {}
+        return {}, {}
     page = await services.store.search(
         access,
         Query(
@@ -116,16 +120,20 @@ async def _provenances(
         deadline_s=services.policy.deadline_s,
     )
     found: dict[str, dict[int, Said]] = {}
+    sent: dict[str, dict[int, Author]] = {}
     for one in page.versions:
         provenance = fhir_json.loads(one.body or b"{}")
         said = None if verifies(provenance) else _said(provenance, services.base_url)
-        if said is None:
-            continue
-        for target in provenance.get("target", ()):
+        who = sender(provenance)
+        for target in provenance.get("target", ()) if said is not None or who is not None else ():
             named = split_reference(str(target.get("reference", "")), services.base_url)
-            if named.local and named.version and named.version.isdigit():
+            if not (named.local and named.version and named.version.isdigit()):
+                continue
+            if said is not None:
                 found.setdefault(named.local, {}).setdefault(int(named.version), said)
-    return found
+            else:
+                sent.setdefault(named.local, {})[int(named.version)] = Author("feed", None, who)
+    return found, sent
 
 
 def _said(provenance: Mapping[str, Any], base_url: str) -> Said | None:

@@ -12,13 +12,14 @@ from server.access.context import AccessContext
 from server.continuity.brought import Brought, brought
 from server.continuity.citations import cited
 from server.continuity.confirmed import confirmations
+from server.continuity.fed import fed
 from server.continuity.form import Form
 from server.continuity.gather.forms import read_forms
 from server.continuity.gather.found import Gathered
 from server.continuity.gather.index import Index
 from server.continuity.gather.search import Looking
 from server.continuity.questions import OF_ELEMENTS, Question
-from server.continuity.statement import Code, Statement
+from server.continuity.statement import Author, Code, Statement
 from server.continuity.statements import elements, observations, responses, things
 from server.continuity.statements.read import Reading
 from server.continuity.validity import Validity
@@ -118,6 +119,9 @@ class Gatherer:
         versions = [found.versions[local] for local in sorted(bare)]
         by = await brought(self.services, self.access, versions)
         answers = [[_brought(one, by) for one in some] for some in answers]
+        unsigned = {one.source for some in answers for one in some if _is_unsigned(one)}
+        sent = await fed(self.services, self.access, unsigned)
+        answers = [[_sent(one, sent) for one in some] for some in answers]
         sources = {one.source for some in answers for one in some}
         again = await confirmations(self.services, self.access, sources)
         return [[_confirmed(one, again) for one in some] for some in answers]
@@ -163,6 +167,16 @@ def _seen(one: Statement, found: Gathered) -> Statement:
 def _brought(one: Statement, by: Mapping[str, Brought]) -> Statement:
     found = by.get(f"{one.source.type}/{one.source.id}")
     return found.dated(one) if found is not None else one
+
+
+def _is_unsigned(one: Statement) -> bool:
+    return one.author.kind == "unknown" and one.source.type not in OF_ELEMENTS
+
+
+def _sent(one: Statement, by: Mapping[str, Author]) -> Statement:
+    """Return a statement that nobody signed with who sent it."""
+    who = by.get(one.source.reference) if by and _is_unsigned(one) else None
+    return one if who is None else replace(one, author=who)
 
 
 def _confirmed(one: Statement, again: Mapping[str, tuple[int, object]]) -> Statement:

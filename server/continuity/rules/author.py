@@ -1,7 +1,8 @@
 """C6 Author: patient, proxy, clinician and device stay distinct; none silently replaces another.
 
 Each kind of author is a voice.  A voice corrects itself; what another voice said stays (C4).
-What nobody in particular said is confirmed by somebody.
+What nobody in particular said, and what a message brought that names nobody, is confirmed by
+somebody.
 """
 
 from dataclasses import replace
@@ -10,6 +11,7 @@ from server.continuity.rules.case import Case, Said
 from server.continuity.statement import Statement
 
 UNSIGNED = ("C6 nobody named", "The record does not say who said this.")
+SENT = ("C6 nobody named", "A message brought this, and names nobody who said it.")
 
 
 def voice(statement: Statement) -> str:
@@ -23,4 +25,7 @@ def rule(case: Case) -> Case:
 
 
 def _signed(one: Said) -> Said:
-    return one.only_confirm(*UNSIGNED) if one.statement.author.kind == "unknown" else one
+    kind = one.statement.author.kind
+    if kind == "feed":
+        return one.only_confirm(*SENT)
+    return one.only_confirm(*UNSIGNED) if kind == "unknown" else one

@@ -24,7 +24,7 @@ def is_said(statement: Statement) -> bool:
 
 def is_signed(statement: Statement) -> bool:
     """Tell whether somebody said it at some time: what a "none" needs."""
-    return statement.author.kind != "unknown" and statement.said_at is not None
+    return statement.author.kind not in ("unknown", "feed") and statement.said_at is not None
 
 
 def covers(case: Case, statement: Statement) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from server.continuity.fed import sender
 from server.continuity.statement import AuthorKind, Source
 from server.continuity.story.wording import Json, at, label, labels, listed, person, plain
 from server.continuity.story.words import Words
@@ -33,9 +34,6 @@ ASSERTED: Final[Mapping[str, tuple[str, ...]]] = {
     "Encounter": ("participant.individual",),
 }
 """Where a type says who said it, the one whose word it is first."""
-
-FEED: Final = "urn:tellonce:feed"
-"""The system of feeds' names in a Provenance."""
 
 _WRITTEN_BY: Final = {"AllergyIntolerance", "Condition", "Procedure", "MedicationRequest"}
 _NAMED: Final = ("medicationReference", "location.location", "serviceProvider", "reasonReference")
@@ -87,11 +85,10 @@ class People:
         if there is None:
             return None
         provenance, source = there
+        if (sent_by := sender(provenance)) is not None:
+            return Named("feed", plain(sent_by), (source,))
         for agent in listed(provenance.get("agent")):
             who = agent.get("who") or {}
-            if (who.get("identifier") or {}).get("system") == FEED:
-                sender = agent.get("onBehalfOf") or who
-                return Named("feed", _sender(sender.get("display")) or FEED, (source,))
             if "reference" in who and (found := self.named(who, provenance)) is not None:
                 return replace(found, sources=(source, *found.sources))
         return None
@@ -167,17 +164,6 @@ class People:
             concept = there.get("code") or there.get("type")
             return plain(device) or label(concept, self.words)
         return person(name)
-
-
-def _sender(display: Any) -> str:
-    """Return a sender (MSH-3 and MSH-4) by its names, without the numbers behind them (HD).
-
-    >>> _sender("Epic^1.2.840.114350^ISO Centracare^centracare.com^DNS")
-    'Epic Centracare'
-    """
-    told = plain(display)
-    named = " ".join(one.partition("^")[0] for one in told.split())
-    return " ".join(named.split()) or told
 
 
 def is_of(reference: Any, patient: str, base_url: str) -> bool:
