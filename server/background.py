@@ -19,7 +19,8 @@ log = logging.getLogger("tellonce")
 EXPIRE_EVERY_S = 600.0
 TELL_EVERY_S = 1.0
 RETRY_S = 30.0
-FOLLOW_EVERY_S = 0.25
+FOLLOW_EVERY_S = 0.25  # at most
+UNHEARD_S = 2.0  # that one who is told of nothing waits until he looks by himself
 OTHERS_S = 1.0
 PARTING_S = 3.0  # that a chore may take to end, which gives back its turn
 REINDEX_BATCH = 500
@@ -114,6 +115,7 @@ async def _reindex(
 async def _follow_others(services: Services) -> None:
     """Put search parameters in force that other processes stored."""
     seen: int | None = None
+    heard = 0
     while True:
         try:
             if seen is None:
@@ -131,6 +133,7 @@ async def _follow_others(services: Services) -> None:
         except Exception as error:  # a bug must be seen, not end the chore unheard
             log.error("search parameters of others wait: %s", type(error).__name__)
         await asyncio.sleep(FOLLOW_EVERY_S)
+        heard = await services.store.news(heard, UNHEARD_S)
 
 
 async def _retried(chore: Callable[[], Awaitable[None]]) -> None:

@@ -29,7 +29,8 @@ from server.store.port import CommitConflict, RecordWrite
 
 log = logging.getLogger(__name__)
 
-POLL_S = 0.5  # how often the change feed is looked at when there is nothing to do
+POLL_S = 0.5  # how often is looked when there is nothing to do
+_TOLD, _UNTOLD = 0.2, 4  # of that for the change feed, when something is told of it, and when not
 QUEUE_MOST = (
     10_000  # messages waiting; further changes wait in the change feed, which is the record
 )
@@ -235,6 +236,7 @@ class _Worker:
         return not self.stopping.is_set() and not self._paused and left > self._lease_s / 3
 
     async def _route(self) -> None:
+        heard = 0
         while not self.stopping.is_set():
             if self._waiting >= QUEUE_MOST:
                 await asyncio.sleep(self._poll_s)
@@ -245,7 +247,8 @@ class _Worker:
                 self._waiting += queued
                 self._more.set()
             if queued is None:
-                await asyncio.sleep(self._poll_s)
+                await asyncio.sleep(self._poll_s * _TOLD)
+                heard = await self._services.store.news(heard, self._poll_s * _UNTOLD)
 
     async def _send(self, routing: asyncio.Task[None]) -> None:
         looked = float("-inf")
