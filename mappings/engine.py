@@ -343,7 +343,7 @@ def _deletes(rule: ResourceRule, draft: _Draft, rivals: set[str], event: str) ->
     values = draft.instance.values
     gone = frozenset[str]()
     if rule.snapshot or draft.nulls or rivals:
-        gone = (rule.snapshot | draft.nulls | rivals) - values.keys() - rule.required_names
+        gone = (rule.snapshot | draft.nulls | rivals).difference(values, rule.required_names)
     for path in rule.clear.get(event, ()):
         name, _, inner = path.partition(".")
         if not inner or inner not in values.get(name, {}):

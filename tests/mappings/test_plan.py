@@ -99,7 +99,8 @@ def test_the_same_test_in_two_orders_of_one_accession_is_two_results() -> None:
 def test_empty_keeps_and_two_quotes_delete() -> None:
     made = one(plan('PID|1||M1||Doe^Jane||""|'), "Patient")
     assert made.touched == {"identifier", "name", "resourceType"} - {"resourceType"}
-    assert made.deletes == {"birthDate"}
+    assert made.deletes == frozenset({"birthDate"})
+    assert isinstance(made.deletes, frozenset)
 
 
 def test_a_deleted_field_beside_a_sent_one_deletes_nothing() -> None:
