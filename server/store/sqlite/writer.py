@@ -1,4 +1,4 @@
-"""The one thread that writes.  It owns every change of the file, and every checkpoint.
+"""The one thread that writes.  It owns every change of the file; :mod:`.checkpoints` go beside it.
 
 Jobs that wait together are committed together: one COMMIT and one fsync per drain (group commit),
 answers after it.  While commits come together, each waits a millisecond for those that were
@@ -19,6 +19,7 @@ from typing import Any, Protocol, TypeVar
 import apsw
 
 from server.fhir.errors import FhirError, StoreUnavailable
+from server.store.sqlite.checkpoints import Checkpoints
 from server.store.sqlite.connect import unavailable
 from server.store.sqlite.jobs import Job, answer, new_job
 
@@ -27,8 +28,6 @@ T = TypeVar("T")
 MAX_DRAIN = 256  # jobs of one COMMIT; bounds how long the first of them waits
 GATHER_S = 0.001  # that a commit waits for company while commits come together
 MAX_WAITING = 10_000  # jobs; more are refused at once instead of late
-CHECKPOINT_PAGES = 8000  # 32 MiB of WAL; of a large file an eighth of it, as most pages come again
-MAX_CHECKPOINT_PAGES = 64_000  # 250 MiB
 
 
 class State(Protocol):
@@ -66,12 +65,9 @@ class Writer:
         self._state = state
         self._queue: SimpleQueue[Job | None] = SimpleQueue()
         self._closed = False
-        self._wal_pages = 0
-        self._checkpoints = checkpoints
+        self._checkpoints = Checkpoints(db) if checkpoints else None
         self._together = 0
-        self._next_checkpoint = CHECKPOINT_PAGES
         self.fault: str | None = None
-        db.set_wal_hook(self._on_wal)
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
 
@@ -115,7 +111,8 @@ class Writer:
             self._improve()
             self._checkpoint()
         with suppress(apsw.Error):  # the WAL stays and is replayed at the next start
-            if self._checkpoints:
+            if self._checkpoints is not None:
+                self._checkpoints.close()
                 self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
         self._db.close()
 
@@ -222,30 +219,14 @@ class Writer:
         except Exception as error:  # nobody waits for it, and the thread must live
             self._undo([], error)
 
-    def _on_wal(self, _db: apsw.Connection, _name: str, pages: int) -> int:
-        self._wal_pages = pages
-        return apsw.SQLITE_OK
-
     def _checkpoint(self) -> None:
-        if self._wal_pages < CHECKPOINT_PAGES:
-            self._next_checkpoint = min(self._next_checkpoint, MAX_CHECKPOINT_PAGES)
-        if not self._checkpoints or self._wal_pages < self._next_checkpoint:
+        if self._checkpoints is None:
             return
         try:
-            pages, done = self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            self._checkpoints.tend()
         except apsw.Error as error:
             # The commits are safe in the WAL; what failed is told by ``ready``.
             self.fault = unavailable(error).diagnostics
-            pages, done = self._wal_pages, 0
-        # A long reader can keep the log from starting anew; then wait for as many pages again.
-        self._next_checkpoint = self._worth + (pages if done < pages else 0)
-
-    @property
-    def _worth(self) -> int:
-        """The pages of the log that are worth a checkpoint."""
-        return min(
-            max(int(self._db.pragma("page_count")) // 8, CHECKPOINT_PAGES), MAX_CHECKPOINT_PAGES
-        )
 
 
 def _spoils_all(error: apsw.Error, db: apsw.Connection) -> bool:
