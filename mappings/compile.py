@@ -20,12 +20,14 @@ from mappings.source import Scope
 from mappings.spelling import hint
 from mappings.values import (
     Converted,
+    One,
     Values,
     gather,
     listed,
     note_deleted,
     only,
     ordered_period,
+    when,
 )
 from server.fhir.definitions import Child, children
 
@@ -117,7 +119,7 @@ class Compiler(Context):
             self.problem(node, f"{child.name} does not repeat; use first: for alternatives")
             return lambda _scope, _to: None
         rule = self.values(node, child)
-        if isinstance(rule, Converted):
+        if isinstance(rule, (Converted, One)):
             return rule.single
         return lambda scope, to: only(scope, to, rule(scope, to))
 
@@ -156,9 +158,7 @@ class Compiler(Context):
 
     def _when(self, node: Entries, rule: Values) -> Values:
         test = self.condition(node)
-        if test is None:
-            return rule
-        return lambda scope, to: rule(scope, to) if test(scope) else []
+        return rule if test is None else when(test, rule)
 
     def _each(self, node: Entries, each: Node, child: Child) -> Values:
         if not isinstance(each, Text):
@@ -206,7 +206,7 @@ class Compiler(Context):
             self.reads.sources.add(None)
         if operator == "const":
             make = maker(constant(node["const"], child, self.problem))
-            return lambda _scope, _to: [make()]
+            return One(lambda _scope, _to: make())
         if operator == "fn":
             rule = operators.function(self, node, child.content or child.name)
             return lambda scope, to: listed(rule(scope, to))
@@ -229,5 +229,5 @@ class Compiler(Context):
             return lambda _scope, _to: []
         rule = self.object(inner, child.content)
         if child.content == "Period":
-            return lambda scope, to: listed(ordered_period(scope, to, rule.run(scope, to)))
-        return lambda scope, to: listed(rule.run(scope, to))
+            return One(lambda scope, to: ordered_period(scope, to, rule.run(scope, to)))
+        return One(rule.run)

@@ -4,6 +4,7 @@
 Each function compiles one: rule and element -> function that gives the list of values.
 """
 
+from dataclasses import replace
 from typing import Any
 
 from mappings.codes import translated, translated_concept
@@ -12,14 +13,14 @@ from mappings.context import Context
 from mappings.datatypes import converter
 from mappings.language import Entries, Items, Node
 from mappings.makes import MAKES
-from mappings.objects import Live, Rule
+from mappings.objects import Entry, Live, Rule
 from mappings.parse import NULL
 from mappings.paths import path_of
 from mappings.rules import RULES
 from mappings.source import Scope
 from mappings.spelling import hint
 from mappings.tables import Table
-from mappings.values import Converted, Values, complete_made, note_deleted
+from mappings.values import Converted, One, Values, complete_made, note_deleted
 from server.fhir.definitions import Child, required_codes
 
 
@@ -139,7 +140,10 @@ def _first(compiler: Context, node: Node, child: Child) -> Values:
     if not isinstance(node, Items):
         compiler.problem(node, "first: needs a list of alternatives")
         return lambda _scope, _to: []
-    live = Live([compiler.item(one, child) for one in node])
+    items = [compiler.item(one, child) for one in node]
+    live = Live(items)
+    if all(isinstance(one.rule, One) for one in items):
+        return One(_first_single(items))
 
     def alternatives(scope: Scope, to: str) -> list[Any]:
         for entry in live.among(scope):
@@ -148,6 +152,18 @@ def _first(compiler: Context, node: Node, child: Child) -> Values:
         return []
 
     return alternatives
+
+
+def _first_single(items: list[Entry]) -> Rule:
+    live = Live([replace(one, rule=one.rule.single) for one in items if isinstance(one.rule, One)])
+
+    def alternative(scope: Scope, to: str) -> Any:
+        for entry in live.among(scope):
+            if (found := entry.rule(scope, to)) is not None:
+                return found
+        return None
+
+    return alternative
 
 
 def join_rule(compiler: Context, node: Entries, child: Child) -> Values:
@@ -182,14 +198,13 @@ def event_rule(compiler: Context, around: Entries, child: Child) -> Values:
     values = {event: constant(value, child, compiler.problem) for event, value in node.items()}
     default = values.pop("default", None)
 
-    def by_event(scope: Scope, to: str) -> list[Any]:
+    def by_event(scope: Scope, to: str) -> Any:
         value = values.get(scope.run.event, default)
-        if value is None:
-            return []
-        scope.run.row(to, "MSH-9.2", "event", str(value))
-        return [fresh(value)]
+        if value is not None:
+            scope.run.note((to, "MSH-9.2", "event", str(value)))
+        return fresh(value)
 
-    return by_event
+    return One(by_event)
 
 
 def ref_rule(compiler: Context, around: Entries, child: Child) -> Values:
@@ -199,11 +214,11 @@ def ref_rule(compiler: Context, around: Entries, child: Child) -> Values:
     if type_ not in compiler.made:
         compiler.problem(node, f"ref: the map makes no {type_}{hint(type_, compiler.made)}")
 
-    def refer(scope: Scope, _to: str) -> list[Any]:
+    def refer(scope: Scope, _to: str) -> dict[str, str] | None:
         found = scope.run.meant(type_, scope, segment)
-        return [] if found is None else [{"reference": f"plan:{found.label}"}]
+        return None if found is None else {"reference": f"plan:{found.label}"}
 
-    return refer
+    return One(refer)
 
 
 def make_rule(compiler: Context, node: Entries, child: Child) -> Values:
@@ -226,6 +241,9 @@ def make_rule(compiler: Context, node: Entries, child: Child) -> Values:
 
     def made(scope: Scope, to: str) -> list[Any]:
         found = read(scope)
+        if len(found) == 1 and found[0].raw != NULL and not added:  # most of them
+            reference = make(found[0])
+            return [] if reference is None else [reference]
         note_deleted(scope, found, top)
         references = [one for v in found if (one := make(v)) is not None]
         for one in references if added else ():

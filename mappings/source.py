@@ -75,7 +75,9 @@ class Repetition:
             if NULL in raw:
                 parts = ["" if part == NULL else part for part in parts]
             if run.plain or run.needs_nothing(raw):
-                found = ["", *map(str.strip, parts), *_NOT_SENT]
+                if " " in raw or "\r" in raw or "\n" in raw:  # other blanks are not printable
+                    parts = [part.strip() for part in parts]
+                found = ["", *parts, *_NOT_SENT]
             else:
                 found = ["", *[self._first(part) for part in parts], *_NOT_SENT]
             self._texts = found

@@ -7,7 +7,8 @@ that the rule gives, ``Patient.name[2]``.
 from collections.abc import Callable
 from typing import Any
 
-from mappings.objects import Entry
+from mappings.conditions import Condition
+from mappings.objects import Entry, Rule
 from mappings.parse import NULL
 from mappings.paths import Path
 from mappings.primitives import Convert, in_order
@@ -58,6 +59,27 @@ class Converted:
             return only(scope, to, self(scope, to)) if found else None
         value = self._convert(found[0], to)
         return only(scope, to, value) if isinstance(value, list) else value
+
+
+class One:
+    """A rule that gives one value or none; ``single`` gives it as it is."""
+
+    __slots__ = ("single",)
+
+    def __init__(self, single: Rule) -> None:
+        self.single = single
+
+    def __call__(self, scope: Scope, to: str) -> list[Any]:
+        """Return the values."""
+        return listed(self.single(scope, to))
+
+
+def when(test: Condition, rule: Values) -> Values:
+    """Return the rule that gives values where ``test`` holds."""
+    if isinstance(rule, One):
+        single = rule.single
+        return One(lambda scope, to: single(scope, to) if test(scope) else None)
+    return lambda scope, to: rule(scope, to) if test(scope) else []
 
 
 def only(scope: Scope, to: str, found: list[Any]) -> Any:
