@@ -13,7 +13,7 @@ from server.continuity.answers import demand_current
 from server.continuity.citations import Cited, remember
 from server.continuity.summary.absent import no_information
 from server.continuity.summary.narrative import is_none, sentence, table, words
-from server.continuity.summary.record import about_patient, referred
+from server.continuity.summary.record import about_patient, exactly, referred
 from server.continuity.summary.sections import LOINC, SECTIONS, sorted_in
 from server.continuity.withheld import EXTENSION, is_withheld
 from server.fhir import json as fhir_json
@@ -74,7 +74,7 @@ async def summary(services: Services, access: AccessContext, id_: str) -> Resour
     demand_current(itself)
     reference = f"Patient/{id_}"
     record = await about_patient(services, access, reference)
-    sections = sorted_in(record.own)
+    sections = {code: exactly(record, found) for code, found in sorted_in(record.own).items()}
     patient = fhir_json.loads(itself.body or b"{}")
     shown = [one for found in sections.values() for one in found]
     beside = await referred(services, access, [patient, *shown], reference)

@@ -23,7 +23,7 @@ PREGNANCY: Final = frozenset(
 )  # fmt: skip
 
 _ENDED: Final = frozenset(("inactive", "remission", "resolved"))
-_REPORTED: Final = frozenset(("final", "amended", "corrected", "appended"))
+REPORTED: Final = frozenset(("final", "amended", "corrected", "appended"))
 _TAKEN: Final = {
     "MedicationStatement": frozenset(("active", "intended", "on-hold", "unknown")),
     "MedicationRequest": frozenset(("active", "on-hold", "unknown")),
@@ -89,7 +89,7 @@ def _is(*statuses: str) -> Keeps:
 
 
 def _observed(resource: Resource) -> bool:
-    return resource.get("status") in _REPORTED
+    return resource.get("status") in REPORTED
 
 
 def _result(resource: Resource) -> bool:
@@ -134,6 +134,9 @@ SECTIONS: Final[tuple[Section, ...]] = (
     Section("10162-6", "Pregnancy", ("Observation",), _pregnancy, latest=True),
     Section("42348-3", "Advance directives", ("Consent",), _directive),
 )  # fmt: skip
+
+LATEST_OF: Final = ("DiagnosticReport", "Observation")
+"""Types of which only the newest of each kind is shown, and what is reported alone."""
 
 TYPES: Final = tuple(sorted({type_ for section in SECTIONS for type_ in section.types}))
 

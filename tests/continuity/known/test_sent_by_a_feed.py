@@ -84,8 +84,9 @@ async def test_no_known_allergy_of_a_message_is_nobodys_none(record: Record) -> 
 async def test_a_person_stands_before_a_feed(memory: Record, smokes: str) -> None:
     value = {"valueCodeableConcept": concept(SNOMED, "266919005")}
     fed = unsigned(observation("o", "72166-2", RECENT, **value))
+    codes = (smokes, "266919005")
     asked = item("x", "choice", (LOINC, "72166-2"), answerOption=[
-        {"valueCoding": {"system": SNOMED, "code": one}} for one in (smokes, "266919005")])  # fmt: skip
+        {"valueCoding": {"system": SNOMED, "code": one}} for one in codes])  # fmt: skip
     said = answers("q", RECENT, PATIENT, x={"valueCoding": {"system": SNOMED, "code": smokes}})
     found = await known(memory, asked, P, fed, said, sent("s", "Observation/o"))
     assert found.state == "conflict"
