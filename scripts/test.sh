@@ -33,4 +33,20 @@ packages tests/browser playwright-core axe-core
 packages smart_apps/example fhirclient
 command -v chromium >/dev/null 2>&1 ||
     missing "Chromium is missing (apt-get install chromium): the pages are not tested in a browser"
-exec .venv/bin/python -m pytest -m "not soak" -n "${TELLONCE_TEST_WORKERS:-2}" --dist loadgroup "$@"
+
+# Processes that tests start need not compile the program each for itself.
+unset PYTHONDONTWRITEBYTECODE
+
+# A commit waits for the disk, and others may keep that busy: where there is room, the files of
+# tests lie in memory.  That a commit reaches the disk is seen in its system calls.
+room() {
+    df -Pk "$1" 2>/dev/null | awk 'NR == 2 { print $4 }'
+    awk '/^MemAvailable/ { print $2 }' /proc/meminfo 2>/dev/null
+}
+if [ -z "${TMPDIR:-}" ] && [ "$(room /dev/shm | awk '$1 > 6000000' | wc -l)" -eq 2 ]; then
+    TMPDIR=$(mktemp -d /dev/shm/tellonce-test-XXXXXX)
+    export TMPDIR
+    trap 'rm -rf "$TMPDIR"' EXIT
+    trap 'exit 130' HUP INT TERM
+fi
+.venv/bin/python -m pytest -m "not soak" -n "${TELLONCE_TEST_WORKERS:-2}" --dist loadgroup "$@"

@@ -128,14 +128,21 @@ def take() -> str:
 
 def give_back(name: str) -> None:
     """Empty the database for the next test: making its indexes anew would take longer."""
-    with _client(url()) as client:
-        db = client.get_database(name, write_concern=WriteConcern("majority", j=True))
-        for collection in db.list_collection_names():
-            if collection != "state" and db[collection].find_one({}, {"_id": 1}) is not None:
-                db[collection].delete_many({})
-        db.state.delete_many({"_id": {"$nin": ["schema", "commit"]}})
-        db.state.update_one({"_id": "commit"}, {"$set": {"seq": 0, "at": 0, "outbox": 0}})
+    db = _emptying().get_database(name, write_concern=WriteConcern("majority", j=True))
+    for collection in db.list_collection_names():
+        if collection != "state" and db[collection].find_one({}, {"_id": 1}) is not None:
+            db[collection].delete_many({})
+    db.state.delete_many({"_id": {"$nin": ["schema", "commit"]}})
+    db.state.update_one({"_id": "commit"}, {"$set": {"seq": 0, "at": 0, "outbox": 0}})
     _free.append(name)
+
+
+@cache
+def _emptying() -> MongoClient[dict[str, Any]]:
+    """Return the one connection for this: to make it took longer than what it does."""
+    client = _client(url())
+    atexit.register(client.close)
+    return client
 
 
 def _client(address: str) -> MongoClient[dict[str, Any]]:
