@@ -132,8 +132,11 @@ class Compiler(Context):
             return lambda scope, to: only(scope, f"{to}[0]") or None
 
         def every(scope: Scope, to: str) -> Any:
+            found = live.among(scope)
+            if len(found) == 1:
+                return found[0].rule(scope, f"{to}[0]") or None
             made: list[Any] = []
-            for item in live.among(scope):
+            for item in found:
                 made += item.rule(scope, f"{to}[{len(made)}]")
             return made or None
 

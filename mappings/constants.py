@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import orjson
-
 from mappings.language import Entries, Items, Node, Text
 from mappings.numbers import decimal_of
 from mappings.spelling import hint
@@ -33,14 +31,19 @@ def fresh(value: Any) -> Any:
 
 
 def maker(value: Any) -> Callable[[], Any]:
-    """Return what makes copies of a constant; reading JSON is the fastest way to an object."""
-    if not isinstance(value, (dict, list)):
+    """Return what makes copies of a constant."""
+    if isinstance(value, list):
+        makers = [maker(one) for one in value]
+        return lambda: [make() for make in makers]
+    if not isinstance(value, dict):
         return lambda: value
-    try:
-        text = orjson.dumps(value)
-    except TypeError:  # a decimal in it
-        return lambda: fresh(value)
-    return lambda: orjson.loads(text)
+    inner = {name: maker(one) for name, one in value.items() if isinstance(one, (dict, list))}
+    if not inner:
+        return value.copy
+    if len(value) == 1:
+        ((name, make),) = inner.items()
+        return lambda: {name: make()}
+    return lambda: value | {name: make() for name, make in inner.items()}
 
 
 def _object(node: Entries, content: str, problem: Problem) -> dict[str, Any]:

@@ -15,7 +15,6 @@ _DTM = re.compile(
     r"(?:([+-])(\d\d)(\d\d))?",
     re.ASCII,
 )
-_ANY = ZoneInfo("UTC")  # of a date without a time
 _TM = re.compile(r"(\d\d)(?:(\d\d)(?:(\d\d)(?:\.(\d{1,9}))?)?)?(?:[+-]\d{4})?", re.ASCII)
 
 
@@ -25,8 +24,11 @@ def fhir_date(text: str) -> str | None:
     >>> fhir_date("198503"), fhir_date("19850230")
     ('1985-03', None)
     """
-    if len(text) == 8 and (usual := _to_the_second(f"{text}000000", _ANY)) is not None:
-        return usual.isoformat()[:10]
+    if len(text) == 8 and text.isascii() and text.isdigit():
+        try:
+            return date.fromisoformat(text).isoformat()
+        except ValueError:
+            return None
     found = _DTM.fullmatch(text)
     return _day(found) if found else None
 
@@ -101,9 +103,8 @@ def _to_the_second(text: str, zone: ZoneInfo) -> datetime | None:
     """Return the time that most senders write, 14 digits; ``None`` for all others."""
     if len(text) != 14 or not (text.isascii() and text.isdigit()):
         return None
-    day, time = (int(text[:4]), int(text[4:6]), int(text[6:8])), text[8:]
     try:
-        return datetime(*day, int(time[:2]), int(time[2:4]), int(time[4:]), tzinfo=zone)
+        return datetime.fromisoformat(f"{text[:8]}T{text[8:]}").replace(tzinfo=zone)
     except ValueError:  # an impossible time leaves the date, an impossible date nothing
         return None
 

@@ -36,7 +36,7 @@ _FORBIDDEN = frozenset({("MSH", 7), ("MSH", 10)})
 _SUBJECTS = ("patient", "subject", "beneficiary")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Found:
     """An identity.  ``derived`` is the identifier to add to the resource, when one was made."""
 

@@ -339,6 +339,15 @@ def split_messages(data: bytes) -> list[bytes]:
 def _lines(text: str) -> list[tuple[int, int, str]]:
     """Return (line number, offset, line) of the lines that are not blank."""
     made: list[tuple[int, int, str]] = []
+    if text.replace("\r", "").isprintable():  # no LF, no block characters: most messages
+        at = 0
+        for line in text.split("\r"):
+            if line and line[0] != " ":
+                made.append((len(made) + 1, at, line))
+            elif bare := line.lstrip(" "):
+                made.append((len(made) + 1, at + len(line) - len(bare), bare))
+            at += len(line) + 1
+        return made
     for found in _LINE.finditer(text):
         line = found[0]
         bare = line.lstrip("\x0b\x1c\x00\ufeff \t")

@@ -72,6 +72,8 @@ class Path:
     def reader(self) -> "Reader":
         """Return :meth:`values` as a function, without what this path does not state."""
         segment, field = self.segment, self.field
+        if self.source == ".":
+            return lambda scope: [scope.repetition] if scope.repetition is not None else []
         if not segment or self.repeat or self.component or self.sub:
             return self.values
 

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import count
 from typing import Any
@@ -175,14 +174,16 @@ class Scope:
         return Scope(self.run, self.segment, self.group, repetition)
 
 
-@dataclass(slots=True)
 class Instance:
     """A resource that a rule makes from a segment (or, made inside another, from a value)."""
 
-    type: str
-    label: str
-    scope: Scope | None
-    values: dict[str, Any] = field(default_factory=dict)
+    __slots__ = ("label", "scope", "type", "values")
+
+    def __init__(self, type_: str, label: str, scope: Scope | None) -> None:
+        self.type = type_
+        self.label = label
+        self.scope = scope
+        self.values: dict[str, Any] = {}
 
     def made_from(self, segment: str) -> bool:
         """Whether it was made from a segment of that name."""
@@ -213,7 +214,7 @@ class Run:
         self.warnings: list[str] = [str(found) for found in message.diagnostics]
         self.labels: dict[str, Instance] = {}
         self.nulls: set[str] = set()  # top-level elements whose source was deleted with ""
-        self.instances: dict[str, list[Instance]] = {}
+        self._counts: dict[str, int] = {}  # resources by type
         self._of_segment: dict[tuple[str, int], list[Instance]] = {}
         self._of_group: dict[tuple[str, int], list[Instance]] = {}
         self._made_from: dict[str, list[Instance]] = {}  # by type, those made from segments
@@ -240,7 +241,7 @@ class Run:
         self.root.end()
         for _, fields in self._about.values():
             fields.clear()
-        for known in (self.labels, self.instances, self._of_segment, self._of_group):
+        for known in (self.labels, self._of_segment, self._of_group):
             known.clear()
         self._made_from.clear()
         self.made.clear()
@@ -408,11 +409,9 @@ class Run:
 
     def add(self, type_: str, scope: Scope | None) -> Instance:
         """Return a new resource of the plan with a label of its own."""
-        known = self.instances.setdefault(type_, [])
-        label = f"{type_}[{len(known) + 1}]" if known else type_
-        made = Instance(type_, label, scope)
-        known.append(made)
-        self.labels[label] = made
+        number = self._counts[type_] = self._counts.get(type_, 0) + 1
+        label = f"{type_}[{number}]" if number > 1 else type_
+        made = self.labels[label] = Instance(type_, label, scope)
         if scope is not None and scope.segment is not None:
             self._of_segment.setdefault((type_, id(scope.segment)), []).append(made)
             self._of_group.setdefault((type_, id(scope.group)), []).append(made)

@@ -7,7 +7,7 @@ structure does not have, or has elsewhere, and every Z segment, stays in the gro
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 
 from mappings.parse import Message, Segment
@@ -30,15 +30,19 @@ class _Element:
         return segment in openers if openers else self.parts[0].opens(segment)
 
 
-@dataclass(slots=True, eq=False)
 class Group:
     """One occurrence of a group.  ``segments`` are its own, ``groups`` those in it, in order."""
 
-    name: str
-    parent: "Group | None" = None
-    segments: list[Segment] = field(default_factory=list)
-    groups: "list[Group]" = field(default_factory=list)
-    _without: "dict[str, list[Group]]" = field(default_factory=dict)
+    __slots__ = ("_without", "groups", "name", "parent", "segments")
+
+    def __init__(
+        self, name: str, parent: "Group | None" = None, segments: list[Segment] | None = None
+    ) -> None:
+        self.name = name
+        self.parent = parent
+        self.segments: list[Segment] = [] if segments is None else segments
+        self.groups: list[Group] = []
+        self._without: dict[str, list[Group]] = {}
 
     def walk(self) -> "Iterator[Group]":
         """Yield this group and every group below it, in the order of the message."""
