@@ -2,7 +2,8 @@
 
 Messages of feed ``default`` are put into the inbox as an earlier run would have left them; then
 ``tellonce serve`` starts, and a live feed of other patients sends at a steady rate until the
-backlog is empty.  Tells how long that took and how long the live senders waited for their answers.
+backlog is empty.  Tells how long that took and how long the live senders waited for their answers,
+in all and since the look before, and what the machine took by itself (:mod:`bench_machine`).
 """
 
 import argparse
@@ -16,6 +17,7 @@ import time
 from pathlib import Path
 
 from bench_feed import Times, cpu_s, send, small
+from bench_machine import beside
 
 from mappings.feed import Feed
 from server import app
@@ -60,21 +62,43 @@ async def applied(base: str) -> int:
     return int(float(found[1])) if found else 0
 
 
-async def drive(base: str, mllp: int, given: argparse.Namespace) -> tuple[Times, float]:
+async def drive(
+    base: str, mllp: int, given: argparse.Namespace, folder: Path
+) -> tuple[Times, float]:
     """Send live messages until the backlog is empty; return their times and how long it took."""
-    times, began, number = Times(), time.perf_counter(), 0
+    async with beside(folder) as machine:
+        times, seconds = await _drive(base, mllp, given)
+    print(machine.told())
+    return times, seconds
+
+
+async def _drive(base: str, mllp: int, given: argparse.Namespace) -> tuple[Times, float]:
+    all_, began, number = Times(), time.perf_counter(), 0
     while True:
+        times = Times()
         count = int(given.rate * given.look_s)
         bodies = [live(number + n, 500) for n in range(count)]
         number += count
         await asyncio.gather(
-            *(send(mllp, bodies[n::4], times, window=8, every_s=4 / given.rate) for n in range(4))
+            *(
+                send(
+                    mllp,
+                    bodies[n::4],
+                    times,
+                    window=8,
+                    every_s=4 / given.rate,
+                    first_s=n / given.rate,
+                )
+                for n in range(4)
+            )
         )
+        all_.seconds += times.seconds
+        all_.wrong += times.wrong
         remaining = given.messages - await applied(base)
         seconds = time.perf_counter() - began
         print(f"{seconds:6.0f} s  {remaining:7} left  live {times.told()}", flush=True)
         if not remaining:
-            return times, seconds
+            return all_, seconds
 
 
 def main() -> None:
@@ -102,7 +126,7 @@ def main() -> None:
             assert base is not None, lines
             assert mllp is not None, lines
             before = cpu_s(server.pid)
-            times, seconds = asyncio.run(drive(base[0], int(mllp[1]), given))
+            times, seconds = asyncio.run(drive(base[0], int(mllp[1]), given, data))
             used = cpu_s(server.pid) - before
             server.terminate()
     print(
