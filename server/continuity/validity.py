@@ -43,6 +43,15 @@ class Holding:
 
 
 @dataclass(frozen=True, slots=True)
+class Class:
+    """What is one of something (amoxicillin of penicillin), and the clinical reason."""
+
+    code: Code
+    members: frozenset[Code]
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Topic:
     """One entry of the policy.
 
@@ -68,7 +77,7 @@ class Topic:
     about: About = "patient"
     none: frozenset[Code] = frozenset()
     partly: frozenset[Code] = frozenset()
-    kinds: tuple[tuple[Code, frozenset[Code]], ...] = ()
+    kinds: tuple[Class, ...] = ()
     yes: frozenset[Code] = frozenset()
     no: frozenset[Code] = frozenset()
     cautious: tuple[Code, ...] = (("", "present"), ("", "absent"))
@@ -111,7 +120,7 @@ class Validity:
         return max(named, key=lambda topic: topic.holding.strictness, default=None)
 
     def kinds(self, codes: Collection[Code]) -> frozenset[Code]:
-        """Return the codes of what is one of what the codes name."""
+        """Return the codes of what is one of what the codes name, or one of one of them."""
         return frozenset().union(*(self._by_kind.get(code, frozenset()) for code in codes))
 
     def of_element(self, path: str, only: Collection[tuple[str, str]] = ()) -> Topic | None:
@@ -160,7 +169,10 @@ class Validity:
 
     @cached_property
     def _by_kind(self) -> Mapping[Code, frozenset[Code]]:
-        return {code: some for topic in self.topics.values() for code, some in topic.kinds}
+        direct: dict[Code, frozenset[Code]] = {}
+        for one in (one for topic in self.topics.values() for one in topic.kinds):
+            direct[one.code] = direct.get(one.code, frozenset()) | one.members
+        return {code: below(code, direct) for code in direct}
 
     @cached_property
     def _by_member(self) -> Mapping[Code, Topic]:
@@ -170,6 +182,22 @@ class Validity:
     def _by_code(self) -> Mapping[Code, Topic]:
         made = {code: topic for topic in self.topics.values() for code in topic.codes}
         return made | {(TOPICS, name): topic for name, topic in self.topics.items()}
+
+
+def below(code: Code, direct: Mapping[Code, frozenset[Code]]) -> frozenset[Code]:
+    """Return what is one of something, at whatever depth; the code itself where that is a circle.
+
+    >>> sorted(below(("", "a"), {("", "a"): frozenset({("", "b")}),
+    ...                          ("", "b"): frozenset({("", "c")})}))
+    [('', 'b'), ('', 'c')]
+    """
+    found: set[Code] = set()
+    todo = [code]
+    while todo:
+        new = direct.get(todo.pop(), frozenset()) - found
+        found |= new
+        todo += new
+    return frozenset(found)
 
 
 def stricter(one: Topic, other: Topic) -> Topic:

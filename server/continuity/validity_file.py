@@ -12,7 +12,16 @@ from typing import Any, Final, get_args
 from mappings.language import Entries, Items, Node, Text, Unreadable, read
 from mappings.spelling import hint
 from server.continuity.statement import About, AuthorKind, Code
-from server.continuity.validity import ANY, TOPICS, Holding, Topic, Validity, ValidityError
+from server.continuity.validity import (
+    ANY,
+    TOPICS,
+    Class,
+    Holding,
+    Topic,
+    Validity,
+    ValidityError,
+    below,
+)
 from server.fhir import definitions
 
 PACKAGED: Final = Path(__file__).parent / "policy" / "validity.yaml"
@@ -71,6 +80,7 @@ class _Reading:
         listed = self._mapping(node.get("topics"))
         topics = {name: self._topic(name, listed, part) for name, part in listed.items()}
         self._code_once(topics, listed)
+        self._sound_kinds(topics, listed)
         if self.problems:
             raise ValidityError(self.problems)
         return Validity(topics, rank)
@@ -184,11 +194,39 @@ class _Reading:
     def _codes(self, said: Node) -> frozenset[Code]:
         return frozenset(self._code(item) for item in self._items(said))
 
-    def _kinds(self, said: Node) -> tuple[tuple[Code, frozenset[Code]], ...]:
+    def _kinds(self, said: Node) -> tuple[Class, ...]:
         node = self._mapping(said)
         return tuple(
-            (self._coded(key, node.places[key]), self._codes(some)) for key, some in node.items()
+            self._class(self._coded(key, node.places[key]), some) for key, some in node.items()
         )
+
+    def _class(self, code: Code, said: Node) -> Class:
+        """Read what is one of a code: a list, or ``are`` with ``why``."""
+        if not isinstance(said, Entries):
+            return Class(code, self._codes(said))
+        node = self._mapping(said, ("are", "why"))
+        if "are" not in node:
+            self._fault(said.place, "there is no key 'are', which is needed")
+            return Class(code, frozenset())
+        why = self._why(node["why"]) if "why" in node else ""
+        return Class(code, self._codes(node["are"]), why)
+
+    def _sound_kinds(self, topics: Mapping[str, Topic], listed: Entries) -> None:
+        """Tell of kinds by which an absence, or anything, would become something else."""
+        every = [(name, one) for name, topic in topics.items() for one in topic.kinds]
+        direct: dict[Code, frozenset[Code]] = {}
+        for _, one in every:
+            direct[one.code] = direct.get(one.code, frozenset()) | one.members
+        absent = {
+            code for topic in topics.values() for code in topic.none | topic.partly | topic.no
+        }
+        for name, one in every:
+            place = _place(listed[name])
+            told = f"{one.code[0]}|{one.code[1]}"
+            if one.code in below(one.code, direct):
+                self._fault(place, f"{told} is one of itself, through its kinds")
+            for code in sorted((one.members | {one.code}) & absent):
+                self._fault(place, f"{code[0]}|{code[1]} says that there is none: it is no kind")
 
     def _code(self, said: Node) -> Code:
         return self._coded(self._text(said), said.place)
@@ -240,3 +278,10 @@ class _Reading:
 
     def _fault(self, place: str, told: str) -> None:
         self.problems.append(f"{place}: {told}")
+
+
+def _place(topic: Node) -> str:
+    """Return where the kinds of a topic stand."""
+    if isinstance(topic, Entries) and "kinds" in topic:
+        return topic.places["kinds"]
+    return topic.place

@@ -177,3 +177,18 @@ def test_the_sites_policy_of_the_page_loads(tmp_path: Path) -> None:
     changed = yaml.load(block("policy"), Loader=yaml.BaseLoader)["topics"]
     for name in changed:
         assert made.topics[name] != shipped.topics.get(name)
+
+
+def test_the_classes_of_the_page_are_those_that_ship() -> None:
+    aliases = {"http://snomed.info/sct": "sct", "http://loinc.org": "loinc",
+               "http://hl7.org/fhir/sid/icd-10-cm": "icd10cm"}  # fmt: skip
+
+    def told(code: tuple[str, str]) -> str:
+        return f"{aliases[code[0]]}&#124;{code[1]}"
+
+    every = [one for topic in load_validity().topics.values() for one in topic.kinds]
+    rows = [
+        f"| {told(one.code)} | {', '.join(sorted(map(told, one.members)))} | {one.why} |"
+        for one in every
+    ]
+    assert "\n".join(rows) in PAGE
