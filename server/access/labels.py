@@ -48,6 +48,8 @@ def assigned(
     found = _ruled(policy, resource)
     found |= {label for some in referenced for label in some if _is_handed_on(policy, label)}
     found &= policy.enforced
+    if not found:
+        return ()
     levels = {label for label in found | had if label.startswith(CONFIDENTIALITY)}
     highest = max(levels, key=_level, default=None)
     return tuple(sorted(found - had - (levels - {highest})))
@@ -82,15 +84,9 @@ def _ruled(policy: Policy, resource: Resource) -> set[str]:
     """Return the labels that the rules give for the codes of a resource."""
     found: set[str] = set()
     for one in _parts(resource):
-        type_ = one.get("resourceType")
-        said: dict[tuple[str, ...], frozenset[str]] = {}  # most rules look at the same elements
-        for rule in policy.label_rules:
-            if rule.types and type_ not in rule.types:
-                continue
-            if rule.elements not in said:
-                said[rule.elements] = codes(one, rule.elements)
-            if said[rule.elements] and rule.codes.holds_any(said[rule.elements]):
-                found.update(rule.add)
+        for rules in policy.rules_for(str(one.get("resourceType"))):
+            for code in codes(one, rules.elements):
+                found |= rules.labels(code)
     return found
 
 

@@ -16,6 +16,9 @@ from server.search.marks import CONFIDENTIALITY, LEVELS, SENSITIVITY
 
 Record = Literal["own", "proxied", "everyone", "none"]
 
+_MOST_KEPT = 10_000  # codes of which is known what rules say
+_LONGEST_KEPT = 256  # characters of one
+
 BASES = ("parent", "guardian", "power-of-attorney", "authorization")
 """Why somebody may act for a patient."""
 
@@ -71,6 +74,28 @@ class LabelRule:
     add: tuple[str, ...]
 
 
+class Together:
+    """Label rules that look at the same elements, and what they say of the codes met last."""
+
+    def __init__(self, elements: tuple[str, ...], rules: tuple[LabelRule, ...]) -> None:
+        self.elements = elements
+        self._rules = rules
+        self._known: dict[str, frozenset[str]] = {}
+
+    def labels(self, code: str) -> frozenset[str]:
+        """Return the labels that ``system|code`` gives."""
+        found = self._known.get(code)
+        if found is None:
+            one = frozenset((code,))
+            given = (rule.add for rule in self._rules if rule.codes.holds_any(one))
+            found = frozenset(label for some in given for label in some)
+            if len(code) <= _LONGEST_KEPT:
+                if len(self._known) >= _MOST_KEPT:
+                    self._known.clear()
+                self._known[code] = found
+        return found
+
+
 @dataclass(frozen=True, slots=True)
 class ReleaseRule:
     """What patients see later, or not until somebody decides.
@@ -123,6 +148,22 @@ class Policy:
     def full(self) -> Clearance:
         """The clearance from which no label hides anything."""
         return Clearance(LEVELS[-1], self.sensitivities)
+
+    def rules_for(self, type_: str) -> "tuple[Together, ...]":
+        """Return the label rules for a type: those that look at the same elements together."""
+        found = self._rules.get(type_)
+        if found is None:
+            by_elements: dict[tuple[str, ...], list[LabelRule]] = {}
+            for rule in self.label_rules:
+                if not rule.types or type_ in rule.types:
+                    by_elements.setdefault(rule.elements, []).append(rule)
+            made = (Together(elements, tuple(of)) for elements, of in by_elements.items())
+            found = self._rules[type_] = tuple(made)
+        return found
+
+    @cached_property
+    def _rules(self) -> "dict[str, tuple[Together, ...]]":
+        return {}
 
     def hidden(self, clearance: Clearance) -> tuple[str, ...]:
         """Return the labels above a clearance, sorted, as a permit has them."""
