@@ -62,6 +62,7 @@ def verify(data: Data = None, store: StoreOption = None) -> None:
             return await opened.verify()
 
     with refusals():
+        errors.print(f"looked at {app.address_of(settings)}", markup=False)
         faults = anyio.run(check)
     for fault in faults:
         typer.echo(fault)

@@ -42,12 +42,11 @@ def migrate(from_: From, to: To) -> None:
     for type_, number in counts.items():
         typer.echo(f"{number:>12,} {type_}")
     typer.echo(f"{versions:,} versions and {records:,} records moved, the same in both stores")
+    errors.print("the old store is as it was: name the new one to the server and to every command")
 
 
 def _settings(said: str) -> Settings:
     """Return the settings with that store; ``sqlite:PATH`` is short for ``sqlite:///PATH``."""
-    if said.startswith("@"):
-        return settings_from(store_uri_file=said[1:])
     if said.startswith("sqlite:") and not said.startswith("sqlite://"):
         said = f"sqlite:///{said.removeprefix('sqlite:')}"
     return settings_from(store=said)

@@ -29,7 +29,9 @@ Data = Annotated[
 StoreOption = Annotated[
     str | None,
     typer.Option(
-        "--store", help="sqlite:///FILE, when not in the data folder, or mongodb://HOST/DATABASE."
+        "--store",
+        help="sqlite:///FILE, when not in the data folder, or mongodb://HOST/DATABASE; @FILE: "
+        "what stands in a file.",
     ),
 ]
 
@@ -43,16 +45,24 @@ def fail(message: str) -> NoReturn:
 def settings_from(**given: Any) -> Settings:
     """Return settings with what the command line gave on top; ``None`` means not given."""
     options = {name: value for name, value in given.items() if value is not None}
+    if "store" in options:
+        options |= _store(options["store"])
     try:
         settings = Settings(**options)
     except ValidationError as error:
         fail("; ".join(_told(problem, options) for problem in error.errors()))
-    if "store" in options and settings.store is not None and settings.store.has_password:
+    if options.get("store") and settings.store is not None and settings.store.has_password:
         errors.print(
             "tellonce: the list of processes shows the password of --store to everybody on this "
             "machine: put the address into a file, TELLONCE_STORE_URI_FILE"
         )
     return settings
+
+
+def _store(said: str) -> dict[str, str | None]:
+    """Return the settings of a store: they take the place of whatever the environment names."""
+    file = said.removeprefix("@") if said.startswith("@") else None
+    return {"store": None if file else said, "store_uri_file": file}
 
 
 def secret_from_stdin(what: str) -> str:

@@ -163,10 +163,12 @@ def test_a_server_stops_in_time_while_its_database_is_away(tmp_path: Path) -> No
             assert httpx.post(f"{server.base_url}/Patient", json=PATIENT).status_code == 201
             members[0].send_signal(signal.SIGKILL)
             members[0].wait()
-            begun = time.monotonic()
             server.popen.terminate()
-            assert server.popen.wait(24) == 0
-            assert time.monotonic() - begun < 14
+            for _ in range(140):  # 14 s, and longer when the machine is stalled
+                if server.popen.poll() is not None:
+                    break
+                time.sleep(0.1)
+            assert server.popen.returncode == 0
             assert "Traceback" not in server.log.read_text()
 
 
@@ -252,6 +254,29 @@ def test_a_password_in_a_file_opens_the_store_without_a_word(guarded: int, tmp_p
     given = {"TELLONCE_STORE_URI_FILE": str(file)}
     ran = CliRunner().invoke(cli, ["token", "list"], env=given)
     assert (ran.exit_code, ran.stderr) == (0, "")
+
+
+def test_a_file_with_the_address_is_named_wherever_a_store_is(guarded: int, tmp_path: Path) -> None:
+    file = tmp_path / "store"
+    file.write_text(address(guarded, "right%2Fpass%3Aword"))
+    ran = CliRunner().invoke(cli, ["token", "list", "--store", f"@{file}"])
+    assert (ran.exit_code, ran.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("name", ["TELLONCE_STORE", "TELLONCE_STORE_URI_FILE"])
+def test_a_store_on_the_command_line_takes_the_place_of_that_of_the_environment(name: str) -> None:
+    elsewhere = {name: "mongodb://127.0.0.1:1/x"}
+    with database() as url:
+        ran = CliRunner().invoke(cli, ["token", "list", "--store", url], env=elsewhere)
+    assert (ran.exit_code, ran.stderr) == (0, "")
+
+
+def test_verify_says_which_store_it_looked_at(guarded: int, tmp_path: Path) -> None:
+    file = tmp_path / "store"
+    file.write_text(address(guarded, "right%2Fpass%3Aword"))
+    ran = CliRunner().invoke(cli, ["verify", "--store", f"@{file}"])
+    assert (ran.exit_code, ran.stdout) == (0, "sound\n")
+    assert f"looked at mongodb://tellonce:***@127.0.0.1:{guarded}/clinic" in ran.stderr
 
 
 def test_a_user_who_may_not_write_there_is_told_so(guarded: int) -> None:

@@ -83,7 +83,8 @@ def test_everything_moves_to_mongodb_and_back(file: Path, tmp_path: Path) -> Non
         code, said = migrated("--from", f"sqlite:{file}", "--to", url)
         assert code == 0, said
         assert "483 versions and" in said
-        assert said.endswith("the same in both stores")
+        assert "records moved, the same in both stores" in said
+        assert said.endswith("name the new one to the server and to every command")
         there = asyncio.run(_mongo(url))
         code, said = migrated("--from", url, "--to", f"sqlite:{tmp_path}/back.db")
         assert code == 0, said
