@@ -156,12 +156,14 @@ class Compiler(Context):
             return lambda _scope, _to: []
         if each := node.get("each"):
             return self._each(node, each, child)
+        sources = set(self.reads.sources)
         made = self._operator(node, child)
-        return self._when(node, made)
-
-    def _when(self, node: Entries, rule: Values) -> Values:
         test = self.condition(node)
-        return rule if test is None else when(test, rule)
+        if test is None:
+            return made
+        if self.needs:  # whatever it reads or is, it is nothing without these
+            self.reads.sources = sources | self.needs
+        return when(test, made)
 
     def _each(self, node: Entries, each: Node, child: Child) -> Values:
         if not isinstance(each, Text):

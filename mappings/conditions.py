@@ -17,6 +17,7 @@ from mappings.paths import Path, PathError, path_of
 from mappings.source import Scope
 
 Condition = Callable[[Scope], bool]
+_UNKNOWN: frozenset[tuple[str, int]] = frozenset()
 _TOKEN = re.compile(r"""\s*(?:"([^"]*)"|'([^']*)'|(\(|\)|,|>=|<=|!=|=|>|<)|([^\s(),=<>!"']+))""")
 _COMPARE: dict[str, Callable[[int, int], bool]] = {
     "=": lambda a, b: a == b,
@@ -42,8 +43,10 @@ class _Token:
         return "" if self.quoted else self.text.lower()
 
 
-def condition(text: str, paths: list[Path]) -> Condition:
+def condition(text: str, paths: list[Path], needs: set[tuple[str, int]] | None = None) -> Condition:
     """Compile a condition; the field paths that it reads are appended to ``paths``.
+
+    ``needs`` gets the fields without any of which it does not hold; none: nothing is known.
 
     Raises:
         ConditionError: it cannot be read.
@@ -52,6 +55,8 @@ def condition(text: str, paths: list[Path]) -> Condition:
     made = reader.either()
     if reader.at < len(reader.tokens):
         raise ConditionError(f"{text!r}: unexpected {reader.tokens[reader.at].text!r}")
+    if needs is not None:
+        needs |= reader.needs
     return made
 
 
@@ -61,11 +66,15 @@ class _Reader:
         self.paths = paths
         self.tokens = _tokens(text)
         self.at = 0
+        self.needs = _UNKNOWN  # of what was read last
+        self.positive = False  # whether the last comparison holds of nothing that was not sent
 
     def either(self) -> Condition:
         parts = [self.both()]
         while self.take("or"):
+            needs = self.needs
             parts.append(self.both())
+            self.needs = needs | self.needs if needs and self.needs else _UNKNOWN
         if len(parts) == 2:
             first, second = parts
             return lambda s: first(s) or second(s)
@@ -74,7 +83,9 @@ class _Reader:
     def both(self) -> Condition:
         parts = [self.one()]
         while self.take("and"):
+            needs = self.needs
             parts.append(self.one())
+            self.needs = needs or self.needs
         if len(parts) == 2:
             first, second = parts
             return lambda s: first(s) and second(s)
@@ -84,6 +95,7 @@ class _Reader:
         self.take("if")
         if self.take("not"):
             inner = self.one()
+            self.needs = _UNKNOWN
             return lambda s: not inner(s)
         if self.take("("):
             inner = self.either()
@@ -93,6 +105,7 @@ class _Reader:
         return self.test(self.next("a field"))
 
     def test(self, subject: _Token) -> Condition:
+        self.needs = _UNKNOWN
         if subject.word == "event":
             return self.compare(lambda s: s.run.event)
         if subject.word == "unidentified":
@@ -109,7 +122,10 @@ class _Reader:
             return self.number(lambda s: len(text(s)))
         if path.field == 0 and path.segment:
             return self.valued(path.present)
-        return self.compare(path.texter(), path.valued())
+        made = self.compare(path.texter(), path.valued())
+        if self.positive and path.segment:
+            self.needs = frozenset({(path.segment, path.field)})
+        return made
 
     def compare(self, value: Callable[[Scope], str], valued: Condition | None = None) -> Condition:
         is_valued = valued or (lambda s: bool(value(s)))
@@ -119,9 +135,11 @@ class _Reader:
         self.take("is")
         if self.take("valued", "value", "empty"):
             wanted = (self.tokens[self.at - 1].word != "empty") != negated
+            self.positive = wanted
             return is_valued if wanted else lambda s: not is_valued(s)
         if self.take("in"):
             options = frozenset(self.options())
+            self.positive = not negated and "" not in options
             return lambda s: (value(s) in options) != negated
         if self.take("!="):
             negated = not negated
@@ -129,6 +147,7 @@ class _Reader:
             self.take("=", "equals", "equal")
             self.take("to")
         text = self.next("a value").text
+        self.positive = not negated and text != ""
         return lambda s: (value(s) == text) != negated
 
     def valued(self, present: Condition) -> Condition:

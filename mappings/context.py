@@ -55,6 +55,7 @@ class Context(ABC):
         self.here = ""  # data type of the value at hand inside ``each``
         self.type = ""  # resource that is being compiled
         self.top = ""  # its element
+        self.needs: set[tuple[str, int]] = set()  # of the last condition
 
     @abstractmethod
     def values(self, node: Node, child: Child) -> Values:
@@ -96,7 +97,8 @@ class Context(ABC):
         return [path for one in nodes if (path := self.path(one)) is not None]
 
     def condition(self, node: Entries) -> Condition | None:
-        """Compile ``when`` of a rule."""
+        """Compile ``when`` of a rule; ``needs`` are then the fields that it cannot do without."""
+        self.needs = set()
         if (text := node.get("when")) is None:
             return None
         if not isinstance(text, Text):
@@ -104,7 +106,7 @@ class Context(ABC):
             return None
         found: list[Path] = []
         try:
-            made = condition(text, found)
+            made = condition(text, found, self.needs)
         except ConditionError as wrong:
             self.problem(text, f"when: {wrong}")
             return None

@@ -37,6 +37,7 @@ _EVENT = (
 )
 
 _NONE: set[str] = set()  # shared; nobody adds to it
+_NOTHING_GONE: frozenset[str] = frozenset()
 
 Why = Callable[[str, str, int], str]
 
@@ -187,9 +188,8 @@ def _fill(draft: _Draft, run: Run) -> None:
 def _identify(draft: _Draft, run: Run) -> None:
     rule, scope = draft.rule, draft.instance.scope
     if rule is None:
-        draft.any_of = tuple(
-            (("identifier", token),) for token in tokens(draft.instance.values["identifier"])
-        )
+        found_by = tokens(draft.instance.values["identifier"])
+        draft.any_of = tuple([(("identifier", token),) for token in found_by])
         return
     assert scope is not None
     found = rule.identity(scope, draft.instance.values, 1)
@@ -235,7 +235,7 @@ def _planned(map_: CompiledMap, run: Run, drafts: list[_Draft]) -> tuple[Planned
             )
     for draft in kept:
         _complete(draft)
-    return tuple(_resource(draft, map_, run) for draft in kept)
+    return tuple([_resource(draft, map_, run) for draft in kept])
 
 
 def _united(drafts: list[_Draft], run: Run) -> tuple[list[_Draft], dict[str, str]]:
@@ -328,20 +328,20 @@ def _resource(draft: _Draft, map_: CompiledMap, run: Run) -> PlannedResource:
     scope = draft.instance.scope
     assert scope is not None
     return PlannedResource(
-        label=draft.label,
-        type=rule.type,
-        values=whole,
-        identity=identity,
-        touched=touched,
-        deletes=_deletes(rule, draft, rivals, run.event),
-        precedence=_precedence(rule.precedence or map_.precedence, scope, run),
-        update=rule.update_of(scope),
+        draft.label,
+        rule.type,
+        whole,
+        identity,
+        touched,
+        _deletes(rule, draft, rivals, run.event),
+        _precedence(rule.precedence or map_.precedence, scope, run),
+        rule.update_of(scope),
     )
 
 
 def _deletes(rule: ResourceRule, draft: _Draft, rivals: set[str], event: str) -> frozenset[str]:
     values = draft.instance.values
-    gone = frozenset[str]()
+    gone = _NOTHING_GONE
     if rule.snapshot or draft.nulls or rivals:
         gone = (rule.snapshot | draft.nulls | rivals).difference(values, rule.required_names)
     for path in rule.clear.get(event, ()):
