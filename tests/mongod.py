@@ -34,7 +34,7 @@ SMALL = (
     # The clocks of tests stand still in the past, and what they keep has expired long ago.
     *("--setParameter", "ttlMonitorEnabled=false"),
 )
-_START_S = 30.0
+_START_S = 90.0
 _free: list[str] = []
 _used: dict[int, tuple[Store, str]] = {}
 _numbers = count(1)

@@ -72,10 +72,12 @@ async def test_a_batch_file_is_answered_by_a_batch_file(services: Services, drop
 async def test_a_file_that_is_being_written_is_waited_for(
     services: Services, dropped: Path
 ) -> None:
-    async with watching(services, dropped, settle_s=0.2) as server:
+    second = message("2")
+    async with watching(services, dropped, settle_s=0.6) as server:
         with (dropped / "slow.hl7").open("wb", buffering=0) as file:
-            for part in (message("1"), message("2")[:40], message("2")[40:]):
-                file.write(part)
+            file.write(message("1"))
+            for begin in range(0, 80, 10):
+                file.write(second[begin : begin + 10] if begin < 70 else second[70:])
                 await asyncio.sleep(0.1)
                 assert await server.entries() == []
         (dropped / "other.hl7.part").write_bytes(message("3"))

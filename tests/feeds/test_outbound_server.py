@@ -38,7 +38,7 @@ class Server:
         headers = {"Content-Type": "application/fhir+json"}
         request = urllib.request.Request(f"{self.url}/Patient", body, headers)
         try:
-            with urllib.request.urlopen(request, timeout=5) as answer:
+            with urllib.request.urlopen(request, timeout=30) as answer:
                 return bool(answer.status == 201)
         except OSError:
             return False

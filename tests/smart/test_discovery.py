@@ -71,7 +71,12 @@ def test_pages_of_every_origin_may_look(server: Process, path: str) -> None:
 
 @pytest.mark.smart(17)
 def test_pages_of_registered_origins_may_call_and_others_may_not(page: App) -> None:
-    time.sleep(2)  # that an app was registered is in force within two seconds
+    preflight = {"Origin": ORIGIN, "Access-Control-Request-Method": "GET"}
+    for _ in range(20):  # that an app was registered is in force within two seconds
+        answer = httpx.options(f"{page.server.base_url}/Patient/ada", headers=preflight)
+        if "access-control-allow-origin" in answer.headers:
+            break
+        time.sleep(0.1)
     for address in (page.configuration()["token_endpoint"], f"{page.server.base_url}/Patient/ada"):
         asked = {"Access-Control-Request-Method": "POST" if "token" in address else "GET"}
         asked["Access-Control-Request-Headers"] = "authorization,content-type"

@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.system.forked import Tellonce
 
 TELLONCE = Path(sys.executable).parent / "tellonce"
-START_S = 30.0
+START_S = 90.0
 
 
 @dataclass
