@@ -62,8 +62,8 @@ def verify(data: Data = None, store: StoreOption = None) -> None:
             return await opened.verify()
 
     with refusals():
-        errors.print(f"looked at {app.address_of(settings)}", markup=False)
         faults = anyio.run(check)
+        errors.print(f"looked at {app.address_of(settings)}", markup=False)
     for fault in faults:
         typer.echo(fault)
     if faults:
