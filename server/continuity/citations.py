@@ -13,6 +13,7 @@ from typing import Any, Literal
 import orjson
 
 from server.access.context import AccessContext, shared_types
+from server.continuity.showing import pack, unpack
 from server.continuity.statement import Source
 from server.fhir.errors import Conflict
 from server.interactions.services import Services
@@ -119,7 +120,7 @@ async def _writes(
         RecordWrite(
             SHOWN,
             key,
-            orjson.dumps(value),
+            pack(value),
             tag=cited.patient,
             if_rev=held.rev if held is not None else 0,
             expires_at=ends,
@@ -169,7 +170,7 @@ class Showings:
             async for link in _records(self._services, SHOWN_SHARED, local):
                 held = await self._services.store.get_record(SHOWN, link.value.decode())
                 if held is not None:
-                    found[held.key] = orjson.loads(held.value)
+                    found[held.key] = unpack(held.value, (local,))
         shown = (_shown(value, local) for value in found.values())
         return [one for one in shown if one is not None]
 
@@ -183,25 +184,17 @@ class Showings:
         held = await self._services.store.get_record(SHOWN, key)
         if held is None:
             return []
-        value = orjson.loads(held.value)
+        value = unpack(held.value)
         found = [(local, _shown(value, local)) for local in value["of"]]
         return [(local, shown) for local, shown in found if shown is not None]
 
     async def _of_patient(self, patient: str) -> dict[str, dict[str, Any]]:
         if patient not in self._by_patient:
             self._by_patient[patient] = {
-                record.key: self._kept(orjson.loads(record.value))
+                record.key: unpack(record.value, self._locals)
                 async for record in _records(self._services, SHOWN, patient)
             }
         return self._by_patient[patient]
-
-    def _kept(self, value: dict[str, Any]) -> dict[str, Any]:
-        """Return a record with what is looked at only: thousands of long ones fill the memory."""
-        of = value["of"]
-        at = max((at for one in of.values() for at in one["v"].values()), default=0)
-        if self._locals is not None:
-            of = {local: of[local] for local in of.keys() & self._locals}
-        return {**value, "of": of, "at": at}
 
 
 async def _records(services: Services, kind: str, tag: str) -> AsyncIterator[Record]:
@@ -224,7 +217,7 @@ def _key(cited: Cited, access: AccessContext, name: str) -> str:
 
 def _with(held: Record | None, cited: Cited, access: AccessContext) -> dict[str, Any] | None:
     """Return the record's value with a showing added; ``None`` when it says so already."""
-    value: dict[str, Any] = orjson.loads(held.value) if held is not None else {}
+    value: dict[str, Any] = unpack(held.value) if held is not None else {}
     of: dict[str, dict[str, Any]] = value.get("of", {})
     new = False
     for local, version, path in _split(cited.sources):

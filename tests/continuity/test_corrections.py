@@ -1,7 +1,6 @@
 """Corrections find their readers (C11)."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 from server.access.context import SYSTEM, AccessContext, Permit
 from server.continuity.citations import Cited, remember
 from server.continuity.corrections.watch import Corrections
+from server.continuity.showing import unpack
 from server.interactions.services import Policy
 from server.rest import Limits
 from server.store.port import RecordWrite
@@ -535,7 +535,7 @@ async def test_showing_the_same_again_writes_nothing(world: World) -> None:
 
     assert (before.rev, after.rev) == (1, 1)
     assert before.tag == "Patient/a"
-    assert set(json.loads(before.value)["of"]) == {"Observation/w", "Patient/a"}
+    assert set(unpack(before.value)["of"]) == {"Observation/w", "Patient/a"}
 
 
 async def test_a_program_without_a_person_is_nobody_who_reads(world: World) -> None:

@@ -20,6 +20,7 @@ from server.continuity.corrections.find import DOCUMENT, Concerned, Finder, grou
 from server.continuity.corrections.occasions import PAGE, Occasion, next_occasions, occasion_of
 from server.continuity.corrections.tell import Notice, communication, task
 from server.continuity.readers import Readers
+from server.continuity.showing import pack
 from server.fhir import json as fhir_json
 from server.fhir.errors import FhirError
 from server.interactions import write
@@ -198,7 +199,7 @@ class Corrections:
         }
         ends = version.at + KEEP_US
         return [
-            RecordWrite(SHOWN, key, orjson.dumps(value), patient, expires_at=ends),
+            RecordWrite(SHOWN, key, pack(value), patient, expires_at=ends),
             RecordWrite(SHOWN_NEW, key, patient.encode(), expires_at=ends),
         ]
 
