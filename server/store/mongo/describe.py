@@ -3,10 +3,9 @@
 from typing import Any
 
 from server.search.query import AllOf, AnyOf, Not, Predicate
-from server.search.said import Saying, order
+from server.search.said import order
+from server.store.described import Described
 from server.store.mongo.compile import Every, Keys, Later, Member, Names, Some, These, Unless
-from server.store.mongo.drive import Driver
-from server.store.mongo.plan import Plan
 
 __all__ = ["driver", "order", "query", "said", "settled", "told"]
 
@@ -25,36 +24,20 @@ def _as_asked(part: Any) -> Predicate:
             return part  # type: ignore[no-any-return]
 
 
-_saying = Saying(_as_asked)
-said, query = _saying.said, _saying.query
-
-
-def told(plan: Plan) -> str:
-    """Return driver and probes in one line: the caller's own words."""
-    probes = "; ".join(said(member) for member in plan.members)
-    return f"driven by {driver(plan.driver)}" + (f"; probed: {probes}" if probes else "")
-
-
-def driver(chosen: Driver) -> str:
-    """Return what a search begins with."""
-    return "all of the type" if chosen.of is None else said(chosen.of)
-
-
-def settled(member: Member | None) -> str:
-    """Return a member in words, with how many keys or resources it is known to be.
-
-    For those who may see everything: it tells what the record holds.
-    """
+def _known(member: Member) -> str:
     match member:
-        case None:
-            return "all of the type"
         case Keys(hashes):
-            return f"{said(member)}, as {len(hashes)} keys"
+            return f"as {len(hashes)} keys"
         case Names(names):
-            return f"{said(member)}, as {len(names)} names"
+            return f"as {len(names)} names"
         case These(ids):
-            return f"{said(member)}, as {len(ids)} resources"
+            return f"as {len(ids)} resources"
         case Later():
-            return f"{said(member)}, asked of each batch"
+            return "asked of each batch"
         case _:
-            return said(member)
+            return ""
+
+
+_described = Described(_as_asked, _known)
+said, query, told = _described.said, _described.query, _described.told
+driver, settled = _described.driver, _described.settled
