@@ -13,7 +13,7 @@ import pytest
 
 from server.access.context import SYSTEM
 from server.fhir.errors import StoreUnavailable, VersionConflict
-from server.search.query import AllOf, DateIs, HasKey, Not, NumberIs, Query, Refers
+from server.search.query import AllOf, DateIs, HasKey, Not, NumberIs, Query, Refers, TextIs
 from server.search.rows import IndexRows, hash64, param_hash
 from server.store.port import (
     CommitConflict,
@@ -129,6 +129,22 @@ async def test_commits_of_one_transaction_find_what_those_before_them_added(file
         ]
         male = Query(("Patient",), HasKey(("Patient|gender|c|male",)))
         assert ids((await store.search(SYSTEM, male, limit=9)).versions) == ["a"]
+        assert await store.verify() == []
+
+
+async def test_a_text_stays_that_another_update_of_the_transaction_still_has(file: Path) -> None:
+    weight = [{"text": "Body weight"}]
+    async with opened(file) as store:
+        await store.commit([observation("o", category=weight), observation("p", category=weight)])
+
+        await asyncio.gather(
+            store.commit([patient("alone")]),
+            store.commit([observation("o", category=[{"text": "Height"}])]),
+            store.commit([observation("p", category=weight, effectiveDateTime="2020-01-01")]),
+        )
+
+        told = Query(("Observation",), TextIs("Observation", "category:text", "starts", ("body",)))
+        assert ids((await store.search(SYSTEM, told, limit=9)).versions) == ["p"]
         assert await store.verify() == []
 
 

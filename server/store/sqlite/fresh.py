@@ -1,8 +1,10 @@
-"""Many new resources of one transaction, written together: a few statements for all their rows.
+"""What the commits of one transaction add, written together: each table by few statements.
 
 Each call of SQLite lets the other threads run and waits for its turn again, and rows in the order
 of their keys share pages; so a commit of hundreds of AuditEvents costs half of what one by one
-would.  What existed before goes the way of ``tables.py``, row by row.
+would.  What existed before is taken out at once, and what it becomes is added here
+(:mod:`.change`).  The words of what is there already go in the order of their numbers: otherwise
+FTS5 begins a segment with each.
 """
 
 from array import array
@@ -47,21 +49,27 @@ _SHARE = (
     " cross join res r on r.rid=c.value"
 )
 _AT_ONCE = (128, 32, 8, 5, 3, 2, 1)  # rows of one statement
+_FORGET_TEXTS = (
+    "delete from text where h in (select value from carray(?))"
+    " and not exists(select 1 from tok where tok.h=text.h)"
+)
 _BY_KEY = frozenset(("name", "tok", "edge"))
 
 
 class Fresh:
-    """The rows of new resources until they are written; ``names``: the hashes of ``Type/id``."""
+    """Rows until they are written; ``names``: the hashes of ``Type/id`` of what they belong to."""
 
     def __init__(self) -> None:
         self.names: set[int] = set()
         self._rows: dict[str, list[tuple[Any, ...]]] = {table: [] for table in _TABLES}
+        self._said: dict[int, tuple[str, str] | None] = {}
         self._texts: list[tuple[int, str, int]] = []
+        self._gone: set[int] = set()
         self._framed: dict[Prepared, array[int]] = {}
 
     @property
     def size(self) -> int:
-        """How many resources are to be written."""
+        """How many resources have rows here."""
         return len(self.names)
 
     def add(
@@ -74,14 +82,11 @@ class Fresh:
     ) -> None:
         """Add a resource: ``kept`` is the end of its row of ``ver``, ``own`` that of ``res``."""
         rows = self._rows
-        self._add_version(version, rid, kept, own)
+        self._add_new(version, rid, kept, own)
         self.add_own(rid, new.d, new.keys, new.dates, new.edges)
         for table, found in (("str", new.strings), ("num", new.numbers), ("point", new.points)):
-            if found:
-                rows[table] += [(rid, *row) for row in found]
-        if new.aliases:
-            rows["alias"] += [(rid, h) for h in new.aliases]
-            rows["name"] += [(h, rid) for h in new.aliases]
+            self.add_rows(table, rid, found)
+        self.add_aliases(rid, new.aliases)
         if new.words:
             rows["words"].append((rid, *new.spoken))
         self._texts += new.texts
@@ -95,7 +100,7 @@ class Fresh:
         own: tuple[Any, ...],
     ) -> None:
         """Add a resource with the rows of its frame; those of its own are added beside."""
-        self._add_version(version, rid, kept, own)
+        self._add_new(version, rid, kept, own)
         there = self._framed.get(frame)
         if there is None:
             there = self._framed[frame] = array("q")
@@ -110,22 +115,53 @@ class Fresh:
         edges: Iterable[tuple[int, int]],
     ) -> None:
         """Add postings, dates and references of a resource."""
-        self._rows["tok"] += [(h, d, rid) for h in keys]
-        self._rows["dat"] += [(rid, *row) for row in dates]
-        self._rows["edge"] += [(rid, *row) for row in edges]
+        self.add_keys(rid, d, keys)
+        self.add_rows("dat", rid, dates)
+        self.add_rows("edge", rid, edges)
 
-    def _add_version(
+    def add_keys(self, rid: int, d: int, keys: Iterable[int]) -> None:
+        """Add postings of a resource."""
+        self._rows["tok"] += [(h, d, rid) for h in keys]
+
+    def add_rows(self, table: str, rid: int, rows: Iterable[tuple[Any, ...]]) -> None:
+        """Add rows of a table that begins with the resource's number."""
+        self._rows[table] += [(rid, *row) for row in rows]
+
+    def add_aliases(self, rid: int, aliases: Iterable[int]) -> None:
+        """Add hashes of addresses by which a resource is named as well."""
+        for h in aliases:
+            self._rows["alias"].append((rid, h))
+            self._rows["name"].append((h, rid))
+
+    def add_version(self, version: Version, rid: int, kept: tuple[Any, ...]) -> int:
+        """Add a version; return the hash of its resource's name."""
+        seq, number, at, type_ = version.seq, version.number, version.at, version.type
+        self._rows["ver"].append((seq, rid, number, type_, at, version.method, *kept))
+        name = name_of(type_, version.id)
+        self.names.add(name)
+        return name
+
+    def say_anew(self, rid: int, spoken: tuple[str, str] | None) -> None:
+        """Put words (narrative, content) in the place of those that a resource may have."""
+        self._said[rid] = spoken
+
+    def keep_texts(self, texts: Iterable[tuple[int, str, int]], gone: Iterable[int]) -> None:
+        """Keep texts of a resource, and forget those of keys that no resource has any more."""
+        self._texts += texts
+        self._gone.update(gone)
+
+    def _add_new(
         self, version: Version, rid: int, kept: tuple[Any, ...], own: tuple[Any, ...]
     ) -> None:
+        name = self.add_version(version, rid, kept)
         seq, at, type_, id_ = version.seq, version.at, version.type, version.id
-        self._rows["ver"].append((seq, rid, 1, type_, at, version.method, *kept))
         self._rows["res"].append((rid, type_, id_, 1, seq, at, 0, at, *own))
-        name = name_of(type_, id_)
-        self.names.add(name)
         self._rows["name"].append((name, rid))
 
     def write(self, db: apsw.Connection, bags: Bags) -> None:
         """Write everything that was added."""
+        for rid in sorted(self._said):
+            _say_anew(db, rid, self._said[rid])
         for table, rows in self._rows.items():
             if not rows:
                 continue
@@ -135,10 +171,24 @@ class Fresh:
                 db.execute(text, values)
         for frame, rids in self._framed.items():
             _write_frame(db, frame, apsw.carray(rids))
+        self._write_texts(db, bags)
+
+    def _write_texts(self, db: apsw.Connection, bags: Bags) -> None:
+        """Behind all postings: by them a text is known to be in use."""
+        if self._gone:
+            db.execute(_FORGET_TEXTS, (numbers(self._gone),))
+            if db.changes():
+                bags.texts.clear()
         for row in self._texts:
             if row not in bags.texts:
                 db.execute("insert or ignore into text values (?,?,?)", row)
                 bags.remember_text(row)
+
+
+def _say_anew(db: apsw.Connection, rid: int, spoken: tuple[str, str] | None) -> None:
+    db.execute("delete from words where rowid=?", (rid,))
+    if spoken is not None:
+        db.execute("insert into words (rowid, narrative, content) values (?,?,?)", (rid, *spoken))
 
 
 def _write_frame(db: apsw.Connection, frame: Prepared, rids: Any) -> None:

@@ -14,6 +14,8 @@ from server.store.codec import Codec
 from server.store.port import Index
 from server.store.sqlite import rows
 from server.store.sqlite.bags import Bags
+from server.store.sqlite.change import change
+from server.store.sqlite.fresh import Fresh
 from server.store.stored import compartment_hashes, given
 
 log = logging.getLogger("tellonce")
@@ -32,10 +34,13 @@ _FILED = "update res set fp=?, d=?, shape=?, words=?, postings=?, keys=? where r
 class Tables(Protocol):
     """What of the writer's state a batch needs; see :class:`server.store.sqlite.tables.Tables`."""
 
-    db: apsw.Connection
     codec: Codec
     bags: Bags
     words: bool
+
+    @property
+    def db(self) -> apsw.Connection:
+        """The file."""
 
     @property
     def fp(self) -> int:
@@ -69,7 +74,7 @@ def batch(tables: Tables, fp: int, index: Index, after: int, limit: int) -> tupl
     Returns:
         How many were looked at, and the last ``rid``.
     """
-    db, bags = tables.db, tables.bags
+    db, bags, fresh = tables.db, tables.bags, Fresh()
     stale: list[tuple[Any, ...]] = db.execute(_STALE, (after, fp, limit)).fetchall()
     for rid, born, how, body, *row in stale:
         kept = rows.Kept(*row)
@@ -81,9 +86,10 @@ def batch(tables: Tables, fp: int, index: Index, after: int, limit: int) -> tupl
         except Exception as error:  # one resource must not keep all others from being found
             log.error("a %s cannot be indexed anew: %s", kept.type, type(error).__name__)
             continue
-        rows.change(db, bags, rid, rows.read(db, bags, rid, kept), new)
+        change(db, rid, rows.read(db, bags, rid, kept), new, fresh)
         keys = rows.remembered(new, kept.type, rows.unpack(kept.compartments), bags)
         db.execute(_FILED, (fp, new.d, new.shape, new.words, len(new.keys), keys, rid))
+    fresh.write(db, bags)
     return len(stale), stale[-1][0] if stale else after
 
 

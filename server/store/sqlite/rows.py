@@ -1,4 +1,4 @@
-"""The index rows of resources in the file: written whole, changed by difference, read back.
+"""The index rows of resources in the file: what they are, and as they are read back.
 
 A resource's postings carry its clinical date ``d``; when that moves, all of them move.  Otherwise
 an update touches only the rows that differ: ``res.keys`` remembers what a resource is filed under.
@@ -16,17 +16,8 @@ import apsw
 from server.search.rows import IndexRows
 from server.store.presence import presences
 from server.store.sqlite.bags import Bags, content_hash
-from server.store.sqlite.sql import numbers
 from server.store.stored import stored_keys, type_key
 
-# One statement for all keys: each call of SQLite lets the other threads run, and waits for its turn
-# again.  OR FAIL, because undoing one statement alone copies every page; the writer undoes the job.
-_POST = "insert or fail into tok select value,?,? from carray(?)"
-_UNPOST = "delete from tok where h in (select value from carray(?)) and d=? and rid=?"
-_FORGET_TEXTS = (
-    "delete from text where h in (select value from carray(?))"
-    " and not exists(select 1 from tok where tok.h=text.h)"
-)
 COMPARTMENTS, _REFERENCES, _TYPE = 1, 2, 4  # flags of res.keys: these follow from other rows
 ALL_DERIVED = COMPARTMENTS | _REFERENCES | _TYPE
 
@@ -154,29 +145,6 @@ def read(db: apsw.Connection, bags: Bags, rid: int, kept: Kept) -> Filed:
     )
 
 
-def change(db: apsw.Connection, bags: Bags, rid: int, old: Filed, new: Filed) -> None:
-    """Turn the rows of ``rid`` from ``old`` to ``new``, touching only what differs."""
-    moved = old.d != new.d
-    gone_keys = old.keys if moved else old.keys - new.keys
-    made_keys = new.keys if moved else new.keys - old.keys
-    if gone_keys:
-        db.execute(_UNPOST, (numbers(gone_keys), old.d, rid))
-    if made_keys:
-        db.execute(_POST, (new.d, rid, numbers(made_keys)))
-    _change(db, "str", ("p", "v"), rid, old.strings, new.strings)
-    _change(db, "dat", ("p", "lo", "hi"), rid, old.dates, new.dates)
-    _change(db, "num", ("s", "lo", "hi"), rid, old.numbers, new.numbers)
-    _change(db, "edge", ("s", "dst"), rid, old.edges, new.edges)
-    _change(db, "point", ("p", "lat", "lon"), rid, old.points, new.points)
-    if old.aliases != new.aliases:
-        was, now = frozenset((h,) for h in old.aliases), frozenset((h,) for h in new.aliases)
-        _change(db, "alias", ("h",), rid, was, now)
-        _change(db, "name", ("h",), rid, was, now)
-    if old.words != new.words:
-        _say(db, rid, old, new)
-    _keep_texts(db, bags, old, new)
-
-
 def _keys(kept: Kept, edges: frozenset[tuple[int, int]], bags: Bags) -> frozenset[int]:
     flags, listed = bags.unpack(kept.keys)
     keys = set(listed)
@@ -211,40 +179,3 @@ def _checksum(made: IndexRows) -> int:
         return 0
     spoken = f"{made.narrative}\0{made.content}".encode("utf-8", "surrogatepass")
     return crc32(spoken) or 1
-
-
-def _say(db: apsw.Connection, rid: int, old: Filed, new: Filed) -> None:
-    if old.words:
-        db.execute("delete from words where rowid=?", (rid,))
-    if new.words:
-        text = "insert into words (rowid, narrative, content) values (?,?,?)"
-        db.execute(text, (rid, *new.spoken))
-
-
-def _keep_texts(db: apsw.Connection, bags: Bags, old: Filed, new: Filed) -> None:
-    for row in new.texts:
-        if row not in bags.texts:
-            db.execute("insert or ignore into text values (?,?,?)", row)
-            bags.remember_text(row)
-    if gone := old.keys - new.keys:
-        db.execute(_FORGET_TEXTS, (numbers(gone),))
-        if db.changes():
-            bags.texts.clear()
-
-
-def _change(
-    db: apsw.Connection,
-    table: str,
-    columns: tuple[str, ...],
-    rid: int,
-    old: frozenset[tuple[object, ...]],
-    new: frozenset[tuple[object, ...]],
-) -> None:
-    if old == new:
-        return
-    same = " and ".join([f"{column}=?" for column in columns])
-    names, marks = ",".join(columns), ",?" * len(columns)
-    if gone := [(rid, *row) for row in old - new]:
-        db.executemany(f"delete from {table} where rid=? and {same}", gone)
-    if made := [(rid, *row) for row in new - old]:
-        db.executemany(f"insert into {table} (rid,{names}) values (?{marks})", made)

@@ -1,7 +1,7 @@
 """One commit applied to the file.  Runs in the writer thread, inside its transaction.
 
-New resources are put off until the last commit of the transaction, or one that may look for them:
-what many commits add is written by few statements.
+What commits add is put off until the last of the transaction, or one that may look for it: what
+many commits add is written by few statements.
 """
 
 import struct
@@ -26,6 +26,7 @@ from server.store.port import (
 )
 from server.store.sqlite import functions, pages, records, reindex, rows
 from server.store.sqlite.bags import Bags
+from server.store.sqlite.change import change
 from server.store.sqlite.counts import Counts
 from server.store.sqlite.framed import Frames, is_framed
 from server.store.sqlite.fresh import Fresh
@@ -49,7 +50,7 @@ _NEXT_RES = (
 _NEW_VER = "insert into ver values (?,?,?,?,?,?,?,?,?,?)"
 _PREPARED_S = 30.0  # that a commit may take from making its rows to being applied
 _TOGETHER = 3  # writes of a commit from which on one question for all of them costs less
-_MOST_PUT_OFF = 1000  # new resources; more are written in between
+_MOST_PUT_OFF = 1000  # resources; more are written in between
 _SAMPLE = "select codec, body from ver where type=? and body is not null order by vid desc limit ?"
 
 
@@ -193,7 +194,8 @@ class Tables:
             rid, latest, born, *kept = row
             had = _Had(rid, latest, born, rows.Kept(*kept))
         rid = had.rid if had is not None else self._rid
-        self._insert(version, rid, rows.pack(marks))
+        row = (version.seq, rid, version.number, version.type, version.at, version.method)
+        self._db.execute(_NEW_VER, (*row, *self._kept(version, rows.pack(marks))))
         new = rows.Filed(had.kept.d if had is not None else version.at)
         self._point(version, rid, had, new, marks)
         self._db.execute("update res set fp=? where rid=?", (reindex.UNSURE, rid))
@@ -278,20 +280,17 @@ class Tables:
             self._add_framed(version, write.rows, made_by)
             return version
         compartments = _compartments(write, None)
-        packed = rows.pack(compartments)
+        kept = self._kept(version, rows.pack(compartments))
         new = self._filed(write, compartments, at) or rows.Filed(at)
         keys = rows.remembered(new, version.type, compartments, self.bags)
-        kept = (packed, checksum(version, packed), *self._encoded(version.type, body))
         own = (new.d, made_by, new.shape, new.words, len(new.keys), keys)
         self._fresh.add(version, rid, kept, new, own)
         return version
 
     def _add_framed(self, version: Version, made: Framed, made_by: int) -> None:
         """Make the rows of one that shares most of them; the same that :meth:`_add` makes."""
-        assert version.body is not None
         frame = self._frames.of(made.frame, version.type)
-        packed = rows.pack(made.within)
-        kept = (packed, checksum(version, packed), *self._encoded(version.type, version.body))
+        kept = self._kept(version, rows.pack(made.within))
         own = [*made.own, *[param ^ target for param, target in made.others], *made.within]
         keys = frame.packed + struct.pack(f"<{len(made.own)}q", *made.own)
         row = (made.date, made_by, frame.shape, 0, len(frame.keys) + len(own), keys)
@@ -300,11 +299,17 @@ class Tables:
         dates = [(number(param), low, high) for param, low, high in made.dates]
         self._fresh.add_own(self._rid, made.date, own, dates, self._frames.edges(made.others))
 
-    def _encoded(self, type_: str, body: bytes) -> tuple[int, bytes]:
-        how, kept = self.codec.encode(type_, body)
+    def _kept(
+        self, version: Version, compartments: bytes
+    ) -> tuple[bytes, bytes, int, bytes | None]:
+        """Return what a version's row ends with: compartments, checksum, codec, body."""
+        digest = checksum(version, compartments)
+        if version.body is None:
+            return compartments, digest, RAW, None
+        how, kept = self.codec.encode(version.type, version.body)
         if how == ZSTD:
-            self.untrained[type_] = self.untrained.get(type_, 0) + 1
-        return how, kept
+            self.untrained[version.type] = self.untrained.get(version.type, 0) + 1
+        return compartments, digest, how, kept
 
     def _write(self, write: Write, had: _Had | None, at: int) -> Version:
         number = (had.number if had is not None else 0) + 1
@@ -315,12 +320,12 @@ class Tables:
             self._rid += 1
         rid = had.rid if had is not None else self._rid
         compartments = _compartments(write, had)
-        self._insert(version, rid, rows.pack(compartments))
+        self._fresh.add_version(version, rid, self._kept(version, rows.pack(compartments)))
         born = had.born if had is not None else at
         was = rows.read(self._db, self.bags, rid, had.kept) if had is not None else rows.Filed(at)
         new = self._filed(write, compartments, born) or rows.Filed(was.d)
         self._point(version, rid, had, new, compartments)
-        rows.change(self._db, self.bags, rid, was, new)
+        change(self._db, rid, was, new, self._fresh)
         return version
 
     def _filed(self, write: Write, compartments: Sequence[int], born: int) -> rows.Filed | None:
@@ -330,14 +335,6 @@ class Tables:
         return rows.filed(
             whole(write.rows), write.type, compartments, born, self.bags, words=self.words
         )
-
-    def _insert(self, version: Version, rid: int, compartments: bytes) -> None:
-        how, kept = RAW, None
-        if version.body is not None:
-            how, kept = self._encoded(version.type, version.body)
-        row = (version.seq, rid, version.number, version.type, version.at, version.method)
-        digest = checksum(version, compartments)
-        self._db.execute(_NEW_VER, (*row, compartments, digest, how, kept))
 
     def _point(
         self,
