@@ -65,5 +65,6 @@ def starter(settings: Settings, services: Services) -> Start:
             settings.search_words,
             services.policy,
             services.access_policy,
+            tuple(settings.maps),
         )
     )

@@ -34,6 +34,7 @@ import zstandard
 from mappings.feed import Feed, Mode
 from mappings.plan import Plan, told
 from server.feeds.header import Header, read_header
+from server.feeds.packed import PackedPlan
 from server.store.port import CommitConflict, Record, RecordWrite, Store
 from server.uuid7 import uuid7
 
@@ -275,13 +276,18 @@ class Inbox:
 
 def explain_write(entry: Entry, plan: Plan) -> RecordWrite:
     """Return the record that keeps how each value came about."""
+    packed = plan.explained if isinstance(plan, PackedPlan) else explained(plan)
+    return RecordWrite(EXPLAIN, entry.id, packed, expires_at=entry.expires_at)
+
+
+def explained(plan: Plan) -> bytes:
+    """Return how each value of a plan came about, as it is kept."""
     made = {
         "explain": told(plan.explain),
         "unmapped": [[row.table, row.code, row.source] for row in plan.unmapped],
         "warnings": list(plan.warnings),
     }
-    packed = _compressor.compress(orjson.dumps(made))
-    return RecordWrite(EXPLAIN, entry.id, packed, expires_at=entry.expires_at)
+    return _compressor.compress(orjson.dumps(made))
 
 
 def body_writes(

@@ -1,4 +1,4 @@
-"""A process beside the server that makes what messages come to (:mod:`.makers`).
+"""A process beside the server that plans messages, and makes what they come to (:mod:`.makers`).
 
 The server starts it; it reads from the server and answers until its standard input ends, as that
 does when the server ends, however it does.  It reads the record, and writes nothing.
@@ -8,16 +8,20 @@ import asyncio
 import gc
 import os
 import pickle
+import select
 import signal
 import sys
 import time
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from mappings.feed import Feed
+from mappings.maps import MapError, load_maps
 from server.access.policy import Policy as AccessPolicy
 from server.feeds import makers, wire
+from server.feeds.work import plan_message
 from server.interactions import search_parameters
 from server.interactions.services import Policy, Searchable, Services
 from server.search.catalog import Catalog
@@ -39,6 +43,7 @@ class Site:
     words: bool
     policy: Policy
     access_policy: AccessPolicy | None
+    maps: tuple[Path, ...] = ()
 
 
 def starter(site: Site) -> makers.Start:
@@ -61,15 +66,15 @@ def starter(site: Site) -> makers.Start:
 def main() -> None:
     """Answer until nothing more is asked."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # meant for the server, which ends us
-    asked = sys.stdin.buffer
+    asked = sys.stdin.fileno()
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what anything prints must not get between the answers
-    hello = _read(asked)
-    if hello is not None:
-        asyncio.run(_serve(pickle.loads(hello), asked, answers))  # noqa: S301 - of our server
+    hello = _exactly(asked, int.from_bytes(_exactly(asked, wire.HEADER_BYTES), "big"))
+    if hello:
+        asyncio.run(_serve(pickle.loads(hello), Questions(asked), answers))  # noqa: S301 - of our server
 
 
-async def _serve(site: Site, asked: BinaryIO, answers: BinaryIO) -> None:
+async def _serve(site: Site, asked: "Questions", answers: BinaryIO) -> None:
     catalog = Catalog(zone=site.time_zone)
     store = SqliteStore(
         site.file,
@@ -90,15 +95,78 @@ async def _serve(site: Site, asked: BinaryIO, answers: BinaryIO) -> None:
         access_policy=site.access_policy,
     )
     try:
+        planning = Planning(site.maps)
         gc.freeze()
         gc.set_threshold(10_000, 20, 50)
-        await _answer(services, asked, answers)
+        await _answer(services, planning, asked, answers)
     finally:
         await store.close()
 
 
-async def _answer(services: Services, asked: BinaryIO, answers: BinaryIO) -> None:
-    """Read, make and answer, one after the other: to wait for the server keeps nobody waiting."""
+class Planning:
+    """Plans messages by the maps of the site as they were when a plan was last asked for."""
+
+    def __init__(self, folders: tuple[Path, ...]) -> None:
+        self._folders = folders
+        self._maps = load_maps(folders)
+        self._none_of = ""  # the last version that was asked for and is not there
+
+    def answer(self, body: bytes) -> bytes:
+        """Return the packed plan, or that there is none by the maps that the server has."""
+        version, feed, message = pickle.loads(body)  # noqa: S301 - from who started us
+        if not self._has(version):
+            return wire.FAILED
+        return wire.pack_planned(*plan_message(self._maps, message, self._maps.feed(feed)))
+
+    def _has(self, version: str) -> bool:
+        """Tell whether the maps are of a version; they are read anew when it is another one."""
+        if self._maps.version == version:
+            return True
+        if self._none_of != version:
+            self._none_of = version
+            try:
+                self._maps = load_maps(self._folders)
+            except (MapError, OSError):  # the server has told why
+                return False
+        return self._maps.version == version
+
+
+class Questions:
+    """What the server asks, plans first: who sent a message waits for its plan with the next."""
+
+    def __init__(self, pipe: int) -> None:
+        self._pipe, self._left = pipe, bytearray()
+        self._of_kind: dict[bytes, deque[bytes]] = {wire.TO_PLAN: deque(), wire.TO_MAKE: deque()}
+
+    def next(self) -> tuple[bytes, bytes, bytes] | None:
+        """Return kind, number and body of the next; waits for it; ``None`` at the end."""
+        while True:
+            waiting = next((some for some in self._of_kind.values() if some), None)
+            if waiting is None or select.select((self._pipe,), (), (), 0)[0]:
+                if not self._more():
+                    return None
+                continue
+            frame = waiting.popleft()
+            begun = 1 + wire.NUMBER_BYTES
+            return frame[:1], frame[1:begun], frame[begun:]
+
+    def _more(self) -> bool:
+        got = os.read(self._pipe, _AHEAD_BYTES)
+        self._left += got
+        while len(self._left) >= wire.HEADER_BYTES:
+            end = wire.HEADER_BYTES + int.from_bytes(self._left[: wire.HEADER_BYTES], "big")
+            if len(self._left) < end:
+                break
+            frame = bytes(self._left[wire.HEADER_BYTES : end])
+            del self._left[:end]
+            self._of_kind[frame[:1]].append(frame)
+        return bool(got)
+
+
+async def _answer(
+    services: Services, planning: Planning, asked: Questions, answers: BinaryIO
+) -> None:
+    """Read, do and answer, one after the other: to wait for the server keeps nobody waiting."""
     feeds: dict[bytes, Feed] = {}
     answer = READY
     while True:
@@ -107,19 +175,26 @@ async def _answer(services: Services, asked: BinaryIO, answers: BinaryIO) -> Non
             answers.flush()
         except BrokenPipeError:
             return
-        body = _read(asked)
-        if body is None:
+        question = asked.next()
+        if question is None:
             return
-        answer = await makers.answer(services, body, feeds)
+        kind, number, body = question
+        if kind == wire.TO_PLAN:
+            answer = number + planning.answer(body)  # which no message can make fail
+        else:
+            answer = number + await makers.answer(services, body, feeds)
 
 
 def _now() -> int:
     return time.time_ns() // 1000
 
 
-def _read(stream: BinaryIO) -> bytes | None:
-    """Return the next frame, ``None`` at the end."""
-    head = stream.read(wire.HEADER_BYTES)
-    size = int.from_bytes(head, "big")
-    body = stream.read(size) if len(head) == wire.HEADER_BYTES else b""
-    return body if body and len(body) == size else None
+def _exactly(pipe: int, size: int) -> bytes:
+    """Return so many bytes, or none at the end."""
+    got = b""
+    while len(got) < size:
+        more = os.read(pipe, size - len(got))
+        if not more:
+            return b""
+        got += more
+    return got

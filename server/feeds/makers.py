@@ -1,6 +1,6 @@
-"""Other processes that make what messages come to, while many messages are at work.
+"""Other processes that plan messages and make what they come to, while many are at work.
 
-Python runs on one processor at a time.  Finding, merging, checking and indexing what a message
+Python runs on one processor at a time.  Planning, finding, merging, checking and indexing what a message
 changes needs no more than to read the record, so it is done beside the server, by processes that
 read the same file; the server commits what they made, under the same expectations as what it made
 itself.  So nothing is lost with such a process: whatever it did not answer is made here, as is
@@ -8,8 +8,9 @@ everything while few messages are at work.
 """
 
 import asyncio
+import itertools
 import logging
-from collections import deque
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from pickle import HIGHEST_PROTOCOL, dumps
 
@@ -18,6 +19,7 @@ from mappings.plan import Plan
 from server.feeds import making, wire
 from server.feeds.inbox import Entry
 from server.feeds.making import Made
+from server.feeds.packed import PackedPlan
 from server.feeds.refused import RefusedMessage
 from server.interactions.services import Services
 
@@ -26,12 +28,17 @@ log = logging.getLogger(__name__)
 BUSY = 4  # messages at work from which on the way to another process is worth it
 WORTH = 3  # resources of a plan; to hand on less costs what it saves
 MOST_ASKED = 16  # messages that one process has before it; the server makes others meanwhile
+MOST_TO_PLAN = 6  # the same; they come before what is to be made
+WORTH_BYTES = 500  # of a message; a shorter one is planned sooner than handed on
 ANSWER_S = 30.0
+PLANNED_S = 5.0  # the sender of a message waits for it with the next
 IDLE_S = 120.0  # without work, after which a process ends
 AGAIN_S = 30.0  # until one is started again after one failed
 
 Start = Callable[[], Awaitable[asyncio.subprocess.Process]]
 """Starts a process that says ``b"ready"`` when it is, and then answers as :func:`answer` does."""
+
+Planned = tuple[Plan | None, RefusedMessage | None]
 
 
 class Makers:
@@ -49,19 +56,35 @@ class Makers:
         self._feeds: dict[str, tuple[Feed, bytes]] = {}
         self._stopped = False
         self.made = 0  # by other processes
+        self.planned = 0
 
     async def make(self, services: Services, entry: Entry, plan: Plan, feed: Feed) -> Made:
         """As :func:`server.feeds.making.make`, wherever there is time for it."""
         # Search parameters of the site are known to the server alone.
-        here = services.catalog.custom or len(plan.resources) < WORTH
-        process = None if here else self._free()
+        count = plan.count if isinstance(plan, PackedPlan) else len(plan.resources)
+        here = services.catalog.custom or count < WORTH
+        process = None if here else self._free(wire.TO_MAKE, MOST_ASKED)
         if process is not None:
-            answer = await process.ask(wire.pack_asked(entry, plan, self._packed(feed)))
+            asked = wire.pack_asked(entry, plan, self._packed(feed))
+            answer = await process.ask(wire.TO_MAKE, asked)
             made = wire.read_answer(answer) if answer is not None else None
             if made is not None and not services.catalog.custom:
                 self.made += 1
                 return made
-        return await making.make(services, entry, plan, feed)
+        return await making.make(services, entry, wire.unpacked(plan), feed)
+
+    async def plan(
+        self, services: Services, version: str, feed: str, body: bytes
+    ) -> Planned | None:
+        """Return the plan of a message by the maps of ``version``, ``None``: it is made here."""
+        here = services.catalog.custom or len(body) < WORTH_BYTES
+        process = None if here else self._free(wire.TO_PLAN, MOST_TO_PLAN)
+        if process is None:
+            return None
+        answer = await process.ask(wire.TO_PLAN, dumps((version, feed, body), HIGHEST_PROTOCOL))
+        planned = wire.read_planned(answer) if answer is not None else None
+        self.planned += planned is not None
+        return planned
 
     async def stop(self) -> None:
         """End the processes."""
@@ -76,16 +99,16 @@ class Makers:
         """The processes that there are."""
         return tuple(process.pid for process in self._processes if process.alive)
 
-    def _free(self) -> "_Process | None":
+    def _free(self, kind: bytes, most: int) -> "_Process | None":
         """Return the process with the least to do, if it has room and there is enough to do."""
         if self._busy() < BUSY:
             return None
         self._leaving = [one for one in (*self._leaving, *self._processes) if one.leaving]
         self._processes = [process for process in self._processes if process.alive]
-        found = min(self._processes, key=lambda one: one.asked, default=None)
-        if found is None or found.asked >= MOST_ASKED:
+        found = min(self._processes, key=lambda one: one.asked[kind], default=None)
+        if found is None or found.asked[kind] >= most:
             self._another()
-        return found if found is not None and found.asked < MOST_ASKED else None
+        return found if found is not None and found.asked[kind] < most else None
 
     def _another(self) -> None:
         """Begin to start another process, unless there are enough, or one failed just now."""
@@ -125,13 +148,15 @@ class Makers:
 
 
 class _Process:
-    """One process; answers come in the order of the questions."""
+    """One process; answers come in an order of its own.  ``asked`` counts what it is to do."""
 
     def __init__(self, process: asyncio.subprocess.Process, failed: Callable[[], None]) -> None:
         assert process.stdin is not None
         assert process.stdout is not None
         self._process, self._in, self._out = process, process.stdin, process.stdout
-        self._asked: deque[asyncio.Future[bytes | None]] = deque()
+        self._waiting: dict[int, asyncio.Future[bytes | None]] = {}
+        self._numbers = itertools.count()
+        self.asked = Counter[bytes]()
         self._failed = failed
         self._loop = asyncio.get_running_loop()
         self._used = self._loop.time()
@@ -145,28 +170,27 @@ class _Process:
         return self._process.pid
 
     @property
-    def asked(self) -> int:
-        """How many messages it has not answered."""
-        return len(self._asked)
-
-    @property
     def leaving(self) -> bool:
         """True from when it is asked nothing more until it has ended."""
         return not self.alive and not self._hearing.done()
 
-    async def ask(self, body: bytes) -> bytes | None:
+    async def ask(self, kind: bytes, body: bytes) -> bytes | None:
         """Return its answer, ``None`` if there is none."""
         future: asyncio.Future[bytes | None] = self._loop.create_future()
-        self._asked.append(future)
+        number = next(self._numbers)
+        self._waiting[number] = future
+        self.asked[kind] += 1
         self._used = self._loop.time()
-        self._in.write(wire.framed(body))
+        self._in.write(wire.question(kind, number, body))
         try:
-            async with asyncio.timeout(ANSWER_S):
+            async with asyncio.timeout(PLANNED_S if kind == wire.TO_PLAN else ANSWER_S):
                 return await future
         except TimeoutError:
             log.warning("a process that makes messages did not answer")
             self._kill()
             return None
+        finally:
+            self.asked[kind] -= 1
 
     async def stop(self) -> None:
         """End it; what it has not answered is not answered."""
@@ -185,27 +209,28 @@ class _Process:
         try:
             while True:
                 answer = await read_frame(self._out)
-                future = self._asked.popleft()
+                number = int.from_bytes(answer[: wire.NUMBER_BYTES], "big")
+                future = self._waiting.pop(number)
                 if not future.done():
-                    future.set_result(answer)
-        except (EOFError, OSError, IndexError):
+                    future.set_result(answer[wire.NUMBER_BYTES :])
+        except (EOFError, OSError, KeyError):
             if self.alive:
                 log.warning("a process that makes messages has ended")
                 self._failed()
         finally:
             self.alive = False
             self._ending.cancel()
-            for future in self._asked:
+            for future in self._waiting.values():
                 if not future.done():
                     future.set_result(None)
-            self._asked.clear()
+            self._waiting.clear()
             self._in.close()
             self._kill()  # one that speaks unasked would not end by itself
             await self._process.wait()
 
     def _end_idle(self) -> None:
         left = self._used + IDLE_S - self._loop.time()
-        if left > 0 or self._asked:
+        if left > 0 or self._waiting:
             self._ending = self._loop.call_later(max(left, 1.0), self._end_idle)
             return
         self.alive = False

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -29,6 +29,7 @@ class Queueing:
 
     ``background`` runs what nobody waits for; ``pause_s`` is how long to wait for a store that is
     away.  With ``owner``, the name of this process, the inbox is shared (:mod:`.sharing`).
+    ``elsewhere`` plans a message in another process, if one has time for it.
     """
 
     def __init__(
@@ -45,11 +46,13 @@ class Queueing:
         store: Store,
         owner: str | None = None,
         now: Callable[[], int] = lambda: 0,
+        elsewhere: Callable[[bytes, Feed], Awaitable[Planned | None]] | None = None,
     ) -> None:
         self.worker = worker
         self.lanes: Lanes[Job] = Lanes(self._work, workers=workers)
         self._maps, self._inbox, self._answering, self._counts = maps, inbox, answering, counts
         self._background, self._pause_s = background, pause_s
+        self._elsewhere = elsewhere
         self._jobs: dict[str, Job] = {}
         self._backlogs: dict[str, Backlog] = {}
         self._sharing: Sharing | None = None
@@ -120,6 +123,10 @@ class Queueing:
         await asyncio.sleep(0)  # storing begins: the disk and we are at work in the same time
         if self._sharing is not None or feed.name in self._backlogs:
             return None
+        if self._elsewhere is not None and len(body) <= _INLINE_BYTES:
+            planned = await self._elsewhere(body, feed)
+            if planned is not None:
+                return planned
         return await self._planned(body, feed)
 
     async def enqueue(

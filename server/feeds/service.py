@@ -28,7 +28,7 @@ from server.feeds.receiver import SenderEnd
 from server.feeds.replays import Replays
 from server.feeds.stats import AllStats, Moment, oldest
 from server.feeds.wiring import Peer, Wiring
-from server.feeds.work import Job, Worker
+from server.feeds.work import Job, Planned, Worker
 from server.fhir.errors import FhirError
 from server.interactions.services import Services
 from server.store.port import CommitConflict
@@ -105,6 +105,7 @@ class FeedService:
             store=services.store,
             owner=owner,
             now=services.now,
+            elsewhere=self._plan_elsewhere if self.makers is not None else None,
         )
         self._replays = Replays(
             services.store,
@@ -249,6 +250,10 @@ class FeedService:
             log.warning("a query was not answered: %s", type(error).__name__)
             answer = answering.stamp(header, "AR", None, ack.NO_RECORD)
         return [*accepted, answer]
+
+    async def _plan_elsewhere(self, body: bytes, feed: Feed) -> Planned | None:
+        assert self.makers is not None
+        return await self.makers.plan(self.services, self.maps.version, feed.name, body)
 
     def _count(self, body: bytes, entry: Entry) -> None:
         counts = self.counts[entry.feed]

@@ -5,18 +5,23 @@ Tuples, because data classes with slots take five times as long to pickle.
 """
 
 import pickle
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from mappings.feed import Feed
-from mappings.plan import Identity, Plan, PlannedResource
-from server.feeds.inbox import Entry
+from mappings.plan import Identity, Plan, PlannedResource, Unmapped
+from server.feeds.inbox import Entry, explained
 from server.feeds.making import Made
+from server.feeds.packed import PackedPlan
 from server.feeds.refused import Reason, RefusedMessage
 from server.search.query import HasKey, Query
 from server.search.rows import IndexRows
 from server.store.port import Body, Expect, RecordWrite, Write
 
 HEADER_BYTES = 4
+NUMBER_BYTES = 8
+TO_PLAN, TO_MAKE = b"p", b"m"
+"""What a question begins with; its number follows, with which its answer begins."""
 
 _ROWS = ("keys", "date", "strings", "dates", "numbers", "texts", "references", "names", "points",
          "narrative", "content")  # fmt: skip
@@ -30,6 +35,11 @@ class Asked(NamedTuple):
     feed: Feed
 
 
+def question(kind: bytes, number: int, body: bytes) -> bytes:
+    """Return the frame of a question of :data:`TO_PLAN` or :data:`TO_MAKE`."""
+    return framed(kind + number.to_bytes(NUMBER_BYTES, "big") + body)
+
+
 def framed(body: bytes) -> bytes:
     """Return the bytes with their length before them."""
     return len(body).to_bytes(HEADER_BYTES, "big") + body
@@ -37,6 +47,13 @@ def framed(body: bytes) -> bytes:
 
 def pack_asked(entry: Entry, plan: Plan, feed: bytes) -> bytes:
     """Return a message as bytes; ``feed`` is a pickled :class:`Feed`."""
+    resources = plan.packed if isinstance(plan, PackedPlan) else _pack_resources(plan)
+    told = plan.message_type, plan.lane, plan.map_version, plan.warnings, plan.extra
+    about = entry.id, entry.feed, entry.received, entry.sender, entry.type, entry.mode
+    return pickle.dumps((about, told, resources, feed), pickle.HIGHEST_PROTOCOL)
+
+
+def _pack_resources(plan: Plan) -> bytes:
     resources = [
         (
             one.label,
@@ -51,23 +68,21 @@ def pack_asked(entry: Entry, plan: Plan, feed: bytes) -> bytes:
         )
         for one in plan.resources
     ]
-    told = plan.message_type, resources, plan.lane, plan.map_version, plan.warnings, plan.extra
-    about = entry.id, entry.feed, entry.received, entry.sender, entry.type, entry.mode
-    return pickle.dumps((about, told, feed), pickle.HIGHEST_PROTOCOL)
+    return pickle.dumps(resources, pickle.HIGHEST_PROTOCOL)
 
 
 def read_asked(body: bytes, feeds: dict[bytes, Feed]) -> Asked:
     """Return a message that :func:`pack_asked` packed; ``feeds`` keeps those that came before."""
-    about, told, packed = pickle.loads(body)  # noqa: S301 - from the process that started us
+    about, told, resources, packed = pickle.loads(body)  # noqa: S301 - from who started us
     if packed not in feeds:
         feeds[packed] = pickle.loads(packed)  # noqa: S301
-    type_, resources, lane, map_version, warnings, extra = told
+    type_, lane, map_version, warnings, extra = told
     id_, feed, received, sender, message_type, mode = about
     return Asked(
         Entry(id_, feed, received, sender=sender, type=message_type, mode=mode),
         Plan(
             type_,
-            tuple(_planned(one) for one in resources),
+            _resources(resources),
             lane,
             map_version,
             warnings=warnings,
@@ -75,6 +90,70 @@ def read_asked(body: bytes, feeds: dict[bytes, Feed]) -> Asked:
         ),
         feeds[packed],
     )
+
+
+def pack_planned(plan: Plan | None, refused: RefusedMessage | None) -> bytes:
+    """Return what became of a message's planning as bytes."""
+    why = (refused.reason, refused.problem, refused.issues) if refused is not None else None
+    if plan is None:
+        return pickle.dumps((True, None, why), pickle.HIGHEST_PROTOCOL)
+    patients = [(r.label, r.identity.any_of) for r in plan.resources if r.type == "Patient"]
+    told = (
+        plan.message_type,
+        patients,
+        plan.lane,
+        plan.map_version,
+        [(one.table, one.code, one.source) for one in plan.unmapped],
+        plan.warnings,
+        plan.quarantine,
+        plan.problem,
+        plan.extra,
+        _pack_resources(plan),
+        len(plan.resources),
+        explained(plan),
+    )
+    return pickle.dumps((True, told, why), pickle.HIGHEST_PROTOCOL)
+
+
+def read_planned(body: bytes) -> tuple[Plan | None, RefusedMessage | None] | None:
+    """Return what :func:`pack_planned` packed, ``None`` when planning failed."""
+    done, told, *rest = pickle.loads(body)  # noqa: S301 - from a process that we started
+    if not done:
+        return None
+    refused = RefusedMessage(*rest[0]) if rest[0] is not None else None
+    if told is None:
+        return None, refused
+    type_, patients, lane, version, unmapped, warnings, quarantine, problem, extra, *packed = told
+    named = tuple(
+        PlannedResource(label, "Patient", {}, Identity(any_of), frozenset())
+        for label, any_of in patients
+    )
+    plan = PackedPlan(
+        type_,
+        named,
+        lane,
+        version,
+        (),
+        tuple(Unmapped(*one) for one in unmapped),
+        warnings,
+        quarantine,
+        problem,
+        extra,
+        *packed,
+    )
+    return plan, refused
+
+
+def unpacked(plan: Plan) -> Plan:
+    """Return a plan with all of its resources; what explains them stays packed."""
+    if not isinstance(plan, PackedPlan):
+        return plan
+    return replace(plan, resources=_resources(plan.packed))
+
+
+def _resources(packed: bytes) -> tuple[PlannedResource, ...]:
+    rows = pickle.loads(packed)  # noqa: S301 - of one of our processes
+    return tuple(_planned(one) for one in rows)
 
 
 def _planned(row: tuple[Any, ...]) -> PlannedResource:

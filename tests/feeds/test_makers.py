@@ -21,8 +21,9 @@ from mappings.plan import Identity, Plan, PlannedResource
 from server.access.policy import load_policy
 from server.feeds import makers, making, wire
 from server.feeds.apply import apply
-from server.feeds.inbox import Entry
-from server.feeds.maker_process import Site, starter
+from server.feeds.inbox import Entry, explain_write
+from server.feeds.lanes import lanes_of
+from server.feeds.maker_process import Planning, Questions, Site, starter
 from server.feeds.makers import Makers
 from server.feeds.making import Made
 from server.feeds.refused import RefusedMessage
@@ -161,6 +162,88 @@ async def test_another_process_sees_what_was_committed_and_a_killed_one_loses_no
         sent = [await there.send(name) for name in names]
         assert [entry.produced[0].rpartition("/")[2] for entry in sent] == list("34567")
         assert there.makers.pids == ()
+
+
+async def test_another_process_plans_as_this_one_does(tmp_path: Path) -> None:
+    async with beside(tmp_path) as there:
+        await there.started()
+        body = admission(7, "Ann") + b"AL1|2|DA|LTX^Latex^L\r" * 20
+        feed = MAPS.feed("adt")
+        here, _ = plan_message(MAPS, body, feed)
+        planned = await there.makers.plan(there.services, MAPS.version, "adt", body)
+        assert planned is not None
+        plan, refused = planned
+        assert plan is not None
+        assert here is not None
+        assert (refused, plan.map_version, plan.lane) == (None, MAPS.version, here.lane)
+        assert (lanes_of(plan), plan.unmapped) == (lanes_of(here), here.unmapped)
+        assert wire.unpacked(plan).resources == here.resources
+
+        entry = Entry(new_id(), "adt", NOW, sender="REG|HOSP", type="ADT^A08")
+
+        async def applied(entry: Entry) -> Entry:
+            make, services = there.makers.make, there.services
+            return await apply(services, entry, plan, feed, finish=lambda done: done, maker=make)
+
+        assert len((await applied(entry)).produced) == 4
+        assert there.makers.made == 1
+        assert explain_write(entry, plan).value == explain_write(entry, here).value
+
+        os.kill(there.makers.pids[0], signal.SIGKILL)
+        again = replace(entry, id=new_id())
+        assert (await applied(again)).produced == ()
+        assert await there.makers.plan(there.services, MAPS.version, "adt", body) is None
+
+
+async def test_by_maps_that_it_does_not_have_nothing_is_planned_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "adt.yaml").write_text("feed: adt\nunidentified: create\n")
+    planning = Planning((tmp_path,))
+    body = admission(7, "Ann")
+    own = load_maps([tmp_path]).version
+
+    def asked(version: str) -> object:
+        return wire.read_planned(planning.answer(pickle.dumps((version, "adt", body))))
+
+    assert asked(own) is not None
+    assert asked(MAPS.version) is None
+    (tmp_path / "adt.yaml").write_text("feed: adt\nunidentified: quarantine\n")
+    new = load_maps([tmp_path]).version
+    assert new != own
+    assert asked(new) is not None
+    assert asked(own) is None
+    (tmp_path / "adt.yaml").write_text("feed: [")
+    assert asked("another") is None
+    assert asked(new) is not None
+
+
+def test_what_cannot_be_planned_is_told_with_its_reason() -> None:
+    refused = RefusedMessage("unparsable", "no MSH", ("a",))
+    planned = wire.read_planned(wire.pack_planned(None, refused))
+    assert planned is not None
+    assert planned[0] is None
+    assert planned[1] is not None
+    assert (planned[1].reason, planned[1].problem, planned[1].issues) == (
+        "unparsable", "no MSH", ("a",),
+    )  # fmt: skip
+    assert wire.read_planned(wire.FAILED) is None
+
+
+def test_plans_are_asked_for_first_in_whatever_pieces_questions_come() -> None:
+    read, write = os.pipe()
+    questions = Questions(read)
+    sent = [wire.question(kind, n, b"x" * n) for n, kind in enumerate((b"m", b"m", b"p"))]
+    os.write(write, b"".join(sent)[:-2])
+    first = questions.next()
+    os.write(write, sent[-1][-2:])
+    rest = [questions.next() for _ in range(2)]
+    os.close(write)
+
+    def told(kind: bytes, n: int) -> tuple[bytes, bytes, bytes]:
+        return kind, n.to_bytes(wire.NUMBER_BYTES, "big"), b"x" * n
+
+    assert [first, *rest] == [told(b"m", 0), told(b"p", 2), told(b"m", 1)]
+    assert questions.next() is None
+    os.close(read)
 
 
 async def test_who_cannot_be_started_is_asked_for_once(tmp_path: Path) -> None:
