@@ -1,9 +1,9 @@
 """Other processes that plan messages and make what they come to, while many are at work.
 
-Python runs on one processor at a time.  Planning, finding, merging, checking and indexing what a message
-changes needs no more than to read the record, so it is done beside the server, by processes that
-read the same file; the server commits what they made, under the same expectations as what it made
-itself.  So nothing is lost with such a process: whatever it did not answer is made here, as is
+Python runs on one processor at a time.  Planning, finding, merging, checking and indexing what a
+message changes needs no more than to read the record, so it is done beside the server, by processes
+that read the same file; the server commits what they made, under the same expectations as what it
+made itself.  So nothing is lost with such a process: whatever it did not answer is made here, as is
 everything while few messages are at work.
 """
 
