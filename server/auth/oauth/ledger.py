@@ -161,13 +161,8 @@ class Ledger:
         token = RefreshToken.unpack(record.value)
         if token.spent:
             await self._reused(token.grant, "a refresh token was used again")
-        grant = await self.store.get_record(Grant.KIND, token.grant)
-        if grant is None:
-            return None
-        kept = Grant.unpack(grant.value)
-        if kept.session is not None and not await self._online(kept.session):
-            return None
-        return Redeemable(key, record.rev, kept, grant.rev, refresh=token)
+        kept = await self._lasting(token.grant)
+        return kept and Redeemable(key, record.rev, *kept, refresh=token)
 
     async def issue(self, used: Redeemable, scope: str) -> Issued:
         """Spend a code or refresh token; return the tokens that come after it.
@@ -248,13 +243,20 @@ class Ledger:
                 return None
         else:
             return None
-        kept = await self.store.get_record(Grant.KIND, found.grant)
+        kept = await self._lasting(found.grant)
         if kept is None or record.expires_at is None:
             return None
-        grant = Grant.unpack(kept.value)
+        return kept[0], found, record.expires_at
+
+    async def _lasting(self, grant_id: str) -> tuple[Grant, int] | None:
+        """Return a grant and its revision; ``None``: it has ended, or its user's session has."""
+        record = await self.store.get_record(Grant.KIND, grant_id)
+        if record is None:
+            return None
+        grant = Grant.unpack(record.value)
         if grant.session is not None and not await self._online(grant.session):
             return None
-        return grant, found, record.expires_at
+        return grant, record.rev
 
     async def end(self, grant_id: str, why: str = "revoked") -> bool:
         """End a grant and all its tokens at once; tell whether there was one."""
