@@ -54,7 +54,9 @@ def translated(v: Repetition, to: str, table: str, component: int = 1) -> dict[s
     ``None`` when no code was sent.
     """
     texts = v.texts
-    text = " ".join(texts[component].split())
+    text = texts[component]
+    if not text.isalnum():
+        text = " ".join(text.split())
     if not text:
         return None
     path = f"{v.path}.{component}"
@@ -103,7 +105,9 @@ _CODING_PARTS = {1: (14, 7), 4: (17, 8), 10: (20, 13)}
 
 def _coding(v: Repetition, to: str, at: int) -> dict[str, Any] | None:
     texts = v.texts
-    text = " ".join(texts[at].split())
+    text = texts[at]
+    if not text.isalnum():
+        text = " ".join(text.split())
     if not text:
         return None
     made = {}

@@ -147,7 +147,9 @@ def _instances(rule: ResourceRule, run: Run, made: list[_Draft]) -> None:
     """Add a draft for each segment that the rule speaks of, in each group for the first."""
     seen: Group | None = None
     for segment, group in run.segments[rule.segment]:
-        if rule.every or group is not seen:
+        if (rule.every or group is not seen) and not (
+            rule.needs and not segment.sent & rule.needs  # quietly not made
+        ):
             _instance(rule, Scope(run, segment, group), made)
         seen = group
 

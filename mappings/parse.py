@@ -204,7 +204,8 @@ class Message:
         if not raw:
             return ""
         for separator in (self.delimiters[2], self.delimiters[1], self.delimiters[4]):
-            raw = raw.partition(separator)[0]
+            if separator in raw:
+                raw = raw.partition(separator)[0]
         return self.plain(raw)
 
     def get(self, path: str) -> str:

@@ -11,6 +11,7 @@ from mappings.constants import fresh
 from mappings.identity import Finder, identity
 from mappings.language import Entries, Items, Node, Text, texts
 from mappings.objects import Entry, Live, required_names
+from mappings.parse import bit
 from mappings.paths import Path
 from mappings.plan import QuarantineReason, Update
 from mappings.segments import known_segment, segment_names
@@ -61,6 +62,7 @@ class ResourceRule:
     when: Condition | None
     when_text: str
     quiet: bool  # a field that was not sent, of a segment that speaks of something else, is no news
+    needs: int  # bits of fields of its segment without any of which it is quietly not made
     entries: tuple[Entry, ...]
     live: Live
     fallbacks: tuple[Entry, ...]
@@ -109,14 +111,18 @@ def resource_rule(node: Node, compiler: Compiler, segment: str = "") -> Resource
         compiler.problem(elements, "set: needs elements")
         return None
     entries = tuple(compiler.resource(elements, type_))
+    when = compiler.condition(node)
+    quiet = "from" in node and _ONLY_VALUED.fullmatch(str(node.get("when", ""))) is not None
+    own = quiet and {segment for segment, _ in compiler.needs} == {name}
     return ResourceRule(
         type=type_,
         segment=name,
         every="each" in node,
         place=node.place,
-        when=compiler.condition(node),
+        when=when,
         when_text=str(node.get("when", "")),
-        quiet="from" in node and _ONLY_VALUED.fullmatch(str(node.get("when", ""))) is not None,
+        quiet=quiet,
+        needs=sum(bit(field) for _, field in compiler.needs) if own else 0,
         entries=entries,
         live=Live(entries),
         fallbacks=tuple(entry for entry in entries if entry.fallback is not None),
