@@ -24,7 +24,8 @@ from server.interactions.shipped_maps import shipped
 from server.search.query import EVERYTHING, HasKey, Query, SortKey
 from server.store.port import Store, Version
 from terminology import concept_map
-from terminology.concept_map import ConceptMap, Synonyms
+from terminology.concept_map import ConceptMap
+from terminology.synonyms import Synonyms
 
 MAX_MAPS = 500  # asked at once; more have to be named by their URL
 MAX_KEPT = 64_000_000  # bytes of JSON of the maps that are kept compiled

@@ -15,7 +15,8 @@ from server.interactions.read import looked_up
 from server.operations.registry import Call, Operation, Param
 from server.validation import check
 from terminology import concept_map
-from terminology.concept_map import Beside, Coded, ConceptMap, Match, Translation, Wanted
+from terminology.concept_map import Beside, Coded, ConceptMap
+from terminology.translation import Match, Translation, Wanted, translate
 
 MAX_CODINGS = 50  # of one CodeableConcept
 
@@ -30,7 +31,7 @@ async def run(call: Call) -> bytes:
     found = await _asked(call, maps, concepts, wanted)
     scoped = tuple(one for one in found.maps if _fits(one, call.args, reverse=wanted.reverse))
     find, beyond = await maps.finder(found)
-    told = [concept_map.translate(scoped, one, wanted, find=find) for one in concepts]
+    told = [translate(scoped, one, wanted, find=find) for one in concepts]
     if call.services.audit is not None:
         address = "/".join(part for part in (call.type, call.id, "$translate") if part)
         versions = dict.fromkeys((*found.versions, *beyond.versions))

@@ -6,7 +6,9 @@ import pytest
 
 from server.fhir.errors import TooCostly
 from terminology import concept_map as engine
-from terminology.concept_map import Coded, ConceptMap, Synonyms, Translation, Wanted, translate
+from terminology.concept_map import Coded, ConceptMap
+from terminology.synonyms import Synonyms
+from terminology.translation import Translation, Wanted, translate
 from tests.pace import cost_s
 from tests.terminology.maps import (
     DEPARTMENT,
