@@ -9,7 +9,6 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import pymongo
@@ -27,23 +26,15 @@ from server.fhir.errors import (
 from server.search.catalog import R4, Catalog
 from server.search.query import Query, SortKey
 from server.store.checks import check_distinct
-from server.store.mongo import backup, feed, holders, migrations, records, reindex, verify, versions
-from server.store.mongo.abandoned import Abandoned, application_name
-from server.store.mongo.bodies import Bodies
+from server.store.mongo import backup, feed, holders, records, reindex, verify, versions
+from server.store.mongo.abandoned import application_name
 from server.store.mongo.commit import Definitions
-from server.store.mongo.connect import (
-    address_of,
-    check,
-    client_of,
-    explained,
-    majority_read,
-)
+from server.store.mongo.connect import address_of, client_of, explained
 from server.store.mongo.layout import UNSURE, fingerprint_hash
+from server.store.mongo.opening import Opened, connected
 from server.store.mongo.reading import Reading
 from server.store.mongo.search import Asked, Searches
 from server.store.mongo.texts import Texts
-from server.store.mongo.transact import Committer
-from server.store.mongo.writer import Writer
 from server.store.news import SILENT, News
 from server.store.port import (
     CommitConflict,
@@ -70,15 +61,6 @@ _CLOSED = "the store is closed"
 _READY_S = 3.0
 _AWAIT_S = 10.0  # that MongoDB keeps an answer back which holds no news
 _AGAIN_S = 2.0  # until one listens again to a database that was away
-
-
-@dataclass(frozen=True, slots=True)
-class _Open:
-    """What there is while the store is connected."""
-
-    reading: Reading
-    writer: Writer
-    abandoned: Abandoned
 
 
 class MongoStore:
@@ -114,7 +96,7 @@ class MongoStore:
         self._sure_at = 0.0
         self._searches = Searches()
         self._client: AsyncMongoClient[dict[str, Any]] | None = None
-        self._opened: _Open | None = None
+        self._opened: Opened | None = None
         self._starting = asyncio.Lock()
         self._reindexing = reindex.Progress()
         self._closed = False
@@ -398,31 +380,18 @@ class MongoStore:
                     await self._client.close()
                 self._client = None
 
-    async def _open(self) -> _Open:
+    async def _open(self) -> Opened:
         if self._client is None:
             self._client = client_of(self._address, application_name(self.database))
-        client = self._client
-        await check(client, self._address)
-        db = client.get_database(self.database, **majority_read())
-        await migrations.migrate(db)
-        bodies = Bodies(db)
-        await bodies.load()
-        reading = Reading(db, bodies, self._index, self._catalog)
-        texts = Texts(db)
-        abandoned = Abandoned(client, self.database)
-        committer = Committer(
+        return await connected(
+            self._client,
             self._address,
-            lambda session: Reading(db, bodies, self._index, self._catalog, session),
-            client.start_session,
+            self.database,
             self._searches,
-            texts,
+            lambda: (self._index, self._catalog),
             self._made_by,
             self._now,
-            abandoned.end,
-            db.state,
         )
-        writer = Writer(committer.apply, bodies.improve, lambda: committer.shared)
-        return _Open(reading, writer, abandoned)
 
     def _made_by(self) -> Definitions:
         """Return what rows that come with a commit are labelled with."""
@@ -433,7 +402,7 @@ class MongoStore:
     def _named(self, fingerprint: str) -> int:
         return fingerprint_hash(fingerprint if self._words else f"{fingerprint} without words")
 
-    async def _ready_to_use(self) -> _Open:
+    async def _ready_to_use(self) -> Opened:
         if self._opened is None:
             await self.start()
         opened = self._opened
