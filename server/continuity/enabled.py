@@ -70,6 +70,11 @@ def enabled(form: Form, response: Element, holds: Holds) -> tuple[Element, list[
     return _kept(response, "QuestionnaireResponse", gone, issues), issues
 
 
+def without(response: Element, gone: Mapping[str, Item]) -> Element:
+    """Return a response without the items at some paths; the response itself where none are."""
+    return _kept(response, "QuestionnaireResponse", gone, []) if gone else response
+
+
 def _kept(holder: Element, path: str, gone: Mapping[str, Item], issues: list[Issue]) -> Element:
     made = dict(holder)
     for name in ("item", "answer"):

@@ -40,6 +40,21 @@ async def read_forms(looking: Looking, found: Gathered, form: Form, policy: Vali
         found.forms[canonical] = Answered(Meanings(policy, canonical, asked, form), conditions)
 
 
+async def conditions_of(looking: Looking, responses: Sequence[Resource]) -> dict[str, Conditions]:
+    """Return the conditions of the stored forms of some responses, by what names the form."""
+    oldest: dict[str, int] = {}
+    for one in responses:
+        canonical, at = str(one.get("questionnaire", "")), moment(one.get("authored"))[0] or 0
+        oldest[canonical] = min(at, oldest.get(canonical, at))
+    stored = await _stored(looking, oldest)
+    budget, made = Budget(), {}
+    for canonical, at in sorted(oldest.items()):
+        there = _form(stored, canonical)
+        forms = [there] if there is not None else []
+        made[canonical] = Conditions(tuple(forms), await _former(looking, forms, at), budget)
+    return made
+
+
 async def _stored(looking: Looking, named: Collection[str]) -> list[Resource]:
     urls = sorted({canonical.partition("|")[0] for canonical in named} - {"", "None"})
     if not urls or not looking.opened(("Questionnaire",)):

@@ -1,11 +1,15 @@
 """The reads behind a story, all under the caller's access (C7)."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from server.access.context import AccessContext
+from server.continuity.enabled import without
+from server.continuity.gather.forms import conditions_of
+from server.continuity.gather.search import Looking
 from server.continuity.statement import Source
+from server.continuity.statements.conditions import Conditions
 from server.continuity.story import asks
 from server.continuity.story.asks import Ask
 from server.continuity.story.people import People, Ref, references
@@ -76,6 +80,9 @@ async def gather(
     if since is not None:
         ask = Ask("changes", "", MOST_CHANGES, sort=asks.NEWEST)
         changed = await reading.group(ask, asks.changes(reference, since, encounter), errors=True)
+    await _leave_out(
+        services, access, reference, [*groups.values(), *([changed] if changed else [])]
+    )
     itself = reading.found(patient)
     every = [one for group in (*groups.values(), changed) if group for one in group.found]
     people = People(reference, services.base_url, words, await reading.people(every))
@@ -84,6 +91,28 @@ async def gather(
     writers = await reading.people(Found(*one) for one in written.values())
     people = replace(people, written=written, known={**people.known, **writers})
     return Gathered(itself, groups, changed, people, reading.versions, reading.parsed)
+
+
+async def _leave_out(
+    services: Services, access: AccessContext, patient: str, groups: Iterable[Group]
+) -> None:
+    """Leave out of answered forms what they did not ask: it is nobody's word (R4 enableWhen)."""
+    some = [group for group in groups if any(map(_is_form, group.found))]
+    responses = [one.resource for group in some for one in group.found if _is_form(one)]
+    if not responses:
+        return
+    conditions = await conditions_of(Looking(services, access, patient), responses)
+    for group in some:
+        group.found = [_asked(one, conditions) if _is_form(one) else one for one in group.found]
+
+
+def _is_form(found: Found) -> bool:
+    return found.type == "QuestionnaireResponse"
+
+
+def _asked(found: Found, conditions: Mapping[str, Conditions]) -> Found:
+    named = conditions[str(found.resource.get("questionnaire", ""))]
+    return replace(found, resource=without(found.resource, named.of(found.resource).not_asked))
 
 
 @dataclass(slots=True)
