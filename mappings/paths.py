@@ -81,7 +81,9 @@ class Path:
             own = scope.segment
             if own is not None and own.name == segment:
                 found = scope.fields.get(field)
-                return found if found is not None else scope.run.repetitions(own, field)
+                return (
+                    found if found is not None else scope.run.repetitions(own, field, scope.fields)
+                )
             return scope.repetitions(segment, field)
 
         return read

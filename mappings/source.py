@@ -150,12 +150,16 @@ class Scope:
         found = self.segment
         if found is not None and found.name == segment:
             known = self.fields.get(field_)
-            return known if known is not None else self.run.repetitions(found, field_)
+            return known if known is not None else self.run.repetitions(found, field_, self.fields)
         run = self.run
         if segment not in run.segments:
             return _NOTHING
         found = run.nearest(self.group, segment)
-        return _NOTHING if found is None else run.repetitions(found, field_)
+        if found is None:
+            return _NOTHING
+        fields = run.about(found)[1]
+        known = fields.get(field_)
+        return known if known is not None else run.repetitions(found, field_, fields)
 
     def find(self, name: str) -> Segment | None:
         """Return the scope's own segment if it has that name, else the nearest one."""
@@ -273,12 +277,8 @@ class Run:
             made = self._about[segment.label] = (_number(shape), {})
         return made
 
-    def repetitions(self, segment: Segment, field_: int) -> list[Repetition]:
-        """Return the repetitions of a field that hold anything but blanks."""
-        known = self.about(segment)[1]
-        found = known.get(field_)
-        if found is not None:
-            return found
+    def repetitions(self, segment: Segment, field_: int, known: Fields) -> list[Repetition]:
+        """Return the repetitions of a field that were sent, and put them into ``known``."""
         fields = segment.fields
         raw = fields[field_] if field_ < len(fields) else ""
         if not raw:

@@ -24,7 +24,7 @@ def converted(source: str, target: str, raw: str) -> tuple[Any, Run]:
     convert = converter(source, target)
     assert segment is not None
     assert convert is not None
-    return convert(run.repetitions(segment, 1)[0], "x"), run
+    return convert(run.repetitions(segment, 1, {})[0], "x"), run
 
 
 @pytest.mark.parametrize(
