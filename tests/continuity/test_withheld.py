@@ -12,6 +12,8 @@ from server.access.person import Person
 from server.access.policy import Policy, load_policy
 from server.access.policy_file import PolicyError
 from server.access.scopes import parse
+from server.auth.person import Rights
+from server.auth.records import User
 from server.continuity.summary.document import summary
 from server.continuity.withheld import is_withheld
 from server.operations.known_answers import answer
@@ -71,6 +73,15 @@ def test_the_answers_to_a_form_say_it_first() -> None:
         "parameter": [{"name": "withheld", "valueBoolean": True}],
     }
     assert answer((), START) == {"resourceType": "Parameters"}
+
+
+async def test_a_login_has_what_the_policy_entitles_to(tmp_path: Path) -> None:
+    house = await services(HIDDEN)
+    doctor = User("roe", "x", ("practitioner",), "Practitioner/roe")
+    entitled = await Rights(house, entitling(tmp_path)).of_user(doctor, START)
+    usual = await Rights(house, load_policy()).of_user(doctor, START)
+    assert await is_withheld(house, entitled, "Patient/ada")
+    assert not await is_withheld(house, usual, "Patient/ada")
 
 
 async def test_nothing_is_said_where_nothing_is_withheld(tmp_path: Path) -> None:
