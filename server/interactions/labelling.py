@@ -15,11 +15,13 @@ from server.access.write import for_write
 from server.fhir import json as fhir_json
 from server.fhir.references import split_reference
 from server.interactions.services import Services
-from server.search.marks import labels
+from server.search.marks import RELEASE_URL, labels
 from server.store.port import Version
 
 Resource = dict[str, Any]
 Ref = tuple[str, str]
+
+_RELEASE = RELEASE_URL.encode()
 
 NONE_BESIDE: Mapping[Ref, Resource] = {}
 NONE_KNOWN: Mapping[Ref, Resource | None] = {}
@@ -48,7 +50,7 @@ async def labelled(
     if own in known:
         there = known[own]
     elif before is not None and before.body is not None:
-        there = fhir_json.loads(before.body)
+        there = _looked_at(before.body)
     referenced = await _referenced(services, access, policy, resource, (beside, known))
     return for_write(policy, access, resource, there, referenced, services.now())
 
@@ -71,7 +73,7 @@ async def read_ahead(
     refs -= beside.keys()
     read = await services.store.read_many(access, sorted(refs)) if refs else {}
     known: dict[Ref, Resource | None] = dict.fromkeys([*refs, *new])
-    return known | {ref: fhir_json.loads(one.body or b"{}") for ref, one in read.items()}
+    return known | {ref: _looked_at(one.body or b"{}") for ref, one in read.items()}
 
 
 async def _referenced(
@@ -99,10 +101,16 @@ async def _referenced(
                 found.append(labels(there))
     if stored:
         read = await services.store.read_many(access, sorted(stored))
-        found += [labels(fhir_json.loads(one.body or b"{}")) for one in read.values()]
+        found += [labels(fhir_json.glance(one.body or b"{}")) for one in read.values()]
     return found
 
 
 def _handing_on(services: Services, policy: Policy, resource: Resource) -> set[Ref]:
     named = (split_reference(r, services.base_url) for r in rules.handing_on(policy, resource))
     return {(one.type, one.id) for one in named if one.type is not None and one.id is not None}
+
+
+def _looked_at(body: bytes) -> Resource:
+    """Return what is stored, to look at; of it only a release is written again, literally."""
+    seen: Resource = fhir_json.loads(body) if _RELEASE in body else fhir_json.glance(body)
+    return seen
