@@ -9,7 +9,8 @@ from typing import Any
 
 from mappings.dates import fhir_date_time, fhir_instant
 from mappings.numbers import decimal_of
-from mappings.source import Repetition, Scope
+from mappings.repetition import Repetition
+from mappings.source import Scope
 from mappings.timing import SECONDS, spoken_unit
 
 # segment, field of the start, of the duration and of its units

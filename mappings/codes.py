@@ -7,7 +7,7 @@ stays as it was sent, with its words, and is counted.
 from typing import Any
 
 from mappings.primitives import code, noted
-from mappings.source import Repetition
+from mappings.repetition import Repetition
 
 UCUM = "http://unitsofmeasure.org"
 

@@ -11,7 +11,7 @@ from mappings.codes import CWE, coded_text, coding, own_code, unit
 from mappings.identifiers import CX, DLN, EI, EIP, HD, plan_identifier, text_identifier
 from mappings.makes import place_identifier
 from mappings.primitives import PRIMITIVES, Convert, decimal, noted, put_period
-from mappings.source import Repetition
+from mappings.repetition import Repetition
 from mappings.timing import TQ
 
 

@@ -7,7 +7,8 @@ import base64
 from typing import Any
 
 from mappings.observation import ATTACHMENTS, MAX_ATTACHMENT_CHARACTERS
-from mappings.source import Repetition, Scope
+from mappings.repetition import Repetition
+from mappings.source import Scope
 
 
 def document_text(scope: Scope, to: str, _values: list[Repetition]) -> dict[str, Any] | None:

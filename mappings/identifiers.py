@@ -9,7 +9,7 @@ from typing import Any
 
 from mappings.codes import identifier_type
 from mappings.primitives import Convert, noted, put_period
-from mappings.source import Repetition
+from mappings.repetition import Repetition
 
 _V2_0203 = "http://terminology.hl7.org/CodeSystem/v2-0203"
 

@@ -8,7 +8,7 @@ Source: HL7 v2-to-FHIR guide 1.0.0, data type maps XCN, XON, PL, NDL.
 from collections.abc import Callable
 from typing import Any
 
-from mappings.source import Repetition
+from mappings.repetition import Repetition
 
 Made = dict[str, Any]
 _V2_0203 = "http://terminology.hl7.org/CodeSystem/v2-0203"

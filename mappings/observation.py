@@ -14,7 +14,8 @@ from mappings.codes import CWE, unit
 from mappings.datatypes import DR
 from mappings.numbers import decimal_of
 from mappings.primitives import date_time, time
-from mappings.source import Repetition, Scope
+from mappings.repetition import Repetition
+from mappings.source import Scope
 
 Made = dict[str, Any]
 

@@ -5,8 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mappings.parse import NULL
+from mappings.repetition import MOST_COMPONENTS, Repetition
 from mappings.segments import NAME, component_type, fields_of, known_segment, segment_names, type_of
-from mappings.source import MOST_COMPONENTS, Repetition, Scope
+from mappings.source import Scope
 from mappings.spelling import hint
 
 _PATH = re.compile(

@@ -12,7 +12,8 @@ from urllib.parse import quote
 
 from mappings.dates import fhir_date, fhir_date_time, fhir_instant, fhir_time
 from mappings.numbers import decimal_of
-from mappings.source import Repetition, Run
+from mappings.repetition import Repetition
+from mappings.source import Run
 from server.fhir.dates import interval
 
 Convert = Callable[[Repetition, str], Any]

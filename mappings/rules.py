@@ -11,7 +11,8 @@ from typing import Any
 from mappings import appointment
 from mappings.document import document_text
 from mappings.observation import attachment, observation_value, reference_range
-from mappings.source import Repetition, Scope
+from mappings.repetition import Repetition
+from mappings.source import Scope
 from mappings.timing import timing
 
 Function = Callable[[Scope, str, list[Repetition]], Any]

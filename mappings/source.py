@@ -1,4 +1,4 @@
-"""What a rule sees while a message is mapped: one repetition, its surroundings, the run."""
+"""What a rule sees while a message is mapped: where it stands, and the run."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,22 +8,21 @@ from typing import Any
 
 from mappings.dates import moment
 from mappings.feed import NAMESPACE, Feed, urn
-from mappings.parse import NULL, Message, Segment
+from mappings.parse import Message, Segment
 from mappings.plan import ExplainRow, Explanation, Unmapped
+from mappings.repetition import Repetition
 from mappings.structure import Group, groups
 from mappings.tables import Table, Target
 
 # R4 datatypes.html#string: no characters below 32 but tab, line feed and carriage return.
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufeff\ufffe\uffff]")
 _HL7_TABLE = re.compile(r"HL7\s?0*(\d{1,4})")
-Fields = dict[int, list["Repetition"]]
-_NOTHING: list["Repetition"] = []  # shared; nobody adds to what ``repetitions`` returns
+Fields = dict[int, list[Repetition]]
+_NOTHING: list[Repetition] = []  # shared; nobody adds to what ``repetitions`` returns
 # a note or a participant of somebody else must never be found by looking up
 _OWN_GROUP_ONLY = frozenset({"NTE", "PRT", "ROL"})
 
 _NO_CODES: Mapping[str, str] = {}
-MOST_COMPONENTS = 25  # of a data type
-_NOT_SENT = [""] * MOST_COMPONENTS
 
 
 def _body(message: Message) -> str:
@@ -40,87 +39,6 @@ _numbers = count(1)
 def _number(_shape: tuple[str, int, frozenset[str]]) -> int:
     """Return a number for a shape that no other has; it is the key of many look-ups."""
     return next(_numbers)
-
-
-class Repetition:
-    """One repetition of a field, or one component taken as a value of its own.
-
-    ``path`` is where it stands, ``PID-3[2]``; ``raw`` its text as sent.
-    """
-
-    __slots__ = ("_texts", "path", "raw", "run", "separator")
-
-    def __init__(self, run: "Run", raw: str, path: str, separator: str) -> None:
-        self.run = run
-        self.raw = raw
-        self.path = path
-        self.separator = separator
-        self._texts: list[str] | None = None
-
-    @property
-    def parts(self) -> list[str]:
-        """The raw components."""
-        return self.raw.split(self.separator)
-
-    @property
-    def texts(self) -> list[str]:
-        """The components' texts by their numbers, ``""`` for those that were not sent or are to be
-        deleted, up to the last that any data type has; ``""`` also at 0.
-        """
-        found = self._texts
-        if found is None:
-            raw, run = self.raw, self.run
-            parts = raw.split(self.separator)
-            if NULL in raw:
-                parts = ["" if part == NULL else part for part in parts]
-            if run.plain or run.needs_nothing(raw):
-                if " " in raw or "\r" in raw or "\n" in raw:  # other blanks are not printable
-                    parts = [part.strip() for part in parts]
-                found = ["", *parts, *_NOT_SENT]
-            else:
-                found = ["", *[self._first(part) for part in parts], *_NOT_SENT]
-            self._texts = found
-        return found
-
-    def _first(self, raw: str) -> str:
-        run = self.run
-        if self.separator != run.sub_separator:
-            raw = raw.partition(run.sub_separator)[0]
-        return run.clean(raw)
-
-    def text(self, component: int = 1, sub: int = 1) -> str:
-        """Return a component's text; ``""`` when it was not sent or is to be deleted."""
-        if sub == 1:
-            texts = self.texts
-            return texts[component] if component < len(texts) else ""
-        run, parts = self.run, self.parts
-        if component > len(parts) or self.separator == run.sub_separator:
-            return ""
-        subs = parts[component - 1].split(run.sub_separator)
-        return run.clean(subs[sub - 1]) if sub <= len(subs) else ""
-
-    def authority(self, component: int, role: str = "") -> str:
-        """Return the identifier system of the authority (HD) in a component."""
-        if self.run.plain:
-            return self.run.authority(self.texts[component], "", "", role)
-        name, universal, kind = (self.text(component, sub) for sub in (1, 2, 3))
-        return self.run.authority(name, universal, kind, role)
-
-    def whole(self) -> str:
-        """Return the text of the repetition, its separators included (a text type has none)."""
-        return "" if self.raw == NULL else self.run.clean(self.raw)
-
-    def component(self, component: int) -> "Repetition":
-        """Return a component as a value of its own, its sub-components as components."""
-        parts = self.parts
-        raw = parts[component - 1] if component <= len(parts) else ""
-        return Repetition(self.run, raw, f"{self.path}.{component}", self.run.sub_separator)
-
-    def sub(self, component: int, sub: int) -> "Repetition":
-        """Return a sub-component as a value of its own."""
-        parts = self.component(component).parts
-        raw = parts[sub - 1] if sub <= len(parts) else ""
-        return Repetition(self.run, raw, f"{self.path}.{component}.{sub}", "\x00")
 
 
 class Scope:

@@ -10,7 +10,8 @@ from typing import Any
 from mappings.dates import fhir_date_time, fhir_time
 from mappings.numbers import decimal_of
 from mappings.primitives import in_order
-from mappings.source import Repetition, Scope
+from mappings.repetition import Repetition
+from mappings.source import Scope
 
 Made = dict[str, Any]
 

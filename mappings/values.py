@@ -12,7 +12,8 @@ from mappings.objects import Entry, Rule
 from mappings.parse import NULL
 from mappings.paths import Path
 from mappings.primitives import Convert, in_order
-from mappings.source import Repetition, Scope
+from mappings.repetition import Repetition
+from mappings.source import Scope
 
 Values = Callable[[Scope, str], list[Any]]
 
