@@ -1,7 +1,11 @@
 """The driver's locks, when callers go while they wait for a database that is away."""
 
 import asyncio
+import logging
+import sys
+from types import ModuleType
 
+import pytest
 from pymongo.lock import _async_cond_wait, _async_create_condition, _async_create_lock
 
 from server.store.mongo import waiting
@@ -38,3 +42,20 @@ async def test_a_wait_for_what_does_not_come_ends_in_time() -> None:
     async with lock:
         assert await _async_cond_wait(changed, 0.01) is False
     assert not lock.locked()
+
+
+def test_the_driver_that_is_installed_is_one_whose_locks_can_be_mended() -> None:
+    assert waiting.mend() is True
+    assert waiting.mend() is True  # for each client once more
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="nothing is mended there")
+@pytest.mark.parametrize("locks", ["other_locks", "no_locks"])
+def test_a_driver_with_other_locks_is_used_as_it_is_and_that_is_logged(
+    locks: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "other_locks", ModuleType("other_locks"))
+    with caplog.at_level(logging.WARNING, logger="tellonce"):
+        assert waiting.mend(locks) is False
+    assert not hasattr(sys.modules["other_locks"], "wait_for")
+    assert "are not as they were" in caplog.text

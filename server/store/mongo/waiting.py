@@ -9,13 +9,20 @@ database is away and callers go.  From 3.12 on it is one task, as here.
 """
 
 import asyncio
+import importlib
+import logging
 import sys
 from collections.abc import Awaitable
-from typing import TypeVar
+from typing import Any, TypeVar
 
-import pymongo.lock
+import pymongo
+
+log = logging.getLogger("tellonce")
 
 T = TypeVar("T")
+
+_LOCKS = "pymongo.lock"  # the module that its conditions wait in
+_NAME = "wait_for"  # by which it calls that of asyncio
 
 
 async def in_one_task(wanted: Awaitable[T], timeout: float | None) -> T:  # noqa: ASYNC109
@@ -24,7 +31,24 @@ async def in_one_task(wanted: Awaitable[T], timeout: float | None) -> T:  # noqa
         return await wanted
 
 
-def mend() -> None:
-    """Have the conditions of the driver wait in the task of who waits."""
-    if sys.version_info < (3, 12):
-        vars(pymongo.lock)["wait_for"] = in_one_task
+def mend(locks: str = _LOCKS) -> bool:
+    """Have the conditions of the driver wait in the task of who waits; return whether they do.
+
+    ``locks`` is no public part of the driver: one that has it otherwise is used as it is, which is
+    logged, for it works while the database is there.
+    """
+    if sys.version_info >= (3, 12):
+        return True
+    try:
+        names: dict[str, Any] = vars(importlib.import_module(locks))
+    except ImportError:
+        names = {}
+    if names.get(_NAME) not in (asyncio.wait_for, in_one_task):
+        log.warning(
+            "the locks of pymongo %s are not as they were: on this Python the server may have to be"
+            " started again after the database was away; use another pymongo, or Python 3.12",
+            pymongo.version,
+        )
+        return False
+    names[_NAME] = in_one_task
+    return True
