@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TextIO
 
 GATHER_S = 0.1
+OURS = ("tellonce", "server", "mappings", "smart_apps", "terminology")
 
 _ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
@@ -85,11 +86,17 @@ class Gathering(logging.Handler):
 
 
 def configure(level: str, stream: TextIO | None = None) -> None:
-    """Send every logger of the process to ``stream`` (at once) or stderr, from ``level`` on."""
+    """Send every logger of the process to ``stream`` (at once) or stderr, from ``level`` on.
+
+    Below a warning only :data:`OURS` are heard: what libraries tell of their work (the driver's
+    commands, the headers and addresses of clients, uvicorn's requests) holds what is sent.
+    """
     handler = Gathering(sys.stderr) if stream is None else logging.StreamHandler(stream)
     handler.setFormatter(PlainFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    # uvicorn's own lines say nothing that the request line does not; its warnings count.
-    logging.getLogger("uvicorn").setLevel(max(logging.WARNING, logging.getLogger().level))
+    root = logging.getLogger()
+    for name in OURS:
+        logging.getLogger(name).setLevel(root.level)
+    root.setLevel(max(logging.WARNING, root.level))
     # Nobody reads these fields, and each record pays for them (logging, "Optimization").
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False

@@ -1,11 +1,14 @@
 """Canary: names, ids, values and tokens that go through a real server never reach its log."""
 
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import pytest
 
 from server.feeds.framing import frame
+from tests.system.mongo import database
 from tests.system.process import served
 
 CANARIES = [
@@ -23,8 +26,19 @@ MESSAGE = (
 )
 
 
-def test_nothing_of_a_patient_and_no_token_is_logged(tmp_path: Path) -> None:
-    with served(tmp_path / "d") as server:
+@pytest.fixture(params=["info", "debug on MongoDB"])
+def settings(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
+    if request.param == "info":
+        yield {}
+    else:  # a driver that tells what it does tells what it sends
+        with database() as url:
+            yield {"TELLONCE_LOG_LEVEL": "debug", "TELLONCE_STORE": url}
+
+
+def test_nothing_of_a_patient_and_no_token_is_logged(
+    tmp_path: Path, settings: dict[str, str]
+) -> None:
+    with served(tmp_path / "d", settings=settings) as server:
         token = str(server.token)
         head = {"Authorization": f"Bearer {token}"}
         with httpx.Client(base_url=server.base_url + "/", headers=head) as client:

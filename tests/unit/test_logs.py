@@ -7,16 +7,28 @@ import pytest
 
 from server import logs
 
+FIELDS = ("logThreads", "logProcesses", "logMultiprocessing")
+
 
 @pytest.fixture
-def stream() -> Iterator[io.StringIO]:
+def restored() -> Iterator[None]:
     root = logging.getLogger()
-    before = root.handlers[:], root.level
+    loggers = [root, *map(logging.getLogger, logs.OURS)]
+    handlers, levels = root.handlers[:], [logger.level for logger in loggers]
+    fields = [getattr(logging, field) for field in FIELDS]
+    yield
+    root.handlers[:] = handlers
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
+    for field, was in zip(FIELDS, fields, strict=True):
+        setattr(logging, field, was)
+
+
+@pytest.fixture
+def stream(restored: None) -> io.StringIO:
     made = io.StringIO()
     logs.configure("info", made)
-    yield made
-    root.handlers[:], _ = before
-    root.setLevel(before[1])
+    return made
 
 
 def test_a_line_has_the_time_in_utc_the_level_and_the_logger(stream: io.StringIO) -> None:
@@ -41,6 +53,30 @@ def test_the_words_of_an_exception_are_never_logged(stream: io.StringIO) -> None
 def test_below_the_level_nothing_is_logged(stream: io.StringIO) -> None:
     logging.getLogger("tellonce").debug("x")
     assert stream.getvalue() == ""
+
+
+@pytest.mark.parametrize("level", ["debug", "info"])
+def test_libraries_tell_nothing_of_their_work(level: str, restored: None) -> None:
+    stream = io.StringIO()
+    logs.configure(level, stream)
+    for name in ("httpx", "httpcore.http11", "pymongo.command", "uvicorn.access", "asyncio"):
+        logging.getLogger(name).info("canary")
+        logging.getLogger(name).debug("canary")
+        logging.getLogger(name).warning("%s warns", name)
+    assert "canary" not in stream.getvalue()
+    assert stream.getvalue().count(" warns\n") == 5
+
+
+@pytest.mark.parametrize("name", ["tellonce.request", "server.feeds.service", "mappings.maps"])
+def test_the_program_tells_its_work_at_the_level_that_was_asked_for(
+    name: str, restored: None
+) -> None:
+    stream = io.StringIO()
+    logs.configure("debug", stream)
+    logging.getLogger(name).debug("x")
+    logs.configure("error", stream)
+    logging.getLogger(name).warning("y")
+    assert stream.getvalue().endswith(f" DEBUG {name} x\n")
 
 
 def test_a_warning_is_written_at_once_with_the_lines_before_it(stream: io.StringIO) -> None:
