@@ -2,8 +2,10 @@
 
 import gc
 import inspect
+import logging
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import certifi
@@ -13,6 +15,8 @@ import pytest
 pytest_plugins = ["tests.scheduling", "tests.smart.plugin"]
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
+LOGGERS = (None, "tellonce", "server", "httpx")
+_LOGGING = pytest.StashKey[dict[logging.Logger, tuple[int, list[logging.Handler]]]]()
 
 
 def pytest_configure() -> None:
@@ -28,6 +32,32 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.enable()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # before pytest adds its own handlers
+def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
+    """Keep how logging was before the test."""
+    item.stash[_LOGGING] = _logging()
+    yield
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    """Tell of the test that leaves logging in another way than it found it: others look at logs.
+
+    What sets it for a process, as ``tellonce serve`` does, belongs in a process of its own.
+    """
+    yield
+    was, now = item.stash[_LOGGING], _logging()
+    for logger, (level, handlers) in was.items():
+        logger.setLevel(level)
+        logger.handlers[:] = handlers
+    assert now == was, "the test changed levels or handlers of logging, and left them so"
+
+
+def _logging() -> dict[logging.Logger, tuple[int, list[logging.Handler]]]:
+    loggers = [logging.getLogger(name) for name in LOGGERS]
+    return {one: (one.level, one.handlers[:]) for one in loggers}
 
 
 def _wait_longer() -> None:

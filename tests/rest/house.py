@@ -2,11 +2,13 @@
 
 import itertools
 import json
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from server import rest
 from server.access.context import AccessContext, Permit
@@ -90,6 +92,13 @@ class House:
             base_url=BASE,
             headers=headers,
         )
+
+
+def logged(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    """Return what was logged, by whatever logger, but not by the tests' own client."""
+    return [
+        one for one in caplog.records if one.name.partition(".")[0] not in ("httpx", "httpcore")
+    ]
 
 
 def told(answer: httpx.Response) -> tuple[int, str, list[str] | None]:

@@ -18,7 +18,7 @@ from server.store.port import Digest, OutboxWrite, RecordWrite, Store, Version, 
 from server.store.sqlite import SqliteStore
 from tests.contract.made import index, observation, patient
 from tests.feeds.conftest import NOW
-from tests.system.forked import Tellonce
+from tests.system.forked import Tellonce, tellonce
 from tests.system.mongo import database, opened
 
 PATIENTS = 40
@@ -111,10 +111,8 @@ def test_a_killed_move_goes_on_and_is_served_only_when_it_is_whole(
         killed.send_signal(signal.SIGKILL)
         killed.wait()
         if asyncio.run(_unfinished(url)):
-            ran = CliRunner().invoke(
-                cli, ["serve", "--port", "0", "--mllp-port", "none", "--store", url]
-            )
-            assert ran.exit_code == 1
+            ran = tellonce("serve", "--port", "0", "--mllp-port", "none", "--store", url)
+            assert ran.returncode == 1
             assert "is not finished; run tellonce migrate again" in " ".join(ran.stderr.split())
         code, said = migrated("--from", f"sqlite:{file}", "--to", url)
         assert code == 0, said
