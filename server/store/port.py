@@ -328,11 +328,17 @@ class Store(RecordStore, Protocol):
         """
 
     async def changes(
-        self, access: AccessContext, *, after: int = 0, limit: int, type_: str | None = None
+        self,
+        access: AccessContext,
+        *,
+        after: int = 0,
+        limit: int,
+        type_: str | None = None,
+        without: Collection[str] = (),
     ) -> list[Version]:
         """Return versions with ``seq > after``, oldest first: the change feed (S7).
 
-        Of one type, or of all.
+        Of one type, or of all.  ``without``: types that are left out.
         """
 
     async def news(self, after: int, within_s: float) -> int:

@@ -119,6 +119,22 @@ async def test_changes_of_one_type_are_told_without_those_of_others(store: Store
     assert await store.changes(SYSTEM, after=3, limit=9, type_="Patient") == []
 
 
+async def test_changes_without_some_types_are_full_pages_of_the_others(store: Store) -> None:
+    for _ in range(3):
+        await store.commit([patient("a"), observation("x")])
+    await store.commit([deletion("Observation", "x"), patient("b")])
+
+    async def seqs(after: int, limit: int, *without: str, type_: str | None = None) -> list[int]:
+        found = await store.changes(SYSTEM, after=after, limit=limit, without=without, type_=type_)
+        return [version.seq for version in found]
+
+    assert await seqs(0, 3, "Observation") == [1, 3, 5]
+    assert await seqs(5, 3, "Observation") == [8]
+    assert await seqs(0, 9, "Patient", "Observation") == []
+    assert await seqs(0, 9, "Patient", type_="Patient") == []
+    assert await seqs(1, 9, "Patient", type_="Observation") == [2, 4, 6, 7]
+
+
 async def test_s7_a_consumer_of_changes_misses_nothing_under_concurrent_writers(
     store: Store,
 ) -> None:

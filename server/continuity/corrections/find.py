@@ -8,7 +8,7 @@ from typing import Any, Final
 from server.access.context import SYSTEM, AccessContext
 from server.continuity.citations import Showings, Shown
 from server.continuity.corrections.changed import Reason, lost, reason
-from server.continuity.corrections.occasions import Occasion
+from server.continuity.corrections.occasions import SILENT, Occasion
 from server.continuity.corrections.tell import Correction, Notice
 from server.continuity.readers import Readers
 from server.fhir import json as fhir_json
@@ -22,7 +22,6 @@ log = logging.getLogger("tellonce")
 DOCUMENT: Final = "document/"
 """What the name of a reader begins with that is a stored form or document."""
 
-_SILENT: Final = frozenset(("AuditEvent", "Provenance"))
 _AT_ONCE: Final = 500  # resources that a reader is asked about
 
 Concerned = tuple[Correction, Reason, Shown]
@@ -48,7 +47,7 @@ class Finder:
         """
         for version in occasion.versions:
             name = f"{version.type}/{version.id}/_history/{version.number}"
-            if version.number == 1 or version.type in _SILENT or name in occasion.silent:
+            if version.number == 1 or version.type in SILENT or name in occasion.silent:
                 continue
             writers = occasion.writers.get(name, set())
             try:

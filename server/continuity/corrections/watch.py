@@ -17,7 +17,13 @@ from server.access.context import SYSTEM
 from server.continuity.citations import KEEP_US, SHOWN, SHOWN_NEW, Showings, Shown
 from server.continuity.corrections.cites import TYPES, author_of, cites, subject_of
 from server.continuity.corrections.find import DOCUMENT, Concerned, Finder, grouped
-from server.continuity.corrections.occasions import PAGE, Occasion, next_occasions, occasion_of
+from server.continuity.corrections.occasions import (
+    PAGE,
+    SILENT,
+    Occasion,
+    next_occasions,
+    occasion_of,
+)
 from server.continuity.corrections.tell import Notice, communication, task
 from server.continuity.readers import Readers
 from server.continuity.showing import pack
@@ -26,6 +32,7 @@ from server.fhir.errors import FhirError
 from server.interactions import write
 from server.interactions.services import Services
 from server.store import lease
+from server.store.following import Following
 from server.store.port import CommitConflict, Record, RecordWrite, Version, Write
 
 log = logging.getLogger("tellonce")
@@ -65,6 +72,7 @@ class Corrections:
         self._services, self._readers, self._owner = services, readers, owner
         self._poll_s, self._lease_s = poll_s, lease_s
         self._limit, self._most = limit, most
+        self._feed = Following(services.store, SILENT)
         self._held_until = 0.0  # of the lease, on the loop's clock
 
     async def run(self) -> None:
@@ -100,7 +108,7 @@ class Corrections:
             await self._begin()
             return True
         after = int(held.value)
-        occasions = await next_occasions(self._services.store, after, self._limit)
+        occasions = await next_occasions(self._services.store, self._feed, after, self._limit)
         if occasions:
             await self._look(held, occasions)
             return True

@@ -9,12 +9,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from server.access.context import SYSTEM
 from server.feeds.outbound.gather import Occasion
 from server.feeds.provenance import FEED_SYSTEM, MODE_SYSTEM
 from server.fhir import json as fhir_json
-from server.store.port import Store, Version
+from server.store.following import Following
+from server.store.port import Version
 
+UNTOLD = ("AuditEvent",)  # no message tells who looked
 PAGE = 500  # versions of the change feed read at once
 MOST = 20_000  # of one occasion; only a clock that was set back makes more
 
@@ -28,14 +29,14 @@ class Page:
     at: int
 
 
-async def read_page(store: Store, after: int, *, limit: int = PAGE) -> Page | None:
+async def read_page(feed: Following, after: int, *, limit: int = PAGE) -> Page | None:
     """Return the next occasions behind ``after``, whole ones only; ``None``: there are none.
 
     Raises:
         StoreUnavailable: the record could not be read now.
     """
     while True:
-        versions = await store.changes(SYSTEM, after=after, limit=limit)
+        versions = await feed.changes(after, limit)
         if not versions:
             return None
         if len(versions) == limit and limit < MOST:  # the last commit may go on behind the page

@@ -20,10 +20,11 @@ from server.feeds.inbox import lane_hash
 from server.feeds.outbound.clearance import cleared
 from server.feeds.outbound.envelope import control_id, to_message
 from server.feeds.outbound.gather import MOST_FOUND, Gatherer, Occasion
-from server.feeds.outbound.occasions import PAGE, read_page
+from server.feeds.outbound.occasions import PAGE, UNTOLD, read_page
 from server.feeds.outbound.queue import Cursor, Message, Queue, message_id
 from server.interactions.conditional import condition
 from server.interactions.services import Services
+from server.store.following import Following
 from server.store.port import Version
 
 log = logging.getLogger(__name__)
@@ -57,6 +58,7 @@ class Router:
     ) -> None:
         self._services, self._outlet, self._queue = services, outlet, queue
         self._limit = limit
+        self._feed = Following(services.store, UNTOLD)
         self._cursor: Cursor | None = None
         self._recent: dict[str, deque[int]] = {}
         self.withheld = 0
@@ -78,7 +80,7 @@ class Router:
             CommitConflict: another process tells this destination.
         """
         cursor = self._cursor = self._cursor or await self._begin()
-        page = await read_page(self._services.store, cursor.seq, limit=self._limit)
+        page = await read_page(self._feed, cursor.seq, limit=self._limit)
         if page is None:
             return None
         made: list[tuple[Message, bytes]] = []

@@ -227,10 +227,20 @@ class MemoryStore(MemoryRecords):
         return list(self._seen(access, "search" if id_ is None else "read", wanted))[:limit]
 
     async def changes(
-        self, access: AccessContext, *, after: int = 0, limit: int, type_: str | None = None
+        self,
+        access: AccessContext,
+        *,
+        after: int = 0,
+        limit: int,
+        type_: str | None = None,
+        without: Collection[str] = (),
     ) -> list[Version]:
         """See :meth:`server.store.port.Store.changes`."""
-        wanted = (kept for kept in self._all[max(after, 0) :] if type_ in (None, kept.version.type))
+        wanted = (
+            kept
+            for kept in self._all[max(after, 0) :]
+            if type_ in (None, kept.version.type) and kept.version.type not in without
+        )
         return list(self._seen(access, "search", wanted))[:limit]
 
     async def digests(

@@ -233,12 +233,18 @@ class MongoStore:
             return await versions.history(reading, access, place, bounds, limit, without)
 
     async def changes(
-        self, access: AccessContext, *, after: int = 0, limit: int, type_: str | None = None
+        self,
+        access: AccessContext,
+        *,
+        after: int = 0,
+        limit: int,
+        type_: str | None = None,
+        without: Collection[str] = (),
     ) -> list[Version]:
         """See :meth:`server.store.port.Store.changes`."""
         reading = await self._reading()
         with explained(self._address):
-            return await versions.changes(reading, access, after, limit, type_)
+            return await versions.changes(reading, access, after, limit, type_, without)
 
     async def watch(self, name: str = "") -> AsyncGenerator[int, None]:
         """Return an endless iterator of the ``seq`` of what is committed, by whichever process.

@@ -108,7 +108,12 @@ async def history(
 
 
 async def changes(
-    reading: Reading, access: AccessContext, after: int, limit: int, type_: str | None
+    reading: Reading,
+    access: AccessContext,
+    after: int,
+    limit: int,
+    type_: str | None,
+    without: Collection[str] = (),
 ) -> list[Version]:
     """See :meth:`server.store.port.Store.changes`.
 
@@ -117,6 +122,8 @@ async def changes(
     where: list[Document] = [perhaps(access, "search")]
     if type_ is not None:
         where.append({"rt": type_})
+    if without:
+        where.append({"rt": {"$nin": list(without)}})
     seen: list[Version] = []
     while len(seen) < limit:
         size = min(limit - len(seen), _BATCH)

@@ -263,12 +263,18 @@ class SqliteStore:
         )
 
     async def changes(
-        self, access: AccessContext, *, after: int = 0, limit: int, type_: str | None = None
+        self,
+        access: AccessContext,
+        *,
+        after: int = 0,
+        limit: int,
+        type_: str | None = None,
+        without: Collection[str] = (),
     ) -> list[Version]:
         """See :meth:`server.store.port.Store.changes`."""
         return await self._readers.run(
             lambda reader: versions.changes(
-                reader.db, self._sight(reader, access, "search"), after, limit, type_
+                reader.db, self._sight(reader, access, "search"), after, limit, type_, without
             ),
             _HISTORY_DEADLINE_S,
         )

@@ -158,10 +158,16 @@ def history(
 
 
 def changes(
-    db: apsw.Connection, sight: Sight, after: int, limit: int, type_: str | None = None
+    db: apsw.Connection,
+    sight: Sight,
+    after: int,
+    limit: int,
+    type_: str | None = None,
+    without: Collection[str] = (),
 ) -> list[Version]:
     """See :meth:`server.store.port.Store.changes`."""
     of_type = [Sql("v.type=?", (type_,))] if type_ is not None else []
+    of_type += [Sql("v.type<>?", (type_left_out,)) for type_left_out in without]
     seen: list[Version] = []
     while len(seen) < limit:
         size = max(min(limit - len(seen), _BATCH), 1)
