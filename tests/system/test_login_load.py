@@ -1,6 +1,7 @@
 """Logins are dear to compute; whoever reads must not wait for them.  And nobody tries for ever."""
 
 import asyncio
+import math
 import re
 import statistics
 import time
@@ -14,7 +15,7 @@ from tests.system.people import PASSWORD, Service, add_user, browser, command
 from tests.system.process import Process, served
 
 LOGINS = 100
-TRIES = 6  # other programs on the machine may fall into one measurement
+TRIES = 6  # other programs on the machine may fall into one measurement, or into its half
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +49,8 @@ async def reads(api: httpx.AsyncClient, stop: asyncio.Event) -> list[float]:
     return took
 
 
-async def logins(root: str) -> list[int]:
-    """Try to log in so often at once, under as many names; return the statuses."""
+async def logins(root: str, names: str) -> list[int]:
+    """Try to log in so often at once, under as many new names; return the statuses."""
     limits = httpx.Limits(max_connections=LOGINS)
     async with httpx.AsyncClient(base_url=root, limits=limits, timeout=60) as http:
         page = await http.get("/auth/login")
@@ -57,13 +58,13 @@ async def logins(root: str) -> list[int]:
         assert found is not None
         form = {"csrf": found[1], "next": "/auth/", "password": PASSWORD}
         asked = [
-            http.post("/auth/login", data={**form, "name": f"u{n}"}, headers={"Origin": root})
+            http.post("/auth/login", data={**form, "name": f"{names}{n}"}, headers={"Origin": root})
             for n in range(LOGINS)
         ]
         return [answer.status_code for answer in await asyncio.gather(*asked)]
 
 
-async def measured(server: Process) -> tuple[float, float, list[int]]:
+async def measured(server: Process, names: str) -> tuple[float, float, list[int]]:
     """Return the median of a read alone, beside logins, and what became of those."""
     bearer = {"Authorization": f"Bearer {server.token}"}
     async with httpx.AsyncClient(base_url=server.root, headers=bearer, timeout=30) as api:
@@ -71,23 +72,23 @@ async def measured(server: Process) -> tuple[float, float, list[int]]:
         asyncio.get_running_loop().call_later(1.0, quiet.set)
         alone = await reads(api, quiet)
         reading = asyncio.create_task(reads(api, busy))
-        statuses = await logins(server.root)
+        statuses = await logins(server.root, names)
         busy.set()
         beside = await reading
     return statistics.median(alone), statistics.median(beside), statuses
 
 
 async def test_a_hundred_logins_do_not_make_reads_take_twice_as_long(server: Process) -> None:
-    factors = []
-    for _ in range(TRIES):
-        alone, beside, statuses = await measured(server)
-        assert set(statuses) == {403}
-        factors.append(beside / alone)
-        print(f"a read took {alone * 1e3:.2f} ms alone, {beside * 1e3:.2f} ms beside {LOGINS}")
-        if factors[-1] <= 2:
+    alone, beside = math.inf, math.inf  # the least of all tries: reads are no quicker than they can
+    for number in range(TRIES):
+        *took, statuses = await measured(server, f"u{number}-")
+        assert statuses == [403] * LOGINS
+        alone, beside = min(alone, took[0]), min(beside, took[1])
+        print(f"a read takes {alone * 1e3:.2f} ms alone, {beside * 1e3:.2f} ms beside {LOGINS}")
+        if beside <= 2 * alone:
             break
         await asyncio.sleep(1)
-    assert min(factors) <= 2
+    assert beside <= 2 * alone
 
 
 def test_a_name_that_is_tried_too_often_has_to_wait(server: Process, data: Path) -> None:
