@@ -43,6 +43,25 @@ def result(**more: object) -> Resource:
 
 
 CASES: dict[str, tuple[Resource, Section, str, str]] = {
+    "a finding that ends with a full stop": (
+        result(valueString="Fracture of the wrist, closed."), "findings",
+        "Pregnancy: Fracture of the wrist, closed, 31 December 2025; author unknown.",
+        ("Pregnancy: Fracture of the wrist, closed, on 31 December 2025. "
+        "The name of the writer is missing.")),
+    "a finding that breaks off": (
+        result(valueString="see below..."), "findings",
+        "Pregnancy: see below..., 31 December 2025; author unknown.",
+        ("Pregnancy: see below..., on 31 December 2025. The name of the writer is missing.")),
+    "a temperature in UCUM's code": (
+        result(valueQuantity={"value": 37.1, "unit": "Cel", "code": "Cel"}), "findings",
+        "Pregnancy: 37.1 °C, 31 December 2025; author unknown.",
+        ("Pregnancy: 37.1 degrees Celsius, on 31 December 2025. "
+        "The name of the writer is missing.")),
+    "a pressure in UCUM's code": (
+        result(valueQuantity={"value": 131, "unit": "mm[Hg]"}), "findings",
+        "Pregnancy: 131 mmHg, 31 December 2025; author unknown.",
+        ("Pregnancy: 131 millimetres of mercury, on 31 December 2025. "
+        "The name of the writer is missing.")),
     "an order waits for its result": (
         order(), "pending",
         "Waits for a result: Lipid panel; ordered by Minnie Smiles, 23 February 2025.",
@@ -139,3 +158,11 @@ async def test_older_entries_are_told_as_being_on_file_too() -> None:
         "Also on file: 1 appointment (Appointment?patient=Patient/ada)."
     ]
     assert sentences(made)
+
+
+async def test_languages_that_are_a_code_have_a_name() -> None:
+    spoken = {"coding": [{"system": "urn:ietf:bcp:47", "code": "no"}]}
+    made = await told([{**ADA_HERSELF, "communication": [{"language": spoken}]}], SYSTEM)
+    assert "The patient's language is Norwegian; this story is in English." in texts(
+        made, "patient"
+    )

@@ -67,6 +67,11 @@ def family(telling: Telling, found: Found) -> Sentence:
     return telling.said(found, main, resource.get("date"), kind="family")
 
 
+def _unended(text: str) -> str:
+    """Return a text without its full stop: the sentence goes on behind it."""
+    return text if text.endswith("..") else text.removesuffix(".")
+
+
 def _illness(telling: Telling, condition: Any) -> str:
     if not isinstance(condition, dict):
         return telling.words.say("nameless")
@@ -100,7 +105,7 @@ def observed(telling: Telling, resource: Json) -> str:
     if told:
         judged = labels(resource.get("interpretation"), words)
         beside = in_brackets(*filter(None, [judged]), *state)
-        return words.say("observation", what=what, value=told) + beside
+        return words.say("observation", what=what, value=_unended(told)) + beside
     if has_value(resource):
         return words.say("value-other", what=what) + in_brackets(*state)
     if why := label(resource.get("dataAbsentReason"), words):
