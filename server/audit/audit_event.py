@@ -317,7 +317,7 @@ def _rows(
 ) -> IndexRows | Framed:
     made = Framed(
         frame.rows,
-        tuple(keys) if len(event.data) < 2 else tuple(set(keys)),
+        tuple(set(keys)),  # a caller's request id can be what it asked for
         tuple(dict.fromkeys(references)),  # a patient can be data as well
         frozenset(map(_compartment, compartments)),
         recorded,

@@ -178,11 +178,16 @@ def text_of(fhir_type: str, value: Any) -> str | None:
 
 
 def names(resource: dict[str, Any]) -> tuple[int, ...]:
-    """Return hashes of the addresses by which canonical references name a resource."""
-    url, version = resource.get("url"), resource.get("version")
-    if not isinstance(url, str) or "url" not in _canonical_types(resource["resourceType"]):
+    """Return hashes of the addresses by which canonical references name a resource.
+
+    A ``url`` that is its own ``Type/id`` is none of them: every resource has that name.
+    """
+    url, version, type_ = resource.get("url"), resource.get("version"), resource["resourceType"]
+    if not isinstance(url, str) or "url" not in _canonical_types(type_):
         return ()
-    return (hash64(url), hash64(f"{url}|{version}")) if version else (hash64(url),)
+    own = url == f"{type_}/{resource.get('id')}"
+    texts = [*([] if own else [url]), *([f"{url}|{version}"] if version else [])]
+    return tuple(hash64(text) for text in texts)
 
 
 @lru_cache(maxsize=32768)

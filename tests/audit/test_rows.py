@@ -130,3 +130,12 @@ def test_an_event_takes_few_rows_of_its_own() -> None:
     assert rows is not None
     assert len(rows.keys) == 60
     assert len(rows.keys - presences("AuditEvent")) == 16
+
+
+def test_no_key_stands_twice_when_a_caller_names_its_request_like_what_it_asks_for() -> None:
+    caller = replace(ANNA, trace=Trace("urn:uuid:7", "10.0.0.1"))
+
+    rows = audit_event(Event(AT, "R", "read", caller, None, (("urn:uuid:7", ""),)), "1", BASE).rows
+
+    assert isinstance(rows, Framed)
+    assert len(rows.own) == len(set(rows.own))

@@ -28,7 +28,7 @@ from server.store.port import (
 from server.store.sqlite import SqliteStore, functions, rows
 from server.store.sqlite.connect import APPLICATION_ID, PAGE_SIZE_BYTES
 from server.store.sqlite.migrations import STEPS, migrate
-from tests.contract.made import Clock, deletion, ids, index, observation, patient
+from tests.contract.made import Clock, deletion, ids, index, observation, patient, put
 
 PATIENTS = Query(("Patient",))
 OBSERVATIONS = Query(("Observation",))
@@ -103,6 +103,33 @@ async def test_a_commit_that_fails_half_way_takes_nothing_with_it(file: Path) ->
         assert outcomes == ["broken"]
         assert await store.count(SYSTEM, PATIENTS) == 40
         assert [v.seq for v in await store.changes(SYSTEM, limit=99)] == list(range(1, 41))
+        assert await store.verify() == []
+
+
+async def test_an_update_that_fails_half_way_leaves_no_version_behind(file: Path) -> None:
+    async with opened(file) as store:
+        await store.commit([patient("a")])
+
+        made = await asyncio.gather(
+            store.commit([patient("b")]),
+            store.commit([replace(patient("a", gender="male"), rows=None)]),
+            store.commit([patient("c")]),
+            return_exceptions=True,
+        )
+
+        assert isinstance(made[1], AssertionError)
+        assert ids(await store.changes(SYSTEM, limit=99)) == ["a", "b", "c"]
+        assert [v.number for v in await store.commit([patient("a", gender="female")])] == [2]
+        assert await store.verify() == []
+
+
+async def test_a_resource_whose_url_is_its_own_address_is_kept_and_updated(file: Path) -> None:
+    form = {"resourceType": "Questionnaire", "id": "q", "url": "Questionnaire/q"}
+    async with opened(file) as store:
+        await store.commit([put(form)])
+        await store.commit([put({**form, "url": "http://q.test/q"})])
+
+        assert await store.read(SYSTEM, "Questionnaire", "q") is not None
         assert await store.verify() == []
 
 

@@ -24,7 +24,7 @@ from server.store.port import (
     Version,
     Write,
 )
-from server.store.sqlite import functions, pages, records, reindex, rows
+from server.store.sqlite import absent, functions, pages, records, reindex, rows
 from server.store.sqlite.bags import Bags
 from server.store.sqlite.change import change
 from server.store.sqlite.counts import Counts
@@ -98,7 +98,7 @@ class Tables:
         self._sure_at = 0.0
         self._numbered: tuple[str, int] | None = None
         self._fresh = Fresh()
-        self._added = self._put_off_before = 0  # resources put off, changes of writing them
+        self._added = self._put_off_before = 0  # versions put off, changes of writing them
         self.untrained: dict[str, int] = {}
         self.words = words
         self.bags = Bags(db, writes=True)
@@ -165,17 +165,17 @@ class Tables:
         while self._learnt:
             self.codec.use(*self._learnt.pop())
         now = self.now()
-        for expected in commit.expect:
-            self._check(expected)
+        self._check(commit.expect)
         # Everything is checked before anything is changed: a refusal has nothing to undo.
         had = self._had_of(commit.writes)
-        revs = [records.check(self._db, record, now) for record in commit.records]
+        revs = self._revisions(commit.records, now)
         at = self._at = next_at(now, self._at)
         made = self._written(commit.writes, had, at)
         for record, rev in zip(commit.records, revs, strict=True):
-            records.put(self._db, record, rev)
+            self._put(record, rev)
         for row in commit.outbox:
-            records.put_outbox(self._db, row)
+            self._added += 1
+            self._fresh.add_outbox(row)
         return made
 
     def adopt(self, version: Version, marks: Sequence[int]) -> None:
@@ -217,11 +217,25 @@ class Tables:
                 self._db.execute("insert into dict values (?,?,?)", (last + 1, type_, words))
                 self._learnt.append((type_, last + 1))
 
-    def _check(self, expected: Expect) -> None:
-        self.flush()
-        found = self._ids(expected.query, len(expected.ids) + 1)
-        if found != expected.ids:
-            raise CommitConflict(f"{len(found)} match instead of {len(expected.ids)}")
+    def _check(self, expected: Sequence[Expect]) -> None:
+        for one in absent.undecided(self._db, expected, self._fresh.keys):
+            self.flush()
+            found = self._ids(one.query, len(one.ids) + 1)
+            if found != one.ids:
+                raise CommitConflict(f"{len(found)} match instead of {len(one.ids)}")
+
+    def _revisions(self, written: Sequence[RecordWrite], now: int) -> list[int]:
+        if not self._fresh.records.keys().isdisjoint([(one.kind, one.key) for one in written]):
+            self.flush()
+        return records.revisions(self._db, written, now)
+
+    def _put(self, write: RecordWrite, rev: int) -> None:
+        if write.value is not None:
+            self._added += 1
+            self._fresh.add_record(write, rev)
+            return
+        self._fresh.records.pop((write.kind, write.key), None)
+        records.remove(self._db, write.kind, write.key)
 
     def _ids(self, query: Query, limit: int) -> set[str]:
         planned = plan(query, self._counts)
@@ -313,6 +327,7 @@ class Tables:
 
     def _write(self, write: Write, had: _Had | None, at: int) -> Version:
         number = (had.number if had is not None else 0) + 1
+        self._added += 1
         self._vid += 1
         body = None if write.body is None else splice(write.body, number, at)
         version = Version(write.type, write.id, number, self._vid, at, write.method, body)
