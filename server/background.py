@@ -162,6 +162,7 @@ async def _expire(store: Store, now: Callable[[], int]) -> None:
 
 async def _tell(services: Services) -> None:
     """Tell audit of what commands did, also while no server ran."""
+    heard = 0
     while True:
         try:
             await audit_later.tell(services)
@@ -169,4 +170,4 @@ async def _tell(services: Services) -> None:
             log.warning("what commands did waits for audit: %s", error)
         except Exception as error:  # a bug must be seen, not end the chore unheard
             log.error("what commands did waits for audit: %s", type(error).__name__)
-        await asyncio.sleep(TELL_EVERY_S)
+        heard = await services.store.record_news(audit_later.KIND, heard, TELL_EVERY_S)

@@ -59,19 +59,30 @@ class Replays:
 
     async def watch(self) -> None:
         """Do what ``tellonce inbox replay`` asked for, also before this start."""
+        heard = 0
         while True:
+            done = False
             try:
                 if await self._turn.mine():
-                    await self._asked()
+                    done = await self._asked()
             except (FhirError, CommitConflict) as error:  # a conflict: it was asked anew meanwhile
                 log.warning("replays wait: %s", type(error).__name__)
-            await asyncio.sleep(self._poll_s)
+            if done:
+                heard = await self._store.record_news(REPLAY, heard, self._poll_s)
+            else:
+                await asyncio.sleep(self._poll_s)
 
-    async def _asked(self) -> None:
-        """Queue everything that was asked for; one that is at work now comes with the next look."""
-        after = ""
+    async def _asked(self) -> bool:
+        """Queue everything that was asked for, and return whether that is all.
+
+        One that is at work now comes with the next look.
+        """
+        after, done = "", True
         while page := await self._store.find_records(REPLAY, after=after):
             for asked in page:
                 if self._queueing.running(asked.key) is None:
                     await self.again(asked.key, asked.value, asked=asked)
+                else:
+                    done = False
             after = page[-1].key
+        return done

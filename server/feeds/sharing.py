@@ -16,7 +16,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from server.feeds.inbox import UNFINISHED, Entry, Inbox
+from server.feeds.inbox import FEED, UNFINISHED, Entry, Inbox
 from server.feeds.work import Job
 from server.fhir.errors import FhirError
 from server.store.port import CommitConflict, Store
@@ -96,11 +96,12 @@ class Sharing:
 
     async def _watch(self) -> None:
         """Follow every feed that any process has received something of."""
+        heard = 0
         while True:
             with suppress(FhirError):
                 for name in await self._inbox.feeds():
                     self._of(name)
-            await asyncio.sleep(FEEDS_EVERY_S)
+            heard = await self._store.record_news(FEED, heard, FEEDS_EVERY_S)
 
     async def _follow(self, feed: "_Feed") -> None:
         while True:

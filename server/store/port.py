@@ -222,6 +222,14 @@ class RecordStore(Protocol):
     async def expire_records(self, now: int) -> int:
         """Remove what expired up to ``now``; return how many."""
 
+    async def record_news(self, kind: str, heard: int, within_s: float) -> int:
+        """Return how often records of the kind are known to have been put, if not ``heard`` times.
+
+        Else as soon as another is, or after ``within_s``; after four times as long in a store that
+        hears of what other processes put.  A hint, for who would look every ``within_s`` for what
+        there is seldom a new one of.
+        """
+
 
 class Store(RecordStore, Protocol):
     """Versioned storage of resources.  Implementations: memory, sqlite, mongo."""

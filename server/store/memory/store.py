@@ -25,7 +25,7 @@ from server.store.checks import check_distinct, check_version
 from server.store.memory.live import Live, LiveResources, Walk
 from server.store.memory.order import Item, behind, in_order
 from server.store.memory.records import MemoryRecords
-from server.store.news import News
+from server.store.news import News, RecordNews
 from server.store.past import Image, Judge, by_compartment_only, by_marks
 from server.store.port import (
     CommitConflict,
@@ -82,6 +82,7 @@ class MemoryStore(MemoryRecords):
         self._outbox_seq = 0
         self._closed = False
         self._news = News()
+        self._record_news = RecordNews()
 
     async def commit(
         self,
@@ -110,11 +111,16 @@ class MemoryStore(MemoryRecords):
             self._outbox.append(OutboxRow(self._outbox_seq, row.topic, row.payload))
         versions = [kept.version for kept in made]
         self._news.committed(versions)
+        self._record_news.committed(records)
         return versions
 
     async def news(self, after: int, within_s: float) -> int:
         """See :meth:`server.store.port.Store.news`."""
         return await self._news.wait(after, within_s)
+
+    async def record_news(self, kind: str, heard: int, within_s: float) -> int:
+        """See :meth:`server.store.port.RecordStore.record_news`."""
+        return await self._record_news.wait(kind, heard, within_s)
 
     async def read(self, access: AccessContext, type_: str, id_: str) -> Version | None:
         """See :meth:`server.store.port.Store.read`."""

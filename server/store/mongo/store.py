@@ -13,6 +13,7 @@ from typing import Any
 
 import pymongo
 from pymongo import AsyncMongoClient
+from pymongo.asynchronous.database import AsyncDatabase
 
 from server.access.context import AccessContext
 from server.access.narrow import narrow, narrow_sort
@@ -35,6 +36,7 @@ from server.store.mongo.opening import Opened, connected
 from server.store.mongo.reading import Reading
 from server.store.mongo.search import Asked, Searches
 from server.store.mongo.texts import Texts
+from server.store.mongo.told import Told
 from server.store.news import SILENT, News
 from server.store.port import (
     CommitConflict,
@@ -102,6 +104,7 @@ class MongoStore:
         self._closed = False
         self._news = News()
         self._listening: asyncio.Task[None] | None = None
+        self._records_told = Told(self._db)
         self._told = ""  # why it is not ready, in the log
 
     async def start(self) -> None:
@@ -146,6 +149,10 @@ class MongoStore:
         if self._listening is None and not self._closed:
             self._listening = asyncio.create_task(self._listen(), name="store-news")
         return await self._news.wait(after, within_s)
+
+    async def record_news(self, kind: str, heard: int, within_s: float) -> int:
+        """See :meth:`server.store.port.RecordStore.record_news`; of all by a change stream."""
+        return await self._records_told.wait(kind, heard, within_s)
 
     async def read(self, access: AccessContext, type_: str, id_: str) -> Version | None:
         """See :meth:`server.store.port.Store.read`."""
@@ -374,6 +381,7 @@ class MongoStore:
     async def close(self) -> None:
         """See :meth:`server.store.port.Store.close`; may be called again."""
         self._closed = True
+        await self._records_told.close()
         if self._listening is not None:
             self._listening.cancel()
             await asyncio.wait((self._listening,), timeout=_PARTING_S)
@@ -419,6 +427,9 @@ class MongoStore:
     async def _reading(self) -> Reading:
         had = (await self._ready_to_use()).reading
         return Reading(had.db, had.bodies, self._index, self._catalog)
+
+    async def _db(self) -> AsyncDatabase[dict[str, Any]]:
+        return (await self._ready_to_use()).reading.db
 
     def _tell(self, why: str) -> None:
         """Log why the store is not ready, once: who is asked for it asks every few seconds."""

@@ -24,7 +24,7 @@ from server.search.query import Query, SortKey
 from server.search.size import size
 from server.store.checks import check_distinct
 from server.store.codec import Codec
-from server.store.news import News
+from server.store.news import News, RecordNews
 from server.store.port import (
     CorruptStore,
     Digest,
@@ -133,6 +133,7 @@ class SqliteStore:
         self._reindexing = _Reindexing()
         self._closed = False
         self._news = News()
+        self._record_news = RecordNews()
 
     async def commit(
         self,
@@ -149,11 +150,16 @@ class SqliteStore:
         asked = Commit(tuple(writes), tuple(expect), tuple(records), tuple(outbox))
         made: list[Version] = await self._writer.run(lambda tables: tables.commit(asked))
         self._news.committed(made)
+        self._record_news.committed(records)
         return made
 
     async def news(self, after: int, within_s: float) -> int:
         """See :meth:`server.store.port.Store.news`; a command beside hears of its own only."""
         return await self._news.wait(after, within_s)
+
+    async def record_news(self, kind: str, heard: int, within_s: float) -> int:
+        """See :meth:`server.store.port.RecordStore.record_news`."""
+        return await self._record_news.wait(kind, heard, within_s)
 
     async def read(self, access: AccessContext, type_: str, id_: str) -> Version | None:
         """See :meth:`server.store.port.Store.read`."""
