@@ -2,10 +2,12 @@
 
 import asyncio
 import sqlite3
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from subprocess import DEVNULL
 
 import anyio
 import apsw
@@ -32,6 +34,17 @@ from tests.contract.made import Clock, deletion, ids, index, observation, patien
 
 PATIENTS = Query(("Patient",))
 OBSERVATIONS = Query(("Observation",))
+
+_LOCKED_BY_CHILD = """
+import os, sys, time
+from pathlib import Path
+from server.store.sqlite.lock import FileLock
+lock = FileLock(Path(sys.argv[1]))
+lock.acquire()
+if os.fork() == 0:
+    time.sleep(0.5)
+os._exit(0)
+"""
 
 
 @pytest.fixture
@@ -371,6 +384,15 @@ async def test_a_second_server_is_kept_out_while_the_first_runs(file: Path) -> N
             open_store(file)
     async with opened(file):
         pass
+
+
+async def test_a_server_waits_for_what_its_killed_predecessor_was_starting(file: Path) -> None:
+    """A child has the lock of its server between fork and exec, also when that is killed then."""
+    starting = [sys.executable, "-c", _LOCKED_BY_CHILD, str(file)]
+    await anyio.run_process(starting, stdout=DEVNULL, stderr=DEVNULL)
+
+    async with opened(file) as store:
+        assert await store.ready() is None
 
 
 async def test_a_lock_file_left_behind_means_nothing(file: Path) -> None:

@@ -1,5 +1,6 @@
 """The log of commits: played into the file beside them, and begun anew while they go on."""
 
+import asyncio
 import os
 import threading
 from pathlib import Path
@@ -67,6 +68,29 @@ def test_a_checkpoint_that_fails_is_told_and_the_next_one_is_tried(tmp_path: Pat
     assert (tmp_path / "record.db").stat().st_size > 2 * LOG_BYTES
     checkpoints.close()
     db.close()
+
+
+async def test_the_log_begins_anew_where_the_system_has_no_thread_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, start = open_store(tmp_path / "record.db"), threading.Thread.start
+
+    def refused(thread: threading.Thread) -> None:
+        if thread.name == "store-log":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    for n in range(80):
+        blob = RecordWrite("blob", str(n % 40), os.urandom(1_000_000))
+        async with asyncio.timeout(20):
+            await store.commit([patient(f"p{n}")], records=[blob])
+    size = (tmp_path / "record.db-wal").stat().st_size
+    faults = await store.verify()
+    await store.close()
+
+    assert size < 2 * LOG_BYTES
+    assert faults == []
 
 
 def go_on(db: apsw.Connection, checkpoints: Checkpoints) -> None:

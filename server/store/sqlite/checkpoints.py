@@ -54,10 +54,9 @@ class Checkpoints:
             return
         try:
             self._played = self._player.result(pages)
-            if must or pages - self._played <= FEW_PAGES:
+            few = pages - self._played <= FEW_PAGES
+            if must or few or not self._player.begin():
                 self._play_to_the_end()
-            else:
-                self._player.begin()
         except apsw.Error:
             self._next = pages + self._worth
             raise
@@ -102,13 +101,18 @@ class _Player:
         """True while a checkpoint runs."""
         return not self._idle.is_set()
 
-    def begin(self) -> None:
-        """Let a checkpoint run."""
+    def begin(self) -> bool:
+        """Let a checkpoint run; ``False``: the system has no thread for it now."""
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="store-log", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._run, name="store-log", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                return False
+            self._thread = thread
         self._idle.clear()
         self._asked.put(True)
+        return True
 
     def result(self, pages: int) -> int:
         """Return how much of a log of ``pages`` is in the file; waits while a checkpoint runs.
