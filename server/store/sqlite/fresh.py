@@ -14,7 +14,7 @@ from typing import Any
 
 import apsw
 
-from server.store.port import Version
+from server.store.port import OutboxWrite, RecordWrite, Version
 from server.store.sqlite.bags import Bags
 from server.store.sqlite.framed import Prepared
 from server.store.sqlite.functions import name_of
@@ -34,6 +34,8 @@ _TABLES = {
     "point": 4,
     "alias": 2,
     "words": 3,
+    "rec": 6,
+    "outbox": 2,
 }
 _COLUMNS = {
     "str": "(rid,p,v)",
@@ -43,6 +45,7 @@ _COLUMNS = {
     "point": "(rid,p,lat,lon)",
     "alias": "(rid,h)",
     "words": "(rowid,narrative,content)",
+    "outbox": "(topic,payload)",
 }
 _SHARE = (
     "insert or fail into tok select k.value,r.d,r.rid from carray(?) k cross join carray(?) c"
@@ -53,14 +56,20 @@ _FORGET_TEXTS = (
     "delete from text where h in (select value from carray(?))"
     " and not exists(select 1 from tok where tok.h=text.h)"
 )
-_BY_KEY = frozenset(("name", "tok", "edge"))
+_BY_KEY = frozenset(("name", "tok", "edge", "rec"))
 
 
 class Fresh:
-    """Rows until they are written; ``names``: the hashes of ``Type/id`` of what they belong to."""
+    """Rows until they are written.
+
+    ``names``: the hashes of ``Type/id`` of what they belong to; ``keys``: those of postings;
+    ``records``: by kind and key.
+    """
 
     def __init__(self) -> None:
         self.names: set[int] = set()
+        self.keys: set[int] = set()
+        self.records: dict[tuple[str, str], tuple[Any, ...]] = {}
         self._rows: dict[str, list[tuple[Any, ...]]] = {table: [] for table in _TABLES}
         self._said: dict[int, tuple[str, str] | None] = {}
         self._texts: list[tuple[int, str, int]] = []
@@ -69,8 +78,8 @@ class Fresh:
 
     @property
     def size(self) -> int:
-        """How many resources have rows here."""
-        return len(self.names)
+        """How many resources and records have rows here."""
+        return len(self.names) + len(self.records) + len(self._rows["outbox"])
 
     def add(
         self,
@@ -104,6 +113,7 @@ class Fresh:
         there = self._framed.get(frame)
         if there is None:
             there = self._framed[frame] = array("q")
+            self.keys.update(frame.keys)
         there.append(rid)
 
     def add_own(
@@ -121,7 +131,9 @@ class Fresh:
 
     def add_keys(self, rid: int, d: int, keys: Iterable[int]) -> None:
         """Add postings of a resource."""
-        self._rows["tok"] += [(h, d, rid) for h in keys]
+        rows = [(h, d, rid) for h in keys]
+        self._rows["tok"] += rows
+        self.keys.update([row[0] for row in rows])
 
     def add_rows(self, table: str, rid: int, rows: Iterable[tuple[Any, ...]]) -> None:
         """Add rows of a table that begins with the resource's number."""
@@ -158,8 +170,18 @@ class Fresh:
         self._rows["res"].append((rid, type_, id_, 1, seq, at, 0, at, *own))
         self._rows["name"].append((name, rid))
 
+    def add_record(self, write: RecordWrite, rev: int) -> None:
+        """Add a record with a value, whose revision is ``rev``."""
+        place = write.kind, write.key
+        self.records[place] = (*place, write.value, write.tag, rev + 1, write.expires_at)
+
+    def add_outbox(self, write: OutboxWrite) -> None:
+        """Append a row to the outbox."""
+        self._rows["outbox"].append((write.topic, write.payload))
+
     def write(self, db: apsw.Connection, bags: Bags) -> None:
         """Write everything that was added."""
+        self._rows["rec"] = list(self.records.values())
         for rid in sorted(self._said):
             _say_anew(db, rid, self._said[rid])
         for table, rows in self._rows.items():
@@ -216,7 +238,8 @@ def _statements(
 def _insert(table: str, width: int, size: int) -> str:
     row = f"({','.join('?' * width)})"
     columns = _COLUMNS.get(table, "")
-    return f"insert or fail into {table} {columns} values {','.join([row] * size)}"
+    verb = "insert or replace" if table == "rec" else "insert or fail"
+    return f"{verb} into {table} {columns} values {','.join([row] * size)}"
 
 
 _INSERTS = {

@@ -1,14 +1,16 @@
 """The server's own records and the outbox in the file."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cache
 
 import apsw
 
 from server.store.checks import check_record
-from server.store.port import OutboxRow, OutboxWrite, Record, RecordWrite
+from server.store.port import OutboxRow, Record, RecordWrite
 
 _COLUMNS = "kind, key, value, tag, rev, expires_at"
 _LIVE = "(expires_at is null or expires_at>?)"
+_AT_ONCE = 32  # records of one question
 
 
 def get(db: apsw.Connection, kind: str, key: str, now: int) -> Record | None:
@@ -35,28 +37,40 @@ def count(db: apsw.Connection, kind: str, now: int) -> Mapping[str, int]:
     return {str(tag): int(size) for tag, size in db.execute(text, (kind, now))}
 
 
-def check(db: apsw.Connection, write: RecordWrite, now: int) -> int:
-    """Return the record's revision, ``0`` if there is none; refuse when ``if_rev`` differs."""
-    had = get(db, write.kind, write.key, now)
-    rev = had.rev if had is not None else 0
-    check_record(write, rev)
-    return rev
+def revisions(db: apsw.Connection, writes: Sequence[RecordWrite], now: int) -> list[int]:
+    """Return each record's revision, ``0`` if there is none; refuse when an ``if_rev`` differs."""
+    found: dict[tuple[str, str], int] = {}
+    for start in range(0, len(writes), _AT_ONCE):
+        some = writes[start : start + _AT_ONCE]
+        named = [text for write in some for text in (write.kind, write.key)]
+        for kind, key, rev in db.execute(_revisions(len(some)), (*named, now)):
+            found[kind, key] = rev
+    revs = [found.get((write.kind, write.key), 0) for write in writes]
+    for write, rev in zip(writes, revs, strict=True):
+        check_record(write, rev)
+    return revs
 
 
-def put(db: apsw.Connection, write: RecordWrite, rev: int) -> None:
-    """Put or remove a record whose revision is ``rev``."""
-    if write.value is None:
-        db.execute("delete from rec where kind=? and key=?", (write.kind, write.key))
-        return
-    row = (write.kind, write.key, write.value, write.tag, rev + 1, write.expires_at)
-    db.execute("insert or replace into rec values (?,?,?,?,?,?)", row)
+@cache
+def _revisions(count: int) -> str:
+    """Ask for all at once: each call of SQLite lets the other threads run, and waits its turn."""
+    asked = ",".join(["(?,?)"] * count)
+    return (
+        f"with w(kind, key) as (values {asked}) select r.kind, r.key, r.rev from w"
+        f" cross join rec r on r.kind=w.kind and r.key=w.key where {_LIVE}"
+    )
+
+
+def remove(db: apsw.Connection, kind: str, key: str) -> None:
+    """Remove a record, if there is one."""
+    db.execute("delete from rec where kind=? and key=?", (kind, key))
 
 
 def take(db: apsw.Connection, kind: str, key: str, now: int) -> Record | None:
     """See :meth:`server.store.port.RecordStore.take_record`."""
     found = get(db, kind, key, now)
     if found is not None:
-        db.execute("delete from rec where kind=? and key=?", (kind, key))
+        remove(db, kind, key)
     return found
 
 
@@ -64,11 +78,6 @@ def expire(db: apsw.Connection, now: int) -> int:
     """See :meth:`server.store.port.RecordStore.expire_records`."""
     db.execute("delete from rec where expires_at<=?", (now,))
     return db.changes()
-
-
-def put_outbox(db: apsw.Connection, write: OutboxWrite) -> None:
-    """Append a row."""
-    db.execute("insert into outbox (topic, payload) values (?,?)", (write.topic, write.payload))
 
 
 def outbox(db: apsw.Connection, after: int, limit: int) -> list[OutboxRow]:
