@@ -23,7 +23,7 @@ from server.store.mongo import abandoned
 from tests import mongod
 from tests.contract.made import patient
 from tests.contract.test_mongo_commits import killed_in_a_commit
-from tests.system.forked import Tellonce
+from tests.system.forked import Tellonce, tellonce
 from tests.system.mongo import database, opened
 from tests.system.process import served
 
@@ -192,7 +192,9 @@ def test_a_database_of_a_newer_server_is_refused_by_commands_and_by_the_server()
             newer = {"$set": {"number": 999}}
             db.state.update_one({"_id": "schema"}, newer, upsert=True)
         for words in (("token", "list"), ("serve", "--port", "0", "--mllp-port", "none")):
-            said = told(*words, "--store", url)
+            ended = tellonce(*words, "--store", url)
+            assert ended.returncode == 1
+            said = " ".join(ended.stderr.split())
             assert "has schema 999, this server knows" in said
 
 
