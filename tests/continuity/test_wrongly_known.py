@@ -120,6 +120,16 @@ async def test_none_known_beside_another_allergy_is_no_no(other: Resource) -> No
     assert (await known("penicillin", none, another)).state == "ask"
 
 
+@pytest.mark.parametrize("code", ["91936005", "294505008"], ids=["penicillin", "amoxicillin"])
+@pytest.mark.parametrize("who", ["clinician", "patient"])
+async def test_none_known_takes_back_no_entry_of_the_same_voice(code: str, who: told.Who) -> None:
+    entry = told.allergy("entry", code, who, SAID)
+    none = told.allergy("none", "716186003", who, NOW - HOUR, **HERE)
+    found = await known("penicillin", entry, none)
+    said = [one.value["valueBoolean"] for one in found.candidates]
+    assert (found.state, found.rule, said) == ("conflict", "C4 different answers", [True, False])
+
+
 async def test_a_date_long_before_the_visit_is_not_of_the_visit() -> None:
     not_pregnant = {"valueCodeableConcept": told.concept(SNOMED, "60001007")}
     long_ago = NOW - 900 * 24 * HOUR

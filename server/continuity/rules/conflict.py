@@ -46,10 +46,22 @@ def rule(case: Case) -> Case:
         gone = [
             one
             for one in case.said
-            if (word := last.get(case.voice(one.statement))) is not None and replaces(word, one)
+            if (word := last.get(case.voice(one.statement))) is not None
+            and replaces(word, one)
+            and not _only_none(word, one)
         ]
         case = case.without(gone, "", "")
     return _conflict(case, *DIFFER) if len(alike(case.said)) > 1 else case
+
+
+def _only_none(newer: Said, older: Said) -> bool:
+    """Tell whether "none" is all that speaks against one thing, which stands in an entry still.
+
+    Who writes that there is none may not have seen the entry; who doubts it says so in the entry.
+    """
+    kinds = {newer.statement.source.type, older.statement.source.type}
+    none = newer.statement.says == "none-known" and older.statement.says == "present"
+    return none and kinds != {"QuestionnaireResponse"}
 
 
 def _last_words(case: Case) -> dict[str, Said]:
