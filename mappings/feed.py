@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 Mode = Literal["backload", "live", "replay"]
 NAMESPACE = "urn:tellonce"
+_LONGEST_KEPT = 256  # characters; longer ones would fill the memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +82,15 @@ class Feed:
         return f"{NAMESPACE}:{role or 'patient'}:{urn(self.name, facility)}"
 
 
-@lru_cache(maxsize=4096)
 def urn(*parts: str) -> str:
     """Return the parts as they stand in an address, those that are empty left out."""
+    if sum(map(len, parts)) > _LONGEST_KEPT:
+        return _urn.__wrapped__(*parts)
+    return _urn(*parts)
+
+
+@lru_cache(maxsize=4096)
+def _urn(*parts: str) -> str:
     return ":".join(quote(part, safe="") for part in parts if part)
 
 

@@ -33,6 +33,7 @@ def _body(message: Message) -> str:
 
 
 _numbers = count(1)
+_MOST_FIELDS, _MOST_NAMES = 256, 64  # of a shape that is remembered; others would fill the memory
 
 
 @lru_cache(maxsize=65536)
@@ -189,11 +190,17 @@ class Run:
         if found is not None:
             return found
         if segment is None:
-            made = self._about[""] = (_number(("", 0, self.shape)), {})
+            made = self._about[""] = (self._shape("", 0), {})
+        elif len(segment.fields) <= _MOST_FIELDS:
+            made = self._about[segment.label] = (self._shape(segment.name, segment.sent), {})
         else:
-            shape = segment.name, segment.sent, self.shape
-            made = self._about[segment.label] = (_number(shape), {})
+            made = self._about[segment.label] = (next(_numbers), {})
         return made
+
+    def _shape(self, name: str, sent: int) -> int:
+        if len(self.shape) > _MOST_NAMES:
+            return next(_numbers)
+        return _number((name, sent, self.shape))
 
     def repetitions(self, segment: Segment, field_: int, known: Fields) -> list[Repetition]:
         """Return the repetitions of a field that were sent, and put them into ``known``."""

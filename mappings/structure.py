@@ -14,6 +14,7 @@ from mappings.parse import Message, Segment
 from mappings.structures import OPENERS, STRUCTURES
 
 _MOST_REMEMBERED = 64  # segments of a message whose groups are remembered
+_LONGEST_TYPE = 20  # characters of MSH-9 of such a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +180,7 @@ def group(message: Message) -> Group:
 def groups(message: Message) -> list[Group]:
     """Return the groups of the message: the root, and all below it in the order of the message."""
     segments = message.segments
-    if len(segments) > _MOST_REMEMBERED:
+    if len(segments) > _MOST_REMEMBERED or len(message.type) > _LONGEST_TYPE:
         return list(_grouped(message.type, segments).walk())
     made: list[Group] = []
     for name, parent, at in _known(message.type, tuple([one.name for one in segments])):
