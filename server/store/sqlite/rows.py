@@ -59,6 +59,19 @@ class Kept:
 
 
 KEPT = "r.type, r.d, r.shape, r.words, r.keys, v.compartments"
+_OWN = {
+    "edge": "s, dst, null",
+    "str": "p, v, null",
+    "dat": "p, lo, hi",
+    "num": "s, lo, hi",
+    "point": "p, lat, lon",
+    "alias": "h, null, null",
+}
+# One statement: each call of SQLite lets the other threads run, and waits for its turn again.
+_OF_ROW = " union all ".join(
+    f"select {n}, {columns} from {table} where rid=?1"
+    for n, (table, columns) in enumerate(_OWN.items())
+)
 
 
 def filed(
@@ -130,17 +143,21 @@ def remembered(new: Filed, type_: str, compartments: Collection[int], bags: Bags
 
 def read(db: apsw.Connection, bags: Bags, rid: int, kept: Kept) -> Filed:
     """Return what the resource is filed under, as remembered in ``res`` and in its own rows."""
-    edges = frozenset(db.execute("select s, dst from edge where rid=?", (rid,)))
+    found: tuple[list[tuple[Any, ...]], ...] = tuple([] for _ in _OWN)
+    for table, *row in db.execute(_OF_ROW, (rid,)):
+        found[table].append(tuple(row))
+    edges, strings, dates, numbers, points, aliases = found
+    pairs = frozenset([(bag, dst) for bag, dst, _ in edges])
     return Filed(
         kept.d,
-        _keys(kept, edges, bags),
+        _keys(kept, pairs, bags),
         kept.shape,
-        frozenset(db.execute("select p, v from str where rid=?", (rid,))),
-        frozenset(db.execute("select p, lo, hi from dat where rid=?", (rid,))),
-        frozenset(db.execute("select s, lo, hi from num where rid=?", (rid,))),
-        edges,
-        frozenset(h for (h,) in db.execute("select h from alias where rid=?", (rid,))),
-        frozenset(db.execute("select p, lat, lon from point where rid=?", (rid,))),
+        frozenset([(p, v) for p, v, _ in strings]),
+        frozenset(dates),
+        frozenset(numbers),
+        pairs,
+        frozenset([h for h, _, _ in aliases]),
+        frozenset(points),
         kept.words,
     )
 
