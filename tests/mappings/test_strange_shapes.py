@@ -40,8 +40,9 @@ def test_nothing_is_kept_of_long_segments() -> None:
 
 
 def test_nothing_is_kept_of_long_types_and_authorities() -> None:
-    messages = [
-        ("ADT^" + "A" * (100_000 + n), f"PV1|1|I|||||||||||||||||V^^^{'B' * (100_000 + n)}")
-        for n in range(10)
+    authorities = [
+        ("ADT^A08", f"PV1|1|I|||||||||||||||||V^^^{'B' * (100_000 + n)}") for n in range(10)
     ]
-    assert grown_bytes(*messages) < 200_000
+    types = [("ORU^" + "A" * (100_000 + n), "OBR|1||1^F|1^X^L") for n in range(10)]
+    assert grown_bytes(*authorities) < 200_000
+    assert grown_bytes(*types) < 200_000
