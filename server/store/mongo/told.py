@@ -32,11 +32,12 @@ class Told:
         self._news = RecordNews()
         self._kinds: set[str] = set()
         self._hears = False
+        self._closed = False
         self._listening: asyncio.Task[None] | None = None
 
     async def wait(self, kind: str, heard: int, within_s: float) -> int:
         """See :meth:`server.store.port.RecordStore.record_news`."""
-        if kind not in self._kinds:
+        if kind not in self._kinds and not self._closed:
             self._kinds.add(kind)
             if self._listening is not None:
                 self._listening.cancel()
@@ -45,6 +46,7 @@ class Told:
 
     async def close(self) -> None:
         """End; may be called again."""
+        self._closed = True
         if self._listening is not None:
             self._listening.cancel()
             await asyncio.wait((self._listening,), timeout=_PARTING_S)
