@@ -24,6 +24,9 @@ _WHO_SAYS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """The elements, by type, that name who says what the resource says."""
 
+SERVER_SYSTEMS: Final = "urn:tellonce:"
+"""What the systems of identifiers and tags begin with that the server itself gives."""
+
 _STAFF: Final = frozenset(
     ("CareTeam", "HealthcareService", "Organization", "Practitioner", "PractitionerRole")
 )
@@ -45,6 +48,31 @@ def speaks_for_staff(
         if any(_type(one) in _STAFF for one in _references(resource.get(element))):
             return f"{type_}.{element}"
     return None
+
+
+def speaks_for_server(access: AccessContext, resource: dict[str, Any]) -> str | None:
+    """Return the element by which a Provenance would be the server's own, or a feed's.
+
+    By those it knows what a feed replayed, whose login wrote an answer, and who knows of a
+    correction already.  ``None``: there is none, or the caller is a backend service, which may
+    bring the Provenances of another server, or nothing is kept back from them.
+    """
+    if resource.get("resourceType") != "Provenance" or access.unrestricted:
+        return None
+    if access.principal.startswith("client/"):
+        return None
+    for tag in (resource.get("meta") or {}).get("tag") or ():
+        if _is_servers(tag):
+            return "Provenance.meta.tag"
+    for agent in resource.get("agent") or ():
+        for name in ("who", "onBehalfOf"):
+            if _is_servers((agent.get(name) or {}).get("identifier") or {}):
+                return f"Provenance.agent.{name}"
+    return None
+
+
+def _is_servers(coded: dict[str, Any]) -> bool:
+    return str(coded.get("system", "")).startswith(SERVER_SYSTEMS)
 
 
 def _references(value: Any) -> Iterator[dict[str, Any]]:

@@ -114,6 +114,7 @@ class Beside:
             raise InvalidRequest(
                 f"{HEADER}: {told.diagnostics}{where}", expression=(HEADER,)
             ) from None
+        rights.demand_own_word(access, read)
         return read
 
 

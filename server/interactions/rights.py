@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from server.access.authorship import speaks_for_staff
+from server.access.authorship import SERVER_SYSTEMS, speaks_for_server, speaks_for_staff
 from server.access.context import SYSTEM, AccessContext, Interaction
 from server.access.departments import patients_asked_for
 from server.access.narrow import decide, limit
@@ -31,8 +31,6 @@ from server.store.port import Version, Write
 
 READ_ONLY = frozenset(("AuditEvent",))
 """Types that only the server itself writes: what tells of deeds is not the doers' to change."""
-
-_SERVER_SYSTEMS = "urn:tellonce:"  # of identifiers
 
 _CHANGES: frozenset[Interaction] = frozenset(("create", "update", "delete"))
 
@@ -82,6 +80,8 @@ async def demand_write(
     ``write``: how it is to be stored.  ``before``: the live version that it replaces.
     """
     type_ = write.type
+    if write.rows is not None:
+        demand_own_word(access, resource)
     if write.rows is None or not limited(access, interaction, type_):
         return
     if (named := speaks_for_staff(access, interaction, resource)) is not None:
@@ -109,8 +109,18 @@ async def demand_write(
     of_one = all(p.compartment is not None for p in access.covering(type_, interaction))
     if of_one and _server_identifiers(resource) - _server_identifiers(there):
         raise Forbidden(
-            f"identifiers of {_SERVER_SYSTEMS}... are the server's own: by them it knows what a "
+            f"identifiers of {SERVER_SYSTEMS}... are the server's own: by them it knows what a "
             "message of a feed is about"
+        )
+
+
+def demand_own_word(access: AccessContext, resource: dict[str, Any]) -> None:
+    """Raise ``Forbidden`` for a Provenance that says what only the server knows."""
+    if (named := speaks_for_server(access, resource)) is not None:
+        raise Forbidden(
+            f"{named} has a system of {SERVER_SYSTEMS}..., by which the server says what itself or "
+            "a feed wrote",
+            expression=(named,),
         )
 
 
@@ -160,7 +170,7 @@ def _server_identifiers(resource: dict[str, Any]) -> set[tuple[str, Any]]:
         (one["system"], one.get("value"))
         for name in ("identifier", "masterIdentifier")
         for one in _listed(resource.get(name))
-        if isinstance(one, dict) and str(one.get("system", "")).startswith(_SERVER_SYSTEMS)
+        if isinstance(one, dict) and str(one.get("system", "")).startswith(SERVER_SYSTEMS)
     }
 
 

@@ -18,6 +18,8 @@ from tests.rest.house import BASE, CALLERS, Clock, House, authenticate
 ANNA = AccessContext("user/anna", "app", (Permit("*"),), person="Practitioner/anna")
 CALLERS.setdefault("anna", ANNA)
 CALLERS.setdefault("writer", AccessContext("user/w", "app", (Permit("Patient"),)))
+CLERK = (Permit("Patient"), Permit("Provenance"))
+CALLERS.setdefault("clerk", AccessContext("user/clerk", "app", CLERK))
 CALLERS.setdefault("service", AccessContext("client/loader", "loader", (Permit("*"),)))
 
 

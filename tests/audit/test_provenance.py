@@ -92,6 +92,16 @@ async def test_what_is_no_provenance_is_refused_and_nothing_is_written(
     assert await house.kept("Patient") == await house.kept("Provenance") == []
 
 
+async def test_no_header_says_that_a_feed_wrote_it(house: AuditedHouse) -> None:
+    feed = {"who": {"identifier": {"system": "urn:tellonce:feed", "value": "main"}}}
+    async with house.client("clerk") as client:
+        refused = await client.post("/Patient", json=patient(), headers=header(agent=[feed]))
+        assert (await client.post("/Patient", json=patient(), headers=header())).status_code == 201
+
+    assert told(refused) == (403, "forbidden", ["Provenance.agent.who"])
+    assert len(await house.kept("Patient")) == len(await house.kept("Provenance")) == 1
+
+
 async def test_it_takes_the_right_to_create_one(house: AuditedHouse) -> None:
     async with house.client("writer") as client:
         answer = await client.post("/Patient", json=patient(), headers=header())

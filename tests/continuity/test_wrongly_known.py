@@ -12,6 +12,7 @@ from server.store.memory import MemoryStore
 from tests.continuity.histories import told
 from tests.continuity.histories.judge import BASE, FORM, SEES_ALL
 from tests.continuity.histories.told import LOINC, SNOMED
+from tests.continuity.histories.world import Who
 from tests.contract.made import Clock, index, put
 
 NOW = 1_795_348_800_000_000  # 2026-11-22T12:00:00Z
@@ -122,7 +123,7 @@ async def test_none_known_beside_another_allergy_is_no_no(other: Resource) -> No
 
 @pytest.mark.parametrize("code", ["91936005", "294505008"], ids=["penicillin", "amoxicillin"])
 @pytest.mark.parametrize("who", ["clinician", "patient"])
-async def test_none_known_takes_back_no_entry_of_the_same_voice(code: str, who: told.Who) -> None:
+async def test_none_known_takes_back_no_entry_of_the_same_voice(code: str, who: Who) -> None:
     entry = told.allergy("entry", code, who, SAID)
     none = told.allergy("none", "716186003", who, NOW - HOUR, **HERE)
     found = await known("penicillin", entry, none)

@@ -181,6 +181,50 @@ async def test_nobody_plants_what_a_feed_would_take_for_somebody_elses_result(
     assert (await doors.send("ann", "PUT", "/QuestionnaireResponse/own", sent)).status_code == 403
 
 
+FEED = {"who": {"identifier": {"system": "urn:tellonce:feed", "value": "main"}}}
+LOGIN = {
+    "who": {
+        "reference": "Patient/a",
+        "identifier": {"system": "urn:tellonce:principal", "value": "user/ann"},
+    }
+}
+REPLAYED = {"tag": [{"system": "urn:tellonce:feed-mode", "code": "replay"}]}
+NURSE = {"who": ref("Practitioner/bert")}
+
+
+def origin(*agents: Resource, **more: Any) -> Resource:
+    return {"resourceType": "Provenance", "recorded": "2026-01-02T03:00:00Z",
+            "target": [ref("QuestionnaireResponse/own/_history/1")], "agent": list(agents),
+            **more}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("sent", "named"),
+    [
+        (origin(FEED), "Provenance.agent.who"),
+        (origin({**NURSE, "onBehalfOf": FEED["who"]}), "Provenance.agent.onBehalfOf"),
+        (origin(NURSE, LOGIN), "Provenance.agent.who"),
+        (origin(NURSE, meta=REPLAYED), "Provenance.meta.tag"),
+    ],
+    ids=["a feed", "on behalf of a feed", "another login", "a replay"],
+)
+@pytest.mark.parametrize("in_a_transaction", [False, True])
+async def test_nobodys_app_says_what_the_server_says_of_where_things_come_from(
+    doors: Doors, sent: Resource, named: str, in_a_transaction: bool
+) -> None:
+    """Whose word it is, whether it is told on, and who knows it already hang on these."""
+    path = "" if in_a_transaction else "/Provenance"
+    asked = bundle("transaction", entry("POST", "Provenance", sent)) if in_a_transaction else sent
+    answer = await doors.send("bert", "POST", path, asked)
+    assert answer.status_code == 403
+    assert f"{named} has a system of urn:tellonce:" in answer.text
+
+
+async def test_everybody_may_say_who_wrote_it(doors: Doors) -> None:
+    answer = await doors.send("bert", "POST", "/Provenance", origin(NURSE))
+    assert answer.status_code == 201, answer.text
+
+
 async def test_what_a_feed_named_keeps_its_name_when_its_author_changes_it(doors: Doors) -> None:
     key = {"system": "urn:tellonce:key:default", "value": "7dfc6bae134c24eaae334112c1e1f1d6"}
     own = answers("Patient/a", "Patient/a", id="own", identifier=key)
