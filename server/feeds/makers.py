@@ -13,6 +13,7 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from pickle import HIGHEST_PROTOCOL, dumps
+from typing import TypeVar
 
 from mappings.feed import Feed
 from mappings.plan import Plan
@@ -38,6 +39,7 @@ AGAIN_S = 30.0  # until one is started again after one failed
 Start = Callable[[], Awaitable[asyncio.subprocess.Process]]
 """Starts a process that says ``b"ready"`` when it is, and then answers as :func:`answer` does."""
 
+T = TypeVar("T")
 Planned = tuple[Plan | None, RefusedMessage | None]
 
 
@@ -67,7 +69,7 @@ class Makers:
         if process is not None:
             asked = wire.pack_asked(entry, plan, self._packed(feed))
             answer = await process.ask(wire.TO_MAKE, asked)
-            made = wire.read_answer(answer) if answer is not None else None
+            made = _read(wire.read_answer, answer)
             if made is not None and not services.catalog.custom:
                 self.made += 1
                 return made
@@ -82,7 +84,7 @@ class Makers:
         if process is None:
             return None
         answer = await process.ask(wire.TO_PLAN, dumps((version, feed, body), HIGHEST_PROTOCOL))
-        planned = wire.read_planned(answer) if answer is not None else None
+        planned = _read(wire.read_planned, answer)
         self.planned += planned is not None
         return planned
 
@@ -239,6 +241,19 @@ class _Process:
     def _kill(self) -> None:
         if self._process.returncode is None:
             self._process.kill()
+
+
+def _read(read: Callable[[bytes], T | None], answer: bytes | None) -> T | None:
+    """Return what an answer says, ``None`` when there is none, or none that can be read."""
+    if answer is None:
+        return None
+    try:
+        return read(answer)
+    except RefusedMessage:
+        raise
+    except Exception as error:  # of another version, say, after an upgrade beneath the server
+        log.warning("a process that makes messages answered oddly: %s", type(error).__name__)
+        return None
 
 
 async def _started(process: asyncio.subprocess.Process, failed: Callable[[], None]) -> _Process:

@@ -39,6 +39,15 @@ FEED = Feed("published", unidentified="create", default_authority="urn:example:m
 MAPS = load_maps()
 READY = r"sys.stdout.buffer.write(b'\0\0\0\5ready'); sys.stdout.flush()"
 
+ODDLY = """
+def frame():
+    return sys.stdin.buffer.read(int.from_bytes(sys.stdin.buffer.read(4), 'big'))
+frame()
+while asked := frame():
+    sys.stdout.buffer.write((12).to_bytes(4, 'big') + asked[1:9] + b'what')
+    sys.stdout.flush()
+"""
+
 
 def numbered(services: Services, message: int) -> Services:
     """Return services whose clock stands, and whose ids are the same each time they are made."""
@@ -277,8 +286,9 @@ def running(code: str) -> makers.Start:
         "time.sleep(60)",
         "sys.exit(3)",
         r"sys.stdout.buffer.write(b'\0\0\0\5wrong'); sys.stdout.flush(); time.sleep(60)",
+        ODDLY,
     ],
-    ids=["silent", "gone", "unasked"],
+    ids=["silent", "gone", "unasked", "odd"],
 )
 async def test_who_does_not_answer_well_is_done_without(
     code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
