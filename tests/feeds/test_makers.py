@@ -42,7 +42,6 @@ READY = r"sys.stdout.buffer.write(b'\0\0\0\5ready'); sys.stdout.flush()"
 ODDLY = """
 def frame():
     return sys.stdin.buffer.read(int.from_bytes(sys.stdin.buffer.read(4), 'big'))
-frame()
 while asked := frame():
     sys.stdout.buffer.write((12).to_bytes(4, 'big') + asked[1:9] + b'what')
     sys.stdout.flush()
