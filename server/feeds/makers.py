@@ -26,7 +26,7 @@ from server.interactions.services import Services
 
 log = logging.getLogger(__name__)
 
-BUSY = 4  # messages at work from which on the way to another process is worth it
+BUSY = 2  # messages at work from which on the way to another process is worth it
 WORTH = 3  # resources of a plan; to hand on less costs what it saves
 MOST_ASKED = 16  # messages that one process has before it; the server makes others meanwhile
 MOST_TO_PLAN = 6  # the same; they come before what is to be made
