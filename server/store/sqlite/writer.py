@@ -67,6 +67,7 @@ class Writer:
         self._closed = False
         self._checkpoints = Checkpoints(db) if checkpoints else None
         self._together = 0
+        self._sure = True  # that the state is what the file says
         self.fault: str | None = None
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
@@ -137,6 +138,8 @@ class Writer:
 
     def _commit(self, jobs: list[Job]) -> None:
         try:
+            if not self._sure:
+                self._forget()
             self._db.execute("begin immediate")
             if not self._run_freely(jobs):
                 self._db.execute("rollback")
@@ -203,11 +206,17 @@ class Writer:
         with suppress(apsw.Error):
             if not self._db.get_autocommit():
                 self._db.execute("rollback")
-        with suppress(apsw.Error):
-            self._state.reload()
+        with suppress(Exception):  # whatever: nothing is written until it could be read
+            self._forget()
         for job in jobs:
             if job.error is None:
                 job.error = told
+
+    def _forget(self) -> None:
+        """Read again what is kept beside the file: numbers that were undone must reach no row."""
+        self._sure = False
+        self._state.reload()
+        self._sure = True
 
     def _improve(self) -> None:
         if not self._state.improvable or self.fault is not None:
