@@ -44,5 +44,6 @@ class Exchange:
             access.grant,
             access.role,
             self.trace,
+            access.beyond,
         )
         return self.access
