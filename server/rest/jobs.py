@@ -72,8 +72,12 @@ class Job:
         The identity has the grant in it: who lost it has no token to ask with, and a new grant
         does not open what the old one asked for.
         """
-        mine, now = self.access.permits, access.permits
-        return access.identity == self.owner and timeless(mine) <= timeless(now)
+        mine = self.access
+        return (
+            access.identity == self.owner
+            and timeless(mine.permits) <= timeless(access.permits)
+            and timeless(mine.beyond) <= timeless(access.beyond)  # told of what is withheld
+        )
 
     def record(self, *, if_rev: int) -> RecordWrite:
         """Return the write that keeps the job."""

@@ -452,6 +452,23 @@ async def test_a_narrower_token_does_not_see_the_answer_to_a_wider_one(house: Ho
     assert told(narrow) == (404, "not-found", None)
 
 
+async def test_who_is_not_told_of_what_is_withheld_any_more_does_not_see_the_answer(
+    house: House,
+) -> None:
+    async def by_rights(authorization: bytes | None) -> AccessContext:
+        told_of = (Permit("*"),) if authorization == b"Bearer told" else ()
+        return AccessContext("user/1", "app", (Permit("Patient"),), beyond=told_of)
+
+    app = rest.build(house.services, authenticate=by_rights)
+    async with client_of(app, "told") as client:
+        where = await accepted(await client.get("/Patient", headers=ASYNC))
+        await ended(client, where)
+        withdrawn = await client.get(where, headers={"Authorization": "Bearer other"})
+        still = await client.get(where)
+    assert told(withdrawn) == (404, "not-found", None)
+    assert still.status_code == 200
+
+
 async def test_no_token_and_nothing_of_a_patient_is_kept_or_logged_in_the_clear(
     house: House, caplog: pytest.LogCaptureFixture
 ) -> None:
