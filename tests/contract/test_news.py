@@ -107,10 +107,12 @@ async def test_on_mongodb_who_waits_for_records_is_woken_by_another_process(cloc
 
 
 async def test_a_store_on_mongodb_that_is_closed_listens_no_more(clock: Clock) -> None:
+    before = asyncio.all_tasks()  # of a store that other tests share, too
     store = mongod.new_store(clock)
     await store.record_news("word", 0, 0.01)
     await store.close()
     assert await store.record_news("other", 0, 0.01) == 0
     await asyncio.sleep(0)
-    assert [one.get_name() for one in asyncio.all_tasks() if "store-" in one.get_name()] == []
+    begun = (one.get_name() for one in asyncio.all_tasks() - before)
+    assert [name for name in begun if "store-" in name] == []
     mongod.clean_up(store)

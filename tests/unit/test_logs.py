@@ -59,7 +59,7 @@ def test_below_the_level_nothing_is_logged(stream: io.StringIO) -> None:
 def test_libraries_tell_nothing_of_their_work(level: str, restored: None) -> None:
     stream = io.StringIO()
     logs.configure(level, stream)
-    for name in ("httpx", "httpcore.http11", "pymongo.command", "uvicorn.access", "asyncio"):
+    for name in ("httpx", "httpcore.http11", "pymongo.command", "uvicorn.error", "asyncio"):
         logging.getLogger(name).info("canary")
         logging.getLogger(name).debug("canary")
         logging.getLogger(name).warning("%s warns", name)
