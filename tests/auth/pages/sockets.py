@@ -14,7 +14,7 @@ async def serving(make: Callable[[int], Any]) -> AsyncIterator[int]:
     """Serve what ``make`` returns for a free port of this machine; the port."""
     with socket.create_server(("127.0.0.1", 0)) as bound:
         port: int = bound.getsockname()[1]
-        config = uvicorn.Config(make(port), log_level="error", lifespan="off")
+        config = uvicorn.Config(make(port), log_config=None, lifespan="off")
         server = uvicorn.Server(config)
         server.install_signal_handlers = lambda: None  # type: ignore[method-assign]
         task = asyncio.create_task(server.serve([bound]))
