@@ -96,7 +96,7 @@ def _declared(data: bytes) -> str:
     if start < 0 or len(data) < start + 5:
         return ""
     line = _LINE_END.split(data[start : start + 4096], maxsplit=1)[0]
-    fields = line.split(line[3:4])
+    fields = line.split(line[3:4] or b"|")
     if len(fields) < 18:
         return ""
     # MSH-18 repeats (v2.3.1); the first is the character set of everything not switched by \C..\

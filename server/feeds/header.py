@@ -13,6 +13,7 @@ _START = re.compile(
 )  # also behind a byte order mark
 _HEAD_BYTES = 65536
 _SPACE = 0x20
+_VERSION = re.compile(r"\d{1,4}(\.\d{1,4}){0,4}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class Header:
     def version(self) -> tuple[int, ...]:
         """MSH-12 as numbers: ``(2, 5, 1)``; empty when it is not a version."""
         text = self.component(12, 1)
-        return tuple(map(int, text.split("."))) if re.fullmatch(r"\d+(\.\d+)*", text) else ()
+        return tuple(map(int, text.split("."))) if _VERSION.fullmatch(text) else ()
 
     @property
     def enhanced(self) -> bool:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from mappings.plan import Plan
+from server.feeds.failure import where
 
 log = logging.getLogger(__name__)
 
@@ -140,7 +141,7 @@ class Lanes(Generic[Job]):
         try:
             await self._work(ticket.job)
         except Exception as error:  # a bug in one job must not stop its lane for good
-            log.error("a lane's job failed: %s", type(error).__name__)
+            log.error("a lane's job failed: %s", where(error))
         finally:
             self._leave(ticket)
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from server.feeds.ack import NOT_CLOSED, TOO_LARGE, Fault
+from server.feeds.failure import where
 from server.feeds.framing import MAX_MESSAGE_BYTES, Frame, Framer, TooLarge, frame
 from server.feeds.tls import certified_names
 from server.feeds.wiring import Peer
@@ -185,6 +186,8 @@ class _Connection:
             await answering
         except OSError as error:  # the sender is gone; what it sent is in the inbox
             log.info("connection lost: %s", type(error).__name__)
+        except Exception as error:  # its text, which asyncio would log, may hold patient data
+            log.error("connection closed: %s", where(error))
         finally:
             answering.cancel()
             self._counters.skipped_bytes += self._framer.skipped
@@ -248,10 +251,23 @@ class _Connection:
                     await asyncio.wait_for(self._writer.drain(), self._limits.write_s)
         except (OSError, TimeoutError) as error:
             log.info("answers cannot be sent: %s", type(error).__name__)
-            self.stop_reading()
-            self._writer.transport.abort()
-            while (answer := await self._answers.get()) is not None:
-                continue  # the reader may be waiting for a place in the queue
+            await self._give_up()
+        except Exception as error:  # a bug in one answer; without an end the reader would wait
+            log.error("an answer failed: %s", where(error))
+            await self._give_up()
+
+    async def _give_up(self) -> None:
+        self.stop_reading()
+        self._writer.transport.abort()
+        while (answer := await self._answers.get()) is not None:  # the reader may wait for a place
+            if isinstance(answer, asyncio.Future):
+                answer.add_done_callback(_heard)
+
+
+def _heard(answer: asyncio.Future[bytes | None]) -> None:
+    """Take an answer that nobody waits for; asyncio would log the text of one that failed."""
+    if not answer.cancelled():
+        answer.exception()
 
 
 def _peer(writer: asyncio.StreamWriter) -> Peer:

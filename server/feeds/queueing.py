@@ -230,6 +230,7 @@ class Queueing:
             self._counts[job.feed.name].ended(state, job.entry.reason)
         finally:
             self._jobs.pop(job.entry.id, None)
+            job.done.cancel()  # without an end: nobody shall wait for it until the next start
             if self._sharing is not None:
                 self._sharing.ended(job)
         if state == "applied":

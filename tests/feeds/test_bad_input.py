@@ -2,15 +2,18 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
+from server.feeds.ack import Fault
 from server.feeds.framing import frame
-from server.feeds.mllp import Limits
+from server.feeds.mllp import Answer, Limits, Listener
 from server.feeds.service import Port
 from server.interactions.services import Services
 from tests.feeds.conftest import index, services_on
+from tests.feeds.test_mllp import until
 from tests.feeds.test_service import FailingStore, Running, Sender, message, running
 
 QUICK = Port(limits=Limits(frame_s=0.2, fs_s=0.05))
@@ -159,3 +162,56 @@ async def test_a_sender_that_never_reads_its_answers_is_cut_off_and_harms_nobody
         for n in range(200):
             sender.write(message(str(n), mrn=str(n % 3)))
         assert await server.send(message("other")) == "MSA|AA|other"
+
+
+async def test_a_version_of_thousands_of_digits_is_none(services: Services) -> None:
+    body = message("1").replace(b"|2.5.1", b"|" + b"1" * 5000)
+    async with running(services) as server:
+        assert await server.send(body) == "MSA|AA|1"
+        assert await reasons(server) == [("applied", "")]
+
+
+@pytest.mark.parametrize("failing", ["receive", "answer"])
+async def test_a_bug_in_receiving_ends_one_connection_and_tells_no_value(
+    services: Services, caplog: pytest.LogCaptureFixture, failing: str
+) -> None:
+    class Broken:
+        async def receive(self, body: bytes) -> list[Answer]:
+            failed: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
+            failed.set_exception(ValueError("Jane Doe"))
+            if failing == "receive":
+                await failed
+            return [failed]
+
+        def refuse(self, head: bytes, fault: Fault) -> bytes:
+            raise NotImplementedError
+
+    listener = Listener(Broken(), limits=Limits(pipelined=2))
+    await listener.start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+    writer.write(frame(b"MSH|") * 100)
+    with suppress(ConnectionError):
+        assert await asyncio.wait_for(reader.read(), 10) == b""
+    writer.close()
+    await until(lambda: listener.open_connections == 0)
+    await listener.stop()
+    told = [row.getMessage() for row in caplog.records]
+    assert any("ValueError at " in row for row in told)
+    assert "Jane Doe" not in caplog.text
+
+
+async def test_a_message_that_comes_to_no_end_keeps_nobody_waiting(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> bytes:
+        raise ValueError("Jane Doe")
+
+    async with running(services) as server:
+        working = server.service._answering.stamp
+        monkeypatch.setattr(server.service._queueing.worker, "_stamp", fail)
+        sender = await server.connect()
+        sender.write(message("1"))
+        await until(lambda: server.service.moment().unfinished == 0)
+        monkeypatch.setattr(server.service._queueing.worker, "_stamp", working)
+        assert (await sender.send(message("1")))[1] == "MSA|AA|1"
+        assert await reasons(server) == [("applied", "")]
