@@ -15,6 +15,7 @@ the value is again what it was two versions ago.  ``new`` there was no version, 
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from mappings.emit_paths import ElementError, ElementPath, element_path, says
@@ -187,6 +188,7 @@ def _words(text: str) -> list[str]:
     return made
 
 
+@lru_cache(maxsize=64)  # asked for at every field that only some versions have
 def version_of(text: str) -> tuple[int, ...]:
     """Return a version as numbers: ``2.5.1`` -> ``(2, 5, 1)``.  Raises ValueError."""
     return tuple(map(int, text.split(".")))
@@ -200,18 +202,18 @@ _STATES: dict[str, Condition] = {
 
 def _read(path: ElementPath, was: bool) -> Callable[["Scope"], set[str]]:
     def read(scope: "Scope") -> set[str]:
-        scope = scope.before() if was else scope
-        return {said for one in path.values(scope.here, scope.run) for said in says(one.value)}
+        scope = scope.run.before if was else scope
+        return {said for one in path.values(scope.here, scope.run) for said in says(one)}
 
     return read
 
 
 def _plain(path: ElementPath, scope: "Scope") -> list[object]:
-    return [one.value for one in path.values(scope.here, scope.run)]
+    return list(path.values(scope.here, scope.run))
 
 
 def _changed(paths: list[ElementPath]) -> Condition:
-    return lambda s: any(_plain(path, s) != _plain(path, s.before()) for path in paths)
+    return lambda s: any(_plain(path, s) != _plain(path, s.run.before) for path in paths)
 
 
 def _alike(path: ElementPath) -> Condition:
@@ -224,7 +226,7 @@ def _returned(paths: list[ElementPath]) -> Condition:
             return False
         return all(
             _plain(path, scope) == _plain(path, scope.older())
-            and _plain(path, scope) != _plain(path, scope.before())
+            and _plain(path, scope) != _plain(path, scope.run.before)
             for path in paths
         )
 

@@ -7,7 +7,6 @@ that of the field (HL7 v2.9 chapter 7.4.2, OBX-2 and OBX-5).
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from mappings.emit_paths import Value
 from mappings.emit_run import Run, Scope
 from mappings.encode import Field, Repetition
 from mappings.encode_concepts import CWE
@@ -15,7 +14,7 @@ from mappings.encode_dates import DR, TM, timestamp
 from mappings.encode_references import PL
 from mappings.encode_types import units
 
-Function = Callable[[Scope, Sequence[Value]], Field]
+Function = Callable[[Scope, Sequence[Any]], Field]
 _MAX_ST = 199  # characters of an ST (v2.7 chapter 2A); longer texts are TX
 _CONFIDENTIALITY = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
 _SENSITIVITY = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
@@ -23,31 +22,31 @@ _STRICTNESS = {"V": 0, "R": 1}  # then the sensitivities, by their codes
 _COMPARED = {"<": "<", "<=": "<=", ">": ">", ">=": ">="}
 
 
-def trigger(scope: Scope, _values: Sequence[Value]) -> Field:
+def trigger(scope: Scope, _values: Sequence[Any]) -> Field:
     """The trigger event of the message."""
     return [[scope.run.event]]
 
 
-def happened(scope: Scope, _values: Sequence[Value]) -> Field:
+def happened(scope: Scope, _values: Sequence[Any]) -> Field:
     """When the change was made."""
     return [[timestamp(scope.run.destination, scope.run.change.at)]] if scope.run.change.at else []
 
 
-def lines(_scope: Scope, values: Sequence[Value]) -> Field:
+def lines(_scope: Scope, values: Sequence[Any]) -> Field:
     """Texts or annotations as one text, a line each."""
-    said = [v.value.get("text", "") if isinstance(v.value, dict) else str(v.value) for v in values]
+    said = [one.get("text", "") if isinstance(one, dict) else str(one) for one in values]
     text = "\n".join(filter(None, said))
     return [[text]] if text else []
 
 
-def minutes(_scope: Scope, values: Sequence[Value]) -> Field:
+def minutes(_scope: Scope, values: Sequence[Any]) -> Field:
     """A duration in minutes as a number and its unit's field of the same segment, ``MIN``."""
     return [["MIN"]] if values else []
 
 
-def appointment_timing(scope: Scope, _values: Sequence[Value]) -> Field:
+def appointment_timing(scope: Scope, _values: Sequence[Any]) -> Field:
     """Start and end of an Appointment as the components 4 and 5 of SCH-11."""
-    here = scope.here.value
+    here = scope.here
     ends = [
         timestamp(scope.run.destination, here[key]) if here.get(key) else ""
         for key in ("start", "end")
@@ -55,30 +54,30 @@ def appointment_timing(scope: Scope, _values: Sequence[Value]) -> Field:
     return [["", "", "", *ends]] if any(ends) else []
 
 
-def last_place(scope: Scope, values: Sequence[Value]) -> Field:
+def last_place(scope: Scope, values: Sequence[Any]) -> Field:
     """The place of Encounter.location that was entered last; without periods the first."""
-    started = [one.value.get("period", {}).get("start", "") for one in values]
+    started = [one.get("period", {}).get("start", "") for one in values]
     if not values:
         return []
     at = started.index(max(started)) if all(started) else 0
-    made = PL(scope.run, values[at].value.get("location", {}))
+    made = PL(scope.run, values[at].get("location", {}))
     return [made] if made else []
 
 
-def observation_type(scope: Scope, _values: Sequence[Value]) -> Field:
+def observation_type(scope: Scope, _values: Sequence[Any]) -> Field:
     """OBX-2: the HL7v2 type of the value."""
     kind, _ = _value(scope)
     return [[kind]] if kind else []
 
 
-def observation_value(scope: Scope, _values: Sequence[Value]) -> Field:
+def observation_value(scope: Scope, _values: Sequence[Any]) -> Field:
     """OBX-5: the value; components that answer the same question are its repetitions."""
     return _value(scope)[1]
 
 
-def observation_units(scope: Scope, _values: Sequence[Value]) -> Field:
+def observation_units(scope: Scope, _values: Sequence[Any]) -> Field:
     """OBX-6: the unit of a quantity or of the ends of a range."""
-    for source in (scope.here.value, *_alike(scope.here.value)):
+    for source in (scope.here, *_alike(scope.here)):
         quantity = source.get("valueQuantity")
         if quantity is None and "valueRange" in source:
             quantity = source["valueRange"].get("low") or source["valueRange"].get("high")
@@ -87,31 +86,31 @@ def observation_units(scope: Scope, _values: Sequence[Value]) -> Field:
     return []
 
 
-def reference_range(_scope: Scope, values: Sequence[Value]) -> Field:
+def reference_range(_scope: Scope, values: Sequence[Any]) -> Field:
     """OBX-7: the words of a reference range, else its limits."""
-    made = [_range_text(v.value) for v in values]
+    made = [_range_text(one) for one in values]
     return [[text] for text in made if text]
 
 
-def attachment_type(_scope: Scope, values: Sequence[Value]) -> Field:
+def attachment_type(_scope: Scope, values: Sequence[Any]) -> Field:
     """OBX-2 of an attachment: ED with its data, RP with an address."""
-    return [["ED" if v.value.get("data") else "RP"] for v in values[:1]]
+    return [["ED" if one.get("data") else "RP"] for one in values[:1]]
 
 
-def confidentiality(scope: Scope, values: Sequence[Value]) -> Field:
+def confidentiality(scope: Scope, values: Sequence[Any]) -> Field:
     """Security labels as codes of table 0177, the strictest first.
 
     "Usual control" is what a message without one says; levels below normal are no more.
     """
     found: list[tuple[int, str, Field]] = []
     for value in values:
-        made, strict = _control(scope.run, value.value)
+        made, strict = _control(scope.run, value)
         if made:
             found.append((strict, str(made[0]), [made]))
     return [one for _, _, field in sorted(found, key=lambda row: row[:2]) for one in field]
 
 
-def confidentiality_code(scope: Scope, values: Sequence[Value]) -> Field:
+def confidentiality_code(scope: Scope, values: Sequence[Any]) -> Field:
     """The strictest of the security labels as a code of table 0177, for where there is one."""
     found = confidentiality(scope, values)
     if len(found) > 1:
@@ -119,9 +118,9 @@ def confidentiality_code(scope: Scope, values: Sequence[Value]) -> Field:
     return [[found[0][0]]] if found else []
 
 
-def protection(_scope: Scope, values: Sequence[Value]) -> Field:
+def protection(_scope: Scope, values: Sequence[Any]) -> Field:
     """``Y`` where a security label asks for more protection than is usual."""
-    return [["Y"]] if any(_is_strict(v.value) for v in values) else []
+    return [["Y"]] if any(_is_strict(one) for one in values) else []
 
 
 def _control(run: Run, label: Any) -> tuple[Repetition, int]:
@@ -158,7 +157,7 @@ def _alike(observation: Any) -> list[Any]:
 
 
 def _value(scope: Scope) -> tuple[str, Field]:
-    here = scope.here.value
+    here = scope.here
     parts = _alike(here)
     made = [_one(scope.run, part) for part in parts] if parts else [_one(scope.run, here)]
     kinds = [kind for kind, field in made if field]

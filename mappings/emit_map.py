@@ -6,11 +6,12 @@ gathered it says itself (``needs``).
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 
 from mappings.emit_conditions import Condition
 from mappings.emit_destination import Destination
 from mappings.emit_paths import ElementPath
-from mappings.emit_run import Change, Run, Scope, World, roots_of, value_of
+from mappings.emit_run import Change, Run, Scope, World, roots_of
 from mappings.emit_segments import SegmentRule
 from mappings.encode import Segment, write_segment
 from mappings.encode_codes import Reverse
@@ -91,7 +92,7 @@ def emit(
     run = _run(destination, reverse, change, change.now)
     if change.now.about is None:
         return None
-    scope = Scope(run, value_of(change.now.about))
+    scope = Scope(run, change.now.about)
     rule = next((one for one in map_.events if one.when is None or one.when(scope)), None)
     if rule is None or rule.send == NOTHING or (events and rule.send not in events):
         return None
@@ -100,8 +101,8 @@ def emit(
         return None
     segments = [made for one in map_.segments for made in one.write(scope, 0)]
     if change.was is not None and change.was.about is not None:
-        before = _before(map_, run, change.was)
-        if rule.shown and _text(before) == _text(segments):
+        before = _before(map_, run, change.was, whole=rule.shown)
+        if rule.shown and _alike(before, segments):
             return None
         _deletions(map_.segments, segments, before)
     made_type = f"{map_.message}^{rule.send}"
@@ -115,17 +116,29 @@ def _run(destination: Destination, reverse: Reverse, change: Change, world: Worl
     return run
 
 
-def _before(map_: EmitMap, now: Run, was: World) -> list[Segment]:
-    """Return the segments as they would have been for the version before."""
+def _before(map_: EmitMap, now: Run, was: World, *, whole: bool) -> list[Segment]:
+    """Return the segments as they would have been for the version before.
+
+    ``whole``: all of them, not only those in which a deletion is told.
+    """
     run = _run(now.destination, now.reverse, now.change, was)
     run.event = now.event
     assert was.about is not None
-    scope = Scope(run, value_of(was.about))
-    return [made for one in map_.segments for made in one.write(scope, 0)]
+    scope = Scope(run, was.about)
+    rules = map_.segments if whole else [one for one in map_.segments if one.deletes]
+    return [made for one in rules for made in one.write(scope, 0)]
 
 
-def _text(segments: Sequence[Segment]) -> list[str]:
-    return [write_segment(one) for one in segments if one.name != "EVN"]
+def _alike(before: Sequence[Segment], now: Sequence[Segment]) -> bool:
+    """Tell whether a receiver would see no difference, but for when and why it is told."""
+    pairs = zip_longest(*([s for s in one if s.name != "EVN"] for one in (before, now)))
+    return all(was is not None and is_ is not None and _same(was, is_) for was, is_ in pairs)
+
+
+def _same(one: Segment, other: Segment) -> bool:
+    if one.name != other.name:
+        return False
+    return one.fields == other.fields or write_segment(one) == write_segment(other)
 
 
 def _deletions(

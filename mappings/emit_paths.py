@@ -9,7 +9,7 @@ references to one.  Several follow each other: ``location(status=active)(1)``.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
@@ -20,35 +20,32 @@ from server.fhir.definitions import children, resource_types
 _STEP = re.compile(r"([A-Za-z_]\w*)((?:\([^()]*\))*)")
 
 
+_WORDS = ("code", "text", "value", "type")
+
+
 class ElementError(ValueError):
     """The text is no path into the resource; the message names the step."""
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """A value with its FHIR type and where it stands (``Patient.name[0]``)."""
-
-    value: Any
-    type: str
-    path: str
 
 
 class Resources(Protocol):
     """Where named resources, and those that references point to, are found."""
 
     @property
-    def roots(self) -> Mapping[str, Sequence[Value]]:
+    def roots(self) -> Mapping[str, Sequence[Any]]:
         """The resources that the map names."""
 
-    def resolve(self, reference: Any) -> Value | None:
-        """Return what a Reference points to, when it is known."""
+    def resolve(self, reference: Any) -> Any:
+        """Return the resource that a Reference points to, ``None`` when it is not known."""
 
 
 class _None:
-    roots: Mapping[str, Sequence[Value]] = {}
+    roots: Mapping[str, Sequence[Any]] = {}
 
-    def resolve(self, _reference: Any) -> Value | None:
+    def resolve(self, _reference: Any) -> Any:
         return None
+
+
+_NOWHERE = _None()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +54,21 @@ class _Select:
     steps: tuple["_Step", ...] = ()
     wanted: frozenset[str] = frozenset()
     negated: bool = False
+    plain: str = ""  # the element, where it is one of the value's own: a code, a URL
 
-    def takes(self, number: int, value: Value) -> bool:
+    def of(self, values: Sequence[Any]) -> Sequence[Any]:
         if self.place:
-            return number == self.place
-        inside = _walk(self.steps, [value], _None())
-        found = {said for one in inside for said in says(one.value)}
+            return values[self.place - 1 : self.place]
+        return [one for one in values if self._takes(one)]
+
+    def _takes(self, value: Any) -> bool:
+        said = value.get(self.plain) if self.plain and isinstance(value, dict) else None
+        if isinstance(said, str):
+            return self.negated != (said in self.wanted)
+        inside = _walk(self.steps, (value,), _NOWHERE)
         if not self.wanted:
-            return bool(found)
-        return self.negated != bool(found & self.wanted)
+            return bool(inside)
+        return self.negated != any(not self.wanted.isdisjoint(says(one)) for one in inside)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,37 +91,42 @@ class ElementPath:
     type: str
     targets: tuple[str, ...] = ()
 
-    def values(self, here: Value, resources: Resources) -> list[Value]:
-        """Return the values at the path, in order."""
+    def values(self, here: Any, resources: Resources) -> Sequence[Any]:
+        """Return the values at the path, in order: JSON, all of the path's ``type``."""
         start = resources.roots.get(self.root, ()) if self.root else (here,)
         return _walk(self.steps, start, resources)
 
 
-def _walk(steps: Sequence[_Step], values: Sequence[Value], resources: Resources) -> list[Value]:
-    found = list(values)
+def _walk(steps: Sequence[_Step], values: Sequence[Any], resources: Resources) -> Sequence[Any]:
+    found = values
     for step in steps:
         if step.name == "resolve":
-            targets = [resources.resolve(one.value) for one in found]
-            found = [one for one in targets if one is not None and one.type == step.type]
+            found = _resolved(step.type, found, resources)
         else:
-            found = [inner for one in found for inner in _inside(step, one)]
+            found = _inside(step.name, found)
         for select in step.selects:
-            found = [one for n, one in enumerate(found, start=1) if select.takes(n, one)]
+            found = select.of(found)
+        if not found:
+            break
     return found
 
 
-def _inside(step: _Step, value: Value) -> Iterator[Value]:
-    if not isinstance(value.value, dict):
-        return
-    here = value.value.get(step.name)
-    if here is None:
-        return
-    many = isinstance(here, list)
-    for at, item in enumerate(here if many else [here]):
-        if item is None:
+def _resolved(type_: str, references: Sequence[Any], resources: Resources) -> Sequence[Any]:
+    targets = [resources.resolve(one) for one in references]
+    return [one for one in targets if one is not None and one.get("resourceType") == type_]
+
+
+def _inside(name: str, values: Sequence[Any]) -> Sequence[Any]:
+    made: list[Any] = []
+    for value in values:
+        if not isinstance(value, dict):
             continue
-        path = f"{value.path}.{step.name}[{at}]" if many else f"{value.path}.{step.name}"
-        yield Value(item, step.type, path)
+        here = value.get(name)
+        if isinstance(here, list):
+            made += [one for one in here if one is not None]
+        elif here is not None:
+            made.append(here)
+    return made
 
 
 def says(value: Any) -> set[str]:
@@ -129,20 +137,22 @@ def says(value: Any) -> set[str]:
     >>> sorted(says({"reference": "Practitioner/1"}))
     ['Practitioner', 'Practitioner/1']
     """
+    if isinstance(value, str):
+        return {value}
     if isinstance(value, bool):
         return {"true" if value else "false"}
     if not isinstance(value, dict):
         return {str(value)}
-    found = {str(value[key]) for key in ("code", "text", "value", "type") if _plain(value.get(key))}
+    found = set()
+    for key in _WORDS:
+        said = value.get(key)
+        if said is not None and not isinstance(said, (dict, list)):
+            found.add(str(said))
     for coding in value.get("coding", ()):
         found |= says(coding)
     if reference := value.get("reference"):
         found |= {str(reference), str(reference).rpartition("/")[0].rpartition("/")[2]}
     return found or {"valued"}
-
-
-def _plain(value: Any) -> bool:
-    return value is not None and not isinstance(value, (dict, list))
 
 
 def element_path(text: str, here: str, roots: Mapping[str, str]) -> ElementPath:
@@ -199,7 +209,7 @@ def _steps(
             raise ElementError(f"{text!r} is no path such as name.family")
         name, selects = found[1], re.findall(r"\(([^()]*)\)", found[2])
         if name == "resolve" and selects:
-            type_, targets = _resolved(text, selects[0], type_), ()
+            type_, targets = _target(text, selects[0], type_), ()
             made = tuple(_select(text, one, type_) for one in selects[1:])
             steps.append(_Step(name, type_, made))
             continue
@@ -214,7 +224,7 @@ def _steps(
     return tuple(steps), type_, targets
 
 
-def _resolved(text: str, wanted: str, type_: str) -> str:
+def _target(text: str, wanted: str, type_: str) -> str:
     if type_ != "Reference":
         raise ElementError(f"{text!r}: resolve follows a reference, this is {type_ or 'nothing'}")
     if wanted not in resource_types():
@@ -240,4 +250,5 @@ def _select(text: str, inside: str, type_: str) -> _Select:
     if path.strip() != "is":
         steps, _, _ = _steps(text, tuple(_parts(path.strip())), type_)
     codes = frozenset(code.strip() for code in wanted.split("|")) if sign else frozenset()
-    return _Select(steps=steps, wanted=codes, negated=negated)
+    plain = steps[0].name if codes and len(steps) == 1 and not steps[0].selects else ""
+    return _Select(steps=steps, wanted=codes, negated=negated, plain=plain)

@@ -4,7 +4,7 @@ The type of the element is known from R4, that of the field from the segment tab
 ``PID-5: name`` means HumanName -> XPN for every name.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mappings.emit_conditions import Condition, ConditionError, Reads, condition
@@ -101,7 +101,7 @@ class Compiler:
             )
             if not parts:
                 self.problem(node, "first is a list of rules")
-            return lambda scope: next((made for part in parts if (made := part(scope))), [])
+            return _first(parts)
         if "join" in node:
             return self._join(node, here)
         if "event" in node:
@@ -122,7 +122,10 @@ class Compiler:
             return lambda _scope: []
 
         def made(scope: Scope) -> Field:
-            found = [write(scope.run, one.value) for one in path.values(scope.here, scope.run)]
+            values = path.values(scope.here, scope.run)
+            if not values:  # most elements of a resource are not there
+                return []
+            found = [write(scope.run, one) for one in values]
             return [one for one in found if one and any(one)]
 
         return made
@@ -219,6 +222,16 @@ def _constant(text: str) -> Repetition:
 
 def _sub(components: Repetition) -> list[str]:
     return [one if isinstance(one, str) else one[0] for one in components]
+
+
+def _first(parts: Sequence[Rule]) -> Rule:
+    def made(scope: Scope) -> Field:
+        for part in parts:
+            if found := part(scope):
+                return found
+        return []
+
+    return made
 
 
 def _defaulted(rule: Rule, text: str) -> Rule:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mappings.emit_destination import Destination
-from mappings.emit_paths import Value
 from mappings.encode_codes import Reverse
 
 Resource = Mapping[str, Any]
@@ -53,8 +52,9 @@ class Run:
     world: World
     event: str = ""
     notes: list[str] = field(default_factory=list)
-    roots: Mapping[str, Sequence[Value]] = field(default_factory=dict)
+    roots: Mapping[str, Sequence[Resource]] = field(default_factory=dict)
     numbers: dict[tuple[str, int], int] = field(default_factory=dict)
+    _before: "Scope | None" = None
 
     @property
     def version(self) -> tuple[int, ...]:
@@ -86,14 +86,21 @@ class Run:
         if text not in self.notes:
             self.notes.append(text)
 
-    def resolve(self, reference: Any) -> Value | None:
+    @property
+    def before(self) -> "Scope":
+        """The scope of the version before, empty where there was none."""
+        if self._before is None:
+            world = self.was or World(None)
+            self._before = _scope(self, world, world.about)
+        return self._before
+
+    def resolve(self, reference: Any) -> Any:
         """Return the resource that a Reference points to, when it was gathered."""
         if not isinstance(reference, dict):
             return None
         text = str(reference.get("reference", ""))
         key = "/".join(text.split("/_history/")[0].rsplit("/", 2)[-2:])
-        found = self.world.others.get(key)
-        return None if found is None else value_of(found)
+        return self.world.others.get(key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,17 +108,12 @@ class Scope:
     """Where a rule stands: the run, and the value that its paths speak of."""
 
     run: Run
-    here: Value
+    here: Any
     above: "Scope | None" = None
 
-    def at(self, value: Value) -> "Scope":
+    def at(self, value: Any) -> "Scope":
         """Return a scope in which paths speak of ``value``."""
         return Scope(self.run, value, self)
-
-    def before(self) -> "Scope":
-        """Return the scope of the version before, empty where there was none."""
-        world = self.run.was or World(None)
-        return _scope(self.run, world, world.about)
 
     def older(self) -> "Scope":
         """Return the scope of the version before that."""
@@ -121,19 +123,12 @@ class Scope:
 def _scope(run: Run, world: World, about: Resource | None) -> Scope:
     inner = Run(run.destination, run.reverse, run.change, world, run.event)
     inner.roots = roots_of(world)
-    here = value_of(about) if about is not None else Value({}, "", "")
-    return Scope(inner, here)
+    return Scope(inner, about if about is not None else {})
 
 
-def value_of(resource: Resource) -> Value:
-    """Return a resource as a value."""
-    type_ = str(resource.get("resourceType", ""))
-    return Value(resource, type_, type_)
-
-
-def roots_of(world: World) -> dict[str, list[Value]]:
-    """Return the named resources as values; the one the map is about goes by its type."""
-    made = {name: [value_of(one) for one in found] for name, found in world.roots.items()}
+def roots_of(world: World) -> dict[str, Sequence[Resource]]:
+    """Return the named resources; the one the map is about goes by its type."""
+    made = dict(world.roots)
     if world.about is not None:
-        made.setdefault(str(world.about.get("resourceType", "")), [value_of(world.about)])
+        made.setdefault(str(world.about.get("resourceType", "")), [world.about])
     return made

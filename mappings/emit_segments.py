@@ -3,10 +3,11 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from mappings.emit_conditions import Condition, version_of
 from mappings.emit_destination import VERSIONS
-from mappings.emit_paths import ElementPath, Value
+from mappings.emit_paths import ElementPath
 from mappings.emit_rules import Compiler, Rule
 from mappings.emit_run import Run, Scope
 from mappings.encode import Field, Segment
@@ -52,7 +53,7 @@ class SegmentRule:
                 yield from rule.write(here, inside)
 
     def _scopes(self, scope: Scope) -> Iterator[Scope]:
-        starts: Sequence[Value] = (scope.here,)
+        starts: Sequence[Any] = (scope.here,)
         if self.root:
             starts = scope.run.roots.get(self.root, ())
         for start in starts:
@@ -61,15 +62,14 @@ class SegmentRule:
                 yield here
                 continue
             for value in self.each.values(here.here, scope.run):
-                found = self._resolved(scope.run, value)
+                found = self._led_to(scope.run, value) if self.each.type == "Reference" else value
                 if found is not None:
                     yield here.at(found)
 
-    def _resolved(self, run: Run, value: Value) -> Value | None:
-        if value.type != "Reference":
-            return value
-        found = run.resolve(value.value)
-        return found if found is not None and self.type in ("", found.type) else None
+    def _led_to(self, run: Run, reference: Any) -> Any:
+        found = run.resolve(reference)
+        known = found is not None and self.type in ("", found.get("resourceType"))
+        return found if known else None
 
     def _segment(self, scope: Scope, above: int) -> Segment:
         made = Segment(self.name)

@@ -21,6 +21,7 @@ DELIMITERS = "|^~\\&"
 MAX_BYTES = 16 * 2**20  # what listeners take (docs/feeds.md)
 _NAMES = {"|": "F", "^": "S", "~": "R", "\\": "E", "&": "T"}
 _SPECIAL = re.compile(r"[|^~\\&\r\n]|\r\n")
+_ODD = re.compile(r"[|^~\\&\x00-\x08\x0a-\x1f\x7f]")  # most texts have none
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
@@ -48,6 +49,8 @@ def escape(text: str) -> str:
     >>> escape("5^6 & C:\\temp\nnext")
     '5\\S\\6 \\T\\ C:\\E\\temp\\.br\\next'
     """
+    if _ODD.search(text) is None:
+        return text
     text = text.replace("\r\n", "\n")
     return _SPECIAL.sub(_one, _CONTROL.sub("", text))
 
@@ -63,25 +66,28 @@ def write_field(repetitions: Field) -> str:
     >>> write_field([["1", "", ["A", "B^"], ""], ["2"]])
     '1^^A&B\\\\S\\\\~2'
     """
+    if len(repetitions) == 1:
+        return _repetition(repetitions[0])
     return "~".join(filter(None, map(_repetition, repetitions)))
 
 
 def _repetition(components: Repetition) -> str:
     if components == [NULL]:  # "delete what you have": not a text, so not escaped
         return NULL
-    return "^".join(_component(one) for one in components).rstrip("^")
+    return "^".join([_component(one) if one else "" for one in components]).rstrip("^")
 
 
 def _component(component: Component) -> str:
     if isinstance(component, str):
         return escape(component.strip())
-    return "&".join(escape(one.strip()) for one in component).rstrip("&")
+    return "&".join([escape(one.strip()) if one else "" for one in component]).rstrip("&")
 
 
 def write_segment(segment: Segment) -> str:
     """Return a segment as text; ``MSH`` begins with its delimiters."""
-    last = max(segment.fields, default=0)
-    made = [write_field(segment.fields.get(n, [])) for n in range(1, last + 1)]
+    fields = segment.fields
+    last = max(fields, default=0)
+    made = [write_field(fields[n]) if n in fields else "" for n in range(1, last + 1)]
     if segment.name == "MSH":
         made = [DELIMITERS[1:], *made[2:]]
     while made and not made[-1]:

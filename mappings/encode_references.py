@@ -138,8 +138,7 @@ def organization_code(run: Run, reference: Any) -> Repetition | None:
 
 
 def _target(run: Run, reference: Any) -> Any:
-    found = run.resolve(reference)
-    return found.value if found is not None else {}
+    return run.resolve(reference) or {}
 
 
 def _identifier(reference: Any, target: Any) -> Any:

@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mappings.emit_map import EmitMap, Need
-from mappings.emit_paths import Value
-from mappings.emit_run import Change, World, roots_of, value_of
+from mappings.emit_run import Change, World, roots_of
 from server.access.context import SYSTEM
 from server.fhir import json as fhir_json
 from server.fhir.dates import instant_text
@@ -112,8 +111,8 @@ class Gatherer:
     ) -> list[Resource]:
         if need.path is not None:
             here = _Here(roots_of(World(about, roots)))
-            values = need.path.values(value_of(about), here)
-            keys = [key for one in values for key in _reference(one.value)]
+            values = need.path.values(about, here)
+            keys = [key for one in values for key in _reference(one)]
             found = await self._read([key for key in keys if key[0] == need.type], before=before)
             return [found[key] for key in keys if key in found]
         named = {"": [about], str(about["resourceType"]): [about], **roots}
@@ -176,9 +175,9 @@ class Gatherer:
 class _Here:
     """Named resources alone: the paths under ``with`` follow no references."""
 
-    roots: Mapping[str, Sequence[Value]]
+    roots: Mapping[str, Sequence[Mapping[str, Any]]]
 
-    def resolve(self, _reference: Any) -> Value | None:
+    def resolve(self, _reference: Any) -> Any:
         """Return nothing."""
         return None
 
