@@ -33,7 +33,7 @@ XHTML: Final = "xhtml"
 RESOURCE: Final = "Resource"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Plan:
     """What to do with the properties of an element: take text, or markup, or go on.
 
@@ -81,11 +81,11 @@ def _collect(element: dict[str, Any], plan: Plan, found: list[str], room: int) -
             if room <= 0:
                 return 0
             if type(part) is dict:
-                inner = _plan(part.get("resourceType", "")) if to_do == RESOURCE else to_do
-                if isinstance(inner, Plan) and (inner.has_texts or "extension" in part):
+                inner = _plan(part.get("resourceType", "")) if to_do is RESOURCE else to_do
+                if type(inner) is Plan and (inner.has_texts or "extension" in part):
                     room = _collect(part, inner, found, room)
             elif type(part) is str:
-                found.append(_folded(part) if to_do == TEXT else _markup(part))
+                found.append(_folded(part) if to_do is TEXT else _markup(part))
                 room -= len(part)
     return room
 
@@ -113,7 +113,8 @@ def _draft(name: str, fresh: dict[str, Plan]) -> Plan:
         if fhir_type in _TEXT_TYPES:
             plan.parts[child.name] = TEXT
         elif fhir_type in (XHTML, RESOURCE):
-            plan.parts[child.name] = fhir_type
+            # The very objects: to compare with what may be a plan costs more than all the rest.
+            plan.parts[child.name] = XHTML if fhir_type == XHTML else RESOURCE
         elif child.content != "Meta" and not _is_primitive(child.content):
             plan.parts[child.name] = _draft(child.content, fresh)
     return plan

@@ -47,7 +47,8 @@ from hashlib import blake2b
 from struct import Struct
 from typing import NamedTuple
 
-_INT64 = Struct("<q").unpack
+_int64 = Struct("<q").unpack
+_blake2b = blake2b(digest_size=8).copy  # to make one with its parameters takes as long as to hash
 
 RELEASE = "_release"  # the parameter of the date row of a release; no search knows it
 RELEASE_MARK = "release"
@@ -138,7 +139,13 @@ def hash64(text: str) -> int:
     >>> hash64("Patient")
     6303812024661377858
     """
-    return int(_INT64(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest())[0])
+    hashing = _blake2b()
+    try:
+        hashing.update(text.encode())
+    except UnicodeEncodeError:  # half a character, of a client that asks for it
+        hashing.update(text.encode("utf-8", "surrogatepass"))
+    found: int = _int64(hashing.digest())[0]
+    return found
 
 
 def key_hash(text: str) -> int:
