@@ -157,6 +157,13 @@ class Showings:
     def __init__(self, services: Services, locals_: Collection[str] | None = None) -> None:
         self._services, self._locals = services, locals_
         self._by_patient: dict[str, dict[str, dict[str, Any]]] = {}
+        self._any: bool | None = None
+
+    async def any(self) -> bool:
+        """Tell whether anybody was ever shown anything."""
+        if self._any is None:
+            self._any = bool(await self._services.store.find_records(SHOWN, limit=1))
+        return self._any
 
     async def of(self, local: str, patients: Iterable[str]) -> list[Shown]:
         """Return who was shown a resource (``Type/id``), by the patients in whose record it was.

@@ -6,14 +6,16 @@ from time import process_time
 import orjson
 import pytest
 
+from server.access.context import AccessContext
 from server.continuity.citations import SHOWN, Cited, Showings, remember
 from server.continuity.corrections.watch import Corrections
 from server.continuity.showing import unpack
 from server.interactions.prepare import to_write
 from server.interactions.services import Services
-from server.store.port import RecordWrite
+from server.store.memory import MemoryStore
+from server.store.port import RecordWrite, Version
 from tests.continuity.test_corrections_storm import look, observation, reader, rights
-from tests.rest.house import BASE, STORES, Clock
+from tests.rest.house import BASE, STORES, Clock, index
 
 READERS = 10
 
@@ -85,6 +87,42 @@ async def test_a_thousand_corrections_of_ten_thousand_resources(tmp_path: Path) 
     assert of_large < 4 * of_small  # measured 1.9; reading all that was shown made it 10
     await small.store.close()
     await large.store.close()
+
+
+class Reading(MemoryStore):
+    """Counts the earlier versions that are read."""
+
+    read_again = 0
+
+    async def vread(
+        self, access: AccessContext, type_: str, id_: str, number: int
+    ) -> Version | None:
+        self.read_again += 1
+        return await super().vread(access, type_, id_, number)
+
+
+async def test_before_anything_was_shown_nothing_is_compared() -> None:
+    clock = Clock()
+    store = Reading(now=clock, index=index, fingerprint="test")
+    services = Services(store, BASE, clock, lambda: "n", b"k" * 32)
+    watcher = Corrections(services, rights, owner="one")
+    await look(watcher)
+
+    async def correct(value: int) -> None:
+        clock.at += 1_000
+        made = to_write(observation(0, value), base_url=BASE, method="PUT")
+        await store.commit([made])
+        await look(watcher)
+
+    await correct(70)
+    await correct(71)
+    assert store.read_again == 0
+    shown = Cited(
+        "story", "Patient/a", frozenset(["Observation/w0/_history/2"]), clock(), "user/u0"
+    )
+    await remember(services, reader(0), shown)
+    await correct(72)
+    assert store.read_again == 1
 
 
 async def test_what_was_kept_in_one_piece_is_still_found(tmp_path: Path) -> None:
