@@ -5,22 +5,26 @@ A file is whole when it has not changed for some seconds; hidden files and ``.tm
 claimed by moving it to ``working``, read as a stream, and then moved to ``done`` beside
 ``NAME.ack`` with its acknowledgements; to ``failed`` when something in it was not kept.
 
-A file that the server was at work with when it ended is read anew at the next start: its messages
-were received before, and are not applied twice.
+A file that the server was at work with when it ended is read anew at the next start, as is one
+that was written to while it was read: its messages were received before, and are not applied twice.
+One that cannot be read keeps none of the others waiting.  Links are not followed.
 """
 
 import asyncio
+import errno
 import logging
 import os
+import stat
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from server.feeds import ack
 from server.feeds.batches import Line, Part, Reply, Splitter
+from server.feeds.failure import where
 from server.feeds.framing import TooLarge
 from server.feeds.mllp import Answer
 from server.feeds.receiver import SenderEnd, settled
@@ -40,6 +44,8 @@ UNANSWERED = 256  # messages of a file that may wait for their answers
 _UNFINISHED_NAMES = (".tmp", ".part", ".filepart")
 _TURN_S = 60.0  # of one process, while a file of any size is read
 _CLAIM = "~~"  # between a file's name and the id of who claimed it
+_MOST_NAME = 200  # bytes of a file's name that are kept; a name has 255, with id and ``.ack``
+_ASIDE = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # no link, no waiting pipe
 
 
 class DropFolder:
@@ -54,6 +60,7 @@ class DropFolder:
         self._turn = Turn(services.store, name, services.owner, services.now, ttl_s=_TURN_S)
         self._seen: dict[str, tuple[tuple[int, int], float]] = {}
         self._mine: list[Path] | None = None  # claimed and not put away; before the first look: all
+        self._told: set[str] = set()  # names of files that could not be taken, each logged once
 
     async def run(self) -> None:
         """Take every file that is dropped, one after the other."""
@@ -64,8 +71,8 @@ class DropFolder:
             try:
                 await asyncio.to_thread(self._prepare)
                 for file in await asyncio.to_thread(self._claimed):
-                    await self.take(file)
-                    self._mine = [one for one in self._mine or [] if one != file]
+                    if await self._tried(file):
+                        self._mine = [one for one in self._mine or [] if one != file]
             except OSError as error:  # a network folder that is away comes back
                 log.warning("the folder of feed %s: %s", self._feed, error.strerror)
             await asyncio.sleep(self._wire.poll_s)
@@ -80,12 +87,36 @@ class DropFolder:
             self._mine = None  # whose turn it was may end, and leave us what it claimed
         return ours
 
+    async def _tried(self, file: Path) -> bool:
+        """Take a claimed file; tell whether it is done with: taken, or gone."""
+        try:
+            await self.take(file)
+        except FileNotFoundError:
+            log.warning("feed %s: a claimed file is gone", self._feed)
+        except OSError as error:
+            self._tell(file.name, error.strerror)
+            return False
+        except Exception as error:  # a bug that one file meets must not end the others
+            self._tell(file.name, where(error))
+            return False
+        return True
+
+    def _tell(self, name: str, why: str | None) -> None:
+        """Log once that a file cannot be taken; its name may be a patient's."""
+        if name not in self._told:
+            self._told.add(name)
+            log.warning("feed %s: a file cannot be taken: %s", self._feed, why)
+
     async def take(self, file: Path) -> None:
         """Read a claimed file, keep and apply its messages, and put it away with its answers."""
         ends = SenderEnd(self._service, self._feed, Peer(), fixed=True)
-        reading = _Reading(file, ends, self._wire, self._turn.mine)
-        name = file.name.rpartition(_CLAIM)[0]
-        await reading.read()
+        name = file.name.rpartition(_CLAIM)[0] or file.name
+        while True:
+            reading = _Reading(file, ends, self._wire, self._turn.mine)
+            if await reading.read():
+                break
+            log.warning("feed %s: a file was written to while it was read", self._feed)
+            await asyncio.sleep(self._wire.settle_s)
         target = DONE if reading.kept else FAILED
         await asyncio.to_thread(self._put_away, file, name, target)
         log.info("feed %s: a file of %d messages is %s", self._feed, reading.messages, target)
@@ -124,10 +155,14 @@ class DropFolder:
 
     def _claim(self, name: str) -> Path | None:
         """Move a file away from others that watch the folder; ``None``: one of them was first."""
-        mine = self._folder / WORKING / f"{name}{_CLAIM}{self._service.services.new_id()}"
+        kept = os.fsdecode(os.fsencode(name)[:_MOST_NAME])
+        mine = self._folder / WORKING / f"{kept}{_CLAIM}{self._service.services.new_id()}"
         try:
             (self._folder / name).rename(mine)
         except FileNotFoundError:
+            return None
+        except OSError as error:
+            self._tell(name, error.strerror)
             return None
         return mine
 
@@ -155,15 +190,25 @@ class _Reading:
     messages: int = 0
     _waiting: deque[Line | Sequence[Answer]] = field(default_factory=deque)
 
-    async def read(self) -> None:
+    async def read(self) -> bool:
+        """Keep what is in the file and write its answers; tell whether it stayed as it was.
+
+        Raises:
+            OSError: it cannot be read, or is no file.
+        """
         reply, splitter = self.end.reply(), Splitter()
         answers = self.file.with_name(f"{self.file.name}.ack")
-        source = await asyncio.to_thread(self.file.open, "rb")
-        target: BinaryIO = await asyncio.to_thread(answers.open, "wb")
+        source = await asyncio.to_thread(_opened, self.file, "rb")
+        target = await asyncio.to_thread(_opened, answers, "wb")
+        known = _state(source)
         try:
             more = True
             while more:
                 data = await asyncio.to_thread(source.read, CHUNK_BYTES)
+                if not data and (now := _state(source)) != known:  # not before it is whole again
+                    known = now
+                    await asyncio.sleep(self.wire.settle_s)
+                    continue
                 more = bool(data)
                 for part in splitter.feed(data) if more else splitter.finish():
                     await self._take(part)
@@ -175,6 +220,7 @@ class _Reading:
             await self._write(target, reply, 0)
             await asyncio.to_thread(target.write, reply.end())
             await asyncio.to_thread(_flush, target)
+            return _state(source) == known
         finally:
             source.close()
             target.close()
@@ -216,6 +262,25 @@ class _Reading:
                 if self.wire.batch != "errors" or not ack.is_positive(message):
                     made += reply.answer(message)
         await asyncio.to_thread(target.write, made)
+
+
+def _opened(file: Path, mode: Literal["rb", "wb"]) -> BinaryIO:
+    """Open a regular file, and nothing that was put in its place.
+
+    Raises:
+        OSError: it is a link, a pipe, a folder, or not to be opened.
+    """
+    flags = os.O_RDONLY if mode == "rb" else os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    opened = os.open(file, flags | _ASIDE, 0o666)
+    if not stat.S_ISREG(os.fstat(opened).st_mode):
+        os.close(opened)
+        raise OSError(errno.EINVAL, "it is not a regular file")
+    return os.fdopen(opened, mode)
+
+
+def _state(source: BinaryIO) -> tuple[int, int]:
+    found = os.fstat(source.fileno())
+    return found.st_size, found.st_mtime_ns
 
 
 def _flush(target: BinaryIO) -> None:

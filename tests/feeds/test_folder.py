@@ -1,6 +1,7 @@
 """Files dropped into a folder, with a real service and real files."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -171,3 +172,90 @@ async def test_a_file_waits_for_the_store(now: Callable[[], int], dropped: Path)
     async with watching(services, dropped):
         await until((dropped / "done" / "a").exists)
     assert codes(dropped / "done" / "a.ack") == ["AA"]
+
+
+async def test_a_file_that_grows_while_it_is_read_is_read_anew(
+    now: Callable[[], int], dropped: Path
+) -> None:
+    services = services_on(Away(now=now, index=index), now)
+    whole = message("1") + message("2", mrn="78")
+    with (dropped / "a").open("wb", buffering=0) as writing:
+        writing.write(whole[:-20])
+        async with watching(services, dropped, poll_s=0.2) as server:
+            await until(lambda: not (dropped / "a").exists())
+            writing.write(whole[-20:])
+            await until((dropped / "done" / "a").exists)
+            kept = [await server.service.inbox.received_body(one) for one in await server.entries()]
+    assert message("2", mrn="78") in kept
+    assert codes(dropped / "done" / "a.ack") == ["AA", "AA"]
+
+
+def a_link(folder: Path, outside: Path) -> None:
+    (folder / "working" / "bad").symlink_to(outside)
+
+
+def a_pipe(folder: Path, _: Path) -> None:
+    os.mkfifo(folder / "working" / "bad")
+
+
+def a_folder(folder: Path, _: Path) -> None:
+    (folder / "working" / "bad").mkdir()
+
+
+@pytest.mark.parametrize("bad", [a_link, a_pipe, a_folder])
+async def test_what_cannot_be_read_keeps_no_file_waiting_and_is_told_once(
+    services: Services,
+    dropped: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    bad: Callable[[Path, Path], None],
+) -> None:
+    outside = tmp_path / "outside"
+    outside.write_bytes(message("9", name="Secret^Ann"))
+    (dropped / "working").mkdir()
+    bad(dropped, outside)
+    (dropped / "good").write_bytes(message("1"))
+    async with watching(services, dropped) as server:
+        await until((dropped / "done" / "good").exists)
+        (dropped / "next").write_bytes(message("2", mrn="78"))
+        await until((dropped / "done" / "next").exists)
+        assert [entry.control_id for entry in await server.entries()] == ["1", "2"]
+    assert caplog.text.count("a file cannot be taken") == 1
+    assert outside.exists()
+
+
+async def test_a_file_that_is_taken_away_while_it_is_read_keeps_no_other_waiting(
+    services: Services, dropped: Path
+) -> None:
+    async with watching(services, dropped, poll_s=0.05, settle_s=0.2):
+        (dropped / "working").mkdir(exist_ok=True)
+        (dropped / "first").write_bytes(message("1"))
+        (dropped / "second").write_bytes(message("2", mrn="78"))
+        first = dropped / "working"
+        await until(lambda: any(first.glob("first*")) or (dropped / "done" / "first").exists())
+        for one in first.glob("first*"):
+            one.unlink(missing_ok=True)
+        await until((dropped / "done" / "second").exists)
+
+
+async def test_links_in_the_folder_are_left_alone(
+    services: Services, dropped: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "outside").write_bytes(message("9"))
+    (dropped / "link").symlink_to(tmp_path / "outside")
+    (dropped / "good").write_bytes(message("1"))
+    async with watching(services, dropped) as server:
+        await until((dropped / "done" / "good").exists)
+        await asyncio.sleep(0.2)
+        assert [entry.control_id for entry in await server.entries()] == ["1"]
+    assert (dropped / "link").is_symlink()
+
+
+@pytest.mark.parametrize("name", ["n" * 255, "ä" * 127, "a\udcffb", "x.ack", "done~~", "a\nb"])
+async def test_a_file_may_have_any_name(services: Services, dropped: Path, name: str) -> None:
+    (dropped / name).write_bytes(message("1"))
+    (dropped / "good").write_bytes(message("2", mrn="78"))
+    async with watching(services, dropped) as server:
+        await until(lambda: len(list((dropped / "done").glob("*"))) == 4)
+        assert sorted(entry.control_id for entry in await server.entries()) == ["1", "2"]
+    assert list((dropped / "working").iterdir()) == []
