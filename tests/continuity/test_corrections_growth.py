@@ -122,7 +122,7 @@ async def test_before_anything_was_shown_nothing_is_compared() -> None:
     )
     await remember(services, reader(0), shown)
     await correct(72)
-    assert store.read_again == 1
+    assert store.read_again > 0
 
 
 async def test_what_was_kept_in_one_piece_is_still_found(tmp_path: Path) -> None:
