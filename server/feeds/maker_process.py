@@ -135,7 +135,7 @@ class Questions:
     """What the server asks, plans first: who sent a message waits for its plan with the next."""
 
     def __init__(self, pipe: int) -> None:
-        self._pipe, self._left = pipe, bytearray()
+        self._pipe, self._frames = pipe, wire.Frames()
         self._of_kind: dict[bytes, deque[bytes]] = {wire.TO_PLAN: deque(), wire.TO_MAKE: deque()}
 
     def next(self) -> tuple[bytes, bytes, bytes] | None:
@@ -152,13 +152,7 @@ class Questions:
 
     def _more(self) -> bool:
         got = os.read(self._pipe, _AHEAD_BYTES)
-        self._left += got
-        while len(self._left) >= wire.HEADER_BYTES:
-            end = wire.HEADER_BYTES + int.from_bytes(self._left[: wire.HEADER_BYTES], "big")
-            if len(self._left) < end:
-                break
-            frame = bytes(self._left[wire.HEADER_BYTES : end])
-            del self._left[:end]
+        for frame in self._frames.add(got):
             self._of_kind[frame[:1]].append(frame)
         return bool(got)
 

@@ -8,9 +8,7 @@ everything while few messages are at work.
 """
 
 import asyncio
-import itertools
 import logging
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from pickle import HIGHEST_PROTOCOL, dumps
 from typing import TypeVar
@@ -18,6 +16,7 @@ from typing import TypeVar
 from mappings.feed import Feed
 from mappings.plan import Plan
 from server.feeds import making, wire
+from server.feeds.asked import AskedProcess, ended, ready
 from server.feeds.inbox import Entry
 from server.feeds.making import Made
 from server.feeds.packed import PackedPlan
@@ -31,9 +30,6 @@ WORTH = 3  # resources of a plan; to hand on less costs what it saves
 MOST_ASKED = 16  # messages that one process has before it; the server makes others meanwhile
 MOST_TO_PLAN = 6  # the same; they come before what is to be made
 WORTH_BYTES = 500  # of a message; a shorter one is planned sooner than handed on
-ANSWER_S = 30.0
-PLANNED_S = 5.0  # the sender of a message waits for it with the next
-IDLE_S = 120.0  # without work, after which a process ends
 AGAIN_S = 30.0  # until one is started again after one failed
 
 Start = Callable[[], Awaitable[asyncio.subprocess.Process]]
@@ -51,8 +47,8 @@ class Makers:
 
     def __init__(self, start: Start, count: int, busy: Callable[[], int]) -> None:
         self._start, self._count, self._busy = start, count, busy
-        self._processes: list[_Process] = []
-        self._leaving: list[_Process] = []
+        self._processes: list[AskedProcess] = []
+        self._leaving: list[AskedProcess] = []
         self._starting: asyncio.Task[None] | None = None
         self._not_before = 0.0
         self._feeds: dict[str, tuple[Feed, bytes]] = {}
@@ -101,7 +97,7 @@ class Makers:
         """The processes that there are."""
         return tuple(process.pid for process in self._processes if process.alive)
 
-    def _free(self, kind: bytes, most: int) -> "_Process | None":
+    def _free(self, kind: bytes, most: int) -> AskedProcess | None:
         """Return the process with the least to do, if it has room and there is enough to do."""
         if self._busy() < BUSY:
             return None
@@ -121,7 +117,7 @@ class Makers:
 
     async def _start_one(self) -> None:
         try:
-            process = await _started(await self._created(), self._failed)
+            process = await ready(await self._created(), self._failed)
             self._processes.append(process)  # of the list that is there now
         except (OSError, EOFError, TimeoutError, NotImplementedError) as error:
             log.warning("messages are made in one process: %s", type(error).__name__)
@@ -135,7 +131,7 @@ class Makers:
         try:
             return await asyncio.shield(creating)
         except asyncio.CancelledError:
-            await _ended(await creating)
+            await ended(await creating)
             raise
 
     def _failed(self) -> None:
@@ -149,100 +145,6 @@ class Makers:
         return known[1]
 
 
-class _Process:
-    """One process; answers come in an order of its own.  ``asked`` counts what it is to do."""
-
-    def __init__(self, process: asyncio.subprocess.Process, failed: Callable[[], None]) -> None:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        self._process, self._in, self._out = process, process.stdin, process.stdout
-        self._waiting: dict[int, asyncio.Future[bytes | None]] = {}
-        self._numbers = itertools.count()
-        self.asked = Counter[bytes]()
-        self._failed = failed
-        self._loop = asyncio.get_running_loop()
-        self._used = self._loop.time()
-        self.alive = True
-        self._hearing = asyncio.create_task(self._hear())
-        self._ending = self._loop.call_later(IDLE_S, self._end_idle)
-
-    @property
-    def pid(self) -> int:
-        """The system's number of it."""
-        return self._process.pid
-
-    @property
-    def leaving(self) -> bool:
-        """True from when it is asked nothing more until it has ended."""
-        return not self.alive and not self._hearing.done()
-
-    async def ask(self, kind: bytes, body: bytes) -> bytes | None:
-        """Return its answer, ``None`` if there is none."""
-        future: asyncio.Future[bytes | None] = self._loop.create_future()
-        number = next(self._numbers)
-        self._waiting[number] = future
-        self.asked[kind] += 1
-        self._used = self._loop.time()
-        self._in.write(wire.question(kind, number, body))
-        try:
-            async with asyncio.timeout(PLANNED_S if kind == wire.TO_PLAN else ANSWER_S):
-                return await future
-        except TimeoutError:
-            log.warning("a process that makes messages did not answer")
-            self._kill()
-            return None
-        finally:
-            self.asked[kind] -= 1
-
-    async def stop(self) -> None:
-        """End it; what it has not answered is not answered."""
-        self._ending.cancel()
-        self.alive = False
-        self._in.close()
-        try:
-            async with asyncio.timeout(2.0):
-                await self._process.wait()
-        except TimeoutError:
-            self._kill()
-            await self._process.wait()
-        await self._hearing
-
-    async def _hear(self) -> None:
-        try:
-            while True:
-                answer = await read_frame(self._out)
-                number = int.from_bytes(answer[: wire.NUMBER_BYTES], "big")
-                future = self._waiting.pop(number)
-                if not future.done():
-                    future.set_result(answer[wire.NUMBER_BYTES :])
-        except (EOFError, OSError, KeyError):
-            if self.alive:
-                log.warning("a process that makes messages has ended")
-                self._failed()
-        finally:
-            self.alive = False
-            self._ending.cancel()
-            for future in self._waiting.values():
-                if not future.done():
-                    future.set_result(None)
-            self._waiting.clear()
-            self._in.close()
-            self._kill()  # one that speaks unasked would not end by itself
-            await self._process.wait()
-
-    def _end_idle(self) -> None:
-        left = self._used + IDLE_S - self._loop.time()
-        if left > 0 or self._waiting:
-            self._ending = self._loop.call_later(max(left, 1.0), self._end_idle)
-            return
-        self.alive = False
-        self._in.close()
-
-    def _kill(self) -> None:
-        if self._process.returncode is None:
-            self._process.kill()
-
-
 def _read(read: Callable[[bytes], T | None], answer: bytes | None) -> T | None:
     """Return what an answer says, ``None`` when there is none, or none that can be read."""
     if answer is None:
@@ -254,29 +156,6 @@ def _read(read: Callable[[bytes], T | None], answer: bytes | None) -> T | None:
     except Exception as error:  # of another version, say, after an upgrade beneath the server
         log.warning("a process that makes messages answered oddly: %s", type(error).__name__)
         return None
-
-
-async def _started(process: asyncio.subprocess.Process, failed: Callable[[], None]) -> _Process:
-    assert process.stdout is not None
-    try:
-        async with asyncio.timeout(ANSWER_S):
-            await read_frame(process.stdout)
-    except BaseException:
-        await _ended(process)
-        raise
-    return _Process(process, failed)
-
-
-async def _ended(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is None:
-        process.kill()
-    await process.communicate()
-
-
-async def read_frame(stream: asyncio.StreamReader) -> bytes:
-    """Return what stands behind its length; raises ``EOFError`` at the end."""
-    size = int.from_bytes(await stream.readexactly(wire.HEADER_BYTES), "big")
-    return await stream.readexactly(size)
 
 
 async def answer(services: Services, body: bytes, feeds: dict[bytes, Feed]) -> bytes:

@@ -45,6 +45,26 @@ def framed(body: bytes) -> bytes:
     return len(body).to_bytes(HEADER_BYTES, "big") + body
 
 
+class Frames:
+    """Takes what comes through a pipe apart, in whatever pieces it comes."""
+
+    def __init__(self) -> None:
+        self._left = bytearray()
+
+    def add(self, data: bytes) -> list[bytes]:
+        """Return the frames that are complete now, without their lengths."""
+        left, made, begin = self._left, list[bytes](), 0
+        left += data
+        while (body := begin + HEADER_BYTES) <= len(left):
+            end = body + int.from_bytes(left[begin:body], "big")
+            if end > len(left):
+                break
+            made.append(bytes(left[body:end]))
+            begin = end
+        del left[:begin]
+        return made
+
+
 def pack_asked(entry: Entry, plan: Plan, feed: bytes) -> bytes:
     """Return a message as bytes; ``feed`` is a pickled :class:`Feed`."""
     resources = plan.packed if isinstance(plan, PackedPlan) else _pack_resources(plan)

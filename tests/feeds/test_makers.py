@@ -19,7 +19,7 @@ from mappings.maps import load_maps
 from mappings.parse import split_messages
 from mappings.plan import Identity, Plan, PlannedResource
 from server.access.policy import load_policy
-from server.feeds import makers, making, wire
+from server.feeds import asked, makers, making, wire
 from server.feeds.apply import apply
 from server.feeds.inbox import Entry, explain_write
 from server.feeds.lanes import lanes_of
@@ -297,7 +297,7 @@ async def test_who_does_not_answer_well_is_done_without(
         async with asyncio.timeout(30):
             while there.makers._starting is not None:  # noqa: ASYNC110 - it may end at once
                 await asyncio.sleep(0.01)
-        monkeypatch.setattr(makers, "ANSWER_S", 0.5)
+        monkeypatch.setitem(asked.ANSWER_S, wire.TO_MAKE, 0.5)
         assert (await there.send("Ann")).produced[0].endswith("/_history/2")
         assert there.makers.made == 0
 
