@@ -32,6 +32,7 @@ from server.commands.options import Data, StoreOption, fail, refusals, settings_
 from server.feeds.inbox import REPLAY, STATES, Entry, Inbox
 from server.feeds.looked import ADMINISTER, READ
 from server.feeds.quarantine import DryRun, Filter, Summary, ask_replay, dry_run, select
+from server.fhir.errors import Conflict
 from server.interactions.audit_later import Word
 from server.interactions.services import Services
 from server.settings import Settings
@@ -108,7 +109,10 @@ def _told_of_many(settings: Settings, chosen: list[Entry]) -> None:
 
 def _ask(settings: Settings, chosen: list[Entry], body: bytes, *, wait: bool) -> None:
     ids = [entry.id for entry in chosen]
-    beside(settings, lambda opened, _: ask_replay(opened, ids, body))
+    try:
+        beside(settings, lambda opened, _: ask_replay(opened, ids, body))
+    except Conflict as error:
+        fail(error.diagnostics)
     if wait:
         beside(settings, lambda opened, _: _taken_up(opened, set(ids)))
         typer.echo(f"the server has taken up {len(chosen)} messages")

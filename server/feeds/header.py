@@ -108,7 +108,7 @@ def split_messages(body: bytes) -> list[bytes]:
     r"""Return the messages in one frame: a batch or a bare concatenation holds several.
 
     A further message begins where a line begins with the very MSH-1 and MSH-2 of the first one;
-    lines of FHS, BHS, BTS and FTS belong to no message.
+    lines of FHS, BHS, BTS and FTS belong to no message, others before the first one to it.
 
     >>> split_messages(b"MSH|^~\\&|A\rPID|1\rMSH|^~\\&|B\r")
     [b'MSH|^~\\&|A\rPID|1\r', b'MSH|^~\\&|B\r']
@@ -124,7 +124,7 @@ def split_messages(body: bytes) -> list[bytes]:
     starts = [m.start() for m in re.finditer(rb"(?:^|(?<=[\r\n]))" + re.escape(mark), body)]
     if len(starts) < 2:
         return [body]
-    ends = [*starts[1:], len(body)]
+    starts[0], ends = 0, [*starts[1:], len(body)]
     return [_without_trailer(body[a:b]) for a, b in zip(starts, ends, strict=True)]
 
 

@@ -22,6 +22,7 @@ from server.feeds.inbox import (
 from server.feeds.making import prepare
 from server.feeds.refused import RefusedMessage
 from server.feeds.work import plan_message
+from server.fhir.errors import Conflict
 from server.interactions.services import Services
 from server.store.port import CommitConflict, Record, RecordWrite, Store
 
@@ -64,10 +65,34 @@ async def reopen(
 
 
 async def ask_replay(store: Store, ids: Sequence[str], edited: bytes = b"") -> None:
-    """Ask the running server (or the next one to start) to apply messages again."""
+    """Ask the running server (or the next one to start) to apply messages again.
+
+    A message that waits with an edit already waits with it still: its edit is not lost.
+
+    Raises:
+        Conflict: another edit of the message waits to be applied.
+    """
     for start in range(0, len(ids), _AT_ONCE):
-        asked = [RecordWrite(REPLAY, id_, edited) for id_ in ids[start : start + _AT_ONCE]]
-        await store.commit([], records=asked)
+        await _ask(store, ids[start : start + _AT_ONCE], edited)
+
+
+async def _ask(store: Store, ids: Sequence[str], edited: bytes) -> None:
+    for _ in range(_TRIES):
+        found = [await store.get_record(REPLAY, id_) for id_ in ids]
+        waiting = {one.key: one for one in found if one is not None}
+        if edited and any(one.value not in (b"", edited) for one in waiting.values()):
+            raise Conflict("another edit of this message waits to be applied")
+        asked = [
+            RecordWrite(REPLAY, id_, edited, if_rev=waiting[id_].rev if id_ in waiting else 0)
+            for id_ in dict.fromkeys(ids)
+            if edited or id_ not in waiting
+        ]
+        try:
+            await store.commit([], records=asked)
+        except CommitConflict:
+            continue
+        return
+    raise Conflict("somebody else asks for the same messages all the time")
 
 
 async def dismiss(store: Store, inbox: Inbox, entry: Entry, reason: str, now: int) -> Entry:
@@ -107,7 +132,9 @@ async def _let_go(store: Store, inbox: Inbox, entry: Entry) -> list[RecordWrite]
         following = first.encode() if first is not None else None
         records.append(RecordWrite(HOLD, hold.key, following, if_rev=hold.rev))
         if first is not None:
-            records.append(RecordWrite(REPLAY, first, b""))
+            asked = await store.get_record(REPLAY, first)
+            edit, rev = (asked.value, asked.rev) if asked is not None else (b"", 0)
+            records.append(RecordWrite(REPLAY, first, edit, if_rev=rev))
     return list(dict.fromkeys(records))
 
 

@@ -23,7 +23,7 @@ from server.feeds.quarantine import Filter, ask_replay, dismiss, dry_run, select
 from server.feeds.service import FeedService, Port
 from server.feeds.wiring import Wire, Wiring
 from server.feeds.work import Job
-from server.fhir.errors import StoreUnavailable
+from server.fhir.errors import Conflict, StoreUnavailable
 from server.interactions.services import Services
 from server.store.memory import MemoryStore
 from tests.feeds.conftest import index, services_on
@@ -329,6 +329,19 @@ async def test_a_feed_may_have_its_batches_answered_in_another_way(
         assert (await sender.send(message("3")))[1] == "MSA|AA|3"
 
 
+async def test_what_stands_before_the_first_of_several_messages_is_kept_with_it(
+    services: Services,
+) -> None:
+    torn = b"OBX|1|ST|X||a line of another message\r"
+    async with running(services) as server:
+        sender = await server.connect()
+        sender.write(torn + message("1") + message("2", mrn="78"))
+        assert [(await sender.answer())[1] for _ in range(2)] == ["MSA|AA|1", "MSA|AA|2"]
+        first, second = await server.entries()
+        assert await server.service.inbox.received_body(first) == torn + message("1")
+        assert await server.service.inbox.received_body(second) == message("2", mrn="78")
+
+
 async def test_messages_in_one_frame_without_a_batch_are_answered_one_by_one(
     services: Services,
 ) -> None:
@@ -553,6 +566,22 @@ async def test_a_replay_asked_for_while_an_earlier_one_runs_is_done_as_well(
             while entry.state != "applied":
                 await asyncio.sleep(0.01)
                 (entry,) = await server.entries()
+
+
+async def test_an_edit_that_waits_is_not_lost_to_who_asks_after_it(services: Services) -> None:
+    store, mended = services.store, message("1")
+    async with running(services, replay_poll_s=3600) as server:
+        await server.send(message("1").replace(b"77^^^HOSP^MR", b""))
+        (entry,) = await server.entries()
+        await asyncio.sleep(0.05)  # it has looked whether somebody asks
+        await ask_replay(store, [entry.id])
+        await ask_replay(store, [entry.id], mended)
+        await ask_replay(store, [entry.id])
+        await ask_replay(store, [entry.id], mended)
+        with pytest.raises(Conflict, match="another edit of this message waits"):
+            await ask_replay(store, [entry.id], message("1", name="Roe^J"))
+        (waiting,) = await store.find_records("inbox-replay")
+        assert (waiting.key, waiting.value) == (entry.id, mended)
 
 
 async def test_an_edit_is_not_lost_when_the_message_is_at_work(failing: Services) -> None:
