@@ -213,8 +213,13 @@ class RecordStore(Protocol):
     ) -> list[Record]:
         """Return records of a kind (and tag) with ``key > after``, ordered by key."""
 
-    async def count_records(self, kind: str) -> Mapping[str, int]:
-        """Return how many records of the kind there are, by tag."""
+    async def count_records(
+        self, kind: str, tags: Collection[str] | None = None
+    ) -> Mapping[str, int]:
+        """Return how many records of the kind there are, by tag.
+
+        ``tags``: of these alone; what has others costs nothing then.
+        """
 
     async def take_record(self, kind: str, key: str) -> Record | None:
         """Remove the record and return it; of several callers one gets it (S12)."""

@@ -72,6 +72,8 @@ async def test_records_are_found_by_tag_in_pages_ordered_by_key(store: Store) ->
     assert [r.key for r in await store.find_records("job", tag="odd")] == ["a", "c"]
     assert [r.key for r in await store.find_records("job", tag="odd", after="a")] == ["c"]
     assert await store.count_records("job") == {"odd": 2, "even": 3}
+    assert await store.count_records("job", ("odd", "none")) == {"odd": 2}
+    assert await store.count_records("job", ()) == {}
 
 
 async def test_an_expired_record_counts_as_absent(store: Store, clock: Clock) -> None:

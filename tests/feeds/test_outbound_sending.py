@@ -159,6 +159,20 @@ async def test_ar_is_parked_at_once_and_holds_its_patient_alone(
     assert to.ids[2:] == [parked.control_id, held.control_id]
 
 
+async def test_what_could_not_be_written_holds_its_patient_from_the_first_moment(
+    services: Services, tmp_path: Path
+) -> None:
+    async with receiver() as to:
+        folder = site(tmp_path, ward(to.port, more="charset: 8859/1"))
+        async with sending(services, folder):
+            await put(services, patient("bea"))
+            await to.until(1)  # which patients are held was just looked up
+            await put(services, patient(name=[{"family": "Łaska"}]))
+            await put(services, patient(name=[{"family": "Laska"}]))
+            await settled(services, ["sent", "parked", "held"])
+    assert len(to.got) == 1
+
+
 async def test_skipping_lets_what_was_held_go_on(services: Services, tmp_path: Path) -> None:
     async with receiver(answering("AR")) as to, sending(services, site(tmp_path, ward(to.port))):
         await put(services, patient())
@@ -477,6 +491,7 @@ async def test_metrics_and_logs_name_destinations_and_no_patients(
         told = generate_latest(registry).decode()
     assert 'tellonce_outbound_parked_total{destination="ward"} 1.0' in told
     assert 'tellonce_outbound_sent_total{destination="ward"} 1.0' in told
+    assert 'tellonce_outbound_held{destination="ward"} 0.0' in told
     assert "Gray" not in told + caplog.text
     assert "ada" not in told + caplog.text
 

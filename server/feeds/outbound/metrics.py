@@ -17,6 +17,7 @@ _COUNTERS = {
 }
 _GAUGES = {
     "waiting": ("waiting", "HL7v2 messages waiting to be sent"),
+    "held": ("held", "HL7v2 messages held behind a parked one of the same patient"),
     "parked": ("parked_now", "HL7v2 messages parked at this moment"),
     "connected": ("connected", "1 while a connection stands"),
     "paused": ("paused", "1 while the destination is paused"),

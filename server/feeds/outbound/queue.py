@@ -16,7 +16,8 @@ A message id is the place of its change in the change feed and a number: ids are
 and that is the order of sending.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
@@ -101,10 +102,14 @@ def read_message(record: Record) -> Message:
 
 
 class Queue:
-    """One destination's messages in the store."""
+    """One destination's messages in the store.
+
+    ``turn`` is held while messages are added, and while it is read which of them may go.
+    """
 
     def __init__(self, store: Store, name: str, *, keep_days: int = 30) -> None:
         self.name = name
+        self.turn = asyncio.Lock()
         self._store = store
         self._keep_us = keep_days * _DAY_US
 
@@ -161,9 +166,12 @@ class Queue:
         """Store the bytes of a message that had none."""
         await self._store.commit([], records=[RecordWrite(RAW, self._raw(id_), body)])
 
-    async def counts(self) -> Mapping[str, int]:
-        """Return how many messages there are, by state."""
-        return await self._store.count_records(f"outbound/{self.name}")
+    async def counts(self, states: Collection[MessageState] | None = None) -> Mapping[str, int]:
+        """Return how many messages there are, by state.
+
+        ``states``: of these alone; those that were sent are kept for a month, and may be millions.
+        """
+        return await self._store.count_records(f"outbound/{self.name}", states)
 
     async def put(self, message: Message) -> Message:
         """Store a message's new state; what came to its end is given a time to expire.

@@ -7,8 +7,8 @@ changes are told again from the same cursor, and nothing is queued twice.
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import Iterable
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -50,14 +50,21 @@ class _Told:
 class Router:
     """Tells one destination of changes.  ``limit``: versions that are looked at in one step.
 
+    ``on_parked`` is called when messages were queued that cannot be sent, before others can be.
     ``withheld`` counts the messages for which it is not cleared, since the start.
     """
 
     def __init__(
-        self, services: Services, outlet: Outlet, queue: Queue, *, limit: int = PAGE
+        self,
+        services: Services,
+        outlet: Outlet,
+        queue: Queue,
+        *,
+        limit: int = PAGE,
+        on_parked: Callable[[], None] = lambda: None,
     ) -> None:
         self._services, self._outlet, self._queue = services, outlet, queue
-        self._limit = limit
+        self._limit, self._on_parked = limit, on_parked
         self._feed = Following(services.store, UNTOLD)
         self._cursor: Cursor | None = None
         self._recent: dict[str, deque[int]] = {}
@@ -87,10 +94,13 @@ class Router:
         for occasion in page.occasions:
             made += await self._queued(occasion)
         cursor = replace(cursor, seq=page.upto, at=page.at)
-        self._cursor = await self._queue.add(cursor, made)
-        withheld = sum(message.state == "withheld" for message, _ in made)
-        self.withheld += withheld
-        return len(made) - withheld
+        states = Counter(message.state for message, _ in made)
+        async with self._queue.turn:
+            self._cursor = await self._queue.add(cursor, made)
+            if states["parked"]:
+                self._on_parked()
+        self.withheld += states["withheld"]
+        return states["waiting"]
 
     async def _begin(self) -> Cursor:
         """Return the cursor; that of a new destination is at the newest change, or at the first."""

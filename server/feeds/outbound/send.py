@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 
 from mappings.emit_destination import Retry
 from server.feeds.outbound.connection import Answer, Connection, Lost, Unanswered
-from server.feeds.outbound.queue import Message, Queue
+from server.feeds.outbound.queue import Message, MessageState, Queue
 from server.fhir.errors import StoreUnavailable
 from server.store.port import CommitConflict
 
@@ -29,6 +29,7 @@ PAGE = 50  # messages that are in memory at once
 _LANES_S = 1.0  # how long knowing which patients are held is good enough
 _TAKEN = frozenset({"AA", "CA"})
 _REFUSED = frozenset({"AR", "CR"})
+_PARKED: tuple[MessageState] = ("parked",)
 
 
 @dataclass(slots=True)
@@ -74,7 +75,13 @@ class Sender:
         self._failures = 0
         self._held: set[str] = set()  # lanes with a parked message
         self._held_at = float("-inf")
+        self._parked: int | None = None  # that many there are, as far as this side knows
         self.trouble = ""  # why the last try failed; "" when it did not
+
+    def forget(self) -> None:
+        """Look anew at what is parked: another process may have sent, or some were made so."""
+        self._parked = None
+        self._held_at = float("-inf")
 
     async def round(self, may_send: Callable[[], bool]) -> float | None:
         """Send what waits now; return for how long to pause, ``None`` when all was sent.
@@ -85,11 +92,12 @@ class Sender:
             StoreUnavailable: the state could not be read or written; a message that was sent may
                 be sent again.
         """
-        if self._on_parked == "hold" and await self._queue.of_state("parked", limit=1):
-            return None
-        if self._on_parked == "patient":
-            await self._look_at_lanes()
-        page = await self._queue.of_state("waiting", limit=PAGE)
+        async with self._queue.turn:
+            if self._on_parked == "hold" and await self._queue.of_state("parked", limit=1):
+                return None
+            if self._on_parked == "patient":
+                await self._look_at_lanes()
+            page = await self._queue.of_state("waiting", limit=PAGE)
         for message in page:
             if not may_send():
                 return None
@@ -167,6 +175,8 @@ class Sender:
             "destination %s: message %s is parked: %s", self._queue.name, message.id, reason
         )
         self._held.add(message.lane)
+        if self._parked is not None:
+            self._parked += 1
         await self._stored(replace(message, state="parked", reason=reason))
 
     async def _stored(self, message: Message) -> None:
@@ -188,7 +198,14 @@ class Sender:
         if at - self._held_at < _LANES_S:
             return
         self._held_at = at
-        self._held = {message.lane async for message in self._queue.walk("parked")}
+        parked = (await self._queue.counts(_PARKED)).get("parked", 0)
+        if parked == self._parked:
+            return  # nobody retried or skipped one: nothing to read, however many they are
+        lanes = {message.lane async for message in self._queue.walk("parked")}
+        freed = self._parked is None or self._held - lanes
+        self._held, self._parked = lanes, parked
+        if not freed:
+            return
         async for message in self._queue.walk("held"):
             if message.lane not in self._held:
                 free = replace(message, state="waiting", reason="", updated=self._now())

@@ -18,7 +18,7 @@ import orjson
 from mappings.emit import Outlet, load_outbound
 from mappings.maps import MapError, Maps
 from server.feeds.outbound.connection import Connection
-from server.feeds.outbound.queue import STATE, Queue, is_paused
+from server.feeds.outbound.queue import STATE, MessageState, Queue, is_paused
 from server.feeds.outbound.route import Router
 from server.feeds.outbound.send import Counts, Sender, pause_s
 from server.feeds.tls import UnusableTls
@@ -37,6 +37,7 @@ QUEUE_MOST = (
 LEASE_S = 15.0
 RELOAD_S = 1.0
 _CONTROL_S = 1.0
+_OPEN: tuple[MessageState, ...] = ("waiting", "held", "parked")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ class DestinationStats:
 
     counts: Counts
     waiting: int
+    held: int
     parked: int
     connected: bool
     paused: bool
@@ -154,7 +156,9 @@ class _Worker:
         self._poll_s, self._lease_s, self._chance = poll_s, lease_s, chance
         self._counts = Counts()
         self._queue = Queue(services.store, to.name, keep_days=to.keep_days)
-        self._router = Router(services, outlet, self._queue)
+        self._router = Router(
+            services, outlet, self._queue, on_parked=lambda: self._sender.forget()
+        )
         self._connection = Connection(to)
         self._sender = Sender(
             self._queue,
@@ -166,7 +170,7 @@ class _Worker:
             on_parked=to.on_parked,
             remake=self._router.remade,
         )
-        self._waiting = self._parked = 0
+        self._waiting = self._held = self._parked = 0
         self._oldest = 0  # time of the oldest change that waits; 0: none does
         self._paused = False
         self._held_until = 0.0  # of the lease, on the loop's clock
@@ -188,6 +192,7 @@ class _Worker:
                 failures += 1
                 log.error("destination %s failed: %s", self.name, type(error).__name__)
             self._router.forget()
+            self._sender.forget()
             pause = pause_s(self._to.retry, failures, self._chance) if failures else self._poll_s
             await self._pause(pause)
         await self._connection.close()
@@ -200,6 +205,7 @@ class _Worker:
         return DestinationStats(
             self._counts,
             self._waiting,
+            self._held,
             self._parked,
             self._connection.is_open,
             self._paused,
@@ -276,8 +282,8 @@ class _Worker:
         """Learn what was said at the command line, and how much there is."""
         to, store = self._to, self._services.store
         self._paused = await is_paused(store, self.name, default=to.paused)
-        counts = await self._queue.counts()
-        self._waiting, self._parked = counts.get("waiting", 0), counts.get("parked", 0)
+        counts = await self._queue.counts(_OPEN)
+        self._waiting, self._held, self._parked = (counts.get(state, 0) for state in _OPEN)
         head = await self._queue.of_state("waiting", limit=1)
         self._oldest = head[0].at if head else 0
 

@@ -1,6 +1,6 @@
 """The server's own small records, kept in memory beside the resources."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from server.store.checks import check_record
 from server.store.port import Record, RecordWrite
@@ -28,10 +28,14 @@ class MemoryRecords:
         ]
         return sorted(found, key=lambda record: record.key)[:limit]
 
-    async def count_records(self, kind: str) -> Mapping[str, int]:
+    async def count_records(
+        self, kind: str, tags: Collection[str] | None = None
+    ) -> Mapping[str, int]:
         """See :meth:`server.store.port.RecordStore.count_records`."""
         counts: dict[str, int] = {}
         for record in self._records_of(kind):
+            if tags is not None and record.tag not in tags:
+                continue
             counts[record.tag] = counts.get(record.tag, 0) + 1
         return counts
 

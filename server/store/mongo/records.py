@@ -5,7 +5,7 @@ microseconds from which on the record is absent, ``gone`` the same as a date, fo
 sweeps it later.  ``outbox {_id: seq, topic, payload}``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -77,10 +77,13 @@ async def find(
     return [record_of(one) for one in await cursor.limit(limit).to_list()]
 
 
-async def count(db: Database, kind: str, now: int) -> dict[str, int]:
+async def count(
+    db: Database, kind: str, tags: Collection[str] | None, now: int
+) -> dict[str, int]:
     """See :meth:`server.store.port.RecordStore.count_records`."""
+    wanted = {"kind": kind} if tags is None else {"kind": kind, "tag": {"$in": list(tags)}}
     groups = await db.records.aggregate(
-        [{"$match": {"kind": kind, **there(now)}}, {"$group": {"_id": "$tag", "n": {"$sum": 1}}}]
+        [{"$match": {**wanted, **there(now)}}, {"$group": {"_id": "$tag", "n": {"$sum": 1}}}]
     )
     return {one["_id"]: one["n"] async for one in groups}
 

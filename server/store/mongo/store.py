@@ -311,11 +311,13 @@ class MongoStore:
         with explained(self._address):
             return await records.find(reading.db, kind, tag, after, limit, self._now())
 
-    async def count_records(self, kind: str) -> Mapping[str, int]:
+    async def count_records(
+        self, kind: str, tags: Collection[str] | None = None
+    ) -> Mapping[str, int]:
         """See :meth:`server.store.port.RecordStore.count_records`."""
         reading = await self._reading()
         with explained(self._address):
-            return await records.count(reading.db, kind, self._now())
+            return await records.count(reading.db, kind, tags, self._now())
 
     async def take_record(self, kind: str, key: str) -> Record | None:
         """See :meth:`server.store.port.RecordStore.take_record`."""

@@ -1,6 +1,6 @@
 """The server's own records and the outbox in the file."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 
 import apsw
@@ -31,10 +31,15 @@ def find(
     return [Record(*row) for row in db.execute(text, (kind, *values, after, now, limit))]
 
 
-def count(db: apsw.Connection, kind: str, now: int) -> Mapping[str, int]:
+def count(
+    db: apsw.Connection, kind: str, tags: Collection[str] | None, now: int
+) -> Mapping[str, int]:
     """See :meth:`server.store.port.RecordStore.count_records`."""
-    text = f"select tag, count(*) from rec where kind=? and {_LIVE} group by tag"
-    return {str(tag): int(size) for tag, size in db.execute(text, (kind, now))}
+    which = "rec where kind=?"
+    if tags is not None:
+        which = f"rec indexed by rec_tag where kind=? and tag in ({','.join('?' * len(tags))})"
+    text = f"select tag, count(*) from {which} and {_LIVE} group by tag"
+    return {str(tag): int(size) for tag, size in db.execute(text, (kind, *(tags or ()), now))}
 
 
 def revisions(db: apsw.Connection, writes: Sequence[RecordWrite], now: int) -> list[int]:

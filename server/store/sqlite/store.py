@@ -314,11 +314,13 @@ class SqliteStore:
         """See :meth:`server.store.port.RecordStore.find_records`."""
         return self._own(records.find, kind, tag, after, limit, self._now())
 
-    async def count_records(self, kind: str) -> Mapping[str, int]:
+    async def count_records(
+        self, kind: str, tags: Collection[str] | None = None
+    ) -> Mapping[str, int]:
         """See :meth:`server.store.port.RecordStore.count_records`."""
         now = self._now()
         return await self._readers.run(
-            lambda reader: records.count(reader.db, kind, now), _HISTORY_DEADLINE_S
+            lambda reader: records.count(reader.db, kind, tags, now), _HISTORY_DEADLINE_S
         )
 
     async def take_record(self, kind: str, key: str) -> Record | None:
