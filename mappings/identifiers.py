@@ -14,27 +14,62 @@ from mappings.repetition import Repetition
 _V2_0203 = "http://terminology.hl7.org/CodeSystem/v2-0203"
 
 # Identifiers without an authority: what the field numbers, so that a placer's 17 and a filler's 17
-# are two orders.  Fields that are not here number patients.
+# are two orders, and document 17 is no patient.  Fields that are not here number patients.
 _ROLES = {
-    "OBR-2": "placer",
-    "ORC-2": "placer",
-    "OBR-3": "filler",
-    "ORC-3": "filler",
-    "PV1-19": "visit",
-    "PV1-50": "visit",
-    "PV1-5": "preadmit",
-    "PID-18": "account",
-    "OBX-21": "observation",
     "DG1-20": "diagnosis",
-    "SPM-2": "specimen",
-    "SPM-30": "accession",
-    "SPM-31": "specimen",
-    "NK1-33": "related",
-    "NK1-12": "employee",
+    "DG1-22": "diagnosis",
+    "GOL-4": "goal",
+    "GT1-19": "employee",
+    "GT1-2": "guarantor",
+    "IAM-7": "allergy",
     "IN1-3": "payor",
     "IN1-49": "insured",
-    "GT1-2": "guarantor",
-    "GT1-19": "employee",
+    "IN2-61": "insured",
+    "MRG-3": "account",
+    "MRG-5": "visit",
+    "MRG-6": "visit",
+    "NK1-12": "employee",
+    "NK1-33": "related",
+    "OBR-2": "placer",
+    "OBR-29.1": "placer",
+    "OBR-29.2": "filler",
+    "OBR-3": "filler",
+    "OBR-53": "placer",
+    "OBX-18": "device",
+    "OBX-21": "observation",
+    "OBX-33": "specimen",
+    "ORC-2": "placer",
+    "ORC-3": "filler",
+    "ORC-33": "placer",
+    "ORC-38": "filler",
+    "ORC-4": "group",
+    "ORC-8.1": "placer",
+    "ORC-8.2": "filler",
+    "PID-18": "account",
+    "PR1-19": "procedure",
+    "PR1-25": "procedure",
+    "PRB-4": "problem",
+    "PRT-10": "device",
+    "PV1-19": "visit",
+    "PV1-5": "preadmit",
+    "PV1-50": "visit",
+    "PV1-54": "episode",
+    "RF1-11": "external-referral",
+    "RF1-6": "referral",
+    "SCH-1": "placer-appointment",
+    "SCH-2": "filler-appointment",
+    "SCH-26": "placer",
+    "SCH-27": "filler",
+    "SPM-2": "specimen",
+    "SPM-3": "specimen",
+    "SPM-30": "accession",
+    "SPM-31": "specimen",
+    "SPM-32": "specimen",
+    "STF-2": "practitioner",
+    "TXA-12": "document",
+    "TXA-13": "document",
+    "TXA-14": "placer",
+    "TXA-15": "filler",
 }
 
 
@@ -42,12 +77,13 @@ _ROLES = {
 def role_of(path: str) -> str:
     """Return what an identifier in a field numbers, ``""`` for a patient.
 
-    >>> role_of("OBR[2]-3")
-    'filler'
+    >>> role_of("OBR[2]-3"), role_of("ORC-8.2"), role_of("SPM-2.1"), role_of("PID-3[2]")
+    ('filler', 'filler', 'specimen', '')
     """
     segment, _, rest = path.partition("-")
-    field = rest.partition(".")[0].partition("[")[0]
-    return _ROLES.get(f"{segment[:3]}-{field}", "")
+    field, _, component = rest.partition(".")
+    name = f"{segment[:3]}-{field.partition('[')[0]}"
+    return _ROLES.get(name) or _ROLES.get(f"{name}.{component[:1]}", "")
 
 
 def CX(v: Repetition, to: str) -> dict[str, Any] | None:  # noqa: N802

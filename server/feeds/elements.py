@@ -16,8 +16,9 @@ Part = dict[str, Any]  # the JSON properties of one slot: {"birthDate": ..., "_b
 
 _NEVER_MERGED = ("resourceType", "id", "meta")
 
-# A report that is sent again with only the lines that are new does not take the others back.
-_GROWING = frozenset({("DiagnosticReport", "result")})
+# A report that is sent again with only the lines that are new does not take the others back, nor
+# does a merge those that were before it.
+_GROWING = frozenset({("DiagnosticReport", "result"), ("Patient", "link")})
 
 
 def parts(type_: str, resource: Mapping[str, Any]) -> dict[str, Part]:

@@ -14,6 +14,7 @@ from server.feeds import merge, ownership
 from server.feeds.audit import in_their_compartment, labelled
 from server.feeds.identity import PLAN, Resolution, Target
 from server.feeds.inbox import Entry
+from server.feeds.merged import without_itself
 from server.feeds.ownership import OWNED, Ownership
 from server.feeds.provenance import provenance
 from server.feeds.refused import RefusedMessage
@@ -101,6 +102,9 @@ async def prepare(services: Services, entry: Entry, plan: Plan, feed: Feed) -> P
         for planned in _with_references(plan, found.references)
         if planned.label not in found.nothing_to_merge
     ]
+    if found.nothing_to_merge:
+        own = {label: target.reference for label, target in found.targets.items()}
+        final = [without_itself(planned, own[planned.label]) for planned in final]
     work = await _working(services, found, final)
     warnings = [*plan.warnings]
     for planned in final:

@@ -1,9 +1,11 @@
 """Patients that were merged into others: who answers for them now.
 
-A merge (A40, A34) leaves the loser inactive with ``link replaced-by`` the survivor (R4
-patient.html#link), so that what comes late for the loser reaches the survivor.
+A merge (A40, A34) leaves the loser inactive with ``link replaced-by`` the survivor, which says
+``replaces`` of the loser (R4 patient.html#link): what comes late for the loser reaches the
+survivor.
 """
 
+from dataclasses import replace
 from typing import Any
 
 from mappings.plan import PlannedResource
@@ -42,6 +44,18 @@ async def surviving(services: Services, id_: str, hit: Hit) -> tuple[str, Hit]:
         id_, hit = others[0], (version, fhir_json.loads(version.body))
         seen.add(id_)
     return id_, hit
+
+
+def without_itself(planned: PlannedResource, reference: str) -> PlannedResource:
+    """Return a patient without links to itself: two of its own numbers need no merge."""
+    links = planned.values.get("link", ())
+    others = [link for link in links if link.get("other", {}).get("reference") != reference]
+    if len(others) == len(links):
+        return planned
+    values = {name: value for name, value in planned.values.items() if name != "link"}
+    if others:
+        return replace(planned, values=values | {"link": others})
+    return replace(planned, values=values, touched=planned.touched - {"link"})
 
 
 def _replaced_by(patient: dict[str, Any]) -> list[str]:

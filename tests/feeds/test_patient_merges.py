@@ -54,10 +54,40 @@ async def test_the_survivor_stays_and_the_loser_points_to_it(send: Sending, reso
     await merged(send)
     survivor, loser = await resources("Patient")
     assert "active" not in survivor
+    assert survivor["link"] == [
+        {"other": {"reference": f"Patient/{loser['id']}"}, "type": "replaces"}
+    ]
     assert loser["active"] is False
     assert loser["link"] == [
         {"other": {"reference": f"Patient/{survivor['id']}"}, "type": "replaced-by"}
     ]
+
+
+async def test_a_survivor_replaces_all_that_were_ever_merged_into_it(
+    send: Sending, resources: Any
+) -> None:
+    await merged(send)
+    await send("A28", pid("3"))
+    await send("A28", pid("4"))
+    await send("A40", pid("1"), "MRG|3^^^H")
+    await send("A40", pid("4"), "MRG|1^^^H")
+    first, second, third, last = await resources("Patient")
+    assert [(one["type"], one["other"]["reference"]) for one in first["link"]] == [
+        ("replaces", f"Patient/{second['id']}"),
+        ("replaces", f"Patient/{third['id']}"),
+        ("replaced-by", f"Patient/{last['id']}"),
+    ]
+    assert [one["other"]["reference"] for one in last["link"]] == [f"Patient/{first['id']}"]
+
+
+async def test_a_number_that_is_said_twice_of_the_loser_stands_there_once(
+    send: Sending, resources: Any
+) -> None:
+    await send("A28", "PID|1||1^^^H^MR||Doe^Jane||1985|F")
+    await send("A28", "PID|1||2^^^H^MR||Doe^Jane||1985|F")
+    await send("A34", "PID|1||1^^^H^MR||Doe^Jane||1985|F", "MRG|2^^^H^MR|||2^^^H")
+    _, loser = await resources("Patient")
+    assert [one["value"] for one in loser["identifier"]] == ["2"]
 
 
 async def test_what_comes_late_for_the_loser_reaches_the_survivor(
@@ -134,6 +164,14 @@ async def test_changed_numbers_replace_the_old_ones(send: Sending, resources: An
     await send("A47", pid("9"), "MRG|1^^^H")
     (only,) = await resources("Patient")
     assert [one["value"] for one in only["identifier"]] == ["9"]
+
+
+async def test_a_visit_that_moves_keeps_its_number_once(send: Sending, resources: Any) -> None:
+    await send("A01", pid("1"), VISIT.format("V1"))
+    await send("A28", pid("2"))
+    await send("A45", pid("2"), "MRG|1^^^H||||V1", VISIT.format("V1"))
+    (visit,) = await resources("Encounter")
+    assert [one["value"] for one in visit["identifier"]] == ["V1"]
 
 
 async def test_a_visit_moves_to_the_patient_it_belongs_to(send: Sending, resources: Any) -> None:

@@ -222,3 +222,23 @@ def test_yaml_scalars_are_text(tmp_path: Path) -> None:
 def test_the_packaged_maps_load_quickly() -> None:
     load_maps()  # the definitions are read once
     assert cost_s(load_maps, 1.0) < 1.0  # 0.07 s on an idle core
+
+
+@pytest.mark.parametrize(
+    ("type_", "segment", "systems"),
+    [
+        ("MDM^T02", "TXA|1|DS||||||||||17||17|17", ["document", "placer", "filler"]),
+        ("SIU^S12", "SCH|17|17", ["placer-appointment", "filler-appointment"]),
+        ("REF^I12", "RF1||||||17|||||17", ["referral", "external-referral"]),
+        ("PPR^PC1", "PRB|AD||X^Y|17", ["problem"]),
+    ],
+)
+def test_a_number_without_an_authority_is_never_taken_for_a_patient_s(
+    type_: str, segment: str, systems: list[str]
+) -> None:
+    feed = Feed("f", default_authority="https://st-mary.example/mrn")
+    text = f"MSH|^~\\&|A|H|||2026||{type_}|1|P|2.5\rPID|||1\r{segment}"
+    plan = load_maps().plan(parse(text.encode()), feed)
+    (made,) = [one for one in plan.resources if one.type not in ("Patient", "Practitioner")]
+    found = [one["system"] for one in made.values["identifier"]]
+    assert found == [f"urn:tellonce:{system}:f:H" for system in systems]
