@@ -26,10 +26,8 @@ from server.interactions.services import Services
 log = logging.getLogger(__name__)
 
 BUSY = 2  # messages at work from which on the way to another process is worth it
-WORTH = 3  # resources of a plan; to hand on less costs what it saves
 MOST_ASKED = 16  # messages that one process has before it; the server makes others meanwhile
 MOST_TO_PLAN = 6  # the same; they come before what is to be made
-WORTH_BYTES = 500  # of a message; a shorter one is planned sooner than handed on
 AGAIN_S = 30.0  # until one is started again after one failed
 
 Start = Callable[[], Awaitable[asyncio.subprocess.Process]]
@@ -60,7 +58,7 @@ class Makers:
         """As :func:`server.feeds.making.make`, wherever there is time for it."""
         # Search parameters of the site are known to the server alone.
         count = plan.count if isinstance(plan, PackedPlan) else len(plan.resources)
-        here = services.catalog.custom or count < WORTH
+        here = services.catalog.custom or not count
         process = None if here else self._free(wire.TO_MAKE, MOST_ASKED)
         if process is not None:
             asked = wire.pack_asked(entry, plan, self._packed(feed))
@@ -75,8 +73,7 @@ class Makers:
         self, services: Services, version: str, feed: str, body: bytes
     ) -> Planned | None:
         """Return the plan of a message by the maps of ``version``, ``None``: it is made here."""
-        here = services.catalog.custom or len(body) < WORTH_BYTES
-        process = None if here else self._free(wire.TO_PLAN, MOST_TO_PLAN)
+        process = None if services.catalog.custom else self._free(wire.TO_PLAN, MOST_TO_PLAN)
         if process is None:
             return None
         answer = await process.ask(wire.TO_PLAN, dumps((version, feed, body), HIGHEST_PROTOCOL))
