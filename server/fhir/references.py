@@ -79,6 +79,11 @@ def reference_type(text: str) -> str | None:
     >>> reference_type("http://other/fhir/Patient/a"), reference_type("urn:uuid:1")
     ('Patient', None)
     """
+    return (_typed if len(text) <= _LONGEST_KEPT else _typed.__wrapped__)(text)
+
+
+@lru_cache(maxsize=16384)
+def _typed(text: str) -> str | None:
     found = _REST.fullmatch(text.partition("#")[0]) or _CONDITIONAL.fullmatch(text)
     return found[1] if found else None
 

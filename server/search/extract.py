@@ -1,41 +1,19 @@
 """Resource -> index rows, compartments, targets of references.
 
-The parameters of a type are merged into one tree of JSON properties when the type is first met, so
-that a resource is walked once, whatever the number of its parameters.
+A resource is walked once, whatever the number of its parameters (:mod:`server.search.tree`).
 """
 
-from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
 from server.fhir import definitions
-from server.fhir.fhirpath.branches import Branch, Field, Keep
-from server.fhir.fhirpath.errors import FhirPathError
 from server.fhir.references import split_reference
-from server.search import (
-    composite,
-    composite_rows,
-    evaluated,
-    marks,
-    parameters,
-    readable,
-    reference,
-)
+from server.search import marks, parameters, readable, reference
 from server.search.catalog import R4, Catalog
 from server.search.clinical import CLINICAL_PARAM
 from server.search.gather import Gathered, Indexer
 from server.search.rows import MIN_TIME, IndexRows, hash64, param_hash
-
-
-class _Node:
-    """What to do at one place of a resource: write rows, filter, go deeper."""
-
-    __slots__ = ("children", "indexers", "kept")
-
-    def __init__(self) -> None:
-        self.indexers: list[Indexer] = []
-        self.kept: list[tuple[Callable[[Any], bool], _Node]] = []
-        self.children: dict[str, _Node] = {}
+from server.search.tree import planted
 
 
 def index_rows(resource: dict[str, Any], base_url: str = "", *, catalog: Catalog = R4) -> IndexRows:
@@ -93,7 +71,7 @@ def targets(
 def _gathered(resource: dict[str, Any], base_url: str, catalog: Catalog) -> Gathered:
     rows = _walked(_tree(resource["resourceType"], catalog), resource, base_url)
     for inside in resource.get("contained", ()):
-        _walk(_contained_tree(inside["resourceType"], catalog), inside, rows)
+        _contained_tree(inside["resourceType"], catalog)(inside, rows)
         rows.keys.add(_type_hash(f"#{inside['resourceType']}"))
     _enter_own(resource, rows)
     return rows
@@ -118,117 +96,34 @@ def _rows_of(resource: dict[str, Any], rows: Gathered) -> IndexRows:
     )
 
 
-def _walked(tree: _Node, resource: dict[str, Any], base_url: str) -> Gathered:
+def _walked(tree: Indexer, resource: dict[str, Any], base_url: str) -> Gathered:
     rows = Gathered(base_url)
-    _walk(tree, resource, rows)
+    tree(resource, rows)
     return rows
 
 
-def _walk(node: _Node, value: Any, rows: Gathered) -> None:
-    for index in node.indexers:
-        index(value, rows)
-    for test, kept in node.kept:
-        if test(value):
-            _walk(kept, value, rows)
-    if node.children and type(value) is dict:
-        _walk_children(node.children, value, rows)
-
-
-def _walk_children(children: dict[str, _Node], value: dict[str, Any], rows: Gathered) -> None:
-    for key in children.keys() & value.keys():
-        child, part = children[key], value[key]
-        if type(part) is not list:
-            if part is not None:
-                _walk(child, part, rows)
-            continue
-        for item in part:
-            if item is not None:
-                _walk(child, item, rows)
-
-
 @lru_cache(maxsize=1024)
-def _tree(type_: str, catalog: Catalog) -> _Node:
+def _tree(type_: str, catalog: Catalog) -> Indexer:
     left_out = parameters.DECIDED_BY_STORE
-    return _planted(type_, sorted(parameters.searchable(type_, catalog).keys() - left_out), catalog)
+    return planted(type_, sorted(parameters.searchable(type_, catalog).keys() - left_out), catalog)
 
 
 @lru_cache(maxsize=1024)
-def _contained_tree(type_: str, catalog: Catalog) -> _Node:
+def _contained_tree(type_: str, catalog: Catalog) -> Indexer:
     codes = sorted(parameters.searchable(type_, catalog).keys() - parameters.DECIDED_BY_STORE)
-    return _planted(type_, codes, catalog, f"#{type_}")
+    return planted(type_, codes, catalog, f"#{type_}")
 
 
 @lru_cache(maxsize=1024)
-def _part(type_: str, codes: tuple[str, ...], catalog: Catalog) -> _Node:
-    return _planted(type_, codes, catalog)
+def _part(type_: str, codes: tuple[str, ...], catalog: Catalog) -> Indexer:
+    return planted(type_, codes, catalog)
 
 
 @lru_cache(maxsize=1024)
-def _compartment_tree(type_: str, catalog: Catalog) -> _Node:
+def _compartment_tree(type_: str, catalog: Catalog) -> Indexer:
     by_definition = (members.get(type_, ()) for members in definitions.compartments().values())
     named = {code for codes in by_definition for code in codes}
-    return _planted(type_, sorted(named & parameters.searchable(type_, catalog).keys()), catalog)
-
-
-def _planted(type_: str, codes: Sequence[str], catalog: Catalog, place: str = "") -> _Node:
-    """Return the tree of some parameters; rows stand under ``place``, else under the type."""
-    root, place = _Node(), place or type_
-    rows_of = (parameters.shared(type_, code, catalog) or (code,) for code in codes)
-    for code in dict.fromkeys(one for some in rows_of for one in some):
-        parameter = parameters.searchable(type_, catalog)[code]
-        if parameter.type == "composite":
-            _plant_composite(root, type_, code, place, catalog)
-            continue
-        expression = parameters.expression_of(type_, code, catalog)
-        branches = parameters.branches(type_, code, catalog)
-        indexers = [(one, parameters.indexer(parameter, one, place, catalog)) for one in branches]
-        if expression is not None:
-            by_type = {branch.type: index for branch, index in indexers if index is not None}
-            root.indexers.append(evaluated.indexer(expression, by_type))
-            continue
-        for branch, index in indexers:
-            _plant(root, branch, index or _presence(place, code))
-    return root
-
-
-def _plant_composite(root: _Node, type_: str, code: str, place: str, catalog: Catalog) -> None:
-    try:
-        forms = composite.forms(type_, code, catalog)
-    except FhirPathError:
-        return  # of a parameter added at run time: whoever asks by it is told
-    for form in forms:
-        if form.name == code and form.has_rows:
-            _plant(root, form.element, composite_rows.indexer(code, form, place, catalog))
-
-
-def _plant(node: _Node, branch: Branch, index: Indexer) -> None:
-    if not all(isinstance(step, Field | Keep) for step in branch.steps):
-        node.indexers.append(_from_root(branch, index))
-        return
-    for step in branch.steps:
-        if isinstance(step, Field):
-            node = node.children.setdefault(step.key, _Node())
-        elif isinstance(step, Keep):
-            kept = _Node()
-            node.kept.append((step.test, kept))
-            node = kept
-    node.indexers.append(index)
-
-
-def _from_root(branch: Branch, index: Indexer) -> Indexer:
-    """Return an indexer of the whole resource, for steps that look at a whole collection."""
-
-    def index_all(resource: Any, rows: Gathered) -> None:
-        for value in branch.values(resource):
-            index(value, rows)
-
-    return index_all
-
-
-def _presence(type_: str, code: str) -> Indexer:
-    """Return an indexer for types that R4 lets a parameter have but no search can compare."""
-    presence = hash64(f"{type_}|{code}|?")
-    return lambda _, rows: rows.keys.add(presence)
+    return planted(type_, sorted(named & parameters.searchable(type_, catalog).keys()), catalog)
 
 
 def _enter_own(resource: dict[str, Any], rows: Gathered) -> None:

@@ -132,7 +132,7 @@ def indexer_of(
         case "token":
             return token.indexer(*named, systems(branch))
         case "reference":
-            return reference.indexer(*named, _compartments(place, code))
+            return reference.indexer(*named, compartments(place, code))
         case other:
             return INDEXERS[other](*named, catalog)
 
@@ -153,7 +153,7 @@ def is_telecom(type_: str, code: str, catalog: Catalog = R4) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _compartments(type_: str, code: str) -> frozenset[str]:
+def compartments(type_: str, code: str) -> frozenset[str]:
     """Return the types whose compartments a resource enters by this parameter."""
     return frozenset(
         compartment

@@ -6,12 +6,13 @@ is found without the version too; so is a canonical.
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Literal
 
 from server.fhir import definitions
-from server.fhir.references import Reference, split_reference
+from server.fhir.references import Reference, reference_type, split_reference
 from server.search import token
 from server.search.asked import Asked, any_of
 from server.search.catalog import Catalog
@@ -124,6 +125,20 @@ def _in_hierarchy(asked: Asked, relation: Literal["above", "below"]) -> Predicat
     return any_of(found)
 
 
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter of which References are values.
+
+    ``compartments``: the types whose compartments the resource is in by it; ``only``: the type that
+    a reference has to point to, where the expression says ``resolve() is Type``.
+    """
+
+    type: str
+    param: str
+    compartments: frozenset[str] = frozenset()
+    only: str | None = None
+
+
 def indexer(
     type_: str, param: str, fhir_type: str, compartments: frozenset[str] = frozenset()
 ) -> Indexer | None:
@@ -133,26 +148,83 @@ def indexer(
     """
     if fhir_type not in _TYPES:
         return None
-    prefix = f"{type_}|{param}|"
-    presence, hashed = hash64(f"{prefix}?"), param_hash(type_, param)
+    if fhir_type == "Reference":
+        return together((Parameter(type_, param, compartments),))
+    own = _shared((Parameter(type_, param, compartments),))
 
     def index(value: Any, rows: Gathered) -> None:
-        rows.keys.add(presence)
+        rows.keys.update(own.presences)
         text = text_of(fhir_type, value)
         if text is not None:
-            named = _named if len(text) <= LONGEST_KEPT else _named.__wrapped__
-            target, apart, entered, local = named(text, rows.base_url)
-            if target is not None:
-                rows.keys.add(hashed ^ target)
-                rows.references.append((hashed, target))
-            if apart:
-                rows.keys.update(hash64(prefix + key) for key in apart)
-            if entered in compartments and local is not None:
-                rows.compartments.add(local)
-        if fhir_type == "Reference" and (identifier := value.get("identifier")) is not None:
-            rows.keys.update(_identified(prefix, identifier.get("system"), identifier.get("value")))
+            _enter(own, text, rows)
 
     return index
+
+
+def together(parameters: Sequence[Parameter]) -> Indexer:
+    """Return what writes the rows of a Reference for all parameters of which it is a value.
+
+    Most references are values of two or three: ``subject`` and ``patient``, say.
+    """
+    types = {one.only for one in parameters}
+    is_typed = types != {None}
+    by_type = {
+        type_: _shared([one for one in parameters if one.only in (None, type_)]) for type_ in types
+    }
+    of_others = by_type.get(None) or _shared(())
+
+    def index(value: Any, rows: Gathered) -> None:
+        own, text = of_others, value.get("reference")
+        if not isinstance(text, str):
+            text = None
+        if is_typed:
+            type_ = (reference_type(text) if text is not None else None) or value.get("type")
+            own = by_type.get(type_, of_others)
+            if not own.hashes:
+                return
+        rows.keys.update(own.presences)
+        if text is not None:
+            _enter(own, text, rows)
+        if (identifier := value.get("identifier")) is not None:
+            system, code = identifier.get("system"), identifier.get("value")
+            for prefix in own.prefixes:
+                rows.keys.update(_identified(prefix, system, code))
+
+    return index
+
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """What the rows of one value for several parameters are made with."""
+
+    prefixes: tuple[str, ...]
+    presences: tuple[int, ...]
+    hashes: tuple[int, ...]
+    compartments: frozenset[str]
+
+
+def _shared(parameters: Sequence[Parameter]) -> _Shared:
+    prefixes = tuple(f"{one.type}|{one.param}|" for one in parameters)
+    return _Shared(
+        prefixes,
+        tuple(hash64(f"{prefix}?") for prefix in prefixes),
+        tuple(param_hash(one.type, one.param) for one in parameters),
+        frozenset(type_ for one in parameters for type_ in one.compartments),
+    )
+
+
+def _enter(own: _Shared, text: str, rows: Gathered) -> None:
+    """Write the rows of what a reference says."""
+    named = _named if len(text) <= LONGEST_KEPT else _named.__wrapped__
+    target, apart, entered, local = named(text, rows.base_url)
+    if target is not None:
+        for hashed in own.hashes:
+            rows.keys.add(hashed ^ target)
+            rows.references.append((hashed, target))
+    if apart:
+        rows.keys.update(hash64(prefix + key) for prefix in own.prefixes for key in apart)
+    if entered in own.compartments and local is not None:
+        rows.compartments.add(local)
 
 
 def tails(fhir_type: str, value: Any, base_url: str) -> list[str]:

@@ -6,6 +6,7 @@ What is here suffices for the search parameters of R4, and is fast.  What is not
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -191,6 +192,17 @@ def _type_name(node: ast.Node) -> str:
             raise FhirPathError("a type name is wanted")
 
 
+@dataclass(frozen=True, slots=True)
+class PointsTo:
+    """The test ``resolve() is Type`` of a reference, as far as the reference itself tells."""
+
+    type: str
+
+    def __call__(self, reference: Any) -> bool:
+        """Tell whether a reference points to a resource of the type."""
+        return _target(reference) == [self.type]
+
+
 def _has_url(url: str) -> Callable[[Any], bool]:
     return lambda extension: bool(extension.get("url") == url)
 
@@ -211,7 +223,7 @@ def _test(criteria: ast.Node, branch: Branch) -> Callable[[Any], bool]:
             if child is not None and child.max == 1:
                 return lambda item: type(item) is dict and item.get(name) == value
         case ast.TypeOp("is", ast.Call(None, "resolve", ()), type_) if branch.type == "Reference":
-            return lambda item: _target(item) == [type_]
+            return PointsTo(type_)
     inner = _branches(criteria, (Branch(branch.type, branch.content),))
     return lambda item: _truth(_all(inner, item)) is True
 
