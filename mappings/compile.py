@@ -12,7 +12,16 @@ from mappings import operators
 from mappings.constants import constant, maker
 from mappings.context import Context
 from mappings.language import Entries, Items, Node, Text
-from mappings.objects import Entry, Live, ObjectRule, Rule, nested, required_names
+from mappings.objects import (
+    Entry,
+    Live,
+    Looks,
+    Needs,
+    ObjectRule,
+    Rule,
+    nested,
+    required_names,
+)
 from mappings.parse import NULL, bit
 from mappings.paths import segment_name
 from mappings.segments import known_segment, segment_names
@@ -75,24 +84,30 @@ class Compiler(Context):
             if child.max != 1:
                 fallback = [fallback]
         known = set(self.reads.sources)
-        rule, needs = self._with_needs(lambda: self.element(node, child))
+        rule, needs, looks = self._with_needs(lambda: self.element(node, child))
         if fixed and not top:  # constants alone make no object, so it does not live from them
             self.reads.sources = known
-        return Entry(name, rule, fixed, fallback=fallback, needs=needs)
+        return Entry(name, rule, fixed, fallback=fallback, needs=needs, looks=looks)
 
-    def _with_needs(self, compile_: Callable[[], Rule]) -> tuple[Rule, tuple[tuple[str, int], ...]]:
-        """Compile a rule and find the fields that it lives from, as bits by segment."""
+    def _with_needs(self, compile_: Callable[[], Rule]) -> tuple[Rule, Needs, Looks]:
+        """Compile a rule; find the fields that it lives from, as bits by segment, and those that it
+        looks at.
+        """
         outer, self.reads.sources = self.reads.sources, set()
+        around, self.reads.looks = self.reads.looks, set()
         rule = compile_()
         found = self.reads.sources
         self.reads.sources = outer | found
+        seen = self.reads.looks
+        self.reads.looks = around | seen
+        looks = None if None in seen else tuple(sorted(one for one in seen if one is not None))
         if None in found:
-            return rule, ()
+            return rule, (), looks
         needs: dict[str, int] = {}
         for segment, at in (one for one in found if one is not None):
             whole = at == 0 or needs.get(segment) == 0
             needs[segment] = 0 if whole else needs.get(segment, 0) | bit(at)
-        return rule, tuple(sorted(needs.items()))
+        return rule, tuple(sorted(needs.items())), looks
 
     def _choice(self, name: str, node: Node) -> Entry:
         if not (isinstance(node, Entries) and "fn" in node):
@@ -144,8 +159,8 @@ class Compiler(Context):
 
     def item(self, node: Node, child: Child) -> Entry:
         """Compile one of the rules that give an element, with the fields that it lives from."""
-        rule, needs = self._with_needs(lambda: self.values(node, child))
-        return Entry(child.name, rule, needs=needs)
+        rule, needs, looks = self._with_needs(lambda: self.values(node, child))
+        return Entry(child.name, rule, needs=needs, looks=looks)
 
     def values(self, node: Node, child: Child) -> Values:
         """Compile one rule to the list of values that it gives, ``when`` and ``each`` applied."""
@@ -166,6 +181,7 @@ class Compiler(Context):
         return when(test, made)
 
     def _each(self, node: Entries, each: Node, child: Child) -> Values:
+        self.reads.looks.add(None)
         if not isinstance(each, Text):
             self.problem(each, "each: needs a segment or a field")
             return lambda _scope, _to: []

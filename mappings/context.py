@@ -19,12 +19,15 @@ class Reads:
 
     ``sources`` are those of the rule that is being compiled; ``None`` in it is a source that is
     not a field (a reference, a constant), so that the rule must always run.
+    ``looks`` are all fields that it looks at, in its conditions too; ``None`` in it is something
+    that is no field of a segment (a resource, another segment's lines, the value at hand).
     ``targets`` are the elements that each field reaches, for the report of coverage.
     """
 
     fields: set[tuple[str, int]] = field(default_factory=set)
     segments: set[str] = field(default_factory=set)
     sources: set[tuple[str, int] | None] = field(default_factory=set)
+    looks: set[tuple[str, int] | None] = field(default_factory=set)
     targets: dict[tuple[str, int], set[str]] = field(default_factory=dict)
 
     def add(self, other: "Reads") -> None:
@@ -36,6 +39,7 @@ class Reads:
 
     def path(self, path: Path, target: str = "") -> None:
         """Note that ``path`` is read, for the element ``target``."""
+        self.looks.add((path.segment, path.field) if path.segment else None)
         if path.segment:
             self.segments.add(path.segment)
             self.fields.add((path.segment, path.field))

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from mappings.feed import Feed
 from mappings.identity import Alternatives
+from mappings.memory import Memory
 from mappings.parse import NULL, Message
 from mappings.paths import Path
 from mappings.plan import Identity, Plan, PlannedResource, QuarantineReason
@@ -83,12 +84,14 @@ def plan(
     tables: Mapping[str, Table],
     version: str,
     why: Why = lambda _code, _segment, _field: "",
+    memory: Memory | None = None,
 ) -> Plan:
     """Return the plan; one that must not be applied says why in ``quarantine``.
 
     ``why`` gives the reason for which a field (0: a segment) is not mapped, for the explanation.
+    ``memory`` is that of the load of maps and tables that ``map_`` and ``tables`` are of.
     """
-    run = Run(message, feed, tables)
+    run = Run(message, feed, tables, memory)
     reason: QuarantineReason | None = None
     problem = ""
     planned: tuple[PlannedResource, ...] = ()

@@ -12,6 +12,7 @@ from mappings.engine import CompiledMap, plan
 from mappings.feed import Feed
 from mappings.language import Entries
 from mappings.load import Loaded, load
+from mappings.memory import Memory
 from mappings.parse import Message
 from mappings.plan import Plan, QuarantineReason
 from mappings.tables import Table
@@ -32,6 +33,7 @@ class _Loaded:
 
     loaded: Loaded
     reasons: Reasons
+    memory: Memory
 
 
 class Maps:
@@ -110,7 +112,13 @@ class Maps:
             return _refused(message, feed, "unsupported-message", "there is no map for it", now)
         try:
             return plan(
-                found, message, feed, now.loaded.tables, now.loaded.version, now.reasons.why
+                found,
+                message,
+                feed,
+                now.loaded.tables,
+                now.loaded.version,
+                now.reasons.why,
+                now.memory,
             )
         except Exception as bug:  # a fault of ours costs one message, not the feed
             told = f"the map failed: {type(bug).__name__}"
@@ -151,4 +159,4 @@ def _read(dirs: Sequence[Path]) -> _Loaded:
     if problems:
         raise MapError(problems)
     own = {event: one for (feed, event), one in loaded.maps.items() if not feed}
-    return _Loaded(loaded, Reasons(own))
+    return _Loaded(loaded, Reasons(own), Memory())

@@ -1,15 +1,19 @@
 """The elements of an object: which rule gives each, which it must have, what nothing gives."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mappings.constants import fresh
 from mappings.language import Entries, Node
+from mappings.memory import comes_again, remembering
+from mappings.parse import bit
 from mappings.source import Scope
 from server.fhir.definitions import children
 
 Rule = Callable[[Scope, str], Any]
+Needs = tuple[tuple[str, int], ...]
+Looks = tuple[tuple[str, int], ...] | None
 _MOST_SHAPES = 256  # of messages, remembered for each object of a map
 
 
@@ -22,9 +26,12 @@ class Entry:
     constant: bool = False
     merge: bool = False
     fallback: Any = None  # of a required element
-    needs: tuple[tuple[str, int], ...] = ()
+    needs: Needs = ()
     """Segments, and their fields as bits, without any of which the rule gives nothing; no bit: the
     segment itself.  Empty: the rule must run."""
+    looks: Looks = None
+    """All fields that the rule looks at, by segment and number (0: the segment itself), when the
+    value depends on nothing else in the message."""
 
     def idle(self, scope: Scope) -> bool:
         """Whether nothing was sent that the rule could read."""
@@ -38,19 +45,33 @@ class Entry:
                 return False
         return bool(self.needs)
 
+    def seen(self, scope: Scope) -> tuple[int, ...] | None:
+        """Return the sent fields of the scope's segment that the rule looks at; ``None`` when it
+        looks at something else, or at what every message has of its own.
+        """
+        own = scope.segment
+        if own is None or not self.looks:
+            return None
+        present = scope.run.segments
+        if any(name != own.name and name in present for name, _ in self.looks):
+            return None
+        sent = tuple(n for name, n in self.looks if n and name == own.name and own.sent & bit(n))
+        return sent if comes_again(own.name, sent) else None
+
 
 class Live:
     """Those of some entries that have anything to read in a message.
 
     It depends on nothing but which fields and segments were sent, and a system's messages look
-    alike: so it is remembered.
+    alike: so it is remembered.  Rules whose texts come again have a memory.
     """
 
-    __slots__ = ("_entries", "_known")
+    __slots__ = ("_entries", "_known", "_remembering")
 
     def __init__(self, entries: Iterable[Entry]) -> None:
         self._entries = tuple(entries)
         self._known: dict[int, tuple[Entry, ...]] = {}  # by Scope.shape
+        self._remembering: dict[tuple[int, tuple[int, ...]], Entry] = {}
 
     def among(self, scope: Scope) -> tuple[Entry, ...]:
         """Return the entries whose rules have to run, in their order."""
@@ -58,8 +79,22 @@ class Live:
         if found is None:
             if len(self._known) >= _MOST_SHAPES:
                 self._known.clear()
-            found = tuple(one for one in self._entries if not (one.needs and one.idle(scope)))
+            found = tuple(
+                self._with_memory(at, one, scope)
+                for at, one in enumerate(self._entries)
+                if not (one.needs and one.idle(scope))
+            )
             self._known[scope.shape] = found
+        return found
+
+    def _with_memory(self, at: int, entry: Entry, scope: Scope) -> Entry:
+        fields = entry.seen(scope)
+        if fields is None:
+            return entry
+        found = self._remembering.get((at, fields))
+        if found is None:
+            found = replace(entry, rule=remembering(entry.rule, fields))
+            self._remembering[at, fields] = found
         return found
 
 

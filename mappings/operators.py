@@ -210,6 +210,7 @@ def event_rule(compiler: Context, around: Entries, child: Child) -> Values:
 def ref_rule(compiler: Context, around: Entries, child: Child) -> Values:
     """``ref:`` a reference to a resource that the map makes."""
     node = around["ref"]
+    compiler.reads.looks.add(None)
     type_, _, segment = str(node).partition("@")
     if type_ not in compiler.made:
         compiler.problem(node, f"ref: the map makes no {type_}{hint(type_, compiler.made)}")
@@ -224,6 +225,7 @@ def ref_rule(compiler: Context, around: Entries, child: Child) -> Values:
 def make_rule(compiler: Context, node: Entries, child: Child) -> Values:
     """``make:`` a resource of its own from a value."""
     type_, path = str(node["make"]), compiler.path(node.get("from", node))
+    compiler.reads.looks.add(None)
     if path is None:
         return lambda _scope, _to: []
     if child.targets and type_ not in child.targets:
@@ -256,6 +258,7 @@ def make_rule(compiler: Context, node: Entries, child: Child) -> Values:
 def function(compiler: Context, node: Entries, fills: str) -> Rule:
     """``fn:`` a rule written in Python."""
     name = str(node["fn"])
+    compiler.reads.looks.add(None)
     known = RULES.get(name)
     if known is None:
         compiler.problem(node["fn"], f"there is no rule {name!r}{hint(name, RULES)}")

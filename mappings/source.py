@@ -8,6 +8,7 @@ from typing import Any
 
 from mappings.dates import moment
 from mappings.feed import NAMESPACE, Feed, urn
+from mappings.memory import Memory
 from mappings.parse import Message, Segment
 from mappings.plan import ExplainRow, Explanation, Unmapped
 from mappings.repetition import Repetition
@@ -118,7 +119,13 @@ class Instance:
 class Run:
     """The mapping of one message: what it reads, and what it has to say besides resources."""
 
-    def __init__(self, message: Message, feed: Feed, tables: Mapping[str, Table]) -> None:
+    def __init__(
+        self,
+        message: Message,
+        feed: Feed,
+        tables: Mapping[str, Table],
+        memory: Memory | None = None,
+    ) -> None:
         self.message = message
         self.feed = feed
         self.tables = tables
@@ -131,6 +138,8 @@ class Run:
         self.escape = message.delimiters[3]
         self.plain = self.needs_nothing(_body(message))  # most messages
         self.facility = message.text_of(message.segments[0], 4)
+        # what is not plain may stand for something else in another character set
+        self.known = memory.of(message, feed, self.facility) if memory and self.plain else None
         self.rows: list[tuple[str, str, str, str]] = []  # as in ``ExplainRow``
         self.note = self.rows.append
         self.unmapped: list[Unmapped] = []
