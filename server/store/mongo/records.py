@@ -77,9 +77,7 @@ async def find(
     return [record_of(one) for one in await cursor.limit(limit).to_list()]
 
 
-async def count(
-    db: Database, kind: str, tags: Collection[str] | None, now: int
-) -> dict[str, int]:
+async def count(db: Database, kind: str, tags: Collection[str] | None, now: int) -> dict[str, int]:
     """See :meth:`server.store.port.RecordStore.count_records`."""
     wanted = {"kind": kind} if tags is None else {"kind": kind, "tag": {"$in": list(tags)}}
     groups = await db.records.aggregate(
