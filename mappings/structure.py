@@ -23,12 +23,14 @@ class _Element:
     repeats: bool
     parts: "tuple[_Element, ...]" = ()  # of a group
     holds: frozenset[str] = frozenset()  # every segment name below
+    openers: frozenset[str] = frozenset()  # of a group that more than its first part may begin
 
     def opens(self, segment: str) -> bool:
         if not self.parts:
             return self.name == segment
-        openers = OPENERS.get(self.name)
-        return segment in openers if openers else self.parts[0].opens(segment)
+        if self.openers:
+            return segment in self.openers
+        return self.parts[0].opens(segment)
 
 
 class Group:
@@ -235,7 +237,9 @@ def _element(name: str, text: str, repeats: bool = False) -> _Element:
             parts.append(_Element(word, many, (), frozenset({word})))
             at = end
     holds = frozenset().union(*(part.holds for part in parts))
-    return _Element(name, repeats, tuple(parts), holds)
+    # structures have groups of one name that hold different segments: ORDER_OBSERVATION of PPR
+    openers = holds.intersection(OPENERS.get(name, ()))
+    return _Element(name, repeats, tuple(parts), holds, openers)
 
 
 def _closing(text: str, at: int) -> int:

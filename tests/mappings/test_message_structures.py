@@ -34,6 +34,8 @@ from tests.mappings.test_structure import tree
         ("RAS^O17", "PID ORC RXO RXA RXR RXA RXR", "((PID) (ORC (RXO) (RXA RXR) (RXA RXR)))"),
         ("DFT^P03", "EVN PID PV1 FT1 PR1 FT1 DG1", "(EVN PID DG1 (PV1) (FT1 (PR1)) (FT1))"),
         ("PPR^PC1", "PID PRB NTE OBX GOL PRB", "(PID (PRB NTE (OBX) (GOL)) (PRB))"),
+        ("PPR^PC1", "PID PRB ORC OBR OBX NTE", "(PID (PRB (ORC OBR (OBX NTE))))"),
+        ("PPR^PC1", "PID PRB ORC OBR OBR OBX", "(PID (PRB (ORC OBR) (OBR (OBX))))"),
         ("ADT^A40", "EVN PID MRG PID MRG", "(EVN (PID MRG) (PID MRG))"),
         ("ADT^A17", "EVN PID PV1 PID PV1", "(EVN (PID PV1) (PID PV1))"),
         ("MFN^M02", "MFI MFE STF PRA MFE STF", "(MFI (MFE STF PRA) (MFE STF))"),
