@@ -1,4 +1,4 @@
-"""Documents (MDM), from the message to the record: what a later message leaves of an earlier one."""
+"""Documents (MDM), from the message to the record: what a later one leaves of an earlier one."""
 
 from typing import Any
 
