@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from server.feeds.accepting import Door
 from server.feeds.ack import NOT_CLOSED, TOO_LARGE, Fault
 from server.feeds.failure import where
 from server.feeds.framing import MAX_MESSAGE_BYTES, Frame, Framer, TooLarge, frame
@@ -22,6 +23,7 @@ log = logging.getLogger(__name__)
 
 Answer = bytes | asyncio.Future[bytes | None]
 _READ_BYTES = 65536
+_TELL_EVERY_S = 60.0  # that connections are refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,8 @@ class Limits:
     """What one listener allows.  Times are seconds without a byte.
 
     ``pipelined``: messages of one connection that may wait for their answers; ``fs_s``: how long
-    the CR behind an FS is waited for.
+    the CR behind an FS is waited for; ``rest_s``: after which a connection that is at rest gives
+    its place to a new one, when there are too many.
     """
 
     max_message_bytes: int = MAX_MESSAGE_BYTES
@@ -39,6 +42,7 @@ class Limits:
     frame_s: float = 30.0
     fs_s: float = 0.5
     write_s: float = 30.0
+    rest_s: float = 30.0
 
 
 class Receiver(Protocol):
@@ -84,9 +88,15 @@ class Listener:
         self.host, self.port = "", 0
         self._receiver = receiver
         self._limits = limits or Limits()
-        self._tls = tls
-        self._server: asyncio.Server | None = None
+        self._door = Door(
+            self._accept,
+            tls=tls,
+            most=self._limits.max_connections,
+            handshake_s=self._limits.frame_s,
+            refused=self._refused,
+        )
         self._open: dict[_Connection, asyncio.Task[None]] = {}
+        self._told = -_TELL_EVERY_S
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
         """Listen; ``port`` 0 takes any free one, to be read from :attr:`port`.
@@ -94,15 +104,7 @@ class Listener:
         Raises:
             OSError: the address cannot be bound.
         """
-        self._server = await asyncio.start_server(
-            self._accept,
-            host,
-            port,
-            ssl=self._tls,
-            # who does not get on with it shall not keep a place among the connections
-            ssl_handshake_timeout=self._limits.frame_s if self._tls else None,
-        )
-        self.host, self.port = self._server.sockets[0].getsockname()[:2]
+        self.host, self.port = await self._door.open(host, port)
 
     @property
     def open_connections(self) -> int:
@@ -119,8 +121,7 @@ class Listener:
 
         A message of which only a part came is not answered; its sender sends it again.
         """
-        if self._server is not None:
-            self._server.close()
+        self._door.close()
         tasks = list(self._open.values())
         for connection in list(self._open):
             connection.stop_reading()
@@ -131,16 +132,14 @@ class Listener:
             await asyncio.gather(*late, return_exceptions=True)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._open) >= self._limits.max_connections:
-            self.counters.refused_connections += 1
-            log.warning("connection refused: %d are open", len(self._open))
-            writer.close()
+        if not self._has_place():
+            self._refused(f"{len(self._open)} are open")
+            writer.transport.abort()
             return
         of_all = self._receiver
         receiver = of_all(_peer(writer)) if callable(of_all) else of_all
         if receiver is None:
-            self.counters.refused_connections += 1
-            log.warning("connection refused: nobody may send from there")
+            self._refused("nobody may send from there")
             writer.transport.abort()
             return
         self.counters.connections += 1
@@ -151,6 +150,29 @@ class Listener:
             await task
         finally:
             del self._open[connection]
+
+    def _has_place(self) -> bool:
+        """Tell whether there is a place; the connection at rest for the longest time may leave one.
+
+        Senders that lost theirs without a word, behind a firewall say, connect again and again.
+        """
+        if len(self._open) < self._limits.max_connections:
+            return True
+        resting = max(self._open, key=lambda one: one.rests_s)
+        if resting.rests_s < self._limits.rest_s:
+            return False
+        log.info("a connection at rest for %d s leaves its place", resting.rests_s)
+        resting.stop_reading()
+        return True
+
+    def _refused(self, why: str) -> None:
+        """Count a connection that is closed; tell so once in a while, for it may be thousands."""
+        self.counters.refused_connections += 1
+        now = asyncio.get_running_loop().time()
+        if now - self._told >= _TELL_EVERY_S:
+            self._told = now
+            refused = self.counters.refused_connections
+            log.warning("connection refused (%d so far): %s", refused, why)
 
 
 class _Connection:
@@ -170,6 +192,15 @@ class _Connection:
         self._answers: asyncio.Queue[Answer | None] = asyncio.Queue(limits.pipelined)
         self._reading: asyncio.Future[bytes] | None = None
         self._stopped = False
+        self._unanswered = 0
+        self._heard = asyncio.get_running_loop().time()
+
+    @property
+    def rests_s(self) -> float:
+        """How long nothing has come, in seconds; 0 in a frame, or before all is answered."""
+        if self._stopped or self._framer.inside or self._unanswered:
+            return 0.0
+        return asyncio.get_running_loop().time() - self._heard
 
     def stop_reading(self) -> None:
         """Take no further bytes; what was received is still answered."""
@@ -197,6 +228,7 @@ class _Connection:
     async def _read(self) -> None:
         while (data := await self._bytes()) is not None:
             if data:
+                self._heard = asyncio.get_running_loop().time()
                 for found in self._framer.feed(data):
                     await self._take(found)
             elif found_late := self._framer.flush():
@@ -233,11 +265,16 @@ class _Connection:
             await self._refuse(found.head, TOO_LARGE)
             return
         self._counters.frames += 1
-        for answer in await self.receiver.receive(found.body):
+        self._unanswered += 1
+        answers = await self.receiver.receive(found.body)
+        for answer in answers:
+            self._unanswered += 1
             await self._answers.put(answer)
+        self._unanswered -= 1
 
     async def _refuse(self, head: bytes, fault: Fault) -> None:
         self._counters.refused_frames += 1
+        self._unanswered += 1
         await self._answers.put(self.receiver.refuse(head, fault))
 
     async def _answer(self) -> None:
@@ -249,6 +286,7 @@ class _Connection:
                 if message is not None:
                     self._writer.write(frame(message))
                     await asyncio.wait_for(self._writer.drain(), self._limits.write_s)
+                self._unanswered -= 1
         except (OSError, TimeoutError) as error:
             log.info("answers cannot be sent: %s", type(error).__name__)
             await self._give_up()

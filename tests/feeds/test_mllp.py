@@ -144,6 +144,38 @@ async def test_one_connection_too_many_is_closed_and_the_others_go_on() -> None:
         assert listener.counters.refused_connections == 1
 
 
+async def test_one_connection_too_many_takes_the_place_of_the_one_that_rests_longest() -> None:
+    limits = Limits(max_connections=3, rest_s=0.05, frame_s=60)
+    async with listening(Echo(), limits) as (listener, connect):
+        in_a_frame, begun = await connect()
+        begun.write(b"\x0bMSH")
+        unanswered, asked = await connect()
+        asked.write(frame(b"later"))
+        resting, _ = await connect()
+        await until(lambda: listener.counters.frames == 1)
+        await asyncio.sleep(0.1)
+        latest, writer = await connect()
+        writer.write(frame(b"a"))
+        assert await answer(latest) == b"got a"
+        assert await end(resting) == b""
+        refused, _ = await connect()
+        assert await end(refused) == b""
+        assert listener.counters.refused_connections == 1
+        assert not in_a_frame.at_eof()
+        assert not unanswered.at_eof()
+
+
+async def test_thousands_of_refused_connections_are_a_line_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with listening(Echo(), Limits(max_connections=1)) as (listener, connect):
+        await connect()
+        for _ in range(20):
+            assert await end((await connect())[0]) == b""
+        assert listener.counters.refused_connections == 20
+    assert caplog.text.count("connection refused") == 1
+
+
 async def test_junk_between_frames_is_counted() -> None:
     async with listening(Echo()) as (listener, connect):
         reader, writer = await connect()

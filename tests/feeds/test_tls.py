@@ -1,6 +1,7 @@
 """MLLP over real TLS sockets, with certificates made for the test."""
 
 import asyncio
+import shutil
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
@@ -24,6 +25,7 @@ from cryptography.x509.oid import NameOID
 from mappings.maps import load_maps
 from server.feeds import UnusableTls, server_context
 from server.feeds.framing import frame
+from server.feeds.mllp import Limits
 from server.feeds.service import FeedService, Port
 from server.feeds.wiring import Wire, Wiring
 from server.interactions.services import Services
@@ -43,12 +45,14 @@ class Pem:
     signer: tuple[x509.Name, ec.EllipticCurvePrivateKey]
 
 
-def made(folder: Path, name: str, by: Pem | None = None, password: bytes = b"") -> Pem:
-    """Make a certificate for 127.0.0.1, signed by ``by`` or by itself."""
+def made(
+    folder: Path, name: str, by: Pem | None = None, password: bytes = b"", days: int = 0
+) -> Pem:
+    """Make a certificate for 127.0.0.1 of the day in ``days``, signed by ``by`` or by itself."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     issuer, issuer_key = by.signer if by else (subject, key)
-    now = datetime.now(UTC)
+    now = datetime.now(UTC) + timedelta(days=days)
     cert = (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -146,6 +150,61 @@ async def test_where_senders_must_show_a_certificate_only_known_ones_are_heard(
     assert await answer(port, house.client(house.stranger)) == ""
     assert await service.inbox.counts() == {}
     assert await answer(port, house.client(house.sender)) == "MSA|AA|1"
+    await service.stop()
+
+
+async def test_who_begins_tls_and_says_nothing_keeps_no_sender_out(
+    services: Services, house: House
+) -> None:
+    tls = server_context(house.server.cert, house.server.key, house.authority.cert)
+    limits = Limits(max_connections=4, frame_s=60)
+    service = FeedService(services, load_maps(), [Port(tls=tls, limits=limits)])
+    await service.start()
+    (listener,) = service.listeners
+    silent = [await asyncio.open_connection("127.0.0.1", listener.port) for _ in range(20)]
+    assert await answer(listener.port, house.client(house.sender)) == "MSA|AA|1"
+    async with asyncio.timeout(30):
+        for reader, _ in silent[:16]:  # and of the last four perhaps one
+            assert await reader.read() == b""
+        await service.stop()
+        for reader, writer in silent:
+            assert await reader.read() == b""
+            writer.close()
+    assert listener.counters.refused_connections == 17
+
+
+async def test_a_certificate_that_has_ended_or_was_not_begun_is_not_heard(
+    services: Services, house: House, tmp_path: Path
+) -> None:
+    tls = server_context(house.server.cert, house.server.key, house.authority.cert)
+    service = FeedService(services, load_maps(), [Port(tls=tls)])
+    await service.start()
+    port = service.listeners[0].port
+    for days in (-2, 2):
+        other = made(tmp_path, f"in {days} days", house.authority, days=days)
+        assert await answer(port, house.client(other)) == ""
+    await service.stop()
+    assert await service.inbox.counts() == {}
+
+
+async def test_a_sender_may_not_begin_tls_anew_in_the_middle(
+    services: Services, house: House
+) -> None:
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("there is no openssl command here")
+    tls = server_context(house.server.cert, house.server.key)
+    service = FeedService(services, load_maps(), [Port(tls=tls)])
+    await service.start()
+    asking = await asyncio.create_subprocess_exec(
+        openssl, "s_client", "-connect", f"127.0.0.1:{service.listeners[0].port}", "-tls1_2",
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    assert asking.stdin is not None
+    asking.stdin.write(b"R\n")
+    told, _ = await asyncio.wait_for(asking.communicate(), 30)
+    assert b"no renegotiation" in told
     await service.stop()
 
 
