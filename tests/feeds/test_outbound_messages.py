@@ -1,8 +1,15 @@
 """What a destination is told of a change of the record, whoever made it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from mappings.emit_functions import FUNCTIONS
+from mappings.emit_run import Scope
+from mappings.encode import Field
+from mappings.parse import parse
 from server.interactions.services import Services
 from tests.feeds.outbound import Routed, delete, feeding, patient, put, visit, ward
 
@@ -318,6 +325,42 @@ async def test_a_message_without_a_patient_is_parked_with_the_reason(
     await put(services, alone)
     (message,) = await to.new()
     assert (message.state, message.reason) == ("parked", "incomplete")
+
+
+async def test_a_patient_that_comes_later_is_in_the_message_that_is_retried(
+    services: Services, tmp_path: Path
+) -> None:
+    routed = Routed(services, tmp_path, ward(messages="[ADT]"))
+    await put(services, visit())
+    (parked,) = await routed.new()
+    assert (parked.state, parked.reason) == ("parked", "incomplete")
+    assert await routed.queue.body(parked.id) == b""
+    assert await routed.router.remade(parked) == b""
+    await put(services, patient())
+    again = parse(await routed.router.remade(parked))
+    assert (again.control_id, again.get("PID-5.1")) == (parked.control_id, "Gray")
+
+
+async def test_a_rule_that_fails_parks_its_own_message_and_stops_no_other(
+    services: Services,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def broken(scope: Scope, _values: Sequence[Any]) -> Field:
+        return [[scope.here["gender"]]]
+
+    monkeypatch.setitem(FUNCTIONS, "broken", broken)
+    overlay = "emit: ADT-person\nfor: ward\nset:\n  PID-8: {fn: broken}\n"
+    routed = Routed(services, tmp_path, ward(messages="[ADT-person]"), overlay=overlay)
+    await put(services, {k: v for k, v in patient().items() if k != "gender"})
+    await put(services, patient("bea"))
+    parked, waiting = await routed.new()
+    assert (parked.state, parked.reason, parked.type) == ("parked", "unmade", "ADT")
+    assert parked.problem == "ADT-person failed: KeyError"
+    assert (waiting.state, waiting.type) == ("waiting", "ADT^A28")
+    assert await routed.router.remade(parked) == b""
+    assert "destination ward: ADT-person of Patient/ada/_history/1 failed: KeyError" in caplog.text
 
 
 async def test_ids_are_in_commit_order_and_control_ids_never_the_same(

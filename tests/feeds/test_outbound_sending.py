@@ -108,6 +108,23 @@ async def test_an_answer_to_another_message_ends_nothing(
     assert len(to.got) == 2
 
 
+async def test_a_receiver_that_babbles_is_one_line_of_the_log(
+    services: Services, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def babble(_to: Receiver, message: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"\x00" * 999 + frame(b"nonsense") * 40 + frame(ack(message)) * 2)
+
+    async with receiver(babble) as to, sending(services, site(tmp_path, ward(to.port))):
+        await put(services, patient())
+        await put(services, patient("bea"))
+        await settled(services, ["sent", "sent"])
+    said = [r.getMessage() for r in caplog.records if "no message of ours" in r.getMessage()]
+    assert said == [
+        "destination ward: 40 answers to no message of ours",
+        "destination ward: 41 answers to no message of ours",  # the second ACK of the first too
+    ]
+
+
 async def test_a_late_answer_is_not_taken_for_that_of_the_next_message(
     services: Services, tmp_path: Path
 ) -> None:

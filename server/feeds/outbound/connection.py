@@ -119,6 +119,7 @@ class Connection:
         Raises:
             Lost, Unanswered: send it again, under the same control id; the connection is closed.
         """
+        strays = self.strays
         try:
             await self._open()
             assert self._writer is not None
@@ -135,6 +136,11 @@ class Connection:
         except BaseException:  # stopped in the middle: what would come is no answer to the next
             await self.close()
             raise
+        finally:
+            if passed := self.strays - strays:  # one line, however much a receiver babbles
+                log.warning(
+                    "destination %s: %d answers to no message of ours", self._to.name, passed
+                )
 
     async def _answered(self, control_id: str) -> Answer:
         accepted = False
@@ -142,7 +148,6 @@ class Connection:
             answer = read_answer(await self._frame())
             if answer is None or answer.control_id != control_id:
                 self.strays += 1
-                log.warning("destination %s: an answer to no message of ours", self._to.name)
                 continue
             if answer.code == _ACCEPTED and self._to.ack == "enhanced-application" and not accepted:
                 accepted = True

@@ -37,6 +37,8 @@ async def preview(
             made.append((told.made.type, (f"it would be withheld: {' '.join(told.withheld)}",)))
             continue
         notes = told.made.notes
+        if told.reason:
+            notes = (*notes, f"it would be parked: {told.problem}")
         try:
             body = to_message(told.made, outlet.destination, id_="PREVIEW", at=version.at)
             text = body.decode("utf-8", "replace").replace("\r", "\n").rstrip("\n")

@@ -31,18 +31,21 @@ log = logging.getLogger(__name__)
 
 LOOP_MOST, LOOP_US = 10, 60_000_000  # messages about one resource that feeds may cause in a minute
 _REMEMBERED = 10_000  # resources
+_NO_PATIENT = "the record names no patient for it"
 
 
 @dataclass(frozen=True, slots=True)
 class _Told:
     """A message that was made, and what it is about.
 
+    ``reason``: why it is parked, ``""``: it is not; ``problem``: the same in words.
     ``withheld``: the labels for which the destination must not be told of it.
     """
 
     made: Made
     version: Version
     patient: str
+    reason: str = ""
     problem: str = ""
     withheld: tuple[str, ...] = ()
 
@@ -167,9 +170,12 @@ class Router:
 
     async def _emitted(self, route: Route, gatherer: Gatherer, version: Version) -> _Told | None:
         change = await gatherer.change(route.map, version)
-        may = cleared(change, self._outlet.destination)
-        # What would have been said decides whether there is anything to withhold.
-        made = self._outlet.emit(route, change if may.withheld else may.change)
+        try:
+            may = cleared(change, self._outlet.destination)
+            # What would have been said decides whether there is anything to withhold.
+            made = self._outlet.emit(route, change if may.withheld else may.change)
+        except Exception as error:  # a bug in a rule fails for ever: it must not stop the others
+            return self._failed(route, version, error)
         if made is None:
             return None
         world = change.now if change.now.about is not None else change.was
@@ -178,9 +184,19 @@ class Router:
         patient = f"Patient/{patients[0]['id']}" if patients else ""
         if route.map.about == "Patient":
             patient = patient or f"Patient/{version.id}"
-        problem = "" if patient else "the record names no patient for it"
         made = replace(made, notes=(*made.notes, *may.notes))
-        return _Told(made, version, patient, problem, may.withheld)
+        if not patient:
+            return _Told(made, version, "", "incomplete", _NO_PATIENT, may.withheld)
+        return _Told(made, version, patient, withheld=may.withheld)
+
+    def _failed(self, route: Route, version: Version, error: Exception) -> _Told:
+        name, kind = route.map.name, type(error).__name__
+        about = f"{version.type}/{version.id}/_history/{version.number}"
+        to = self._outlet.destination.name
+        log.error("destination %s: %s of %s failed: %s", to, name, about, kind)
+        patient = about.partition("/_history")[0] if version.type == "Patient" else ""
+        made = Made(route.map.message, "", ())
+        return _Told(made, version, patient, "unmade", f"{name} failed: {kind}")
 
     async def remade(self, message: Message) -> bytes:
         """Return the bytes of a message that could not be made before, ``b""`` if it still cannot.
@@ -192,7 +208,9 @@ class Router:
         if version is None:
             return b""
         for told in await self.told(Occasion((version,))):
-            if told.made.type == message.type and not told.problem and not told.withheld:
+            # One that failed is of its map's type alone: nobody knows its event.
+            alike = message.type in (told.made.type, told.made.type.partition("^")[0])
+            if alike and not told.reason and not told.withheld:
                 now = self._services.now()
                 to = self._outlet.destination
                 with suppress(Unencodable):
@@ -229,7 +247,9 @@ class Router:
         self, told: _Told, occasion: Occasion, id_: str, now: int
     ) -> tuple[bytes, str, str]:
         """Return the bytes of a message, and why it is parked, if it is: reason and problem."""
-        body, reason, problem = b"", "incomplete" if told.problem else "", told.problem
+        if told.reason:
+            return b"", told.reason, told.problem  # it is made when it is retried
+        body, reason, problem = b"", "", ""
         try:
             body = to_message(told.made, self._outlet.destination, id_=id_, at=now)
         except Unencodable as wrong:
