@@ -4,13 +4,13 @@ import asyncio
 import itertools
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from server.feeds import wire
 
 log = logging.getLogger(__name__)
 
-ANSWER_S = {wire.TO_MAKE: 30.0, wire.TO_PLAN: 5.0}
+ANSWER_S = {wire.TO_MAKE: 30.0, wire.TO_PLAN: 5.0, wire.TO_BOTH: 10.0}
 """Seconds until a process without an answer is ended; for its plan the sender waits."""
 IDLE_S = 120.0  # without work, after which a process ends
 START_S = 30.0
@@ -48,6 +48,10 @@ class AskedProcess:
     def leaving(self) -> bool:
         """True from when it is asked nothing more until it has ended."""
         return not self.alive and not self._hearing.done()
+
+    def owes(self, kinds: Iterable[bytes]) -> int:
+        """Return how many answers to questions of some kinds are still to come."""
+        return sum(self.asked[kind] for kind in kinds)
 
     async def ask(self, kind: bytes, body: bytes) -> bytes | None:
         """Return its answer, ``None`` if there is none."""

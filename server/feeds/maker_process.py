@@ -6,6 +6,7 @@ does when the server ends, however it does.  It reads the record, and writes not
 
 import asyncio
 import gc
+import logging
 import os
 import pickle
 import select
@@ -13,14 +14,19 @@ import signal
 import sys
 import time
 from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from mappings.feed import Feed
-from mappings.maps import MapError, load_maps
+from mappings.maps import MapError, Maps, load_maps
+from mappings.plan import Plan
 from server.access.policy import Policy as AccessPolicy
-from server.feeds import makers, wire
+from server.feeds import makers, making, wire, wire_made
+from server.feeds.inbox import Entry
+from server.feeds.refused import RefusedMessage
 from server.feeds.work import plan_message
 from server.interactions import search_parameters
 from server.interactions.services import Policy, Searchable, Services
@@ -28,7 +34,10 @@ from server.search.catalog import Catalog
 from server.store.sqlite import SqliteStore
 from server.uuid7 import new_id
 
+log = logging.getLogger(__name__)
+
 READY = b"ready"
+AGAIN_S = 5.0  # until maps are looked for again that were not there
 _AHEAD_BYTES = 1 << 20
 _RUN = "from server.feeds.maker_process import main; main()"
 
@@ -98,37 +107,78 @@ async def _serve(site: Site, asked: "Questions", answers: BinaryIO) -> None:
         planning = Planning(site.maps)
         gc.freeze()
         gc.set_threshold(10_000, 20, 50)
-        await _answer(services, planning, asked, answers)
+        await _answer(Maker(services, planning), asked, answers)
     finally:
         await store.close()
 
 
 class Planning:
-    """Plans messages by the maps of the site as they were when a plan was last asked for."""
+    """The maps of the site as they were when a plan was last asked for."""
 
-    def __init__(self, folders: tuple[Path, ...]) -> None:
-        self._folders = folders
+    def __init__(
+        self, folders: tuple[Path, ...], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._folders, self._clock = folders, clock
         self._maps = load_maps(folders)
-        self._none_of = ""  # the last version that was asked for and is not there
+        self._none_of = ""  # the last version that was asked for and was not there
+        self._again_at = 0.0
 
-    def answer(self, body: bytes) -> bytes:
-        """Return the packed plan, or that there is none by the maps that the server has."""
-        version, feed, message = pickle.loads(body)  # noqa: S301 - from who started us
-        if not self._has(version):
-            return wire.FAILED
-        return wire.pack_planned(*plan_message(self._maps, message, self._maps.feed(feed)))
+    def maps(self, version: str) -> Maps | None:
+        """Return the maps of a version, ``None`` when there are none of it now.
 
-    def _has(self, version: str) -> bool:
-        """Tell whether the maps are of a version; they are read anew when it is another one."""
-        if self._maps.version == version:
-            return True
-        if self._none_of != version:
-            self._none_of = version
-            try:
+        They are read anew when it is another one than before, soon again when they were not there:
+        the folder may hold them by then.
+        """
+        if self._maps.version != version and not self._known_to_lack(version):
+            with suppress(MapError, OSError):  # the server has told why
                 self._maps = load_maps(self._folders)
-            except (MapError, OSError):  # the server has told why
-                return False
-        return self._maps.version == version
+        return self._maps if self._maps.version == version else None
+
+    def _known_to_lack(self, version: str) -> bool:
+        now = self._clock()
+        if self._none_of == version and now < self._again_at:
+            return True
+        self._none_of, self._again_at = version, now + AGAIN_S
+        return False
+
+
+class Maker:
+    """Answers questions."""
+
+    def __init__(self, services: Services, planning: Planning) -> None:
+        self._services, self._planning = services, planning
+        self._feeds: dict[bytes, Feed] = {}
+
+    async def answer(self, kind: bytes, body: bytes) -> bytes:
+        """Return the answer to a question; no message can make this fail."""
+        if kind == wire.TO_MAKE:
+            return await self._make(body)
+        version, feed, message, entry = wire.read_body(body)
+        maps = self._planning.maps(version)
+        if maps is None:
+            return wire_made.FAILED
+        plan, refused = plan_message(maps, message, maps.feed(feed))
+        ahead = b""
+        if plan is not None and refused is None and entry is not None:
+            ahead = await self._made(entry, plan, maps.feed(feed))
+        return wire.pack_planned(plan, refused, ahead)
+
+    async def _make(self, body: bytes) -> bytes:
+        try:
+            asked = wire.read_asked(body, self._feeds)
+        except Exception as error:  # the server makes it itself, and meets what this met
+            log.warning("a message could not be read: %s", type(error).__name__)
+            return wire_made.FAILED
+        return await self._made(*asked)
+
+    async def _made(self, entry: Entry, plan: Plan, feed: Feed) -> bytes:
+        try:
+            return wire_made.pack_made(await making.make(self._services, entry, plan, feed))
+        except RefusedMessage as refused:
+            return wire_made.pack_refused(refused)
+        except Exception as error:  # as above
+            log.warning("a message could not be made: %s", type(error).__name__)
+            return wire_made.FAILED
 
 
 class Questions:
@@ -136,13 +186,13 @@ class Questions:
 
     def __init__(self, pipe: int) -> None:
         self._pipe, self._frames = pipe, wire.Frames()
-        self._of_kind: dict[bytes, deque[bytes]] = {wire.TO_PLAN: deque(), wire.TO_MAKE: deque()}
+        self._plans, self._others = deque[bytes](), deque[bytes]()
 
     def next(self) -> tuple[bytes, bytes, bytes] | None:
         """Return kind, number and body of the next; waits for it; ``None`` at the end."""
         while True:
-            waiting = next((some for some in self._of_kind.values() if some), None)
-            if waiting is None or select.select((self._pipe,), (), (), 0)[0]:
+            waiting = self._plans or self._others
+            if not waiting or select.select((self._pipe,), (), (), 0)[0]:
                 if not self._more():
                     return None
                 continue
@@ -153,15 +203,12 @@ class Questions:
     def _more(self) -> bool:
         got = os.read(self._pipe, _AHEAD_BYTES)
         for frame in self._frames.add(got):
-            self._of_kind[frame[:1]].append(frame)
+            (self._plans if frame[:1] == wire.TO_PLAN else self._others).append(frame)
         return bool(got)
 
 
-async def _answer(
-    services: Services, planning: Planning, asked: Questions, answers: BinaryIO
-) -> None:
+async def _answer(maker: Maker, asked: Questions, answers: BinaryIO) -> None:
     """Read, do and answer, one after the other: to wait for the server keeps nobody waiting."""
-    feeds: dict[bytes, Feed] = {}
     answer = READY
     while True:
         try:
@@ -173,10 +220,7 @@ async def _answer(
         if question is None:
             return
         kind, number, body = question
-        if kind == wire.TO_PLAN:
-            answer = number + planning.answer(body)  # which no message can make fail
-        else:
-            answer = number + await makers.answer(services, body, feeds)
+        answer = number + await maker.answer(kind, body)
 
 
 def _now() -> int:

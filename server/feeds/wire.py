@@ -8,23 +8,19 @@ import pickle
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from mappings.feed import Feed
+from mappings.feed import Feed, Mode
 from mappings.plan import Identity, Plan, PlannedResource, Unmapped
 from server.feeds.inbox import Entry, explained
-from server.feeds.making import Made
 from server.feeds.packed import PackedPlan
-from server.feeds.refused import Reason, RefusedMessage
-from server.search.query import HasKey, Query
-from server.search.rows import IndexRows
-from server.store.port import Body, Expect, RecordWrite, Write
+from server.feeds.refused import RefusedMessage
 
 HEADER_BYTES = 4
 NUMBER_BYTES = 8
-TO_PLAN, TO_MAKE = b"p", b"m"
+TO_PLAN, TO_MAKE, TO_BOTH = b"p", b"m", b"b"
 """What a question begins with; its number follows, with which its answer begins."""
 
-_ROWS = ("keys", "date", "strings", "dates", "numbers", "texts", "references", "names", "points",
-         "narrative", "content")  # fmt: skip
+About = tuple[str, str, int, str, str, Mode]
+"""What making looks at of an :class:`Entry`."""
 
 
 class Asked(NamedTuple):
@@ -36,7 +32,7 @@ class Asked(NamedTuple):
 
 
 def question(kind: bytes, number: int, body: bytes) -> bytes:
-    """Return the frame of a question of :data:`TO_PLAN` or :data:`TO_MAKE`."""
+    """Return the frame of a question of one of the kinds above."""
     return framed(kind + number.to_bytes(NUMBER_BYTES, "big") + body)
 
 
@@ -69,8 +65,7 @@ def pack_asked(entry: Entry, plan: Plan, feed: bytes) -> bytes:
     """Return a message as bytes; ``feed`` is a pickled :class:`Feed`."""
     resources = plan.packed if isinstance(plan, PackedPlan) else _pack_resources(plan)
     told = plan.message_type, plan.lane, plan.map_version, plan.warnings, plan.extra
-    about = entry.id, entry.feed, entry.received, entry.sender, entry.type, entry.mode
-    return pickle.dumps((about, told, resources, feed), pickle.HIGHEST_PROTOCOL)
+    return pickle.dumps((_about(entry), told, resources, feed), pickle.HIGHEST_PROTOCOL)
 
 
 def _pack_resources(plan: Plan) -> bytes:
@@ -97,9 +92,8 @@ def read_asked(body: bytes, feeds: dict[bytes, Feed]) -> Asked:
     if packed not in feeds:
         feeds[packed] = pickle.loads(packed)  # noqa: S301
     type_, lane, map_version, warnings, extra = told
-    id_, feed, received, sender, message_type, mode = about
     return Asked(
-        Entry(id_, feed, received, sender=sender, type=message_type, mode=mode),
+        _entry(about),
         Plan(
             type_,
             _resources(resources),
@@ -112,8 +106,32 @@ def read_asked(body: bytes, feeds: dict[bytes, Feed]) -> Asked:
     )
 
 
-def pack_planned(plan: Plan | None, refused: RefusedMessage | None) -> bytes:
-    """Return what became of a message's planning as bytes."""
+def _about(entry: Entry) -> About:
+    return entry.id, entry.feed, entry.received, entry.sender, entry.type, entry.mode
+
+
+def _entry(about: About) -> Entry:
+    id_, feed, received, sender, message_type, mode = about
+    return Entry(id_, feed, received, sender=sender, type=message_type, mode=mode)
+
+
+def pack_body(version: str, feed: str, body: bytes, entry: Entry | None = None) -> bytes:
+    """Return a message that is to be planned by the maps of ``version``, as bytes.
+
+    ``entry``: how it stands in the inbox, when what it comes to is made at once.
+    """
+    about = _about(entry) if entry is not None else None
+    return pickle.dumps((version, feed, body, about), pickle.HIGHEST_PROTOCOL)
+
+
+def read_body(asked: bytes) -> tuple[str, str, bytes, Entry | None]:
+    """Return what :func:`pack_body` packed."""
+    version, feed, body, about = pickle.loads(asked)  # noqa: S301 - from who started us
+    return version, feed, body, _entry(about) if about is not None else None
+
+
+def pack_planned(plan: Plan | None, refused: RefusedMessage | None, ahead: bytes = b"") -> bytes:
+    """Return what became of a message's planning as bytes, with what was made of it."""
     why = (refused.reason, refused.problem, refused.issues) if refused is not None else None
     if plan is None:
         return pickle.dumps((True, None, why), pickle.HIGHEST_PROTOCOL)
@@ -131,6 +149,7 @@ def pack_planned(plan: Plan | None, refused: RefusedMessage | None) -> bytes:
         _pack_resources(plan),
         len(plan.resources),
         explained(plan),
+        ahead,
     )
     return pickle.dumps((True, told, why), pickle.HIGHEST_PROTOCOL)
 
@@ -189,87 +208,3 @@ def _planned(row: tuple[Any, ...]) -> PlannedResource:
         update,
         shared,
     )
-
-
-def pack_made(made: Made) -> bytes:
-    """Return what was made as bytes."""
-    provenance = _write(made.provenance) if made.provenance is not None else None
-    told = (
-        [_write(one) for one in made.writes],
-        made.produced,
-        provenance,
-        [_expect(one) for one in made.expects],
-        [(r.kind, r.key, r.value, r.tag, r.if_rev, r.expires_at) for r in made.records],
-        made.warnings,
-    )
-    return pickle.dumps((True, told), pickle.HIGHEST_PROTOCOL)
-
-
-def pack_refused(refused: RefusedMessage) -> bytes:
-    """Return why a message belongs in quarantine, as bytes."""
-    told = refused.reason, refused.problem, refused.issues
-    return pickle.dumps((False, told), pickle.HIGHEST_PROTOCOL)
-
-
-FAILED = pickle.dumps((None, None), pickle.HIGHEST_PROTOCOL)
-"""Whatever else happened: whoever asked tries it themselves, and meets it."""
-
-
-def read_answer(body: bytes) -> Made | None:
-    """Return what was made, ``None`` when that failed.
-
-    Raises:
-        RefusedMessage: the message belongs in quarantine.
-    """
-    made, told = pickle.loads(body)  # noqa: S301 - from a process that we started
-    if made is None:
-        return None
-    if not made:
-        reason: Reason
-        reason, problem, issues = told
-        raise RefusedMessage(reason, problem, issues)
-    writes, produced, provenance, expects, records, warnings = told
-    return Made(
-        tuple(_read_write(one) for one in writes),
-        produced,
-        _read_write(provenance) if provenance is not None else None,
-        tuple(_read_expect(one) for one in expects),
-        tuple(RecordWrite(*one) for one in records),
-        warnings,
-    )
-
-
-def _write(write: Write) -> tuple[Any, ...]:
-    rows, body = write.rows, write.body
-    assert isinstance(rows, IndexRows)
-    assert body is not None
-    return (
-        write.type,
-        write.id,
-        body.head,
-        body.tail,
-        tuple(getattr(rows, name) for name in _ROWS),
-        write.compartments,
-        write.method,
-        write.if_version,
-        write.must_be_new,
-    )
-
-
-def _read_write(row: tuple[Any, ...]) -> Write:
-    type_, id_, head, tail, rows, *rest = row
-    return Write(type_, id_, Body(head, tail), IndexRows(*rows), *rest)
-
-
-def _expect(expect: Expect) -> tuple[Any, ...]:
-    """Return an expectation, the common one without its classes."""
-    query, where = expect.query, expect.query.where
-    if type(where) is HasKey and query == Query(query.types, where):
-        return expect.claim, query.types, where.keys, tuple(expect.ids)
-    return expect.claim, query, None, tuple(expect.ids)
-
-
-def _read_expect(row: tuple[Any, ...]) -> Expect:
-    claim, asked, keys, ids = row
-    query = asked if keys is None else Query(asked, HasKey(keys))
-    return Expect(claim, query, frozenset(ids))

@@ -19,13 +19,14 @@ from mappings.maps import load_maps
 from mappings.parse import split_messages
 from mappings.plan import Identity, Plan, PlannedResource
 from server.access.policy import load_policy
-from server.feeds import asked, makers, making, wire
+from server.feeds import asked, makers, making, wire, wire_made
 from server.feeds.apply import apply
 from server.feeds.inbox import Entry, explain_write
 from server.feeds.lanes import lanes_of
-from server.feeds.maker_process import Planning, Questions, Site, starter
+from server.feeds.maker_process import Maker, Planning, Questions, Site, starter
 from server.feeds.makers import Makers
 from server.feeds.making import Made
+from server.feeds.packed import PackedPlan
 from server.feeds.refused import RefusedMessage
 from server.feeds.work import plan_message
 from server.interactions.services import Policy, Services
@@ -76,7 +77,7 @@ async def test_the_published_messages_come_to_the_same_elsewhere(
         services_on(MemoryStore(now=lambda: NOW, index=index), lambda: NOW),
         access_policy=load_policy(),
     )
-    known: dict[bytes, Feed] = {}
+    planning = Planning(())
     packed = pickle.dumps(FEED)
 
     async def both(services: Services, entry: Entry, plan: Plan, feed: Feed) -> Made:
@@ -84,7 +85,8 @@ async def test_the_published_messages_come_to_the_same_elsewhere(
 
         async def elsewhere() -> Made | None:
             asked = wire.pack_asked(entry, plan, packed)
-            return wire.read_answer(await makers.answer(numbered(services, number), asked, known))
+            maker = Maker(numbered(services, number), planning)
+            return wire_made.read_answer(await maker.answer(wire.TO_MAKE, asked))
 
         here = making.make(numbered(services, number), entry, plan, feed)
         made = await outcome(here)
@@ -203,25 +205,83 @@ async def test_another_process_plans_as_this_one_does(tmp_path: Path) -> None:
         assert await there.makers.plan(there.services, MAPS.version, "adt", body) is None
 
 
+async def test_what_is_made_with_its_plan_is_applied_unless_it_is_out_of_date(
+    tmp_path: Path,
+) -> None:
+    async with beside(tmp_path) as there:
+        await there.started()
+        feed, services = MAPS.feed("adt"), there.services
+        asked, versions = count(1), []
+
+        async def applied(name: str, meanwhile: str = "", *, told: bool = False) -> None:
+            number = 100 + next(asked)
+            entry = Entry(new_id(), "adt", NOW + number, sender="REG|HOSP", type="ADT^A08")
+            planned = await there.makers.plan(
+                services, MAPS.version, "adt", admission(number, name), entry=entry, since=number
+            )
+            assert planned is not None
+            plan = planned[0]
+            assert isinstance(plan, PackedPlan)
+            assert plan.since == number
+            if meanwhile:
+                await applied(meanwhile)
+            if told:
+                there.makers.overtaken(plan)
+            make = there.makers.make
+            done = await apply(services, entry, plan, feed, finish=lambda done: done, maker=make)
+            versions.append([one.rpartition("/")[2] for one in done.produced])
+            assert plan.ahead == b""
+
+        def made_elsewhere() -> tuple[int, int]:
+            return there.makers.planned, there.makers.made
+
+        await applied("Ann")
+        assert made_elsewhere() == (1, 1)
+        await applied("Bea", meanwhile="Cil")  # its write expects what is not there any more
+        assert made_elsewhere() == (3, 4)
+        await applied("Dot", meanwhile="Eva", told=True)
+        assert made_elsewhere() == (5, 6)
+        assert versions == [["1", "1", "1"], ["2"], ["3"], ["4"], ["5"]]
+        assert there.makers._in_vain == 8
+
+
 async def test_by_maps_that_it_does_not_have_nothing_is_planned_elsewhere(tmp_path: Path) -> None:
     (tmp_path / "adt.yaml").write_text("feed: adt\nunidentified: create\n")
-    planning = Planning((tmp_path,))
+    store = MemoryStore(now=lambda: NOW, index=index)
+    maker = Maker(services_on(store, lambda: NOW), Planning((tmp_path,)))
     body = admission(7, "Ann")
     own = load_maps([tmp_path]).version
 
-    def asked(version: str) -> object:
-        return wire.read_planned(planning.answer(pickle.dumps((version, "adt", body))))
+    async def asked(version: str) -> object:
+        question = wire.pack_body(version, "adt", body)
+        return wire.read_planned(await maker.answer(wire.TO_PLAN, question))
 
-    assert asked(own) is not None
-    assert asked(MAPS.version) is None
+    assert await asked(own) is not None
+    assert await asked(MAPS.version) is None
     (tmp_path / "adt.yaml").write_text("feed: adt\nunidentified: quarantine\n")
     new = load_maps([tmp_path]).version
     assert new != own
-    assert asked(new) is not None
-    assert asked(own) is None
+    assert await asked(new) is not None
+    assert await asked(own) is None
     (tmp_path / "adt.yaml").write_text("feed: [")
-    assert asked("another") is None
-    assert asked(new) is not None
+    assert await asked("another") is None
+    assert await asked(new) is not None
+
+
+async def test_maps_that_come_back_are_found_again(tmp_path: Path) -> None:
+    first, second = "feed: adt\nunidentified: create\n", "feed: adt\nunidentified: quarantine\n"
+    (tmp_path / "adt.yaml").write_text(second)
+    wanted = load_maps([tmp_path]).version
+    (tmp_path / "adt.yaml").write_text(first)
+    now = [0.0]
+    planning = Planning((tmp_path,), lambda: now[0])
+    assert planning.maps(wanted) is None
+    (tmp_path / "adt.yaml").write_text(second)
+    assert planning.maps(wanted) is None  # they were looked for just now
+    now[0] = 5.0
+    found = planning.maps(wanted)
+    assert found is not None
+    assert found.version == wanted
 
 
 def test_what_cannot_be_planned_is_told_with_its_reason() -> None:
@@ -233,7 +293,7 @@ def test_what_cannot_be_planned_is_told_with_its_reason() -> None:
     assert (planned[1].reason, planned[1].problem, planned[1].issues) == (
         "unparsable", "no MSH", ("a",),
     )  # fmt: skip
-    assert wire.read_planned(wire.FAILED) is None
+    assert wire.read_planned(wire_made.FAILED) is None
 
 
 def test_plans_are_asked_for_first_in_whatever_pieces_questions_come() -> None:
