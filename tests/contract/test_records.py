@@ -76,6 +76,18 @@ async def test_records_are_found_by_tag_in_pages_ordered_by_key(store: Store) ->
     assert await store.count_records("job", ()) == {}
 
 
+async def test_records_without_a_tag_are_found_by_that(store: Store) -> None:
+    for key, tag in (("a", ""), ("b", "odd"), ("c", "")):
+        await put(store, key, tag=tag)
+    await put(store, "a", tag="odd", if_rev=1)
+    await put(store, "d", tag="")
+
+    assert [r.key for r in await store.find_records("job", tag="")] == ["c", "d"]
+    assert [r.key for r in await store.find_records("job", tag="", after="c")] == ["d"]
+    assert [r.key for r in await store.find_records("job", tag="odd")] == ["a", "b"]
+    assert await store.count_records("job", ("", "odd")) == {"": 2, "odd": 2}
+
+
 async def test_an_expired_record_counts_as_absent(store: Store, clock: Clock) -> None:
     await put(store, "short", expires_at=START + 10)
     await put(store, "long", expires_at=START + 99)

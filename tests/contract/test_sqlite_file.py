@@ -301,6 +301,23 @@ async def test_every_older_file_is_brought_up_to_date(file: Path, start: int) ->
         assert await store.verify() == []
 
 
+async def test_a_file_of_the_fifth_schema_finds_its_records_by_tag_and_those_without(
+    file: Path,
+) -> None:
+    older = apsw.Connection(str(file))
+    older.pragma("application_id", APPLICATION_ID)
+    migrate(older, upto=5)
+    kept = [("job", "1", b"", "odd", 1, None), ("job", "2", b"", "", 1, None)]
+    older.executemany("insert into rec values (?,?,?,?,?,?)", kept)
+    older.close()
+
+    async with opened(file) as store:
+        assert [one.key for one in await store.find_records("job", tag="odd")] == ["1"]
+        assert [one.key for one in await store.find_records("job", tag="")] == ["2"]
+        assert await store.count_records("job", ["", "odd"]) == {"": 1, "odd": 1}
+        assert await store.verify() == []
+
+
 async def test_a_file_of_the_third_schema_keeps_what_it_has_and_is_indexed_anew(
     file: Path,
 ) -> None:

@@ -7,6 +7,7 @@ import apsw
 
 from server.store.checks import check_record
 from server.store.port import OutboxRow, Record, RecordWrite
+from server.store.sqlite.sql import marks
 
 _COLUMNS = "kind, key, value, tag, rev, expires_at"
 _LIVE = "(expires_at is null or expires_at>?)"
@@ -24,22 +25,28 @@ def find(
     db: apsw.Connection, kind: str, tag: str | None, after: str, limit: int, now: int
 ) -> list[Record]:
     """See :meth:`server.store.port.RecordStore.find_records`."""
-    # SQLite would rather walk all of the kind, which are in the order that is asked for.
-    which = "rec where kind=?" if tag is None else "rec indexed by rec_tag where kind=? and tag=?"
-    values = () if tag is None else (tag,)
-    text = f"select {_COLUMNS} from {which} and key>? and {_LIVE} order by key limit ?"
-    return [Record(*row) for row in db.execute(text, (kind, *values, after, now, limit))]
+    tags = None if tag is None else (tag,)
+    text = f"select {_COLUMNS} from {_which(tags)} and key>? and {_LIVE} order by key limit ?"
+    return [Record(*row) for row in db.execute(text, (kind, *(tags or ()), after, now, limit))]
 
 
 def count(
     db: apsw.Connection, kind: str, tags: Collection[str] | None, now: int
 ) -> Mapping[str, int]:
     """See :meth:`server.store.port.RecordStore.count_records`."""
-    which = "rec where kind=?"
-    if tags is not None:
-        which = f"rec indexed by rec_tag where kind=? and tag in ({','.join('?' * len(tags))})"
-    text = f"select tag, count(*) from {which} and {_LIVE} group by tag"
+    text = f"select tag, count(*) from {_which(tags)} and {_LIVE} group by tag"
     return {str(tag): int(size) for tag, size in db.execute(text, (kind, *(tags or ()), now))}
+
+
+def _which(tags: Collection[str] | None) -> str:
+    """Return the records of a kind, or those of some of its tags."""
+    if tags is None:
+        return "rec where kind=?"
+    wanted = f"kind=? and tag in ({marks(tuple(tags))})"
+    if not tags or "" in tags:  # records without a tag stand in no index of tags
+        return f"rec where {wanted}"
+    # SQLite would rather walk all of the kind, which are in the order that is asked for.
+    return f"rec indexed by rec_tag where {wanted} and tag<>''"
 
 
 def revisions(db: apsw.Connection, writes: Sequence[RecordWrite], now: int) -> list[int]:

@@ -194,6 +194,13 @@ STEPS: tuple[tuple[str, str], ...] = (
         INSERT INTO words (words) VALUES ('optimize');
         """,
     ),
+    (
+        "records by tag, of those that have one: most have none, and none is looked for",
+        """
+        DROP INDEX rec_tag;
+        CREATE INDEX rec_tag ON rec (kind, tag, key) WHERE tag<>'';
+        """,
+    ),
 )
 
 
