@@ -41,6 +41,8 @@ def body_of(resource: dict[str, Any]) -> Body:
     >>> body_of({"id": "a", "meta": {"versionId": "9", "tag": [{"code": "x"}]}}).tail
     b',"tag":[{"code":"x"}]}}'
     """
+    if "meta" not in resource and (usual := _usual(resource)) is not None:
+        return usual
     names = list(resource)
     cut = names.index("meta") if "meta" in resource else _behind_id(names)
     before = {name: resource[name] for name in names[:cut]}
@@ -49,6 +51,21 @@ def body_of(resource: dict[str, Any]) -> Body:
     head = fhir_json.dumps(before)[:-1] + (b',"meta":{' if before else b'"meta":{')
     tail = (b"," + fhir_json.dumps(kept)[1:]) if kept else b"}"
     return Body(head, tail + ((b"," + fhir_json.dumps(after)[1:]) if after else b"}"))
+
+
+def _usual(resource: dict[str, Any]) -> Body | None:
+    """Return the body of a resource that begins with type and id: serialised as a whole, then cut.
+
+    ``None``: it does not.
+    """
+    start = b'{"resourceType":"%b","id":"%b"' % (
+        str(resource.get("resourceType")).encode("utf-8", "replace"),
+        str(resource.get("id")).encode("utf-8", "replace"),
+    )
+    whole = fhir_json.dumps(resource)
+    if not whole.startswith(start):
+        return None
+    return Body(start + b',"meta":{', b"}" + whole[len(start) :])
 
 
 def _behind_id(names: list[str]) -> int:

@@ -37,10 +37,11 @@ RESOURCE: Final = "Resource"
 class Plan:
     """What to do with the properties of an element: take text, or markup, or go on.
 
-    ``has_texts``: whether there can be any but in extensions.
+    ``names``: those properties.  ``has_texts``: whether there can be any but in extensions.
     """
 
     parts: dict[str, "str | Plan"] = field(default_factory=dict)
+    names: frozenset[str] = frozenset()
     has_texts: bool = False
 
 
@@ -82,7 +83,11 @@ def _collect(element: dict[str, Any], plan: Plan, found: list[str], room: int) -
                 return 0
             if type(part) is dict:
                 inner = _plan(part.get("resourceType", "")) if to_do is RESOURCE else to_do
-                if type(inner) is Plan and (inner.has_texts or "extension" in part):
+                if (
+                    type(inner) is Plan
+                    and (inner.has_texts or "extension" in part)
+                    and not inner.names.isdisjoint(part)
+                ):
                     room = _collect(part, inner, found, room)
             elif type(part) is str:
                 found.append(_folded(part) if to_do is TEXT else _markup(part))
@@ -117,6 +122,7 @@ def _draft(name: str, fresh: dict[str, Plan]) -> Plan:
             plan.parts[child.name] = XHTML if fhir_type == XHTML else RESOURCE
         elif child.content != "Meta" and not _is_primitive(child.content):
             plan.parts[child.name] = _draft(child.content, fresh)
+    plan.names = frozenset(plan.parts)
     return plan
 
 

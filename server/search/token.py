@@ -12,6 +12,8 @@ from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
 from typing import Any, Literal
 
+import orjson
+
 from server.fhir.references import split_reference
 from server.search import string
 from server.search.asked import Asked, any_of
@@ -22,6 +24,9 @@ from server.search.value import refused, split, unescape
 
 LONGEST_TEXT = 1_000  # characters of a display or text that ``:text`` looks at
 
+_CONCEPTS_KEPT = 512  # of one parameter, as JSON; there are a few hundred such parameters
+
+TextRow = tuple[int, str, int]
 Codings = list[tuple[str | None, str | None]]
 Displays = Callable[[Any], list[str]]
 
@@ -190,11 +195,36 @@ def _with_texts(index: Indexer, prefix: str, displays: Displays) -> Indexer:
         if typed and "type" in value:
             rows.keys.update(_typed(prefix, value))
 
-    return index_texts
+    return index_texts if typed else _at_hand(index_texts)
+
+
+def _at_hand(index: Indexer) -> Indexer:
+    """Return an indexer that knows what it wrote for concepts met before: nearly all are."""
+
+    @lru_cache(maxsize=_CONCEPTS_KEPT)
+    def written(json: bytes) -> tuple[frozenset[int], tuple[TextRow, ...]]:
+        made = Gathered()
+        index(orjson.loads(json), made)
+        return frozenset(made.keys), tuple(made.texts)
+
+    def index_again(value: Any, rows: Gathered) -> None:
+        try:
+            json = orjson.dumps(value)
+        except TypeError:  # a decimal in an extension, half a character
+            index(value, rows)
+            return
+        if len(json) > LONGEST_KEPT:
+            index(value, rows)
+            return
+        keys, texts = written(json)
+        rows.keys.update(keys)
+        rows.texts += texts
+
+    return index_again
 
 
 @lru_cache(maxsize=16384)
-def _text_row(prefix: str, text: str) -> tuple[int, str, int]:
+def _text_row(prefix: str, text: str) -> TextRow:
     folded = string.fold(text[:LONGEST_TEXT])
     return hash64(f"{prefix[:-1]}:text"), folded, hash64(f"{prefix}t|{folded}")
 
