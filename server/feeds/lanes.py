@@ -26,6 +26,7 @@ Job = TypeVar("Job")
 
 WORKERS = 32  # jobs at a time; more only wait for the one writer together
 DEPTH = 256  # unfinished jobs of one group
+_REMEMBERED = 4096  # lanes that were left last
 BACKLOG_WORKERS = 6  # jobs at a time of a group that is only catching up
 
 
@@ -60,6 +61,9 @@ class Lanes(Generic[Job]):
         self._tasks: set[asyncio.Task[None]] = set()
         self._running = False
         self.active = 0  # jobs at work
+        self.left = 0  # jobs that have come to their end
+        self._left: dict[str, int] = {}  # that count by lane, when the last of it did
+        self._forgotten = 0  # up to where it is not known by lane any more
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -104,6 +108,13 @@ class Lanes(Generic[Job]):
     def unfinished(self, group: str) -> int:
         """Return how many jobs of a group are queued or at work."""
         return self._unfinished[group]
+
+    def untouched(self, lanes: Iterable[str], since: int) -> bool:
+        """Tell whether no job of some lanes has ended since :attr:`left` was ``since``.
+
+        What was made then, ahead of its turn, still follows the one before it.
+        """
+        return since >= self._forgotten and all(self._left.get(one, 0) <= since for one in lanes)
 
     async def drain(self) -> None:
         """Wait until everything that was put is done."""
@@ -153,6 +164,7 @@ class Lanes(Generic[Job]):
         """Take a finished job out of its lines; those behind it step forward."""
         self.active -= 1
         self._at_work[ticket.group] -= 1
+        self._remember(ticket.lanes)
         for lane in ticket.lanes:
             line = self._lines[lane]
             line.popleft()
@@ -166,6 +178,14 @@ class Lanes(Generic[Job]):
         self._free[ticket.group].release()
         if not self._unfinished.total():
             self._idle.set()
+
+    def _remember(self, lanes: Iterable[str]) -> None:
+        self.left += 1
+        for lane in lanes:
+            self._left.pop(lane, None)
+            self._left[lane] = self.left
+        while len(self._left) > _REMEMBERED:
+            self._forgotten = self._left.pop(next(iter(self._left)))
 
 
 def lanes_of(plan: Plan | None) -> tuple[str, ...]:

@@ -144,3 +144,28 @@ async def test_a_restrained_group_leaves_workers_to_the_others() -> None:
         gate.set()
     await lanes.drain()
     await lanes.stop()
+
+
+async def test_lanes_tell_whether_anything_ended_in_them_since() -> None:
+    work = Recorder()
+    work.close("first")
+    lanes = Lanes(work)
+    lanes.start()
+    await lanes.put(["a", "b"], "first")
+    await lanes.put(["c"], "other")
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert lanes.left == 1
+    assert lanes.untouched(["a", "b"], 0)
+    assert not lanes.untouched(["a", "c"], 0)
+    assert lanes.untouched(["a", "c"], 1)
+    work.gates["first"].set()
+    await lanes.drain()
+    assert not lanes.untouched(["b"], 1)
+    assert lanes.untouched(["b", "c"], 2)
+    for number in range(5000):
+        await lanes.put([f"n{number}"], "more")
+    await lanes.drain()
+    assert not lanes.untouched(["b"], 2)  # that is too long ago to be known
+    assert lanes.untouched(["b"], lanes.left)
+    await lanes.stop()
