@@ -103,6 +103,17 @@ async def test_a_merge_names_the_survivor_and_who_is_gone(
     assert message.get("MRG-1") == "88"
 
 
+async def test_who_is_taken_apart_again_is_told_as_a_person_of_their_own(
+    services: Services, tmp_path: Path
+) -> None:
+    to = await routed(services, tmp_path)
+    link = [{"other": {"reference": "Patient/ada"}, "type": "replaced-by"}]
+    await put(services, patient(), patient("bea"))
+    await put(services, patient("bea", active=False, link=link))
+    await put(services, patient("bea", active=True))
+    assert await to.types() == ["ADT^A28", "ADT^A28", "ADT^A40", "ADT^A28"]
+
+
 async def test_a_deleted_visit_is_cancelled(services: Services, tmp_path: Path) -> None:
     to = await routed(services, tmp_path)
     await put(services, patient(), visit())
@@ -141,6 +152,26 @@ async def test_a_result_that_changes_alone_is_told_by_its_report(
     assert [first.get("OBX-5"), first.get("OBX-11")] == ["4", "F"]
     assert [second.get("OBX-5"), second.get("OBX-11")] == ["5", "C"]
     assert second.get("OBR-25") == "F"
+
+
+async def test_a_deleted_report_takes_its_results_back(services: Services, tmp_path: Path) -> None:
+    to = await routed(services, tmp_path)
+    await put(services, patient(), result(4.0), REPORT)
+    await to.new()
+    await delete(services, "DiagnosticReport", "r")
+    (message,) = await to.parsed()
+    assert (message.type, message.get("OBR-25"), message.get("OBX-11")) == ("ORU^R01", "X", "D")
+
+
+async def test_a_report_that_was_an_error_is_taken_back(services: Services, tmp_path: Path) -> None:
+    to = await routed(services, tmp_path)
+    await put(services, patient(), result(4.0), REPORT)
+    await to.new()
+    await put(services, {**REPORT, "status": "entered-in-error"})
+    (message,) = await to.parsed()
+    assert (message.type, message.get("OBR-25")) == ("ORU^R01", "X")
+    await delete(services, "DiagnosticReport", "r")
+    assert await to.new() == []
 
 
 async def test_a_vital_sign_goes_only_to_who_asks_for_it(

@@ -53,7 +53,7 @@ class Message:
     """One message.  Times are microseconds since 1970-01-01T00:00:00Z.
 
     ``about`` is the version that it tells of; ``lane`` is equal for messages of one patient and
-    names nobody; ``at``: when the change was made; ``reason`` and ``problem``: why it is parked;
+    names nobody, ``other`` that of who was merged into them; ``at``: when the change was made; ``reason`` and ``problem``: why it is parked;
     ``answer``: the code of the last answer; ``notes``: what could not be said in it.  One that is
     ``withheld`` has no bytes: the destination is not cleared for what it is about.
     """
@@ -65,6 +65,7 @@ class Message:
     about: str
     at: int
     lane: str = ""
+    other: str = ""
     state: MessageState = "waiting"
     attempts: int = 0
     unanswered: int = 0
@@ -75,6 +76,11 @@ class Message:
     size_bytes: int = 0
     updated: int = 0
     rev: int = 0
+
+    @property
+    def lanes(self) -> frozenset[str]:
+        """The lanes in which it must overtake nothing, nor be overtaken."""
+        return frozenset((self.lane, self.other)) if self.other else frozenset((self.lane,))
 
     def write(self, *, expires_at: int | None = None) -> RecordWrite:
         """Return the record that stores it, guarded against a second sender."""
@@ -188,11 +194,11 @@ class Queue:
         await self._store.commit([], records=records)
         return replace(message, rev=message.rev + 1)
 
-    async def free(self, lane: str) -> int:
-        """Let the messages of a lane that were held wait again; return how many they are."""
+    async def free(self, lanes: frozenset[str]) -> int:
+        """Let the messages of lanes that were held wait again; return how many they are."""
         freed = 0
         async for message in self.walk("held"):
-            if message.lane == lane:
+            if message.lanes & lanes:
                 await self.put(replace(message, state="waiting", reason=""))
                 freed += 1
         return freed
@@ -243,7 +249,7 @@ async def retry(queue: Queue, message: Message, *, now: int) -> Message:
         message, state="waiting", attempts=0, unanswered=0, reason="", problem="", updated=now
     )
     done = await queue.put(again)
-    await queue.free(message.lane)
+    await queue.free(message.lanes)
     return done
 
 
@@ -261,5 +267,5 @@ async def skip(queue: Queue, message: Message, why: str, *, now: int) -> Message
     done = await queue.put(
         replace(message, state="skipped", reason="skipped", problem=why.strip(), updated=now)
     )
-    await queue.free(message.lane)
+    await queue.free(message.lanes)
     return done

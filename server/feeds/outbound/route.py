@@ -219,6 +219,7 @@ class Router:
 
     def _message(self, told: _Told, occasion: Occasion, number: int) -> tuple[Message, bytes]:
         services, version = self._services, told.version
+        about = f"{version.type}/{version.id}"
         now = services.now()
         id_ = control_id(services.new_id())
         if told.withheld:
@@ -231,9 +232,10 @@ class Router:
             self._outlet.destination.name,
             told.made.type,
             id_,
-            f"{version.type}/{version.id}/_history/{version.number}",
+            f"{about}/_history/{version.number}",
             version.at,
-            lane_hash(told.patient or f"{version.type}/{version.id}"),
+            lane_hash(told.patient or about),
+            lane_hash(about) if version.type == "Patient" and about != told.patient else "",
             state="withheld" if told.withheld else "parked" if reason else "waiting",
             reason=reason,
             problem=problem,

@@ -111,7 +111,8 @@ class Sender:
 
     async def _one(self, message: Message) -> float | None:
         """Send one message; return for how long to pause when it has to be sent again."""
-        if self._on_parked == "patient" and message.lane in self._held:
+        if self._on_parked == "patient" and message.lanes & self._held:
+            self._held |= message.lanes  # nor may it be overtaken
             await self._stored(replace(message, state="held", reason="held", updated=self._now()))
             return None
         current = await self._queue.get(message.id)
@@ -174,7 +175,7 @@ class Sender:
         log.warning(
             "destination %s: message %s is parked: %s", self._queue.name, message.id, reason
         )
-        self._held.add(message.lane)
+        self._held |= message.lanes
         if self._parked is not None:
             self._parked += 1
         await self._stored(replace(message, state="parked", reason=reason))
@@ -201,12 +202,12 @@ class Sender:
         parked = (await self._queue.counts(_PARKED)).get("parked", 0)
         if parked == self._parked:
             return  # nobody retried or skipped one: nothing to read, however many they are
-        lanes = {message.lane async for message in self._queue.walk("parked")}
-        freed = self._parked is None or self._held - lanes
-        self._held, self._parked = lanes, parked
-        if not freed:
-            return
+        self._held, self._parked = set(), parked
+        async for message in self._queue.walk("parked"):
+            self._held |= message.lanes
         async for message in self._queue.walk("held"):
-            if message.lane not in self._held:
+            if message.lanes & self._held:
+                self._held |= message.lanes
+            else:
                 free = replace(message, state="waiting", reason="", updated=self._now())
                 await self._stored(free)
