@@ -3,7 +3,8 @@
     python -m tests.system.committing FILE [WRITERS] [COMMITS]
 
 Prints ``ack TYPE/ID NUMBER SEQ`` for each version, after ``commit`` returned; runs until it is
-killed when COMMITS is not given.
+killed when COMMITS is not given.  With ``LOG_PAGES`` in the environment a log of so many pages is
+played into the file.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from server.store.sqlite import SqliteStore
+from server.store.sqlite import SqliteStore, checkpoints
 from tests.contract.made import index, observation, patient
 
 
@@ -30,7 +31,14 @@ async def write(store: SqliteStore, name: str, commits: int | None) -> None:
         done += 1
 
 
+def play_logs_of(pages: int) -> None:
+    """Let checkpoints come so often, nine tenths of each by the thread beside the writer."""
+    checkpoints.CHECKPOINT_PAGES = pages
+    checkpoints.FEW_PAGES = pages // 10
+
+
 async def main(file: str, writers: int = 8, commits: int | None = None) -> None:
+    play_logs_of(int(os.environ.get("LOG_PAGES", checkpoints.CHECKPOINT_PAGES)))
     store = SqliteStore(Path(file), now=now, index=index, fingerprint="1")
     async with asyncio.TaskGroup() as group:
         for n in range(writers):
