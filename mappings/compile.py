@@ -5,7 +5,7 @@ A compiled rule is ``rule(scope, to) -> value``: ``to`` is the FHIRPath of the e
 list for an element that repeats; ``None`` when nothing was sent.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from mappings import operators
@@ -44,6 +44,11 @@ OPERATORS = ("const", "table", "first", "join", "event", "ref", "make", "fn", "f
 _MODIFIERS = frozenset({"when", "each", "default", "also", "note", "sep", "set"})
 
 
+def _unknown(content: str, name: str, known: Iterable[str]) -> str:
+    near = hint(name, known) or hint(name, _MODIFIERS.union(OPERATORS))
+    return f"{content} has no element {name!r}{near}"
+
+
 class Compiler(Context):
     """Compiles the rules of one map; faults are collected in ``problems``."""
 
@@ -71,7 +76,7 @@ class Compiler(Context):
             elif any(other.choice == name for other in known.values()):
                 entry = self._choice(name, value)
             else:
-                self.problem(value, f"{content} has no element {name!r}{hint(name, known)}")
+                self.problem(value, _unknown(content, name, known))
                 continue
             made.append(entry)
         return made

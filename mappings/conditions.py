@@ -15,10 +15,12 @@ from dataclasses import dataclass
 
 from mappings.paths import Path, PathError, path_of
 from mappings.source import Scope
+from mappings.spelling import hint
 
 Condition = Callable[[Scope], bool]
 _UNKNOWN: frozenset[tuple[str, int]] = frozenset()
 _TOKEN = re.compile(r"""\s*(?:"([^"]*)"|'([^']*)'|(\(|\)|,|>=|<=|!=|=|>|<)|([^\s(),=<>!"']+))""")
+_COMPARISONS = ("valued", "not valued", "=", "!=", "equals", "in", "is", "not", "count", "length")
 _COMPARE: dict[str, Callable[[int, int], bool]] = {
     "=": lambda a, b: a == b,
     "!=": lambda a, b: a != b,
@@ -129,10 +131,11 @@ class _Reader:
 
     def compare(self, value: Callable[[Scope], str], valued: Condition | None = None) -> Condition:
         is_valued = valued or (lambda s: bool(value(s)))
+        said = False
         while self.take("is", "does"):
-            pass
+            said = True
         negated = self.take("not")
-        self.take("is")
+        said |= self.take("is")
         if self.take("valued", "value", "empty"):
             wanted = (self.tokens[self.at - 1].word != "empty") != negated
             self.positive = wanted
@@ -143,12 +146,22 @@ class _Reader:
             return lambda s: (value(s) in options) != negated
         if self.take("!="):
             negated = not negated
-        else:
-            self.take("=", "equals", "equal")
+        elif self.take("=", "equals", "equal"):
             self.take("to")
+        elif not said:
+            self.strange(_COMPARISONS)
         text = self.next("a value").text
         self.positive = not negated and text != ""
         return lambda s: (value(s) == text) != negated
+
+    def strange(self, known: tuple[str, ...]) -> None:
+        """Refuse the next token, which should be one of ``known``.
+
+        Raises:
+            ConditionError: always.
+        """
+        found = self.next("a value").text
+        raise ConditionError(f"{self.text!r}: {found!r} is no comparison{hint(found, known)}")
 
     def valued(self, present: Condition) -> Condition:
         self.take("is")

@@ -38,8 +38,11 @@ def read_folder(folder: Path, prefix: str, problems: list[str]) -> list[Source]:
     if not folder.is_dir():
         problems.append(f"{prefix}: there is no folder {folder}")
         return found
-    for path in sorted(folder.rglob("*.yaml")):
-        if CASES in path.relative_to(folder).parts[:-1]:
+    for path in sorted(folder.rglob("*.y*ml")):
+        if CASES in path.relative_to(folder).parts[:-1] or path.name.startswith("."):
+            continue
+        if path.suffix != ".yaml":
+            problems.append(f"{prefix}/{path.relative_to(folder)}:1: the name ends in .yaml")
             continue
         name = f"{prefix}/{path.relative_to(folder).with_suffix('')}"
         try:

@@ -37,6 +37,16 @@ class Unreadable(ValueError):
     """The file is no YAML, or a key stands twice; the text starts with ``file:line``."""
 
 
+# What those who do not know YAML's own words have mostly done.
+_INDENTED = "; the line is indented otherwise than those around it, or the line above has a value"
+_MEANT: dict[str | None, str] = {
+    "did not find expected key": _INDENTED,
+    "mapping values are not allowed in this context": _INDENTED,
+    "found character that cannot start any token": "; a tab is no blank here, @ and ` need quotes",
+    "found unexpected ':'": "; a text with ': ' needs quotes",
+}
+
+
 def read(path: Path, name: str) -> Node:
     """Return the nodes of a YAML file; ``name`` is what its places are called by.
 
@@ -47,7 +57,9 @@ def read(path: Path, name: str) -> Node:
         found = yaml.compose(path.read_text("utf-8"), Loader=yaml.CBaseLoader)
     except yaml.MarkedYAMLError as wrong:
         line = wrong.problem_mark.line + 1 if wrong.problem_mark else 1
-        raise Unreadable(f"{name}:{line}: {wrong.problem}") from wrong
+        raise Unreadable(
+            f"{name}:{line}: {wrong.problem}{_MEANT.get(wrong.problem, '')}"
+        ) from wrong
     except UnicodeDecodeError as wrong:
         raise Unreadable(f"{name}:1: the file is not UTF-8") from wrong
     if found is None:

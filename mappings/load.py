@@ -1,6 +1,6 @@
 """Files -> compiled maps.  Every fault of every file is collected before anything is refused."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -11,10 +11,11 @@ from mappings.compiled import compiled_map, state_of
 from mappings.engine import CompiledMap
 from mappings.feed import Feed
 from mappings.files import Source, packaged, read_folder
-from mappings.language import Entries, Node, plain, texts
+from mappings.language import Entries, Node, Text, plain, texts
 from mappings.overlay import Trees
 from mappings.spelling import hint
 from mappings.tables import Table, table_of
+from server.fhir.definitions import bound_codes
 
 _MAP_KEYS = frozenset(
     [
@@ -66,6 +67,8 @@ def load(dirs: Sequence[Path], problems: list[str]) -> Loaded:
             _feed(source, loaded, problems)
         else:
             problems.append(f"{source.node.place}: this is no map, table or feed")
+    for source in sources:
+        _check_tables(source.node, loaded.tables, problems)
     loaded.written = {source.name: source.node for source in maps}
     trees = Trees(loaded.written, problems)
     tables_state = state_of(loaded.tables)
@@ -128,6 +131,22 @@ def _setting(name: str, hint: Any, node: Node, problems: list[str]) -> Any:
         problems.append(f"{node.place}: {name} is one of {', '.join(map(str, options))}")
         return None
     return str(node)
+
+
+def _check_tables(node: Entries, known: Mapping[str, Table], problems: list[str]) -> None:
+    """The codes of a feed are rows of tables that are there, and give codes that R4 has."""
+    own = node.get("tables")
+    if "feed" not in node or not isinstance(own, Entries):
+        return
+    for name, rows in own.items():
+        if name not in known:
+            problems.append(f"{own.places[name]}: there is no table {name!r}{hint(name, known)}")
+            continue
+        allowed = bound_codes(known[name].system)
+        for row in rows.values() if isinstance(rows, Entries) else ():
+            if allowed is not None and isinstance(row, Text) and row not in allowed:
+                near = hint(row, allowed)
+                problems.append(f"{row.place}: table {name} gives no code {str(row)!r}{near}")
 
 
 # -- maps -----------------------------------------------------------------------------------------

@@ -127,8 +127,12 @@ def _codes(compiler: Context, node: Node, table: Table, child: Child) -> None:
     allowed = allowed_codes(child)
     if allowed is None:
         return
-    if wrong := sorted({row.code for row in table.codes.values()} - allowed):
-        compiler.problem(node, f"table {table.name}: {child.path} has no code {wrong[0]!r}")
+    wrong = [row for row in table.codes.values() if row.code not in allowed]
+    own = [row for row in wrong if not row.place.startswith("tables/")]  # the site's: mended there
+    for row in own or sorted(wrong, key=lambda row: row.code)[:1]:
+        place = row.place if own else getattr(node, "place", "")
+        text = f"table {table.name}: {child.path} has no code {row.code!r}"
+        compiler.problems.append(f"{place}: {text}{hint(row.code, allowed) if own else ''}")
 
 
 def first_rule(compiler: Context, node: Entries, child: Child) -> Values:

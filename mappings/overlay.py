@@ -90,7 +90,7 @@ class Trees:
 
 
 def _apply(resources: Items, node: Entries, problems: list[str]) -> None:
-    for target in texts(node.get("remove", none(node))):
+    for target in filter(None, texts(node.get("remove", none(node)))):  # "remove:" and no more
         _remove(resources, target, problems)
     changes = node.get("set", Entries())
     for path, rule in changes.items() if isinstance(changes, Entries) else ():

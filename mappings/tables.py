@@ -5,7 +5,7 @@ or ``v2: {code: ..., system: ..., display: ...}``.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mappings.language import Entries, Node, Text
 
@@ -15,11 +15,12 @@ _ROW_KEYS = {"code", "system", "display"}
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a code becomes; ``system`` and ``display`` may be ``""``."""
+    """What a code becomes; ``system`` and ``display`` may be ``""``.  ``place``: of its row."""
 
     code: str
     system: str = ""
     display: str = ""
+    place: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +54,10 @@ def table_of(name: str, node: Node, problems: list[str]) -> Table | None:
 
 def _target(row: Node, system: str, problems: list[str]) -> Target:
     if isinstance(row, Text):
-        return Target(str(row), system)
+        return Target(str(row), system, place=row.place)
     if isinstance(row, Entries) and "code" in row and not row.keys() - _ROW_KEYS:
         text = {key: str(value) for key, value in row.items()}
-        return Target(text["code"], text.get("system", system), text.get("display", ""))
+        shown = text.get("display", "")
+        return Target(text["code"], text.get("system", system), shown, row.place)
     problems.append(f"{row.place}: a row is a code, or {{code, system, display}}")
     return Target("")

@@ -142,9 +142,16 @@ def _load(folders: list[Path] | None) -> Maps:
 
 
 def _faults(error: MapError) -> NoReturn:
-    for problem in error.problems:
+    for problem in sorted(error.problems, key=_place):
         errors.print(problem, markup=False)
     fail(f"{len(error.problems)} {'fault' if len(error.problems) == 1 else 'faults'} in the maps")
+
+
+def _place(problem: str) -> tuple[str, int]:
+    """Return file and line of a fault, in the order in which somebody mends them."""
+    file, _, rest = problem.partition(":")
+    line = rest.partition(":")[0]
+    return file, int(line) if line.isdecimal() else 0
 
 
 def _messages(file: Path) -> list[Message]:

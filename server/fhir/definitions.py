@@ -120,6 +120,18 @@ def required_codes(value_set: str) -> Mapping[str, frozenset[str]] | None:
 
 
 @cache
+def bound_codes(system: str) -> frozenset[str] | None:
+    """Return the codes of a system that required bindings know, ``None`` where none is HL7's own.
+
+    >>> sorted(bound_codes("http://hl7.org/fhir/administrative-gender"))
+    ['female', 'male', 'other', 'unknown']
+    """
+    bindings = _table("structures")["required"].values()
+    found = [codes[system] for codes in bindings if codes and system in codes]
+    return frozenset().union(*found) if found else None
+
+
+@cache
 def all_search_parameters() -> tuple[SearchParameter, ...]:
     """Return all 1,400 SearchParameters of R4, by URL.
 

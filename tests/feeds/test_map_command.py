@@ -36,9 +36,9 @@ def test_check_tells_every_fault_with_file_and_line_and_what_was_meant(tmp_path:
     assert made.exit_code == 1
     name = tmp_path.name
     assert made.output.splitlines() == [
-        f"{name}/mine.yaml:5: a map has no key 'remoove'; did you mean 'remove'?",
-        f"{name}/mine.yaml:4: the map makes no Patint; did you mean 'Patient'?",
         f"{name}/mine.yaml:3: Patient has no element 'gendr'; did you mean 'gender'?",
+        f"{name}/mine.yaml:4: the map makes no Patint; did you mean 'Patient'?",
+        f"{name}/mine.yaml:5: a map has no key 'remoove'; did you mean 'remove'?",
         "tellonce: 3 faults in the maps",
     ]
 

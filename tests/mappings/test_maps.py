@@ -125,10 +125,50 @@ def test_a_fault_in_a_rule_is_told_with_its_line(tmp_path: Path, rule: str, told
         ("feed: x\nmode: slow", "2: mode is one of backload, live, replay"),
         ("feed: x\nauthoritative: perhaps", "2: authoritative is true or false"),
         ("feed: x\nspeed: high", "2: a feed has no key 'speed'"),
+        (
+            "feed: x\ntables:\n  AdministrativSex: {W: female}",
+            "3: there is no table 'AdministrativSex'; did you mean 'AdministrativeSex'?",
+        ),
+        (
+            "feed: x\ntables:\n  AdministrativeSex: {W: femal}",
+            "3: table AdministrativeSex gives no code 'femal'; did you mean 'female'?",
+        ),
+        (
+            "set: {}\n  Patient.gender: PID-8",
+            "2: did not find expected key; the line is indented otherwise than those around it, or"
+            + " the line above has a value",
+        ),
+        (
+            "on: [ZZZ^Z01]\nresources:\n- {make: Patient, from: PID, when: PID-3 valud}",
+            "3: when: 'PID-3 valud': 'valud' is no comparison; did you mean 'valued'?",
+        ),
     ],
 )
 def test_a_fault_in_a_file_is_told_with_its_line(tmp_path: Path, text: str, told: str) -> None:
     assert faults(tmp_path, text)[0] == f"site/mine.yaml:{told}"
+
+
+def test_a_row_with_a_wrong_code_is_told_where_it_stands(tmp_path: Path) -> None:
+    (tmp_path / "AdministrativeSex.yaml").write_text("codes:\n  W: femal\n")
+    with pytest.raises(MapError) as refused:
+        load_maps([tmp_path])
+    told = refused.value.problems[0].replace(tmp_path.name, "site")
+    assert told == (
+        "site/AdministrativeSex.yaml:2: table AdministrativeSex: Patient.gender has no code"
+        " 'femal'; did you mean 'female'?"
+    )
+
+
+def test_a_file_whose_name_would_be_passed_over_is_a_fault(tmp_path: Path) -> None:
+    (tmp_path / "mine.yml").write_text("feed: x\n")
+    with pytest.raises(MapError) as refused:
+        load_maps([tmp_path])
+    assert refused.value.problems[0] == f"{tmp_path.name}/mine.yml:1: the name ends in .yaml"
+
+
+def test_keys_of_an_overlay_without_anything_in_them_change_nothing(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("extends: base/ADT\nset:\nremove:\nresources:\n")
+    assert load_maps([tmp_path]).name("ADT^A01") == f"{tmp_path.name}/mine"
 
 
 def test_every_fault_of_every_file_is_told_at_once(tmp_path: Path) -> None:
