@@ -194,15 +194,17 @@ async def test_a_merge_waits_for_what_is_parked_of_either_patient(
     services: Services, tmp_path: Path
 ) -> None:
     link = [{"other": {"reference": "Patient/ada"}, "type": "replaced-by"}]
-    async with receiver(answering("AA", "AR")) as to:
-        async with sending(services, site(tmp_path, ward(to.port))):
-            await put(services, patient())
-            await put(services, patient("bea"))
-            await put(services, patient("bea", active=False, link=link))
-            await put(services, patient(gender="other"))
-            _, parked, _, _ = await settled(services, ["sent", "parked", "held", "held"])
-            await queues.retry(Queue(services.store, "ward"), parked, now=services.now())
-            await settled(services, ["sent", "sent", "sent", "sent"])
+    async with (
+        receiver(answering("AA", "AR")) as to,
+        sending(services, site(tmp_path, ward(to.port))),
+    ):
+        await put(services, patient())
+        await put(services, patient("bea"))
+        await put(services, patient("bea", active=False, link=link))
+        await put(services, patient(gender="other"))
+        _, parked, _, _ = await settled(services, ["sent", "parked", "held", "held"])
+        await queues.retry(Queue(services.store, "ward"), parked, now=services.now())
+        await settled(services, ["sent", "sent", "sent", "sent"])
     assert to.types == ["ADT^A28", "ADT^A28", "ADT^A28", "ADT^A40", "ADT^A31"]
 
 

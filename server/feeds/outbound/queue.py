@@ -53,9 +53,10 @@ class Message:
     """One message.  Times are microseconds since 1970-01-01T00:00:00Z.
 
     ``about`` is the version that it tells of; ``lane`` is equal for messages of one patient and
-    names nobody, ``other`` that of who was merged into them; ``at``: when the change was made; ``reason`` and ``problem``: why it is parked;
-    ``answer``: the code of the last answer; ``notes``: what could not be said in it.  One that is
-    ``withheld`` has no bytes: the destination is not cleared for what it is about.
+    names nobody, ``other`` that of who was merged into them; ``at``: when the change was made;
+    ``reason`` and ``problem``: why it is parked; ``answer``: the code of the last answer;
+    ``notes``: what could not be said in it.  One that is ``withheld`` has no bytes: the
+    destination is not cleared for what it is about.
     """
 
     id: str
