@@ -11,12 +11,11 @@ from mappings.feed import Feed
 from mappings.plan import Plan, PlannedResource
 from server.access.context import SYSTEM
 from server.feeds import merge, ownership
-from server.feeds.audit import in_their_compartment, labelled
 from server.feeds.identity import PLAN, Resolution, Target
 from server.feeds.inbox import Entry
 from server.feeds.merged import without_itself
 from server.feeds.ownership import OWNED, Ownership
-from server.feeds.provenance import provenance
+from server.feeds.provenance_write import provenance_write
 from server.feeds.refused import RefusedMessage
 from server.fhir.references import rewrite
 from server.interactions import labelling
@@ -155,31 +154,13 @@ async def make(services: Services, entry: Entry, plan: Plan, feed: Feed) -> Made
     return Made(
         tuple(writes),
         prepared.produced,
-        _provenance(services, entry, plan, prepared.produced, writes) if writes else None,
+        provenance_write(services, entry, prepared.produced, writes, plan.map_version)
+        if writes
+        else None,
         tuple({expect.claim: expect for expect in prepared.expects}.values()),
         tuple(record for working in touched for record in working.records()),
         prepared.warnings,
     )
-
-
-def _provenance(
-    services: Services, entry: Entry, plan: Plan, produced: Sequence[str], writes: Sequence[Write]
-) -> Write:
-    made = provenance(
-        services.new_id(),
-        entry,
-        produced,
-        recorded=services.now(),
-        map_version=plan.map_version,
-    )
-    told_of = to_write(
-        labelled(made, writes),
-        base_url=services.base_url,
-        method="POST",
-        must_be_new=True,
-        catalog=services.catalog,
-    )
-    return in_their_compartment(told_of, writes)
 
 
 def _ref(working: Working) -> Ref:

@@ -12,9 +12,15 @@ from server.fhir.dates import instant_text
 
 FEED_SYSTEM = "urn:tellonce:feed"
 MODE_SYSTEM = "urn:tellonce:feed-mode"
+MESSAGE_SYSTEM = "urn:ietf:rfc:3986"
 MAPS = "urn:tellonce:maps:"
 _PARTICIPANT = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
 _EVENT = "http://terminology.hl7.org/CodeSystem/v2-0003"
+
+
+def message_name(id_: str) -> str:
+    """Return by what name a raw message is told of."""
+    return f"urn:uuid:{id_}"
 
 
 def provenance(
@@ -50,7 +56,7 @@ def provenance(
         {
             "role": "source",
             "what": {
-                "identifier": {"system": "urn:ietf:rfc:3986", "value": f"urn:uuid:{entry.id}"},
+                "identifier": {"system": MESSAGE_SYSTEM, "value": message_name(entry.id)},
                 "display": f"HL7v2 message {entry.type}".strip(),
             },
         }
