@@ -7,14 +7,16 @@ from typing import Any
 from mappings.constants import fresh
 from mappings.language import Entries, Node
 from mappings.memory import comes_again, remembering
-from mappings.parse import bit
+from mappings.parse import NAME, bit
 from mappings.source import Scope
 from server.fhir.definitions import children
 
 Rule = Callable[[Scope, str], Any]
 Needs = tuple[tuple[str, int], ...]
 Looks = tuple[tuple[str, int], ...] | None
+Beside = tuple[tuple[str, int], ...]  # segments, and fields as bits
 _MOST_SHAPES = 256  # of messages, remembered for each object of a map
+_MOST_BESIDE = 32  # combinations of what other segments hold, of each of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +38,11 @@ class Entry:
     def idle(self, scope: Scope) -> bool:
         """Whether nothing was sent that the rule could read."""
         own = scope.segment
-        present = scope.run.segments
         for name, bits in self.needs:
             if own is not None and name == own.name:
                 if not bits or own.sent & bits:
                     return False
-            elif name in present:
+            elif scope.run.sent(name) & (bits or NAME):
                 return False
         return bool(self.needs)
 
@@ -52,8 +53,8 @@ class Entry:
         own = scope.segment
         if own is None or not self.looks:
             return None
-        present = scope.run.segments
-        if any(name != own.name and name in present for name, _ in self.looks):
+        sent_by = scope.run.sent
+        if any(name != own.name and sent_by(name) & bit(n) for name, n in self.looks):
             return None
         sent = tuple(n for name, n in self.looks if n and name == own.name and own.sent & bit(n))
         return sent if comes_again(own.name, sent) else None
@@ -70,22 +71,45 @@ class Live:
 
     def __init__(self, entries: Iterable[Entry]) -> None:
         self._entries = tuple(entries)
-        self._known: dict[int, tuple[Entry, ...]] = {}  # by Scope.shape
+        # Scope.shape -> other segments whose fields matter, and what to run by those that were sent
+        self._known: dict[int, tuple[Beside, dict[tuple[int, ...], tuple[Entry, ...]]]] = {}
         self._remembering: dict[tuple[int, tuple[int, ...]], Entry] = {}
 
     def among(self, scope: Scope) -> tuple[Entry, ...]:
         """Return the entries whose rules have to run, in their order."""
-        found = self._known.get(scope.shape)
-        if found is None:
+        known = self._known.get(scope.shape)
+        if known is None:
             if len(self._known) >= _MOST_SHAPES:
                 self._known.clear()
-            found = tuple(
+            known = self._known[scope.shape] = self._others(scope), {}
+        beside, by_sent = known
+        sent: tuple[int, ...] = ()
+        if beside:
+            sent_by = scope.run.sent
+            sent = tuple([sent_by(name) & bits for name, bits in beside])
+        found = by_sent.get(sent)
+        if found is None:
+            if len(by_sent) >= _MOST_BESIDE:
+                by_sent.clear()
+            found = by_sent[sent] = tuple(
                 self._with_memory(at, one, scope)
                 for at, one in enumerate(self._entries)
                 if not (one.needs and one.idle(scope))
             )
-            self._known[scope.shape] = found
         return found
+
+    def _others(self, scope: Scope) -> Beside:
+        """Return the other segments of the message, and their fields that any entry reads."""
+        own = "" if scope.segment is None else scope.segment.name
+        made: dict[str, int] = {}
+        for entry in self._entries:
+            for name, bits in (
+                *entry.needs,
+                *[(name, bit(n)) for name, n in entry.looks or () if n],
+            ):
+                if bits and name != own and name in scope.run.segments:
+                    made[name] = made.get(name, 0) | bits
+        return tuple(made.items())
 
     def _with_memory(self, at: int, entry: Entry, scope: Scope) -> Entry:
         fields = entry.seen(scope)

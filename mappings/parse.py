@@ -107,6 +107,9 @@ def bit(field: int) -> int:
     return 1 << 8 * field
 
 
+NAME = bit(0)  # of every segment that was sent
+
+
 class Message:
     """A message read from bytes.
 

@@ -164,6 +164,7 @@ class Run:
                 self.segments.setdefault(segment.name, []).append((segment, inner))
         self.shape = frozenset(self.segments)
         self._about: dict[str, tuple[int, Fields]] = {}  # by the label of the segment
+        self._sent: dict[str, int] = {}
         self._nearest: dict[tuple[int, str], Segment | None] = {}
 
     def end(self) -> None:
@@ -205,6 +206,16 @@ class Run:
         else:
             made = self._about[segment.label] = (next(_numbers), {})
         return made
+
+    def sent(self, name: str) -> int:
+        """Return the fields, as bits, that any segment of that name holds; 0: there is none."""
+        found = self._sent.get(name)
+        if found is None:
+            found = 0
+            for segment, _ in self.segments.get(name, ()):
+                found |= segment.sent
+            self._sent[name] = found
+        return found
 
     def _shape(self, name: str, sent: int) -> int:
         if len(self.shape) > _MOST_NAMES:
