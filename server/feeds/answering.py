@@ -1,6 +1,8 @@
 """What a sender is answered: acknowledgements as its feed wants them, stamped with id and time."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from time import gmtime, strftime
 
 from server.feeds import ack
@@ -10,16 +12,27 @@ from server.feeds.inbox import Entry
 from server.feeds.mllp import Answer
 from server.feeds.wiring import Wiring
 from server.feeds.work import Job
+from server.fhir.errors import FhirError
 from server.interactions.services import Services
 
 _STATING = {"original": (b"", b""), "enhanced": (b"AL", b"AL"), "commit": (b"AL", b"NE")}
 
 
 class Answering:
-    """Makes the answers of all feeds.  ``ack_timeout_s``: for all feeds, instead of their own."""
+    """Makes the answers of all feeds.  ``ack_timeout_s``: for all feeds, instead of their own.
 
-    def __init__(self, services: Services, wiring: Wiring, ack_timeout_s: float | None) -> None:
+    ``keep`` stores what came of a feed and is not stored yet.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        wiring: Wiring,
+        ack_timeout_s: float | None,
+        keep: Callable[[str], Awaitable[None]],
+    ) -> None:
         self._services, self._wiring, self._ack_timeout_s = services, wiring, ack_timeout_s
+        self._keep = keep
 
     def heard(self, feed: str, header: Header | None) -> Header | None:
         """Return the header as the feed wants it understood."""
@@ -80,10 +93,20 @@ class Answering:
             async with asyncio.timeout(self._timeout_s(job.feed.name)):
                 answer = await asyncio.shield(job.done)
         except TimeoutError:
-            answer = self.stamp(job.header, "AE", job.entry, ack.STILL_RETRYING)
+            answer = await self._late(job)
         except asyncio.CancelledError:
             return None
-        return next((a for a in self.application(job.header, answer) if isinstance(a, bytes)), None)
+        made = (
+            self.application(job.header, answer) if job.entry.rev else self.not_stored(job.header)
+        )
+        return next((a for a in made if isinstance(a, bytes)), None)
+
+    async def _late(self, job: Job) -> bytes:
+        """Return what says that a message is stored, which it then is unless its ``rev`` is 0."""
+        if not job.entry.rev:
+            with suppress(FhirError):
+                await self._keep(job.feed.name)
+        return self.stamp(job.header, "AE", job.entry, ack.STILL_RETRYING)
 
     def _timeout_s(self, feed: str) -> float:
         given = self._ack_timeout_s

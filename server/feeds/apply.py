@@ -37,7 +37,7 @@ async def apply(
     """Apply the plan and return the message as it is now stored.
 
     Args:
-        finish: puts the acknowledgement into the finished message.
+        finish: puts the acknowledgement into the finished message, and the revision that is stored.
         also: further records for the same commit.
         maker: makes what is to be committed, here or elsewhere.
 
@@ -56,7 +56,7 @@ async def apply(
         except (CommitConflict, VersionConflict):
             await asyncio.sleep(random.random() * 0.002 * attempt)  # noqa: S311 - only a pause
             continue
-        return replace(done, rev=entry.rev + 1)
+        return replace(done, rev=done.rev + 1)
     raise Conflict(f"the record changed under this message {TRIES} times")
 
 

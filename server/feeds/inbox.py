@@ -33,6 +33,7 @@ import zstandard
 
 from mappings.feed import Feed, Mode
 from mappings.plan import Plan, told
+from server.feeds.arriving import Arriving
 from server.feeds.header import Header, read_header
 from server.feeds.packed import PackedPlan
 from server.store.port import CommitConflict, Record, RecordWrite, Store
@@ -61,7 +62,8 @@ class Entry:
     versions that it made (``Patient/x/_history/2``); ``ack`` is the application acknowledgement
     that was sent, byte for byte; ``edits`` counts the edited bodies;
     ``reused_id``: another message of this sender had the same MSH-10; ``dismissed``: why somebody
-    decided that it shall not be applied; ``expires_at`` is written, and not read.
+    decided that it shall not be applied; ``expires_at`` is written, and not read.  ``rev`` 0: it is
+    not stored yet.
     """
 
     id: str
@@ -150,6 +152,43 @@ class Inbox:
         self._new_id = new_id
         self._last = 0
         self._feeds: set[str] = set()
+        self._arriving = Arriving()
+        self._announced: dict[str, str] = {}  # key of the sender's message by id
+
+    async def announce(self, feed: Feed, body: bytes, header: Header) -> Entry | None:
+        """Return a message to be stored with what becomes of it; ``None``: :meth:`receive` it.
+
+        ``None`` for one without MSH-10, and for one whose sender used that MSH-10 before.  Whoever
+        got one tells :meth:`arrived` when it is stored or given up.
+
+        Raises:
+            StoreUnavailable: the inbox cannot be read, or not written for the first of a feed.
+        """
+        key = _sender_key(feed.name, header)
+        if self._shared or not header.control_id or key in self._arriving:
+            return None
+        self._arriving.begin(key)
+        try:
+            sent_before = await self._sent_before(key)
+            if feed.name not in self._feeds:
+                await self._store.commit([], records=[RecordWrite(FEED, feed.name, b"")])
+                self._feeds.add(feed.name)
+        except BaseException:
+            self._arriving.end(key)
+            raise
+        if sent_before:
+            self._arriving.end(key)
+            return None
+        digest = sha256(body).hexdigest()
+        entry = _entry(self.next_id(), feed, self._now(), body, digest, header, reused=False)
+        self._announced[entry.id] = key
+        return entry
+
+    def arrived(self, entry: Entry) -> None:
+        """Note that a message that was announced is stored, or will not be."""
+        key = self._announced.pop(entry.id, None)
+        if key is not None:
+            self._arriving.end(key)
 
     async def receive(self, feed: Feed, body: bytes, header: Header | None) -> Receipt:
         """Store the message and return it; when this returns its bytes are durable.
@@ -157,6 +196,16 @@ class Inbox:
         Raises:
             StoreUnavailable: nothing was kept, nothing may be acknowledged positively.
         """
+        if header is None or not header.control_id:
+            return await self._receive(feed, body, header)
+        key = _sender_key(feed.name, header)
+        await self._arriving.begin_alone(key)
+        try:
+            return await self._receive(feed, body, header)
+        finally:
+            self._arriving.end(key)
+
+    async def _receive(self, feed: Feed, body: bytes, header: Header | None) -> Receipt:
         digest = sha256(body).hexdigest()
         sender_key = _sender_key(feed.name, header)
         reused = bool(header and header.control_id) and await self._sent_before(sender_key)
@@ -265,13 +314,28 @@ class Inbox:
         found = await self._store.find_records(SEEN, after=sender_key, limit=1)
         return bool(found) and found[0].key.startswith(sender_key)
 
+    async def stored(self, entry: Entry, header: Header | None) -> Entry | None:
+        """Return what is stored of a message, ``None`` when it is not.
+
+        When somebody else stored the same bytes first it is that, under the id of this one.
+        """
+        current = await self.current(entry)
+        if current.rev or entry.rev:
+            return current
+        same = await self._same(_seen_key(entry, header))
+        return replace(same, id=entry.id) if same is not None else None
+
     async def _seen(self, key: str) -> Entry:
+        same = await self._same(key)
+        if same is None:
+            raise CommitConflict("another message was stored under the same id")
+        return same
+
+    async def _same(self, key: str) -> Entry | None:
         seen = await self._store.get_record(SEEN, key)
         feed, _, id_ = (seen.value if seen is not None else b"").decode().rpartition("/")
         record = await self._store.get_record(f"inbox/{feed}", id_)
-        if record is None:
-            raise CommitConflict("another message was stored under the same id")
-        return read_entry(record)
+        return read_entry(record) if record is not None else None
 
 
 def explain_write(entry: Entry, plan: Plan) -> RecordWrite:
@@ -295,13 +359,15 @@ def body_writes(
 ) -> list[RecordWrite]:
     """Return the records of :meth:`Inbox.bodies`, to expire when ``entry`` does.
 
-    ``header``: of the bytes as received, when it was read already.
+    ``header``: of the bytes as received, when it was read already.  Of a message that is not stored
+    yet they store it, once: :class:`CommitConflict` then may mean that the same one is there.
     """
     ends = entry.expires_at
     made = [RecordWrite(RAW, key, body, expires_at=ends) for key, body in bodies.items()]
     if (received := bodies.get(entry.id)) is not None:
-        seen = _sender_key(entry.feed, header or read_header(received)) + entry.sha256[:32]
-        made.append(RecordWrite(SEEN, seen, _place(entry), expires_at=ends))
+        seen = _seen_key(entry, header or read_header(received))
+        once = None if entry.rev else 0
+        made.append(RecordWrite(SEEN, seen, _place(entry), if_rev=once, expires_at=ends))
     return made
 
 
@@ -343,6 +409,10 @@ def _entry(
 
 def _place(entry: Entry) -> bytes:
     return f"{entry.feed}/{entry.id}".encode()
+
+
+def _seen_key(entry: Entry, header: Header | None) -> str:
+    return _sender_key(entry.feed, header) + entry.sha256[:32]
 
 
 def _sender_key(feed: str, header: Header | None) -> str:

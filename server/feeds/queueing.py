@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -16,11 +17,12 @@ from server.feeds.lanes import BACKLOG_WORKERS, Lanes
 from server.feeds.sharing import Sharing
 from server.feeds.stats import AllStats
 from server.feeds.work import Job, Planned, Worker, freed, plan_message
-from server.fhir.errors import StoreUnavailable
+from server.fhir.errors import FhirError, StoreUnavailable
 from server.store.port import Store
 
 log = logging.getLogger(__name__)
 
+LATE_S = 1.0  # after which what is not applied yet is stored as it was received
 _INLINE_BYTES = 8192  # larger messages are mapped in a thread, so that the others go on
 
 
@@ -54,6 +56,8 @@ class Queueing:
         self._background, self._pause_s = background, pause_s
         self._elsewhere = elsewhere
         self._jobs: dict[str, Job] = {}
+        self._unkept: dict[str, Job] = {}  # of those the ones that are not stored, as they came
+        self._keeping: asyncio.Task[None] | None = None
         self._backlogs: dict[str, Backlog] = {}
         self._sharing: Sharing | None = None
         if owner is not None:
@@ -97,11 +101,14 @@ class Queueing:
     async def stop(self) -> None:
         """End; what is not finished stays in the inbox."""
         await self.leave()
+        if self._keeping is not None:
+            self._keeping.cancel()
         await self.lanes.stop()
         if self._sharing is not None:
             await self._sharing.give_back()
         for job in self._jobs.values():
             job.done.cancel()
+            self._inbox.arrived(job.entry)
 
     def running(self, id_: str) -> Job | None:
         """Return a message that is at work, ``None``: it is not."""
@@ -115,14 +122,38 @@ class Queueing:
         """Tell whether messages of before the start are still worked off."""
         return bool(self._backlogs) if feed is None else feed in self._backlogs
 
+    def queues_at_once(self, feed: Feed) -> bool:
+        """Tell whether a message would be queued now: nothing of before the start is in its way."""
+        return self._sharing is None and feed.name not in self._backlogs
+
+    async def keep(self, feed: str) -> None:
+        """Store what came of a feed and is not stored yet, in its order; then others can follow.
+
+        Raises:
+            StoreUnavailable: some of it is not.
+        """
+        for id_, job in [(i, job) for i, job in self._unkept.items() if job.feed.name == feed]:
+            await self.worker.keep(job)
+            self._unkept.pop(id_, None)
+
+    async def _keep_late(self) -> None:
+        """Store what waits long, for its turn or for what it is to make."""
+        while known := set(self._unkept):
+            await asyncio.sleep(LATE_S)
+            for feed in {job.feed.name for id_, job in self._unkept.items() if id_ in known}:
+                with suppress(FhirError):  # it is tried again, and told when its turn comes
+                    await self.keep(feed)
+
     async def plan_ahead(self, body: bytes, feed: Feed) -> Planned | None:
         """Return the plan of a message that is being stored.
 
         ``None`` when it would not be queued at once: then its plan is made when it is its turn.
         """
         await asyncio.sleep(0)  # storing begins: the disk and we are at work in the same time
-        if self._sharing is not None or feed.name in self._backlogs:
-            return None
+        return await self.plan(body, feed) if self.queues_at_once(feed) else None
+
+    async def plan(self, body: bytes, feed: Feed) -> Planned:
+        """Return the plan of a message, made here or in another process."""
         if self._elsewhere is not None and len(body) <= _INLINE_BYTES:
             planned = await self._elsewhere(body, feed)
             if planned is not None:
@@ -136,7 +167,9 @@ class Queueing:
         header: Header | None = None,
         planned: Planned | None = None,
     ) -> Job:
-        """Plan a stored message and queue it in its lanes; waits while its feed is full.
+        """Plan a message and queue it in its lanes; waits while its feed is full.
+
+        One that is not stored yet is, with what becomes of it, or by itself when that takes long.
 
         ``body`` and ``header``: what was received, when it is at hand; ``planned``: its plan.
 
@@ -146,6 +179,10 @@ class Queueing:
             return self._jobs[entry.id]
         job = self._job(entry)
         job.header = header
+        if not entry.rev:
+            self._unkept[entry.id] = job
+            if self._keeping is None or self._keeping.done():
+                self._keeping = asyncio.create_task(self._keep_late())
         if self._sharing is not None:
             await self._sharing.put(job)
             return job
@@ -205,7 +242,7 @@ class Queueing:
             await self._plan(job, body, planned)
             await self.lanes.put(job.lanes, job, group=job.feed.name)
         except BaseException:  # it is not queued: who asks for it again must not wait for it
-            self._jobs.pop(job.entry.id, None)
+            self._ended(job)
             job.done.cancel()
             raise
 
@@ -228,8 +265,9 @@ class Queueing:
             await self.worker.work(job)
             state = job.entry.state
             self._counts[job.feed.name].ended(state, job.entry.reason)
+            self._counts[job.feed.name].refused += not job.entry.rev
         finally:
-            self._jobs.pop(job.entry.id, None)
+            self._ended(job)
             job.done.cancel()  # without an end: nobody shall wait for it until the next start
             if self._sharing is not None:
                 self._sharing.ended(job)
@@ -237,6 +275,11 @@ class Queueing:
             for entry in freed(job):
                 # not waited for: the lane that it waits in is ours until we return
                 self._background(self._follow(replace(entry, rev=entry.rev + 1)))
+
+    def _ended(self, job: Job) -> None:
+        self._jobs.pop(job.entry.id, None)
+        self._unkept.pop(job.entry.id, None)
+        self._inbox.arrived(job.entry)
 
     def _forget(self, job: Job) -> None:
         self._jobs.pop(job.entry.id, None)

@@ -87,7 +87,7 @@ class FeedService:
         self._demographics = demographics.Demographics(services, maps)
         self._tasks: set[asyncio.Task[None]] = set()
         self._draining = False
-        self._answering = Answering(services, self.wiring, ack_timeout_s)
+        self._answering = Answering(services, self.wiring, ack_timeout_s, self._keep)
         worker = Worker(services, self.inbox, self._answering.stamp, keep_days=keep_days)
         self.makers: Makers | None = None
         if start is not None and processes:
@@ -193,9 +193,14 @@ class FeedService:
         return self._draining
 
     async def receive(self, body: bytes, feed_name: str, header: Header | None) -> list[Answer]:
-        """Keep one message, queue it, and return its answers in the order to send them."""
+        """Keep one message, queue it, and return its answers in the order to send them.
+
+        Who is only told what becomes of it has it kept with that, in one commit: what waits for no
+        answer before is not written before.
+        """
         try:
-            return await self.take(body, feed_name, header)
+            at_once = await self._take_at_once(body, feed_name, header)
+            return at_once if at_once is not None else await self.take(body, feed_name, header)
         except (FhirError, CommitConflict) as error:
             log.error("a message could not be stored: %s", type(error).__name__)
             self.counts[feed_name].refused += 1
@@ -211,6 +216,7 @@ class FeedService:
             return []  # an answer is never answered
         feed, answering = self.maps.feed(feed_name), self._answering
         header = answering.heard(feed_name, header)
+        await self._queueing.keep(feed_name)  # those before it in its lane must not be lost alone
         storing = asyncio.ensure_future(self.inbox.receive(feed, body, header))
         try:
             planned = await self._queueing.plan_ahead(body, feed)
@@ -229,6 +235,28 @@ class FeedService:
             return accepted
         job = await self._queueing.enqueue(entry, body, header, planned)
         return [*accepted, answering.finished(job)]
+
+    async def _take_at_once(
+        self, body: bytes, feed_name: str, header: Header | None
+    ) -> list[Answer] | None:
+        """Queue a message that is stored with what becomes of it; ``None``: :meth:`take` it."""
+        feed, answering = self.maps.feed(feed_name), self._answering
+        header = answering.heard(feed_name, header)
+        if header is None or header.enhanced or header.is_acknowledgement:
+            return None
+        if feed.ack == "inbox" or not self._queueing.queues_at_once(feed):
+            return None
+        entry = await self.inbox.announce(feed, body, header)
+        if entry is None:
+            return None
+        try:
+            planned = await self._queueing.plan(body, feed)
+            self._count(body, entry)
+            job = await self._queueing.enqueue(entry, body, header, planned)
+        except BaseException:  # nobody waits for its answer: its sender has it still
+            self.inbox.arrived(entry)
+            raise
+        return [answering.finished(job)]
 
     async def query(
         self, body: bytes, feed_name: str, header: Header, *, address: str = ""
@@ -250,6 +278,9 @@ class FeedService:
             log.warning("a query was not answered: %s", type(error).__name__)
             answer = answering.stamp(header, "AR", None, ack.NO_RECORD)
         return [*accepted, answer]
+
+    async def _keep(self, feed: str) -> None:
+        await self._queueing.keep(feed)
 
     async def _plan_elsewhere(self, body: bytes, feed: Feed) -> Planned | None:
         assert self.makers is not None

@@ -47,6 +47,9 @@ Stamp = Callable[[Header | None, ack.Code, Entry, ack.Fault | None], bytes]
 class Job:
     """A message on its way.  ``done`` gets its acknowledgement, made once its state is stored.
 
+    Its entry has ``rev`` 0 until it is stored, which may be with what it makes; when it still has
+    when it is ``done``, the store was away, and nothing was kept.
+
     ``bodies`` are its bytes, received and edited, by record; they get a time to expire when it is
     applied.  ``held``: the records of the lanes that it holds, from when it was in quarantine;
     ``frees``: by lane, the message that goes on in it when this one is applied.
@@ -123,7 +126,7 @@ class Worker:
         pause_s = FIRST_PAUSE_S
         self.active += 1
         try:
-            while not await self._attempt(job):
+            while not await self._attempt(job) and await self._kept(job):
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
         finally:
@@ -131,8 +134,35 @@ class Worker:
         if not job.done.done():
             job.done.set_result(job.entry.ack)
 
+    async def keep(self, job: Job) -> None:
+        """Store a message as it was received, if it is not stored yet.
+
+        Raises:
+            StoreUnavailable: it is not.
+        """
+        if job.entry.rev:
+            return
+        try:
+            records = [job.entry.write(), *_bytes(job, job.entry)]
+            await self._services.store.commit([], records=records)
+        except CommitConflict:  # what becomes of it is stored, or the same message
+            job.entry = await self._inbox.stored(job.entry, job.header) or job.entry
+        else:
+            job.entry = replace(job.entry, rev=job.entry.rev or 1)
+        self._inbox.arrived(job.entry)
+
+    async def _kept(self, job: Job) -> bool:
+        """Tell whether a message that could not be applied yet is in the inbox, by now."""
+        try:
+            await self.keep(job)
+        except FhirError as error:
+            log.error("message %s could not be stored: %s", job.entry.id, type(error).__name__)
+        return bool(job.entry.rev)
+
     async def _attempt(self, job: Job) -> bool:
         """Try once; tell whether the message has come to an end."""
+        if job.entry.state not in UNFINISHED:
+            return True  # the same message did, kept by somebody else
         try:
             job.entry = await self._end(job)
         except StoreUnavailable as error:
@@ -176,14 +206,14 @@ class Worker:
         Returns whether that ended it, or somebody else has brought it to its end meanwhile.
         """
         try:
-            job.entry = await self._inbox.current(job.entry)
+            job.entry = await self._inbox.stored(job.entry, job.header) or job.entry
             if job.entry.state not in UNFINISHED:
                 return True
             entry = replace(job.entry, attempts=job.entry.attempts + 1, state="retrying")
             if entry.attempts >= ATTEMPTS:
                 job.entry = await self._quarantine(job, RefusedMessage("failed", problem))
                 return True
-            await self._services.store.commit([], records=[entry.write()])
+            await self._services.store.commit([], records=[entry.write(), *_bytes(job, entry)])
             job.entry = replace(entry, rev=entry.rev + 1)
         except (FhirError, CommitConflict) as error:
             log.warning("message %s waits: %s", job.entry.id, type(error).__name__)
@@ -223,7 +253,7 @@ class Worker:
         )
 
     async def _store_end(self, job: Job, entry: Entry, holds: Sequence[RecordWrite]) -> Entry:
-        records = [entry.write(), *holds]
+        records = [entry.write(), *holds, *_bytes(job, entry)]
         if job.plan is not None:
             records.append(explain_write(entry, job.plan))
         await self._services.store.commit([], records=records)
@@ -250,14 +280,17 @@ class Worker:
 
     def _finished(self, job: Job, entry: Entry) -> Entry:
         ends = entry.updated + self._keep_us if self._keep_us else None
-        return replace(entry, ack=self._stamp(job.header, "AA", entry, None), expires_at=ends)
+        ack_ = self._stamp(job.header, "AA", entry, None)
+        # kept meanwhile, perhaps, as what is not applied soon is
+        return replace(entry, ack=ack_, rev=job.entry.rev, expires_at=ends)
 
     def _also(self, job: Job, entry: Entry) -> list[RecordWrite]:
         """Let the lanes go on when the message that held them is applied, and its bytes expire.
 
         A lane then is the next held message's, so that none that comes now overtakes it.
         """
-        records = body_writes(entry, job.bodies, job.header) if self._keep_us else []
+        expire = bool(self._keep_us)
+        records = body_writes(entry, job.bodies, job.header) if expire else _bytes(job, entry)
         for held in job.held:
             following = job.frees.get(held.key)
             holder = following.id.encode() if following is not None else None
@@ -275,6 +308,11 @@ def freed(job: Job) -> list[Entry]:
     """Return the messages that go on with this one's commit, each once, waiting to be applied."""
     distinct = {entry.id: entry for entry in job.frees.values()}
     return [replace(entry, state="received") for entry in distinct.values()]
+
+
+def _bytes(job: Job, entry: Entry) -> list[RecordWrite]:
+    """Return what keeps the bytes of a message that is stored with ``entry`` for the first time."""
+    return body_writes(entry, job.bodies, job.header) if not entry.rev else []
 
 
 def _hashed(job: Job) -> tuple[str, ...]:
