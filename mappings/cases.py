@@ -50,10 +50,12 @@ class Case:
             return [f"{self.name}: {wrong}"]
         return [f"{self.name}: {line}" for line in differences(expected, made)]
 
-    def record(self, maps: Maps) -> None:
-        """Write what the maps make as what is expected from now on."""
-        named = {} if self._feed() == "test" else {"feed": self._feed()}
-        text = yaml.safe_dump({**named, **outcome(self.plan(maps))}, sort_keys=False, width=110)
+    def record(self, maps: Maps, feed: str = "test") -> None:
+        """Write what the maps make of a message of ``feed`` as what is expected from now on."""
+        message = parse((self.folder / "in.hl7").read_bytes())
+        named = {} if feed == "test" else {"feed": feed}
+        made = outcome(maps.plan(message, maps.feed(feed)))
+        text = yaml.safe_dump({**named, **made}, sort_keys=False, width=110)
         (self.folder / "expect.yaml").write_text(text, "utf-8")
 
     def _expected(self) -> dict[str, Any]:

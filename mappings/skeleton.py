@@ -12,19 +12,22 @@ code_systems: {{}}                  # names in CWE.3 -> code systems: {{LAB: htt
 tables: {{}}                        # this feed's own codes: {{AdministrativeSex: {{W: female}}}}
 unidentified: {unidentified}          # or create
 authoritative: "true"             # "false": its demographics only fill gaps
+ack: record                       # or inbox: AA as soon as the bytes are on the disk
+ack_quarantined: AA               # or AE: the sender is told of what went to quarantine
+lane_when_quarantined: continue   # or hold: what follows for that patient waits
 mode: backload                    # then live: outside of live nothing goes out
 """
 _MAP = """\
 # What is different for this feed.  Everything that is not said here is as in {base}.
 extends: {base}
 feed: [{name}]
-set: {{}}
+set:
   # Patient.maritalStatus: {{from: PID-16, table: OurMaritalStatus}}   # an element, as a whole
   # Patient.extension: []                                             # or none of it
   # Encounter/update: merge                                           # a key of the rule itself
-remove: []
+remove:
   # - Encounter.serviceType
-resources: []
+resources:
   # - make: Flag
   #   each: ZAL
   #   identity: {{key: [ZAL-2], with: [subject]}}

@@ -12,6 +12,7 @@ from mappings.maps import MapError, Maps, load_maps
 from mappings.parse import Message, Unparsable, parse, split_messages
 from mappings.plan import Plan
 from mappings.skeleton import skeleton
+from mappings.spelling import hint
 from server.commands.options import errors, fail, refusals
 from server.fhir.json import dumps
 
@@ -21,7 +22,10 @@ Folders = Annotated[list[Path] | None, typer.Argument(help="Folders with site ma
 MapsOption = Annotated[
     list[Path] | None, typer.Option("--maps", help="Folder with site maps; repeatable.")
 ]
-FeedName = Annotated[str, typer.Option("--feed", help="The feed that sent it.")]
+FeedName = Annotated[
+    str,
+    typer.Option("--feed", help="The feed that sent it; without it the only one of the maps."),
+]
 File = Annotated[Path, typer.Argument(help="A file with one HL7v2 message, or several.")]
 
 
@@ -33,13 +37,17 @@ def check(folders: Folders = None) -> None:
     site = f", of the site: {', '.join(named)}" if named else ""
     feeds = f"; feeds: {', '.join(maps.feeds)}" if maps.feeds else ""
     typer.echo(f"{len(maps.message_types)} message types, {len(maps.tables)} tables{site}{feeds}")
+    for feed, name in sorted({(feed, name) for (feed, _), name in maps.maps.items() if feed}):
+        if feed not in maps.feeds:
+            near = hint(feed, maps.feeds)
+            typer.echo(f"note: {name} is for feed {feed!r}, which no file describes{near}")
 
 
 @map_app.command()
 def explain(
     file: File,
     maps: MapsOption = None,
-    feed: FeedName = "default",
+    feed: FeedName = "",
     resources: Annotated[
         bool, typer.Option("--resources", help="Show the resources as JSON.")
     ] = False,
@@ -49,6 +57,7 @@ def explain(
 ) -> None:
     """Tell for every value of a message where it goes, and of the others why they go nowhere."""
     loaded = _load(maps)
+    feed = feed or _only_feed(loaded)
     for number, message in enumerate(_messages(file)):
         plan = loaded.plan(message, loaded.feed(feed))
         if number:
@@ -65,6 +74,7 @@ def run_cases(
     record: Annotated[
         bool, typer.Option("--record", help="Write expect.yaml of cases that have none.")
     ] = False,
+    feed: FeedName = "",
 ) -> None:
     """Run the cases in the folders' `cases`; exit code 1 when one is not as expected."""
     maps = _load(folders)
@@ -72,7 +82,10 @@ def run_cases(
     failed = 0
     for case in found:
         if record and not (case.folder / "expect.yaml").exists():
-            case.record(maps)
+            try:
+                case.record(maps, feed or _only_feed(maps, "test"))
+            except Unparsable as wrong:
+                fail(f"{case.name}: {wrong.reason}")
             typer.echo(f"{case.name}: recorded, read it")
             continue
         told = case.differences(maps)
@@ -120,14 +133,14 @@ def diff(
     message: Annotated[
         Path | None, typer.Option(help="Compare what becomes of these messages.")
     ] = None,
-    feed: FeedName = "default",
+    feed: FeedName = "",
 ) -> None:
     """Show what site maps change: in the rules, or in what becomes of a message."""
     before, after = _load(against), _load(folders)
     if message is None:
         lines: Iterator[str] | list[str] = map_changes(before, after)
     else:
-        found = _messages(message)
+        found, feed = _messages(message), feed or _only_feed(after)
         lines = [line for one in found for line in plan_changes(before, after, one, feed)]
     shown = list(lines)
     for line in shown or ["no difference"]:
@@ -139,6 +152,11 @@ def _load(folders: list[Path] | None) -> Maps:
         return load_maps(folders or [])
     except MapError as error:
         _faults(error)
+
+
+def _only_feed(maps: Maps, otherwise: str = "default") -> str:
+    """Return whose messages these are when nobody says it: the one feed that the maps describe."""
+    return maps.feeds[0] if len(maps.feeds) == 1 else otherwise
 
 
 def _faults(error: MapError) -> NoReturn:
@@ -165,7 +183,8 @@ def _messages(file: Path) -> list[Message]:
 
 def _explained(plan: Plan, maps: Maps, message: Message, feed: str, only: str) -> Iterator[str]:
     name = maps.name(message.type, feed)
-    yield f"{message.type or 'no type'} by {name or 'no map'}, version {plan.map_version}"
+    sent = f" of feed {feed}" if feed in maps.feeds else ""
+    yield f"{message.type or 'no type'}{sent} by {name or 'no map'}, version {plan.map_version}"
     if plan.quarantine:
         yield f"quarantine: {plan.quarantine}: {plan.problem}"
     for one in plan.resources:

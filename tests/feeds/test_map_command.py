@@ -73,7 +73,51 @@ def test_a_new_feed_can_be_checked_tested_and_compared_at_once(tmp_path: Path) -
     (case / "in.hl7").write_bytes(MESSAGE)
     assert run("test", site, "--record").output.startswith("update: recorded, read it")
     assert run("test", site).output.strip() == "1 cases are as expected"
-    assert run("diff", site).output.strip() == "no difference"
+    assert (case / "expect.yaml").read_text().startswith("feed: main-adt\n")
+    assert run("diff", site).output.splitlines() == [
+        "feed main-adt: not described before",
+        "  default_authority: '' -> 'urn:example:mrn'",
+        "  mode: 'live' -> 'backload'",
+    ]
+    assert run("diff", site, "--against", site).output.strip() == "no difference"
+
+
+def test_the_only_feed_of_the_maps_is_meant_when_nobody_names_one(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    run("new-feed", "ward", "--into", site)
+    (site / "ward-ADT.yaml").write_text(
+        "extends: base/ADT\nfeed: [ward]\nset: {Patient.gender: {const: other}}\n"
+    )
+    made = run("explain", message(tmp_path), "--maps", site).output
+    assert made.startswith("ADT^A08 of feed ward by site/ward-ADT, version ")
+    made = run("diff", site, "--message", message(tmp_path)).output
+    assert "resources.Patient.values.gender: 'female' -> 'other'" in made
+
+
+def test_a_map_for_a_feed_that_no_file_describes_is_noted(tmp_path: Path) -> None:
+    (tmp_path / "lab.yaml").write_text("feed: laboratory\n")
+    (tmp_path / "mine.yaml").write_text("extends: base/ORU\nfeed: [laboratry]\n")
+    made = run("check", tmp_path)
+    assert made.exit_code == 0
+    assert made.output.splitlines()[1] == (
+        f"note: {tmp_path.name}/mine is for feed 'laboratry', which no file describes;"
+        " did you mean 'laboratory'?"
+    )
+
+
+def test_diff_shows_changed_tables_and_settings(tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    for folder, zone, code in ((old, "Europe/Berlin", "male"), (new, "Europe/Rome", "female")):
+        folder.mkdir()
+        (folder / "lab.yaml").write_text(f"feed: lab\ntimezone: {zone}\n")
+        (folder / "AdministrativeSex.yaml").write_text(f"codes: {{W: {code}}}\n")
+    made = run("diff", new, "--against", old).output.splitlines()
+    assert made == [
+        "table AdministrativeSex",
+        "  codes.W: 'male' -> 'female'",
+        "feed lab",
+        "  timezone: 'Europe/Berlin' -> 'Europe/Rome'",
+    ]
 
 
 def test_a_new_feed_overwrites_nothing(tmp_path: Path) -> None:
