@@ -41,6 +41,7 @@ from server.feeds import (
     server_context,
 )
 from server.feeds.outbound import OutboundCollector, OutboundService
+from server.feeds.outbound import admin as outbound_admin
 from server.http import HttpServer
 from server.interactions import search_parameters
 from server.interactions.audit_log import AuditLog
@@ -176,6 +177,8 @@ async def _serve(
     ):
         application = _application(settings, services, entrance, feeds, stop)
         application.metrics.registry.register(OutboundCollector(outbound))
+        destinations = outbound_admin.router(outbound, entrance.administrator)
+        application.pages.include_router(destinations)
         served = Forwarded(application) if settings.behind_tls_proxy else application
         _freeze()
         try:

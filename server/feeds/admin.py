@@ -3,7 +3,7 @@
 Only administrators come in, and messages are theirs alone to read: they hold patients' data.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
 from typing import Any
 
@@ -36,8 +36,8 @@ _MOST_BYTES = 2 * MAX_MESSAGE_BYTES  # an edited message, as JSON writes it
 _bearer = HTTPBearer(auto_error=False, description="An administrator token.")
 
 
-def router(service: FeedService, administrator: Administrator) -> APIRouter:
-    """Return the routes below ``/admin``."""
+def administering(administrator: Administrator) -> Callable[[Request], Coroutine[Any, Any, None]]:
+    """Return what lets administrators in, and keeps with the request who they are."""
 
     async def who(request: Request) -> None:
         access = await administrator(authorization(request))
@@ -45,10 +45,15 @@ def router(service: FeedService, administrator: Administrator) -> APIRouter:
         trace = Trace(request.headers.get("x-request-id", "-")[:64], address)
         request.state.access = replace(access, trace=trace)
 
+    return who
+
+
+def router(service: FeedService, administrator: Administrator) -> APIRouter:
+    """Return the routes below ``/admin``."""
     made = APIRouter(
         prefix="/admin",
         tags=["feeds"],
-        route_class=route_behind(ProblemRoute, who, _MOST_BYTES),
+        route_class=route_behind(ProblemRoute, administering(administrator), _MOST_BYTES),
         dependencies=[Depends(_bearer)],
     )
     _feeds(made, service)
@@ -68,6 +73,7 @@ def _feeds(made: APIRouter, service: FeedService) -> None:
             listeners=list(map(_listener, service.listeners, service.ports)),
             lanes=LanesOut(busy=lanes.busy, active=lanes.active, waiting=lanes.waiting),
             map_version=service.maps.version,
+            map_problems=list(service.maps.refused),
         )
 
     @made.get("/feeds/{feed}", summary="One feed")

@@ -97,6 +97,24 @@ async def tell(
     await _kept(audit, access)
 
 
+async def tell_of_version(
+    services: Services, access: AccessContext, action: Action, place: str, *, asked: str
+) -> None:
+    """Tell audit what somebody decided about a message of a version (``Patient/x/_history/2``).
+
+    Raises:
+        StoreUnavailable: it cannot be kept.
+    """
+    audit = services.audit
+    if audit is None:
+        return
+    for patient, labels in await subjects(services.store, services.base_url, [place]):
+        whom = (patient,) if patient is not None else ()
+        now = services.now()
+        audit.tell(Told(now, action, ADMINISTER, access, (place,), whom, asked, labels))
+    await _kept(audit, access)
+
+
 async def tell_of_many(services: Services, access: AccessContext, *, asked: str) -> None:
     """Tell audit that many messages are applied again; ``asked`` says which.
 

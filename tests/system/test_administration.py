@@ -52,6 +52,13 @@ def admin(server: Process) -> httpx.Client:
     )
 
 
+def test_destinations_are_listed_for_administrators(server: Process) -> None:
+    with admin(server) as client:
+        assert client.get("/admin/destinations").json() == []
+        assert client.get("/admin/destinations/ward").status_code == 404
+    assert httpx.get(f"{server.root}/admin/destinations").status_code == 401
+
+
 def test_the_first_start_makes_an_administrator_who_can_log_in(server: Process) -> None:
     assert server.login is not None
     name, password = server.login

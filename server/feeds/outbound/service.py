@@ -16,6 +16,7 @@ from pathlib import Path
 import orjson
 
 from mappings.emit import Outlet, load_outbound
+from mappings.emit_destination import Destination
 from mappings.maps import MapError, Maps
 from server.feeds.outbound.connection import Connection
 from server.feeds.outbound.queue import STATE, MessageState, Queue, is_paused
@@ -80,7 +81,8 @@ class OutboundService:
         lease_s: float = LEASE_S,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        self._services, self._maps, self._folders = services, maps, tuple(folders)
+        self.services = services
+        self._maps, self._folders = maps, tuple(folders)
         self._owner, self._poll_s, self._lease_s, self._chance = owner, poll_s, lease_s, chance
         self._version = maps.version
         self._workers = self._made()
@@ -90,7 +92,7 @@ class OutboundService:
     def _made(self) -> "list[_Worker]":
         outbound = load_outbound(self._folders, self._maps.tables)
         how = self._owner, self._poll_s, self._lease_s, self._chance
-        return [_Worker(self._services, outlet, *how) for outlet in outbound.outlets.values()]
+        return [_Worker(self.services, outlet, *how) for outlet in outbound.outlets.values()]
 
     async def start(self) -> None:
         """Begin; what waits from the last run goes out first."""
@@ -132,6 +134,11 @@ class OutboundService:
             await self.start()
             log.info("%d destinations are in use", len(made))
 
+    @property
+    def destinations(self) -> list[Destination]:
+        """The settings of each destination, as they are in force, by name."""
+        return sorted((one.to for one in self._workers), key=lambda to: to.name)
+
     def stats(self) -> Mapping[str, DestinationStats]:
         """Return the counts and gauges of each destination, by name."""
         return {worker.name: worker.stats() for worker in self._workers}
@@ -149,10 +156,10 @@ class _Worker:
         lease_s: float,
         chance: Callable[[], float],
     ) -> None:
-        to = outlet.destination
+        self.to = to = outlet.destination
         self.name = to.name
         self.stopping = asyncio.Event()
-        self._services, self._to, self._owner = services, to, owner
+        self._services, self._owner = services, owner
         self._poll_s, self._lease_s, self._chance = poll_s, lease_s, chance
         self._counts = Counts()
         self._queue = Queue(services.store, to.name, keep_days=to.keep_days)
@@ -193,7 +200,7 @@ class _Worker:
                 log.error("destination %s failed: %s", self.name, type(error).__name__)
             self._router.forget()
             self._sender.forget()
-            pause = pause_s(self._to.retry, failures, self._chance) if failures else self._poll_s
+            pause = pause_s(self.to.retry, failures, self._chance) if failures else self._poll_s
             await self._pause(pause)
         await self._connection.close()
         with suppress(FhirError):
@@ -280,7 +287,7 @@ class _Worker:
 
     async def _look(self) -> None:
         """Learn what was said at the command line, and how much there is."""
-        to, store = self._to, self._services.store
+        to, store = self.to, self._services.store
         self._paused = await is_paused(store, self.name, default=to.paused)
         counts = await self._queue.counts(_OPEN)
         self._waiting, self._held, self._parked = (counts.get(state, 0) for state in _OPEN)
