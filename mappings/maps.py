@@ -37,14 +37,19 @@ class _Loaded:
 
 
 class Maps:
-    """The compiled maps.  ``version`` is the hash of every file that was read."""
+    """The compiled maps.  ``version`` is the hash of every file that was read.
+
+    ``refused``: why the files as they are now are not what is used; empty when they are.
+    """
 
     def __init__(self, loaded: _Loaded) -> None:
         self._now = loaded
+        self.refused: tuple[str, ...] = ()
 
     def adopt(self, other: "Maps") -> None:
         """Be what ``other`` is from now on; a message that is being planned is not disturbed."""
         self._now = other._now
+        self.refused = ()
 
     @property
     def version(self) -> str:

@@ -83,6 +83,7 @@ class FeedsOut(_Model):
     listeners: list[ListenerOut]
     lanes: LanesOut
     map_version: str
+    map_problems: list[str] = []  # why the changed files are not used; empty: they are
 
 
 class MessageOut(_Model):

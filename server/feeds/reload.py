@@ -56,14 +56,14 @@ class MapWatch:
             return self._refuse((f"{error.filename}: {error.strerror}",))
         if told := [line for case in cases(self._folders) for line in case.differences(made)]:
             return self._refuse(told)
-        self.problems = ()
+        self.problems = self._maps.refused = ()
         if made.version != self._maps.version:
             self._maps.adopt(made)
             log.info("maps of version %s are in use", made.version)
         return True
 
     def _refuse(self, problems: Sequence[str]) -> bool:
-        self.problems = tuple(problems)
+        self.problems = self._maps.refused = tuple(problems)
         log.error("the changed maps are not used; %d faults:", len(problems))
         for problem in problems[:_MOST_LOGGED]:
             log.error("%s", problem)

@@ -195,6 +195,16 @@ async def test_the_console_sees_feeds_with_their_states(client: httpx.AsyncClien
     assert (await client.get("/admin/feeds/none")).status_code == 404
 
 
+async def test_the_console_sees_why_changed_maps_are_not_used(
+    client: httpx.AsyncClient, site: Site
+) -> None:
+    assert (await client.get("/admin/feeds")).json()["map_problems"] == []
+    site.service.maps.refused = ("site/lab.yaml:2: mode is one of backload, live, replay",)
+    told = (await client.get("/admin/feeds")).json()["map_problems"]
+    site.service.maps.refused = ()
+    assert told == ["site/lab.yaml:2: mode is one of backload, live, replay"]
+
+
 async def test_messages_are_paged_newest_or_oldest_first(client: httpx.AsyncClient) -> None:
     for n in range(7):
         await sent(client, message(f"m{n}", mrn=str(n)))

@@ -47,11 +47,12 @@ def test_a_broken_file_keeps_the_old_maps_and_says_where_it_is_broken(
     assert watcher.problems == (
         f"{name}/mine.yaml:2: Patient has no element 'gendr'; did you mean 'gender'?",
     )
+    assert maps.refused == watcher.problems
     assert gender(maps) == "female"
 
     (tmp_path / "mine.yaml").write_text(OVERLAY)
     assert watcher.look() is True
-    assert watcher.problems == ()
+    assert watcher.problems == maps.refused == ()
     assert gender(maps) == "other"
 
 
