@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from server.access.policy import Policy
-from server.access.value_sets import at, codes, steps
+from server.access.value_sets import at_any, codes
 from server.search.marks import CONFIDENTIALITY, LEVELS, labels
 
 Resource = dict[str, Any]
@@ -25,14 +25,10 @@ def may_relabel(policy: Policy, role: str | None) -> bool:
 
 def handing_on(policy: Policy, resource: Resource) -> tuple[str, ...]:
     """Return the references, as written, whose targets hand their labels on to a resource."""
-    elements = (*policy.inherit.get("*", ()), *policy.inherit.get(resource["resourceType"], ()))
-    found = (
-        value.get("reference")
-        for name, rest in steps(elements)
-        if name in resource
-        for value in at(resource[name], rest)
-        if isinstance(value, dict)
-    )
+    values = at_any(resource, policy.inherited(resource["resourceType"]))
+    if not values:
+        return ()
+    found = (value.get("reference") for value in values if isinstance(value, dict))
     return tuple(dict.fromkeys(text for text in found if isinstance(text, str)))
 
 
@@ -44,12 +40,12 @@ def assigned(
     ``referenced``: the labels of each live resource that :func:`handing_on` names.  Levels up to
     normal are not handed on; of several levels, only the highest is put on.
     """
-    had = set(labels(resource))
     found = _ruled(policy, resource)
     found |= {label for some in referenced for label in some if _is_handed_on(policy, label)}
     found &= policy.enforced
     if not found:
         return ()
+    had = set(labels(resource))
     levels = {label for label in found | had if label.startswith(CONFIDENTIALITY)}
     highest = max(levels, key=_level, default=None)
     return tuple(sorted(found - had - (levels - {highest})))
@@ -83,7 +79,8 @@ def labelled(resource: Resource, more: Iterable[str]) -> Resource:
 def _ruled(policy: Policy, resource: Resource) -> set[str]:
     """Return the labels that the rules give for the codes of a resource."""
     found: set[str] = set()
-    for one in _parts(resource):
+    is_whole = "contained" not in resource and resource["resourceType"] != "Bundle"
+    for one in (resource,) if is_whole else _parts(resource):
         for rules in policy.rules_for(str(one.get("resourceType"))):
             for code in codes(one, rules.elements):
                 found |= rules.labels(code)

@@ -161,6 +161,18 @@ class Policy:
             found = self._rules[type_] = tuple(made)
         return found
 
+    def inherited(self, type_: str) -> tuple[str, ...]:
+        """Return the elements of a type whose references hand labels on."""
+        found = self._inherited.get(type_)
+        if found is None:
+            found = (*self.inherit.get("*", ()), *self.inherit.get(type_, ()))
+            self._inherited[type_] = found
+        return found
+
+    @cached_property
+    def _inherited(self) -> dict[str, tuple[str, ...]]:
+        return {}
+
     @cached_property
     def _rules(self) -> "dict[str, tuple[Together, ...]]":
         return {}

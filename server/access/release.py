@@ -11,7 +11,7 @@ hid it would take their own words from them.
 from typing import Any
 
 from server.access.policy import Policy, ReleaseRule
-from server.access.value_sets import at, codes
+from server.access.value_sets import at_any, codes
 from server.fhir.dates import InvalidDate, instant_text, interval
 from server.search.marks import RELEASE_URL
 from server.search.marks import release as effective
@@ -57,6 +57,8 @@ def ruled(policy: Policy, resource: Resource, now: int) -> list[Extension]:
 
 def _decided(resource: Resource) -> list[Extension]:
     """Return the release extensions that a person put on."""
+    if "extension" not in resource:
+        return []
     return [one for one in resource.get("extension") or () if _is_release(one) and not _rule(one)]
 
 
@@ -90,7 +92,7 @@ def _said(rule: ReleaseRule, resource: Resource, now: int) -> Extension:
 def _since(rule: ReleaseRule, resource: Resource, now: int) -> int:
     """Return from when on the delay counts: the first date that is stated, else now."""
     for element in rule.since:
-        for text in at(resource, element):
+        for text in at_any(resource, (element,)):
             try:
                 return interval(text)[0]
             except (InvalidDate, TypeError):

@@ -1,6 +1,6 @@
 """Value sets of a policy, and the codes of a resource that are looked up in them."""
 
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -42,7 +42,7 @@ def code_set(words: Iterable[str]) -> CodeSet:
     return CodeSet(frozenset(exact), tuple(beginnings))
 
 
-def codes(resource: dict[str, Any], elements: Sequence[str]) -> frozenset[str]:
+def codes(resource: dict[str, Any], elements: Sequence[str]) -> set[str]:
     """Return ``system|code`` of what is coded at element paths, such as ``component.code``.
 
     A coding without system or code is left out.
@@ -51,38 +51,44 @@ def codes(resource: dict[str, Any], elements: Sequence[str]) -> frozenset[str]:
     ['s|c']
     """
     found: set[str] = set()
-    for name, rest in steps(tuple(elements)):
-        if name in resource:
-            for value in at(resource[name], rest):
-                found.update(_codes_of(value))
-    return frozenset(found)
+    for value in at_any(resource, tuple(elements)):
+        if isinstance(value, dict):
+            for coding in value.get("coding") or (value,):
+                if isinstance(coding, dict) and "system" in coding and "code" in coding:
+                    found.add(f"{coding['system']}|{coding['code']}")
+    return found
+
+
+def at_any(resource: dict[str, Any], elements: tuple[str, ...]) -> list[Any]:
+    """Return what stands at element paths of a resource, lists opened.
+
+    >>> at_any({"a": [{"b": 1}, {"b": [2]}], "c": 3}, ("a.b", "c", "d"))
+    [1, 2, 3]
+    """
+    found: list[Any] = []
+    names, steps = _steps(elements)
+    if not names.isdisjoint(resource):
+        for name, rest in steps:
+            if name in resource:
+                _enter(resource[name], rest, found)
+    return found
 
 
 @lru_cache(maxsize=1024)  # of a policy, a few dozen
-def steps(elements: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    """Return the first property of each path, and what is left of it: most are not there.
-
-    >>> steps(("code", "component.code"))
-    (('code', ''), ('component', 'code'))
-    """
-    return tuple((name, rest) for name, _, rest in (each.partition(".") for each in elements))
-
-
-def _codes_of(value: Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        for coding in value.get("coding") or (value,):
-            if isinstance(coding, dict) and "system" in coding and "code" in coding:
-                yield f"{coding['system']}|{coding['code']}"
+def _steps(
+    elements: tuple[str, ...],
+) -> tuple[frozenset[str], tuple[tuple[str, tuple[str, ...]], ...]]:
+    """Return the first properties of the paths, and of each what is left: most are not there."""
+    split = (element.split(".") for element in elements)
+    steps = tuple((names[0], tuple(names[1:])) for names in split)
+    return frozenset(name for name, _ in steps), steps
 
 
-def at(value: Any, path: str) -> Iterator[Any]:
-    """Yield what stands at a path of JSON properties, lists opened."""
+def _enter(value: Any, path: tuple[str, ...], found: list[Any]) -> None:
     if isinstance(value, list):
         for item in value:
-            yield from at(item, path)
-    elif path == "":
-        yield value
-    elif isinstance(value, dict):
-        name, _, rest = path.partition(".")
-        if name in value:
-            yield from at(value[name], rest)
+            _enter(item, path, found)
+    elif not path:
+        found.append(value)
+    elif isinstance(value, dict) and path[0] in value:
+        _enter(value[path[0]], path[1:], found)

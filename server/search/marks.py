@@ -46,8 +46,11 @@ def labels(resource: dict[str, Any]) -> tuple[str, ...]:
     A code without a system may be of either; a level that is not known, and a label of an enforced
     system, or of none, without a code, is the highest level.
     """
+    meta = resource.get("meta")
+    if not meta or "security" not in meta:
+        return ()
     found: set[str] = set()
-    for coding in resource.get("meta", {}).get("security") or ():
+    for coding in meta["security"] or ():
         if coding is not None:
             found.update(_labels(coding.get("system"), coding.get("code")))
     return tuple(sorted(found))
