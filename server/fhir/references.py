@@ -7,7 +7,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from operator import is_not
 from typing import Any
 
 from server.fhir import definitions
@@ -105,29 +104,41 @@ def rewrite(resource: Any, mapping: Mapping[str, str]) -> Any:
 
 
 def _with_references(value: Any, mapping: Mapping[str, str], urns: list[str]) -> Any:
-    """Return the value with references replaced; add other texts that may be links to ``urns``."""
-    kind = type(value)
-    if kind is dict:
-        changed: dict[str, Any] = {}
-        for name, part in value.items():
-            inner = type(part)
-            if inner is str:
-                if name == "reference":
-                    if (new := _mapped(part, mapping)) is not None:
-                        changed[name] = new
-                elif part.startswith("urn:") and part in mapping:
-                    urns.append(part)
-            elif inner is dict or inner is list:
-                new = _with_references(part, mapping, urns)
-                if new is not part:
+    """Return the value with references replaced; add other texts that may be links to ``urns``.
+
+    Long, because a call for each list would take half as much time again.
+    """
+    if type(value) is list:
+        return _with_references({"": value}, mapping, urns)[""]
+    if type(value) is not dict:
+        return value
+    changed: dict[str, Any] = {}
+    for name, part in value.items():
+        kind = type(part)
+        if kind is str:
+            if name == "reference":
+                if (new := _mapped(part, mapping)) is not None:
                     changed[name] = new
-        return {**value, **changed} if changed else value
-    if kind is list:
-        items = [_with_references(item, mapping, urns) for item in value]
-        return items if any(map(is_not, items, value)) else value
-    if kind is str and value.startswith("urn:") and value in mapping:
-        urns.append(value)
-    return value
+            elif part.startswith("urn:") and part in mapping:
+                urns.append(part)
+        elif kind is dict:
+            new = _with_references(part, mapping, urns)
+            if new is not part:
+                changed[name] = new
+        elif kind is list:
+            items = part
+            for at, item in enumerate(part):
+                inner = type(item)
+                if inner is dict or inner is list:
+                    new = _with_references(item, mapping, urns)
+                    if new is not item:
+                        items = items if items is not part else list(part)
+                        items[at] = new
+                elif inner is str and item.startswith("urn:") and item in mapping:
+                    urns.append(item)
+            if items is not part:
+                changed[name] = items
+    return {**value, **changed} if changed else value
 
 
 def _with_uris(
