@@ -15,7 +15,7 @@ import apsw
 from server.search.query import Query
 from server.search.rows import Framed, whole
 from server.store.checks import check_version
-from server.store.codec import FIRST_DICTIONARY, RAW, TRAIN_AT, ZSTD, Codec, train
+from server.store.codec import FIRST_DICTIONARY, RAW, TRAIN_AT, ZSTD, Codec
 from server.store.port import (
     CommitConflict,
     Expect,
@@ -33,6 +33,7 @@ from server.store.sqlite.fresh import Fresh
 from server.store.sqlite.functions import name_of
 from server.store.sqlite.plan import plan
 from server.store.sqlite.sql import numbers
+from server.store.sqlite.training import Training
 from server.store.sqlite.versions import checksum
 from server.store.stored import compartment_hashes, next_at, splice
 
@@ -100,6 +101,7 @@ class Tables:
         self._fresh = Fresh()
         self._added = self._put_off_before = 0  # versions put off, changes of writing them
         self.untrained: dict[str, int] = {}
+        self._training = Training()
         self.words = words
         self.bags = Bags(db, writes=True)
         self._frames = Frames(self.bags)
@@ -202,20 +204,26 @@ class Tables:
 
     @property
     def improvable(self) -> bool:
-        """True when a type has enough bodies to learn from."""
-        return any(size >= TRAIN_AT for size in self.untrained.values())
+        """True when a type has enough bodies to learn from, or what was learnt can be kept."""
+        if self._training.done:
+            return True
+        due = any(size >= TRAIN_AT for size in self.untrained.values())
+        return due and not self._training.busy
 
     def improve(self) -> None:
-        """Train dictionaries for types that have enough bodies now; 30 ms each, once per type."""
-        for type_ in [t for t, size in self.untrained.items() if size >= TRAIN_AT]:
+        """Keep dictionaries that were learnt; begin to learn that of a type with enough bodies."""
+        for type_, words in self._training.take():
+            last = self._db.execute("select max(codec) from dict").get or FIRST_DICTIONARY - 1
+            self._db.execute("insert into dict values (?,?,?)", (last + 1, type_, words))
+            self._learnt.append((type_, last + 1))
+        if self._training.busy:
+            return
+        due = next((t for t, size in self.untrained.items() if size >= TRAIN_AT), None)
+        if due is not None:
             # Set back first, so that a type with nothing to learn is not tried at every commit.
-            self.untrained[type_] = 0
-            sample: list[tuple[Any, ...]] = self._db.execute(_SAMPLE, (type_, TRAIN_AT)).fetchall()
-            words = train([self.codec.decode(how, kept) for how, kept in sample])
-            if words is not None:
-                last = self._db.execute("select max(codec) from dict").get or FIRST_DICTIONARY - 1
-                self._db.execute("insert into dict values (?,?,?)", (last + 1, type_, words))
-                self._learnt.append((type_, last + 1))
+            self.untrained[due] = 0
+            rows: list[tuple[Any, ...]] = self._db.execute(_SAMPLE, (due, TRAIN_AT)).fetchall()
+            self._training.begin(due, [self.codec.decode(how, kept) for how, kept in rows])
 
     def _check(self, expected: Sequence[Expect]) -> None:
         for one in absent.undecided(self._db, expected, self._fresh.keys):
