@@ -17,6 +17,10 @@ SNOMED = "http://snomed.info/sct"
 ALL = "[ADT, ADT-person, ADT-merge, ORU, SIU, ORM, MDM]"
 
 
+async def routed_as(services: Services, folder: Path, more: str) -> Routed:
+    return Routed(services, folder, ward(messages=ALL, more=more))
+
+
 async def routed(services: Services, folder: Path, **changes: Any) -> Routed:
     return Routed(services, folder, ward(messages=ALL), **changes)
 
@@ -392,6 +396,18 @@ async def test_a_rule_that_fails_parks_its_own_message_and_stops_no_other(
     assert (waiting.state, waiting.type) == ("waiting", "ADT^A28")
     assert await routed.router.remade(parked) == b""
     assert "destination ward: ADT-person of Patient/ada/_history/1 failed: KeyError" in caplog.text
+
+
+async def test_a_sender_and_a_receiver_may_have_all_parts_of_an_hd(
+    services: Services, tmp_path: Path
+) -> None:
+    names = "sender: TELLONCE^1.2.3^ISO|STMARY\nreceiver: WARD|STMARY^1.2.4^ISO"
+    to = await routed_as(services, tmp_path, names)
+    await put(services, patient())
+    (message,) = await to.new()
+    assert (await to.queue.body(message.id)).startswith(
+        b"MSH|^~\\&|TELLONCE^1.2.3^ISO|STMARY|WARD|STMARY^1.2.4^ISO|"
+    )
 
 
 async def test_ids_are_in_commit_order_and_control_ids_never_the_same(

@@ -208,6 +208,19 @@ async def test_a_merge_waits_for_what_is_parked_of_either_patient(
     assert to.types == ["ADT^A28", "ADT^A28", "ADT^A28", "ADT^A40", "ADT^A31"]
 
 
+async def test_the_bytes_of_a_message_that_is_retried_are_kept_until_it_went(
+    services: Services, tmp_path: Path
+) -> None:
+    async with receiver(answering("AR")) as to, sending(services, site(tmp_path, ward(to.port))):
+        await put(services, patient())
+        (parked,) = await settled(services, ["parked"])
+    own = Queue(services.store, "ward")
+    skipped = await queues.skip(own, parked, "not now", now=services.now())
+    await queues.retry(own, skipped, now=services.now())
+    await services.store.expire_records(services.now() + 31 * 86_400_000_000)
+    assert await own.body(parked.id) == to.got[0]
+
+
 async def test_skipping_lets_what_was_held_go_on(services: Services, tmp_path: Path) -> None:
     async with receiver(answering("AR")) as to, sending(services, site(tmp_path, ward(to.port))):
         await put(services, patient())

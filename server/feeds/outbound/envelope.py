@@ -59,10 +59,10 @@ def _msh(made: Made, destination: Destination, id_: str, at: int) -> Segment:
     code, _, event = made.type.partition("^")
     structure = [made.structure] if version >= (2, 3, 1) else []
     fields: dict[int, Sequence[str]] = {
-        3: [destination.sender[0]],
-        4: [destination.sender[1]],
-        5: [destination.receiver[0]],
-        6: [destination.receiver[1]],
+        3: destination.sender[0].split("^"),
+        4: destination.sender[1].split("^"),
+        5: destination.receiver[0].split("^"),
+        6: destination.receiver[1].split("^"),
         7: [_time(destination, at)],
         9: [code, event, *structure],
         10: [id_],

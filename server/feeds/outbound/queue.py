@@ -180,15 +180,17 @@ class Queue:
         """
         return await self._store.count_records(f"outbound/{self.name}", states)
 
-    async def put(self, message: Message) -> Message:
+    async def put(self, message: Message, *, again: bool = False) -> Message:
         """Store a message's new state; what came to its end is given a time to expire.
+
+        ``again``: it had come to its end, and its bytes are needed once more.
 
         Raises:
             CommitConflict: it was changed meanwhile.
             StoreUnavailable: nothing was stored.
         """
         records = [message.write(expires_at=self._expiry(message))]
-        if message.state in ("sent", "skipped"):
+        if again or message.state in ("sent", "skipped"):
             body = await self.body(message.id)
             ends = self._expiry(message)
             records.append(RecordWrite(RAW, self._raw(message.id), body, expires_at=ends))
@@ -249,7 +251,7 @@ async def retry(queue: Queue, message: Message, *, now: int) -> Message:
     again = replace(
         message, state="waiting", attempts=0, unanswered=0, reason="", problem="", updated=now
     )
-    done = await queue.put(again)
+    done = await queue.put(again, again=message.state != "parked")
     await queue.free(message.lanes)
     return done
 
