@@ -109,7 +109,7 @@ class Makers:
             planned[0].since = since
         return planned
 
-    def overtaken(self, plan: Plan | None) -> None:
+    def overtaken(self, plan: Plan) -> None:
         """Forget what was made with a plan: another message of its lane came between.
 
         Where messages of one patient come together the next few are only planned.

@@ -9,11 +9,13 @@ from typing import Any
 
 from mappings.feed import Feed
 from mappings.maps import Maps
+from mappings.plan import Plan
 from server.feeds.answering import Answering
 from server.feeds.backlog import Backlog
 from server.feeds.header import Header, read_header
 from server.feeds.inbox import UNFINISHED, Entry, Inbox
 from server.feeds.lanes import BACKLOG_WORKERS, Lanes
+from server.feeds.packed import PackedPlan
 from server.feeds.sharing import Sharing
 from server.feeds.stats import AllStats
 from server.feeds.work import Job, Planned, Worker, freed, plan_message
@@ -22,7 +24,12 @@ from server.store.port import Store
 
 log = logging.getLogger(__name__)
 
+Elsewhere = Callable[[bytes, Feed, Entry | None, int], Awaitable[Planned | None]]
+"""Plans a message elsewhere; of one that has an entry, as it is queued, with what it comes to, and
+with the number of jobs that had ended when that was asked (:attr:`Lanes.left`)."""
+
 LATE_S = 1.0  # after which what is not applied yet is stored as it was received
+_WEIGHT_BYTES = 256 * 1024  # a message of more counts as several: all are in memory
 _INLINE_BYTES = 8192  # larger messages are mapped in a thread, so that the others go on
 
 
@@ -31,7 +38,8 @@ class Queueing:
 
     ``background`` runs what nobody waits for; ``pause_s`` is how long to wait for a store that is
     away.  With ``owner``, the name of this process, the inbox is shared (:mod:`.sharing`).
-    ``elsewhere`` plans a message in another process, if one has time for it.
+    ``elsewhere`` plans a message in another process, if one has time for it, and makes what it
+    comes to; ``overtaken`` is told when that was before another message of its lanes had ended.
     """
 
     def __init__(
@@ -48,13 +56,14 @@ class Queueing:
         store: Store,
         owner: str | None = None,
         now: Callable[[], int] = lambda: 0,
-        elsewhere: Callable[[bytes, Feed], Awaitable[Planned | None]] | None = None,
+        elsewhere: Elsewhere | None = None,
+        overtaken: Callable[[Plan], None] = lambda _plan: None,
     ) -> None:
         self.worker = worker
-        self.lanes: Lanes[Job] = Lanes(self._work, workers=workers)
+        self.lanes: Lanes[Job] = Lanes(self._work, workers=workers, weigh=_weight)
         self._maps, self._inbox, self._answering, self._counts = maps, inbox, answering, counts
         self._background, self._pause_s = background, pause_s
-        self._elsewhere = elsewhere
+        self._elsewhere, self._overtaken = elsewhere, overtaken
         self._jobs: dict[str, Job] = {}
         self._unkept: dict[str, Job] = {}  # of those the ones that are not stored, as they came
         self._keeping: asyncio.Task[None] | None = None
@@ -152,10 +161,13 @@ class Queueing:
         await asyncio.sleep(0)  # storing begins: the disk and we are at work in the same time
         return await self.plan(body, feed) if self.queues_at_once(feed) else None
 
-    async def plan(self, body: bytes, feed: Feed) -> Planned:
-        """Return the plan of a message, made here or in another process."""
+    async def plan(self, body: bytes, feed: Feed, entry: Entry | None = None) -> Planned:
+        """Return the plan of a message, made here or in another process.
+
+        ``entry``: as it is queued; then what it comes to may be made with its plan.
+        """
         if self._elsewhere is not None and len(body) <= _INLINE_BYTES:
-            planned = await self._elsewhere(body, feed)
+            planned = await self._elsewhere(body, feed, entry, self.lanes.left)
             if planned is not None:
                 return planned
         return await self._planned(body, feed)
@@ -262,6 +274,8 @@ class Queueing:
 
     async def _work(self, job: Job) -> None:
         try:
+            if isinstance(job.plan, PackedPlan):
+                self._check(job, job.plan)
             await self.worker.work(job)
             state = job.entry.state
             self._counts[job.feed.name].ended(state, job.entry.reason)
@@ -276,6 +290,11 @@ class Queueing:
                 # not waited for: the lane that it waits in is ours until we return
                 self._background(self._follow(replace(entry, rev=entry.rev + 1)))
 
+    def _check(self, job: Job, plan: PackedPlan) -> None:
+        """Have made anew, now that it is its turn, what was made before the one before it ended."""
+        if not self.lanes.untouched(job.lanes, plan.since):
+            self._overtaken(plan)
+
     def _ended(self, job: Job) -> None:
         self._jobs.pop(job.entry.id, None)
         self._unkept.pop(job.entry.id, None)
@@ -287,3 +306,7 @@ class Queueing:
     async def _follow(self, entry: Entry) -> None:
         if self._sharing is None and entry.id not in self._jobs:
             await self._queue_patiently(self._job(entry))
+
+
+def _weight(job: Job) -> int:
+    return 1 + job.entry.size_bytes // _WEIGHT_BYTES

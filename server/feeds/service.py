@@ -14,6 +14,7 @@ from typing import Any
 
 from mappings.feed import Feed
 from mappings.maps import Maps
+from mappings.plan import Plan
 from server.feeds import ack, demographics
 from server.feeds.answering import Answering
 from server.feeds.folder import DropFolder
@@ -106,6 +107,7 @@ class FeedService:
             owner=owner,
             now=services.now,
             elsewhere=self._plan_elsewhere if self.makers is not None else None,
+            overtaken=self._overtaken,
         )
         self._replays = Replays(
             services.store,
@@ -250,7 +252,7 @@ class FeedService:
         if entry is None:
             return None
         try:
-            planned = await self._queueing.plan(body, feed)
+            planned = await self._queueing.plan(body, feed, entry)
             self._count(body, entry)
             job = await self._queueing.enqueue(entry, body, header, planned)
         except BaseException:  # nobody waits for its answer: its sender has it still
@@ -282,9 +284,17 @@ class FeedService:
     async def _keep(self, feed: str) -> None:
         await self._queueing.keep(feed)
 
-    async def _plan_elsewhere(self, body: bytes, feed: Feed) -> Planned | None:
+    async def _plan_elsewhere(
+        self, body: bytes, feed: Feed, entry: Entry | None, since: int
+    ) -> Planned | None:
         assert self.makers is not None
-        return await self.makers.plan(self.services, self.maps.version, feed.name, body)
+        return await self.makers.plan(
+            self.services, self.maps.version, feed.name, body, entry=entry, since=since
+        )
+
+    def _overtaken(self, plan: Plan) -> None:
+        if self.makers is not None:
+            self.makers.overtaken(plan)
 
     def _count(self, body: bytes, entry: Entry) -> None:
         counts = self.counts[entry.feed]

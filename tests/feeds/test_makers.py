@@ -362,6 +362,77 @@ async def test_who_does_not_answer_well_is_done_without(
         assert there.makers.made == 0
 
 
+KILLED = """
+import os, pickle, signal
+from itertools import count
+def frame():
+    return sys.stdin.buffer.read(int.from_bytes(sys.stdin.buffer.read(4), 'big'))
+def say(answer, upto=None):
+    framed = len(answer).to_bytes(4, 'big') + answer
+    sys.stdout.buffer.write(framed[:upto]); sys.stdout.flush()
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+for n in count():
+    asked = frame()
+    answer = asked[1:9] + pickle.dumps((None, None))
+    {moment}
+"""
+MOMENTS = {
+    "before its answer": "die()",
+    "between two answers": "die() if n else say(answer)",
+    "within a length": "say(answer, 2); die()",
+    "within a number": "say(answer, 7); die()",
+    "within an answer": "say(answer, len(answer)); die()",
+    "behind its answer": "say(answer); die()",
+}
+
+
+@pytest.mark.parametrize("moment", MOMENTS.values(), ids=list(MOMENTS))
+async def test_a_maker_that_is_killed_at_any_moment_loses_nothing(
+    moment: str, tmp_path: Path
+) -> None:
+    async with beside(tmp_path, running(KILLED.replace("{moment}", moment))) as there:
+        await there.started()
+        body, entry = admission(9, "Zoe"), Entry(new_id(), FEED.name, NOW)
+        names = [f"Name{n}" for n in range(4)]
+        async with asyncio.timeout(10):
+            planning = asyncio.create_task(
+                there.makers.plan(there.services, MAPS.version, "adt", body, entry=entry)
+            )
+            sent = await asyncio.gather(*(there.send(name) for name in names))
+            assert await planning is None
+            while there.makers.pids:  # noqa: ASYNC110 - it ends by itself
+                await asyncio.sleep(0.01)
+        versions = [one.produced[0].rpartition("/")[2] for one in sent]
+        assert sorted(versions) == list("2345")
+
+
+async def test_a_maker_that_is_killed_while_it_starts_loses_nothing(tmp_path: Path) -> None:
+    begun = []
+
+    async def start() -> asyncio.subprocess.Process:
+        pipe = asyncio.subprocess.PIPE
+        code = "import sys, time; sys.stdout.write('\\0\\0'); sys.stdout.flush(); time.sleep(60)"
+        begun.append(
+            await asyncio.create_subprocess_exec(
+                sys.executable, "-S", "-c", code, stdin=pipe, stdout=pipe
+            )
+        )
+        return begun[0]
+
+    async with beside(tmp_path, start) as there:
+        sent = [await there.send("Ann")]
+        async with asyncio.timeout(10):
+            while not begun:  # noqa: ASYNC110 - it is started beside
+                await asyncio.sleep(0.01)
+            begun[0].kill()
+            sent += [await there.send(name) for name in ("Bea", "Cil")]
+            await begun[0].wait()
+            sent.append(await there.send("Dot"))
+        assert [one.produced[0].rpartition("/")[2] for one in sent] == list("1234")
+        assert (there.makers.pids, len(begun)) == ((), 1)
+
+
 async def test_with_parameters_of_the_site_messages_are_made_here(tmp_path: Path) -> None:
     tried = []
 
