@@ -8,9 +8,10 @@ import typer
 
 from mappings.cases import cases
 from mappings.compare import map_changes, plan_changes
+from mappings.feed import NAMESPACE
 from mappings.maps import MapError, Maps, load_maps
 from mappings.parse import Message, Unparsable, parse, split_messages
-from mappings.plan import Plan
+from mappings.plan import ExplainRow, Plan
 from mappings.skeleton import skeleton
 from mappings.spelling import hint
 from server.commands.options import errors, fail, refusals
@@ -195,7 +196,14 @@ def _explained(plan: Plan, maps: Maps, message: Message, feed: str, only: str) -
         if _wanted(only, row.target, row.source):
             shown = f" {row.value!r}" if row.value else ""
             yield f"{row.target or '-'} <- {row.source or '-'} {row.how}{shown}"
+    nobodys = dict.fromkeys(row.value for row in plan.explain if _is_nobodys(row))
+    yield from (f"not in authorities of the feed: {system}" for system in nobodys if not only)
     yield from (f"warning: {warning}" for warning in plan.warnings)
+
+
+def _is_nobodys(row: ExplainRow) -> bool:
+    """Whether a system was made up for an assigning authority that the site does not map."""
+    return row.how == "authority" and row.value.startswith(f"{NAMESPACE}:authority:")
 
 
 def _wanted(only: str, *texts: str) -> bool:

@@ -51,6 +51,15 @@ def test_explain_tells_of_every_value_where_it_goes_or_why_not(tmp_path: Path) -
     assert "- <- PID-33 not mapped: the message and its event are dated already '20260101'" in made
 
 
+def test_explain_names_the_authorities_that_are_still_to_be_mapped(tmp_path: Path) -> None:
+    made = run("explain", message(tmp_path)).output.splitlines()
+    assert made[-1] == "not in authorities of the feed: urn:tellonce:authority:default:H"
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "ward.yaml").write_text("feed: ward\nauthorities: {H: https://h.example/mrn}\n")
+    assert "not in authorities" not in run("explain", message(tmp_path), "--maps", site).output
+
+
 def test_explain_can_be_asked_about_one_field(tmp_path: Path) -> None:
     made = run("explain", message(tmp_path), "--only", "PID-8").output.splitlines()
     assert made[1:] == ["Patient.gender <- PID-8 table AdministrativeSex 'female'"]
