@@ -70,6 +70,11 @@ class Framer:
         return self._ending
 
     @property
+    def kept_bytes(self) -> int:
+        """How much of the frame that is not complete is kept."""
+        return len(self._body)
+
+    @property
     def head(self) -> bytes:
         """The first bytes of the frame that is not complete; empty outside frames."""
         return bytes(self._body[:HEAD_BYTES])

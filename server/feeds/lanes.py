@@ -4,10 +4,11 @@ A lane is a text, the identity of a patient.  A job may need several at once (a 
 about two patients, a patient with two numbers): it stands in the line of each, and begins when it
 is the first in all of them.  It enters all lines in one step, so no two jobs wait for each other.
 
-Groups (feeds) are bounded and served in turn: ``put`` waits while a group has ``depth`` unfinished
-jobs, and with it the connection that the message came by (back pressure).  A group that works off
-a backlog has few workers (:meth:`Lanes.restrain`): all jobs share one processor, so that a live
-message waits about as long as all of those at work take together.
+Groups (feeds) are bounded and served in turn: ``put`` waits while the unfinished jobs of a group
+weigh ``depth`` (1 each, unless ``weigh`` says otherwise), and with it the connection that the
+message came by (back pressure).  A group that works off a backlog has few workers
+(:meth:`Lanes.restrain`): all jobs share one processor, so that a live message waits about as long
+as all of those at work take together.
 """
 
 import asyncio
@@ -37,7 +38,31 @@ class _Ticket(Generic[Job]):
     job: Job
     lanes: tuple[str, ...]
     group: str
+    weight: int
     ahead: int = 0
+
+
+class _Room:
+    """What a group may have unfinished; who needs much of it is served in turn, before others."""
+
+    def __init__(self, depth: int) -> None:
+        self._free = asyncio.Semaphore(depth)
+        self._turn = asyncio.Lock()
+
+    async def take(self, weight: int) -> None:
+        taken = 0
+        async with self._turn:  # two that have a part each would wait for each other
+            try:
+                while taken < weight:
+                    await self._free.acquire()
+                    taken += 1
+            except BaseException:
+                self.give(taken)
+                raise
+
+    def give(self, weight: int) -> None:
+        for _ in range(weight):
+            self._free.release()
 
 
 class Lanes(Generic[Job]):
@@ -49,12 +74,13 @@ class Lanes(Generic[Job]):
         *,
         workers: int = WORKERS,
         depth: int = DEPTH,
+        weigh: Callable[[Job], int] = lambda _job: 1,
     ) -> None:
-        self._work = work
+        self._work, self._weigh = work, weigh
         self._workers, self._depth = workers, depth
         self._lines: dict[str, deque[_Ticket[Job]]] = {}
         self._ready: dict[str, deque[_Ticket[Job]]] = {}  # by group; the first group is next
-        self._free: dict[str, asyncio.Semaphore] = {}
+        self._free: dict[str, _Room] = {}
         self._unfinished: Counter[str] = Counter()
         self._at_work: Counter[str] = Counter()
         self._most: dict[str, int] = {}
@@ -74,9 +100,10 @@ class Lanes(Generic[Job]):
 
     async def put(self, lanes: Iterable[str], job: Job, *, group: str = "") -> None:
         """Queue a job behind all earlier ones of its lanes; waits while the group is full."""
-        free = self._free.setdefault(group, asyncio.Semaphore(self._depth))
-        await free.acquire()
-        ticket = _Ticket(job, tuple(dict.fromkeys(lanes)), group)
+        room = self._free.setdefault(group, _Room(self._depth))
+        weight = min(self._weigh(job), self._depth)
+        await room.take(weight)
+        ticket = _Ticket(job, tuple(dict.fromkeys(lanes)), group, weight)
         self._unfinished[group] += 1
         self._idle.clear()
         for lane in ticket.lanes:
@@ -175,7 +202,7 @@ class Lanes(Generic[Job]):
             if not line[0].ahead:
                 self._ready.setdefault(line[0].group, deque()).append(line[0])
         self._unfinished[ticket.group] -= 1
-        self._free[ticket.group].release()
+        self._free[ticket.group].give(ticket.weight)
         if not self._unfinished.total():
             self._idle.set()
 

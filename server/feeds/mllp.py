@@ -32,7 +32,8 @@ class Limits:
 
     ``pipelined``: messages of one connection that may wait for their answers; ``fs_s``: how long
     the CR behind an FS is waited for; ``rest_s``: after which a connection that is at rest gives
-    its place to a new one, when there are too many.
+    its place to a new one, when there are too many.  ``large``: connections that may be in the
+    middle of a message of more than ``large_bytes``; others wait before they read more of theirs.
     """
 
     max_message_bytes: int = MAX_MESSAGE_BYTES
@@ -43,6 +44,8 @@ class Limits:
     fs_s: float = 0.5
     write_s: float = 30.0
     rest_s: float = 30.0
+    large: int = 8
+    large_bytes: int = 1024 * 1024
 
 
 class Receiver(Protocol):
@@ -96,6 +99,7 @@ class Listener:
             refused=self._refused,
         )
         self._open: dict[_Connection, asyncio.Task[None]] = {}
+        self._large = asyncio.Semaphore(self._limits.large)
         self._told = -_TELL_EVERY_S
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
@@ -143,7 +147,7 @@ class Listener:
             writer.transport.abort()
             return
         self.counters.connections += 1
-        connection = _Connection(reader, writer, receiver, self._limits, self.counters)
+        connection = _Connection(reader, writer, receiver, self._limits, self.counters, self._large)
         task = asyncio.ensure_future(connection.serve())
         self._open[connection] = task
         try:
@@ -185,6 +189,7 @@ class _Connection:
         receiver: Receiver,
         limits: Limits,
         counters: Counters,
+        large: asyncio.Semaphore,
     ) -> None:
         self._reader, self._writer = reader, writer
         self.receiver, self._limits, self._counters = receiver, limits, counters
@@ -193,6 +198,7 @@ class _Connection:
         self._reading: asyncio.Future[bytes] | None = None
         self._stopped = False
         self._unanswered = 0
+        self._large, self._is_large = large, False
         self._heard = asyncio.get_running_loop().time()
 
     @property
@@ -221,6 +227,8 @@ class _Connection:
             log.error("connection closed: %s", where(error))
         finally:
             answering.cancel()
+            if self._is_large:
+                self._large.release()
             self._counters.skipped_bytes += self._framer.skipped
             self._counters.restarts += self._framer.restarts
             self._writer.close()
@@ -231,6 +239,7 @@ class _Connection:
                 self._heard = asyncio.get_running_loop().time()
                 for found in self._framer.feed(data):
                     await self._take(found)
+                await self._weigh()
             elif found_late := self._framer.flush():
                 await self._take(found_late)
             elif self._framer.inside:
@@ -241,6 +250,15 @@ class _Connection:
                 return
         if found_late := self._framer.flush():  # FS was the last byte before the end
             await self._take(found_late)
+
+    async def _weigh(self) -> None:
+        """Wait for a place when the message has become a large one; leave it when it is queued."""
+        is_large = self._framer.kept_bytes > self._limits.large_bytes
+        if is_large and not self._is_large:
+            await self._large.acquire()
+        elif self._is_large and not is_large:
+            self._large.release()
+        self._is_large = is_large
 
     async def _bytes(self) -> bytes | None:
         """Return what came, ``b""`` when nothing came in time, ``None`` at the end."""

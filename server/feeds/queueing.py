@@ -29,6 +29,7 @@ Elsewhere = Callable[[bytes, Feed, Entry | None, int], Awaitable[Planned | None]
 with the number of jobs that had ended when that was asked (:attr:`Lanes.left`)."""
 
 LATE_S = 1.0  # after which what is not applied yet is stored as it was received
+_WEIGHT_BYTES = 256 * 1024  # a message of more counts as several: all are in memory
 _INLINE_BYTES = 8192  # larger messages are mapped in a thread, so that the others go on
 
 
@@ -59,7 +60,7 @@ class Queueing:
         overtaken: Callable[[Plan], None] = lambda _plan: None,
     ) -> None:
         self.worker = worker
-        self.lanes: Lanes[Job] = Lanes(self._work, workers=workers)
+        self.lanes: Lanes[Job] = Lanes(self._work, workers=workers, weigh=_weight)
         self._maps, self._inbox, self._answering, self._counts = maps, inbox, answering, counts
         self._background, self._pause_s = background, pause_s
         self._elsewhere, self._overtaken = elsewhere, overtaken
@@ -305,3 +306,7 @@ class Queueing:
     async def _follow(self, entry: Entry) -> None:
         if self._sharing is None and entry.id not in self._jobs:
             await self._queue_patiently(self._job(entry))
+
+
+def _weight(job: Job) -> int:
+    return 1 + job.entry.size_bytes // _WEIGHT_BYTES

@@ -169,3 +169,30 @@ async def test_lanes_tell_whether_anything_ended_in_them_since() -> None:
     assert not lanes.untouched(["b"], 2)  # that is too long ago to be known
     assert lanes.untouched(["b"], lanes.left)
     await lanes.stop()
+
+
+async def test_heavy_jobs_leave_room_for_fewer_and_do_not_wait_for_each_other() -> None:
+    at_work: list[int] = []
+    most = 0
+    go_on = asyncio.Event()
+
+    async def work(job: int) -> None:
+        nonlocal most
+        at_work.append(job)
+        most = max(most, sum(at_work))
+        await go_on.wait()
+        at_work.remove(job)
+
+    lanes: Lanes[int] = Lanes(work, depth=10, weigh=lambda job: job)
+    lanes.start()
+    puts = [asyncio.create_task(lanes.put([str(n)], weight)) for n, weight in enumerate([6, 6, 99])]
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert at_work == [6]
+    go_on.set()
+    async with asyncio.timeout(30):
+        await asyncio.gather(*puts)
+        await lanes.drain()
+        await lanes.put(["more"], 10)  # all the room was given back
+        await lanes.drain()
+    assert most == 99

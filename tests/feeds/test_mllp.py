@@ -48,7 +48,7 @@ async def listening(
     opened: list[asyncio.StreamWriter] = []
 
     async def connect() -> Streams:
-        reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", listener.port, limit=4_000_000)
         opened.append(writer)
         return reader, writer
 
@@ -110,6 +110,24 @@ async def test_a_message_that_is_too_large_is_refused_and_the_connection_stays()
         assert await answer(reader) == b"no xxxx207"
         assert await answer(reader) == b"got small"
         assert listener.counters.refused_frames == 1
+
+
+async def test_only_some_connections_are_in_the_middle_of_a_large_message() -> None:
+    limits = Limits(large=2, large_bytes=100_000, frame_s=60)
+    async with listening(Echo(), limits) as (listener, connect):
+        opened = [await connect() for _ in range(5)]
+        for _, writer in opened:
+            writer.write(b"\x0b" + b"x" * 3_000_000)
+        await asyncio.sleep(0.3)
+        kept = sorted(one._framer.kept_bytes for one in listener._open)
+        assert kept[3:] == [3_000_000, 3_000_000]
+        assert kept[2] < 300_000
+        _, gone = opened.pop(0)
+        gone.transport.abort()
+        for _, writer in opened:
+            writer.write(b"\x1c\r")
+        for reader, _ in opened:
+            assert len(await answer(reader)) == 3_000_004
 
 
 async def test_fs_without_cr_is_answered_after_a_short_wait() -> None:
