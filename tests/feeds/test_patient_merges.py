@@ -4,11 +4,14 @@ from typing import Any
 
 import pytest
 
+from mappings.feed import Feed
 from mappings.maps import load_maps
 from mappings.parse import parse
+from mappings.plan import Plan
 from server.feeds.apply import apply
 from server.feeds.header import read_header
 from server.feeds.inbox import Entry, Inbox
+from server.feeds.making import Made, Maker, make
 from server.feeds.refused import RefusedMessage
 from server.interactions.services import Services
 
@@ -25,14 +28,18 @@ class Sending:
         self.inbox = Inbox(services.store, now=services.now, new_id=services.new_id)
         self.sent = 0
 
-    async def __call__(self, event: str, *segments: str) -> Entry:
+    async def __call__(
+        self, event: str, *segments: str, maker: Maker = make, minute: str = ""
+    ) -> Entry:
         self.sent += 1
         head = f"MSH|^~\\&|REG|H|T|M|202601020{self.sent:03}||ADT^{event}|{self.sent}|P|2.5"
-        body = "\r".join((head, f"EVN|{event}|2026010200{self.sent:02}", *segments)).encode()
+        body = "\r".join(
+            (head, f"EVN|{event}|2026010200{minute or f'{self.sent:02}'}", *segments)
+        ).encode()
         plan = MAPS.plan(parse(body), FEED)
         assert plan.quarantine is None, plan.problem
         entry = (await self.inbox.receive(FEED, body, read_header(body))).entry
-        return await apply(self.services, entry, plan, FEED, finish=lambda done: done)
+        return await apply(self.services, entry, plan, FEED, finish=lambda done: done, maker=maker)
 
 
 @pytest.fixture
@@ -201,3 +208,24 @@ async def test_two_patients_that_swap_their_beds_each_lie_in_the_other_s(
         for one in await resources("Encounter")
     ]
     assert active == [["4E 1 B"], ["4E 1 A"]]
+
+
+@pytest.mark.parametrize("minute", ["01", "59"], ids=["older", "newer"])
+async def test_two_merges_at_once_that_share_no_number_make_no_circle(
+    send: Sending, resources: Any, minute: str
+) -> None:
+    for number in "1234":
+        await send("A28", pid(number))
+    await send("A40", pid("1"), "MRG|2^^^H")
+    await send("A40", pid("3"), "MRG|4^^^H")
+    at_once: list[Entry] = []
+
+    async def overtaken(services: Services, entry: Entry, plan: Plan, feed: Feed) -> Made:
+        made = await make(services, entry, plan, feed)
+        if not at_once:  # 1 goes into 3 while 3, which is all we know, goes into 1
+            at_once.append(await send("A40", pid("4"), "MRG|1^^^H"))
+        return made
+
+    with pytest.raises(RefusedMessage, match="identity-conflict"):
+        await send("A40", pid("2"), "MRG|3^^^H", maker=overtaken, minute=minute)
+    assert [one.get("active") for one in await resources("Patient")] == [False, False, None, False]
