@@ -556,7 +556,8 @@ async def test_a_long_queue_is_made_piece_by_piece(
         await put(services, patient(f"p{n}"))
     own = Queue(services.store, "ward")
     async with sending(services, site(tmp_path, ward(port))) as service:
-        service._workers[0]._router._limit = 10
+        router = service._workers[0]._router
+        router._limit = router._most = 10
         await until(lambda: _lost(service))
         await asyncio.sleep(0.2)
         assert 20 <= (await own.counts())["waiting"] <= 40

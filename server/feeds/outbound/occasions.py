@@ -16,17 +16,22 @@ from server.store.following import Following
 from server.store.port import Version
 
 UNTOLD = ("AuditEvent",)  # no message tells who looked
-PAGE = 500  # versions of the change feed read at once
+FIRST, PAGE = 50, 500  # versions of the change feed read at once: at first, and at most
+PAGE_BYTES = 8 * 2**20  # that their bodies should not be above: documents may be scans
 MOST = 20_000  # of one occasion; only a clock that was set back makes more
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Occasions in commit order; ``upto`` is where the next page begins, ``at`` its time."""
+    """Occasions in commit order; ``upto`` is where the next page begins, ``at`` its time.
+
+    ``size_bytes``: of the bodies of one version, on average.
+    """
 
     occasions: tuple[Occasion, ...]
     upto: int
     at: int
+    size_bytes: int = 0
 
 
 async def read_page(feed: Following, after: int, *, limit: int = PAGE) -> Page | None:
@@ -46,7 +51,17 @@ async def read_page(feed: Following, after: int, *, limit: int = PAGE) -> Page |
                 continue
             versions = whole
         made = tuple(one for group in _groups(versions) for one in _occasions(group))
-        return Page(made, versions[-1].seq, versions[-1].at)
+        size = sum(len(version.body or b"") for version in versions) // len(versions)
+        return Page(made, versions[-1].seq, versions[-1].at, size)
+
+
+def next_limit(page: Page, *, most_bytes: int = PAGE_BYTES) -> int:
+    """Return how many versions to read next, if they are as large as those of ``page``.
+
+    >>> [next_limit(Page((), 1, 1, size)) for size in (900, 100_000, 9_000_000)]
+    [500, 83, 2]
+    """
+    return max(2, min(PAGE, most_bytes // max(page.size_bytes, 1)))
 
 
 def _groups(versions: Sequence[Version]) -> Iterator[list[Version]]:

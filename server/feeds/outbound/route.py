@@ -20,7 +20,7 @@ from server.feeds.inbox import lane_hash
 from server.feeds.outbound.clearance import cleared
 from server.feeds.outbound.envelope import control_id, to_message
 from server.feeds.outbound.gather import MOST_FOUND, Gatherer, Occasion
-from server.feeds.outbound.occasions import PAGE, UNTOLD, read_page
+from server.feeds.outbound.occasions import FIRST, PAGE, UNTOLD, next_limit, read_page
 from server.feeds.outbound.queue import Cursor, Message, Queue, message_id
 from server.interactions.conditional import condition
 from server.interactions.services import Services
@@ -51,7 +51,7 @@ class _Told:
 
 
 class Router:
-    """Tells one destination of changes.  ``limit``: versions that are looked at in one step.
+    """Tells one destination of changes.  ``limit``: versions that one step looks at, at most.
 
     ``on_parked`` is called when messages were queued that cannot be sent, before others can be.
     ``withheld`` counts the messages for which it is not cleared, since the start.
@@ -67,7 +67,8 @@ class Router:
         on_parked: Callable[[], None] = lambda: None,
     ) -> None:
         self._services, self._outlet, self._queue = services, outlet, queue
-        self._limit, self._on_parked = limit, on_parked
+        self._most, self._on_parked = limit, on_parked
+        self._limit = min(FIRST, limit)
         self._feed = Following(services.store, UNTOLD)
         self._cursor: Cursor | None = None
         self._recent: dict[str, deque[int]] = {}
@@ -93,6 +94,7 @@ class Router:
         page = await read_page(self._feed, cursor.seq, limit=self._limit)
         if page is None:
             return None
+        self._limit = min(self._most, next_limit(page))
         made: list[tuple[Message, bytes]] = []
         for occasion in page.occasions:
             made += await self._queued(occasion)
