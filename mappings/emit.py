@@ -13,7 +13,8 @@ from pathlib import Path
 from mappings.compiled import state_of
 from mappings.emit_compile import compiled_emit
 from mappings.emit_conditions import Condition, ConditionError, condition
-from mappings.emit_destination import Destination, Wanted, destination
+from mappings.emit_destination import Destination, Wanted
+from mappings.emit_destination_file import destination
 from mappings.emit_map import EmitMap, Made, emit
 from mappings.emit_overlay import Emits
 from mappings.emit_rules import Compiler

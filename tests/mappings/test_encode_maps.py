@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mappings.emit import Outlet, load_outbound
-from mappings.emit_destination import KEYS
+from mappings.emit_destination_file import KEYS
 from mappings.emit_functions import FUNCTIONS
 from mappings.emit_run import Change, World
 from mappings.encode import write_segment

@@ -132,6 +132,8 @@ class Router:
         said: set[tuple[str, str]] = set()  # type and patient of what was told
         for route in self._ordered(occasion):
             for version in await self._about(route, occasion):
+                if said & {(type_, f"{version.type}/{version.id}") for type_ in route.map.instead}:
+                    continue  # a patient whose visit was told: not worth the making
                 one = await self._emitted(route, gatherer, version)
                 if one is None or said & {(type_, one.patient) for type_ in route.map.instead}:
                     continue  # another message of this occasion says it too
