@@ -174,13 +174,15 @@ def reference_range(scope: Scope, to: str, values: list[Repetition]) -> list[Mad
     """OBX-7 -> referenceRange: the words always, the limits when the value is a number."""
     made: list[Made] = []
     kind = _text(scope, 2).upper()
+    element = to.rpartition("[")[0] if to.endswith("]") else to  # the rule may be one of a list
     for v in values:
         if not (text := v.whole()):
             continue
-        v.run.row(f"{to}[{len(made)}].text", v.path, "copy", text)
+        at = f"{element}[{len(made)}]"
+        v.run.row(f"{at}.text", v.path, "copy", text)
         limits = _limits(text) if kind in _NUMBERS else {}
         one: Made = {
-            end: _quantity(scope, f"{to}[{len(made)}].{end}", number)
+            end: _quantity(scope, f"{at}.{end}", number)
             for end, number in limits.items()
         }
         made.append({**one, "text": text})
