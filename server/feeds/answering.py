@@ -33,6 +33,7 @@ class Answering:
     ) -> None:
         self._services, self._wiring, self._ack_timeout_s = services, wiring, ack_timeout_s
         self._keep = keep
+        self._telling: set[asyncio.Task[None]] = set()
 
     def heard(self, feed: str, header: Header | None) -> Header | None:
         """Return the header as the feed wants it understood."""
@@ -63,8 +64,21 @@ class Answering:
         return [answer] if ack.wants_application(header, code) else []
 
     def finished(self, job: Job) -> asyncio.Future[bytes | None]:
-        """Return the answer that comes when the message is finished, or takes too long."""
-        return asyncio.ensure_future(self._in_time(job))
+        """Return the answer that comes when the message is finished, or takes too long.
+
+        ``None`` when it will not be finished here.  No task waits for it: each step of one would
+        stand behind what the messages after it have to do.
+        """
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[bytes | None] = loop.create_future()
+        timer = loop.call_later(self._timeout_s(job.feed.name), self._is_late, job, answer)
+
+        def ended(done: asyncio.Future[bytes]) -> None:
+            timer.cancel()
+            self._give(answer, job, None if done.cancelled() else done.result())
+
+        job.done.add_done_callback(ended)
+        return answer
 
     def not_stored(self, header: Header | None) -> list[Answer]:
         """Return what says that a message was not kept."""
@@ -87,26 +101,32 @@ class Answering:
         """Return MSH-7 of an answer of this moment."""
         return strftime("%Y%m%d%H%M%S+0000", gmtime(self._services.now() // 1_000_000))
 
-    async def _in_time(self, job: Job) -> bytes | None:
-        """Return the application acknowledgement, AE when the message is not finished in time."""
+    def _give(self, answer: asyncio.Future[bytes | None], job: Job, made: bytes | None) -> None:
+        """Answer with an application acknowledgement, or that the message was not kept."""
+        if answer.done():
+            return
         try:
-            async with asyncio.timeout(self._timeout_s(job.feed.name)):
-                answer = await asyncio.shield(job.done)
-        except TimeoutError:
-            answer = await self._late(job)
-        except asyncio.CancelledError:
-            return None
-        made = (
-            self.application(job.header, answer) if job.entry.rev else self.not_stored(job.header)
-        )
-        return next((a for a in made if isinstance(a, bytes)), None)
+            answer.set_result(self._asked_for(job, made) if made is not None else None)
+        except Exception as error:  # its connection must hear of a bug, or would wait for ever
+            answer.set_exception(error)
 
-    async def _late(self, job: Job) -> bytes:
-        """Return what says that a message is stored, which it then is unless its ``rev`` is 0."""
+    def _asked_for(self, job: Job, made: bytes) -> bytes | None:
+        header = job.header
+        answers = self.application(header, made) if job.entry.rev else self.not_stored(header)
+        return next((one for one in answers if isinstance(one, bytes)), None)
+
+    def _is_late(self, job: Job, answer: asyncio.Future[bytes | None]) -> None:
+        task = asyncio.create_task(self._late(job, answer))
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
+
+    async def _late(self, job: Job, answer: asyncio.Future[bytes | None]) -> None:
+        """Answer AE, that the message is stored; which it then is unless its ``rev`` is 0."""
         if not job.entry.rev:
             with suppress(FhirError):
                 await self._keep(job.feed.name)
-        return self.stamp(job.header, "AE", job.entry, ack.STILL_RETRYING)
+        if not job.done.done():
+            self._give(answer, job, self.stamp(job.header, "AE", job.entry, ack.STILL_RETRYING))
 
     def _timeout_s(self, feed: str) -> float:
         given = self._ack_timeout_s

@@ -195,7 +195,7 @@ class _Connection:
         self.receiver, self._limits, self._counters = receiver, limits, counters
         self._framer = Framer(limits.max_message_bytes)
         self._answers: asyncio.Queue[Answer | None] = asyncio.Queue(limits.pipelined)
-        self._reading: asyncio.Future[bytes] | None = None
+        self._deadline: asyncio.Timeout | None = None  # while bytes are waited for
         self._stopped = False
         self._unanswered = 0
         self._large, self._is_large = large, False
@@ -211,8 +211,8 @@ class _Connection:
     def stop_reading(self) -> None:
         """Take no further bytes; what was received is still answered."""
         self._stopped = True
-        if self._reading is not None:
-            self._reading.cancel()
+        if self._deadline is not None and not self._deadline.expired():
+            self._deadline.reschedule(asyncio.get_running_loop().time())
 
     async def serve(self) -> None:
         """Read and answer until the sender, a time limit or :meth:`stop_reading` ends it."""
@@ -268,14 +268,16 @@ class _Connection:
         wait_s = limits.frame_s if self._framer.inside else limits.idle_s
         if self._framer.ending:
             wait_s = limits.fs_s
-        self._reading = asyncio.ensure_future(self._reader.read(_READ_BYTES))
+        self._deadline = deadline = asyncio.timeout(wait_s)
         try:
-            done, _ = await asyncio.wait({self._reading}, timeout=wait_s)
-            if not done:
-                return b""
-            return None if self._reading.cancelled() else self._reading.result() or None
+            async with deadline:
+                return await self._reader.read(_READ_BYTES) or None
+        except TimeoutError:
+            if not deadline.expired():
+                raise  # the network's
+            return None if self._stopped else b""
         finally:
-            self._reading.cancel()
+            self._deadline = None
 
     async def _take(self, found: Frame | TooLarge) -> None:
         if isinstance(found, TooLarge):
@@ -303,7 +305,8 @@ class _Connection:
                 message = answer if isinstance(answer, bytes) else await asyncio.shield(answer)
                 if message is not None:
                     self._writer.write(frame(message))
-                    await asyncio.wait_for(self._writer.drain(), self._limits.write_s)
+                    async with asyncio.timeout(self._limits.write_s):
+                        await self._writer.drain()
                 self._unanswered -= 1
         except (OSError, TimeoutError) as error:
             log.info("answers cannot be sent: %s", type(error).__name__)
