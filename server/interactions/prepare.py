@@ -38,6 +38,8 @@ def body_of(resource: dict[str, Any]) -> Body:
 
     >>> body_of({"resourceType": "Patient", "id": "a", "active": True})
     Body(head=b'{"resourceType":"Patient","id":"a","meta":{', tail=b'},"active":true}')
+    >>> body_of({"id": "a", "resourceType": "Patient"}).head
+    b'{"id":"a","resourceType":"Patient","meta":{'
     >>> body_of({"id": "a", "meta": {"versionId": "9", "tag": [{"code": "x"}]}}).tail
     b',"tag":[{"code":"x"}]}}'
     """

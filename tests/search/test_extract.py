@@ -57,6 +57,30 @@ def test_every_key_of_an_observation_is_of_the_alphabet() -> None:
     assert rows.keys == {key_hash(key) for key in expected}
 
 
+def test_a_reference_is_a_value_of_the_parameters_that_are_for_its_type() -> None:
+    def said(**subject: Any) -> set[str]:
+        rows = index_rows({**WEIGHT, "subject": subject}, BASE_URL)
+        params = {name: param_hash("Observation", name) for name in ("subject", "patient")}
+        present = {name for name in params if hash64(f"Observation|{name}|?") in rows.keys}
+        assert {name for name in params if any(p == params[name] for p, _ in rows.references)} <= (
+            present
+        )
+        return present
+
+    assert said(reference="Patient/p") == {"subject", "patient"}
+    assert said(reference="http://other.test/Patient/p") == {"subject", "patient"}
+    assert said(type="Patient", identifier={"value": "1"}) == {"subject", "patient"}
+    assert said(reference="Group/g") == {"subject"}
+    assert said(display="somebody") == {"subject"}
+
+
+def test_a_concept_met_before_has_the_rows_that_it_had() -> None:
+    growing = {"url": "http://x.test/of", "valueDecimal": Decimal("1.0")}
+    for code in (WEIGHT["code"], {**WEIGHT["code"], "extension": [growing]}):
+        resource = {**WEIGHT, "code": code}
+        assert index_rows(resource).keys == index_rows(resource).keys == index_rows(WEIGHT).keys
+
+
 def test_rows_of_dates_and_quantities() -> None:
     rows = index_rows(WEIGHT, BASE_URL)
     assert rows.date == NOON
