@@ -8,7 +8,6 @@ thread and back.
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,17 +15,13 @@ import apsw
 
 from server.access.context import AccessContext, Interaction
 from server.access.narrow import narrow, narrow_sort
-from server.fhir import json as fhir_json
 from server.fhir.errors import StoreUnavailable
-from server.search import sorting
 from server.search.catalog import R4, Catalog
 from server.search.query import Query, SortKey
 from server.search.size import size
 from server.store.checks import check_distinct
-from server.store.codec import Codec
 from server.store.news import News, RecordNews
 from server.store.port import (
-    CorruptStore,
     Digest,
     Expect,
     Explanation,
@@ -43,29 +38,28 @@ from server.store.port import (
 )
 from server.store.sqlite import (
     backup,
-    functions,
     holders,
+    opening,
     records,
     reindex,
     search,
     sorts,
+    trial,
     verify,
     versions,
 )
-from server.store.sqlite.bags import Bags
 from server.store.sqlite.brief import ROWS, SHORTEST_S, VALUES, TooLong, briefly
 from server.store.sqlite.connect import (
     POINT_CACHE_KIB,
     READER_CACHE_KIB,
-    check,
     connect,
     explained,
-    prepare,
     unavailable,
 )
-from server.store.sqlite.counts import Counts, Large
+from server.store.sqlite.counts import Large
 from server.store.sqlite.lock import FileLock
 from server.store.sqlite.readers import Reader, Readers
+from server.store.sqlite.reindexing import Reindexing
 from server.store.sqlite.settled import Settled
 from server.store.sqlite.sight import Sight, sight
 from server.store.sqlite.tables import Commit, Tables
@@ -73,17 +67,7 @@ from server.store.sqlite.writer import Writer
 
 T = TypeVar("T")
 
-_TRIAL_BYTES = 256 * 1024
 _HISTORY_DEADLINE_S = 10.0
-_REINDEX_AT_ONCE = 25  # resources of one transaction; commits wait for a few milliseconds at most
-
-
-@dataclass(slots=True)
-class _Reindexing:
-    """How far making rows anew has come: resources left (``None``: not counted), the last done."""
-
-    left: int | None = None
-    upto: int = 0
 
 
 class SqliteStore:
@@ -123,14 +107,14 @@ class SqliteStore:
         self._large: Large = {}
         self._settled = Settled()
         self._lock = FileLock(self._path)
-        self._open_file()
+        opening.open_file(self._path, self._lock, beside=beside)
         try:
             with explained(self._path):
                 self._open_connections(readers)
         except BaseException:
             self._lock.release()
             raise
-        self._reindexing = _Reindexing()
+        self._reindexing = Reindexing()
         self._closed = False
         self._news = News()
         self._record_news = RecordNews()
@@ -338,30 +322,15 @@ class SqliteStore:
         self._catalog = catalog
         self._index, self._fingerprint = index, self._named(fingerprint)
         self._tables.use(self._fingerprint)
-        self._reindexing = _Reindexing()  # a batch that runs now counts for the one before
+        self._reindexing.superseded = True
+        self._reindexing = Reindexing()  # a batch that runs now counts for the one before
 
     async def reindex(self, *, batch: int = 500) -> int:
         """See :meth:`server.store.port.Store.reindex`."""
         with self._settled.suspended():
-            return await self._reindex(batch)
-
-    async def _reindex(self, batch: int) -> int:
-        at = self._reindexing
-        if at.left is None:
-            at.left = await self._writer.run(lambda tables: reindex.todo(tables.db, tables.fp))
-        done = 0
-        while at.left and done < batch and at is self._reindexing:
-            size = min(_REINDEX_AT_ONCE, batch - done)
-            made, at.upto = await self._writer.run(
-                # The label first: rows of an index that comes in between are labelled too old.
-                lambda tables, size=size: reindex.batch(  # type: ignore[misc]
-                    tables, tables.fp, self._index, at.upto, size
-                )
-            )
-            done += made
-            # Updates make rows anew as well, so an empty batch, not the count, is the end.
-            at.left = max(at.left - made, 1) if made == size else 0
-        return at.left if at is self._reindexing else max(at.left, 1)
+            at = self._reindexing
+            left = await at.go_on(self._writer, lambda: self._index, batch)
+            return left if at is self._reindexing else max(left, 1)
 
     async def backup(self, target: str) -> None:
         """See :meth:`server.store.port.Store.backup`; a file at ``target`` is replaced."""
@@ -374,11 +343,11 @@ class SqliteStore:
     async def ready(self) -> str | None:
         """See :meth:`server.store.port.Store.ready`."""
         try:
-            self._own(_look)
+            self._own(trial.look)
             if self._writer.fault is not None:
                 # It failed last time; only trying tells whether the disk is back.
-                await self._writer.run(lambda tables: _try_to_write(tables.db))
-                await self._writer.run(lambda tables: _forget_trial(tables.db))
+                await self._writer.run(lambda tables: trial.try_to_write(tables.db))
+                await self._writer.run(lambda tables: trial.forget(tables.db))
         except StoreUnavailable as error:
             return error.diagnostics
         return None
@@ -389,28 +358,14 @@ class SqliteStore:
             self._closed = True
             await asyncio.to_thread(self._close)
 
-    def _open_file(self) -> None:
-        """Take the lock and bring the file up to date; beside a server, check that it is."""
-        try:
-            self._lock.acquire()
-        except StoreUnavailable:
-            if not self._beside:
-                raise
-            if not check(self._path):
-                raise StoreUnavailable("the data is being upgraded, try again") from None
-            return
-        try:
-            prepare(self._path)
-        except BaseException:
-            self._lock.release()
-            raise
-        if self._beside:
-            self._lock.release()
-
     def _open_connections(self, readers: int) -> None:
         db = connect(self._path)
         self._tables = Tables(
-            db, _codec(db), now=self._now, fingerprint=self._fingerprint, words=self._words
+            db,
+            opening.codec_of(db),
+            now=self._now,
+            fingerprint=self._fingerprint,
+            words=self._words,
         )
         self._point = self._open_reader(POINT_CACHE_KIB)
         self._readers = Readers(self._open_reader, readers)
@@ -420,20 +375,8 @@ class SqliteStore:
         return fingerprint if self._words else f"{fingerprint} without words"
 
     def _open_reader(self, cache_kib: int = READER_CACHE_KIB) -> Reader:
-        db = connect(self._path, cache_kib=cache_kib, readonly=True)
-        codec = _codec(db)
-
-        def sort_value(*given: Any) -> Scalar:
-            how, kept, at, param, kind, descending = given
-            # Only codes and addresses are read: the literal form of numbers does not matter.
-            resource = fhir_json.glance(codec.decode(how, kept))
-            key = SortKey(param, kind, bool(descending))
-            return sorting.sort_value(resource, key, at, catalog=self._catalog)
-
-        db.create_scalar_function("sort_value", sort_value, 6, deterministic=True)
-        functions.register(db)
-        functions.register_keys(db, Bags(db))
-        return Reader(db, codec, Counts(db, self._large, self._settled))
+        counted = (self._large, self._settled)
+        return opening.open_reader(self._path, cache_kib, counted, lambda: self._catalog)
 
     async def _look(self, work: Callable[[Reader], T], deadline_s: float, *, brief: bool) -> T:
         """Run ``work`` here when it is ``brief`` and stays so, else in a reading thread."""
@@ -483,38 +426,6 @@ class SqliteStore:
         self._lock.release()
 
 
-def _codec(db: apsw.Connection) -> Codec:
-    """Return a codec of the connection's own, with the dictionaries that the file has."""
-
-    def load(number: int) -> bytes:
-        words = db.execute("select body from dict where codec=?", (number,)).get
-        if words is None:
-            raise CorruptStore(f"dictionary {number} is missing")
-        return bytes(words)
-
-    codec = Codec(load)
-    known: list[tuple[Any, ...]] = db.execute(
-        "select type, codec from dict order by codec"
-    ).fetchall()
-    for type_, number in known:
-        codec.use(type_, number)
-    return codec
-
-
 def _is_small(query: Query) -> bool:
     """Tell whether the query is planned soon, whatever it finds."""
     return size(query.where) <= VALUES
-
-
-def _look(db: apsw.Connection) -> None:
-    db.execute("select count(*) from sqlite_schema").fetchall()
-
-
-def _try_to_write(db: apsw.Connection) -> None:
-    """Write as much as a large commit does: room for one page more is no room."""
-    trial = "insert or replace into rec values ('ready','',zeroblob(?),'',1,0)"
-    db.execute(trial, (_TRIAL_BYTES,))
-
-
-def _forget_trial(db: apsw.Connection) -> None:
-    db.execute("delete from rec where kind='ready'")
