@@ -4,23 +4,23 @@ In order: which resources there will be, so that references can point ahead; the
 identities; one resource where two are the same; what had to be dropped, and references to it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
+from mappings.draft import Draft, united
 from mappings.feed import Feed
-from mappings.identity import Alternatives
 from mappings.memory import Memory
-from mappings.parse import NULL, Message
+from mappings.parse import Message
 from mappings.paths import Path
 from mappings.plan import Identity, Plan, PlannedResource, QuarantineReason
 from mappings.resource import ResourceRule, complete
-from mappings.source import Instance, Run, Scope, tokens
+from mappings.source import Run, Scope, tokens
 from mappings.structure import Group
 from mappings.tables import Table
+from mappings.unread import Why, explain_unread
 
 _ONCE = frozenset({"MSH", "EVN"})
-_SILENT = frozenset({"MSH", "EVN", "SFT", "DSC"})  # what they say is in ``extra``
 _HEAD = (
     ("sending_application", 3),
     ("sending_facility", 4),
@@ -37,10 +37,7 @@ _EVENT = (
     ("event_facility", 7),
 )
 
-_NONE: set[str] = set()  # shared; nobody adds to it
 _NOTHING_GONE: frozenset[str] = frozenset()
-
-Why = Callable[[str, str, int], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,20 +52,6 @@ class CompiledMap:
     reads: Mapping[str, frozenset[int]]
     targets: Mapping[tuple[str, int], frozenset[str]]  # field -> elements that it reaches
     expected: Mapping[str, int]  # the bits of fields of each segment that need no explanation
-
-
-class _Draft:
-    """A resource on its way into the plan."""
-
-    __slots__ = ("any_of", "filled", "instance", "label", "nulls", "rule")
-
-    def __init__(self, instance: Instance, rule: ResourceRule | None) -> None:
-        self.instance = instance
-        self.rule = rule
-        self.label = instance.label
-        self.any_of: Alternatives = ()
-        self.filled: set[str] = _NONE
-        self.nulls: set[str] = _NONE
 
 
 class _Quarantine(Exception):
@@ -95,10 +78,10 @@ def plan(
     reason: QuarantineReason | None = None
     problem = ""
     planned: tuple[PlannedResource, ...] = ()
-    drafts: list[_Draft] = []
+    drafts: list[Draft] = []
     try:
         drafts = _drafts(map_, run)
-        _unmapped_fields(map_, run, why)
+        explain_unread(run, map_.segments, map_.expected, why)
         planned = _planned(map_, run, drafts)
     except _Quarantine as found:
         reason, problem = found.reason, str(found)
@@ -131,8 +114,8 @@ def _extra(message: Message) -> dict[str, str]:
 # -- which resources ------------------------------------------------------------------------------
 
 
-def _drafts(map_: CompiledMap, run: Run) -> list[_Draft]:
-    made: list[_Draft] = []
+def _drafts(map_: CompiledMap, run: Run) -> list[Draft]:
+    made: list[Draft] = []
     for rule in map_.rules:
         if rule.segment in run.segments:
             _instances(rule, run, made)
@@ -140,13 +123,13 @@ def _drafts(map_: CompiledMap, run: Run) -> list[_Draft]:
             raise _Quarantine(rule.missing, f"there is no {rule.segment}: {rule.type} is unknown")
     for draft in made:
         _fill(draft, run)
-    made += [_Draft(instance, None) for instance in run.made.values()]
+    made += [Draft(instance, None) for instance in run.made.values()]
     for draft in made:
         _identify(draft, run)
     return made
 
 
-def _instances(rule: ResourceRule, run: Run, made: list[_Draft]) -> None:
+def _instances(rule: ResourceRule, run: Run, made: list[Draft]) -> None:
     """Add a draft for each segment that the rule speaks of, in each group for the first."""
     seen: Group | None = None
     for segment, group in run.segments[rule.segment]:
@@ -157,13 +140,13 @@ def _instances(rule: ResourceRule, run: Run, made: list[_Draft]) -> None:
         seen = group
 
 
-def _instance(rule: ResourceRule, scope: Scope, made: list[_Draft]) -> None:
+def _instance(rule: ResourceRule, scope: Scope, made: list[Draft]) -> None:
     assert scope.segment is not None
     if rule.when is not None and not rule.when(scope):
         if not rule.quiet:
             scope.run.row(rule.type, scope.segment.label, f"not made: when {rule.when_text}")
         return
-    made.append(_Draft(scope.run.add(rule.type, scope), rule))
+    made.append(Draft(scope.run.add(rule.type, scope), rule))
     for inner in rule.emit:
         _instance(inner, scope, made)
 
@@ -171,7 +154,7 @@ def _instance(rule: ResourceRule, scope: Scope, made: list[_Draft]) -> None:
 # -- what is in them ------------------------------------------------------------------------------
 
 
-def _fill(draft: _Draft, run: Run) -> None:
+def _fill(draft: Draft, run: Run) -> None:
     rule, scope = draft.rule, draft.instance.scope
     assert rule is not None
     assert scope is not None
@@ -190,7 +173,7 @@ def _fill(draft: _Draft, run: Run) -> None:
         draft.nulls = run.nulls - values.keys()
 
 
-def _identify(draft: _Draft, run: Run) -> None:
+def _identify(draft: Draft, run: Run) -> None:
     rule, scope = draft.rule, draft.instance.scope
     if rule is None:
         found_by = tokens(draft.instance.values["identifier"])
@@ -213,7 +196,7 @@ def _identify(draft: _Draft, run: Run) -> None:
         run.row(f"{draft.label}.identifier", "", "derived identity", found.derived["value"])
 
 
-def _unidentified(rule: ResourceRule, draft: _Draft, run: Run) -> None:
+def _unidentified(rule: ResourceRule, draft: Draft, run: Run) -> None:
     assert draft.instance.scope is not None
     assert draft.instance.scope.segment is not None
     where = draft.instance.scope.segment.label
@@ -227,85 +210,19 @@ def _unidentified(rule: ResourceRule, draft: _Draft, run: Run) -> None:
 # -- the plan -------------------------------------------------------------------------------------
 
 
-def _planned(map_: CompiledMap, run: Run, drafts: list[_Draft]) -> tuple[PlannedResource, ...]:
+def _planned(map_: CompiledMap, run: Run, drafts: list[Draft]) -> tuple[PlannedResource, ...]:
     kept = [draft for draft in drafts if draft.any_of]
     dropped = run.dropped
-    kept, same = _united(kept, run)
+    kept, same = united(kept, run)
     if dropped or same:
         for draft in kept:
-            draft.instance.values = _relinked(draft.instance.values, dropped, same)
-            draft.any_of = tuple(
-                tuple((param, _renamed(value, same)) for param, value in pairs)
-                for pairs in draft.any_of
-            )
+            draft.relink(dropped, same)
     for draft in kept:
         _complete(draft)
     return tuple([_resource(draft, map_, run) for draft in kept])
 
 
-def _united(drafts: list[_Draft], run: Run) -> tuple[list[_Draft], dict[str, str]]:
-    """Unite what is the same by identity; return what is left, and label -> label that it is."""
-    known: dict[tuple[str, tuple[tuple[str, str], ...]], _Draft] = {}
-    same: dict[str, str] = {}
-    left: list[_Draft] = []
-    for draft in drafts:
-        type_, first = draft.instance.type, None
-        keys = [(type_, pairs) for pairs in draft.any_of]
-        for key in keys:
-            if key in known:
-                first = known[key]
-                break
-        if first is None:
-            left.append(draft)
-            first = draft
-        else:
-            same[draft.label] = first.label
-            _unite(first, draft)
-            run.row(draft.label, "", f"the same as {first.label}: united with it")
-        for key in keys:
-            known.setdefault(key, first)
-    return left, same
-
-
-def _unite(first: _Draft, second: _Draft) -> None:
-    into = first.instance.values
-    for name, value in second.instance.values.items():
-        have = into.get(name)
-        if have is None:
-            into[name] = value
-        elif isinstance(have, list):
-            have += [one for one in value if one not in have]
-    first.any_of += tuple(pairs for pairs in second.any_of if pairs not in first.any_of)
-    first.nulls = first.nulls - into.keys()
-
-
-def _relinked(value: Any, dropped: set[str], same: Mapping[str, str], depth: int = 0) -> Any:
-    """Return a value without references to dropped resources, others under their last label.
-
-    What stands inside a resource around a lost reference (a diagnosis around its Condition) is lost
-    with it, unless the reference has a name to show.
-    """
-    if isinstance(value, list):
-        return [one for item in value if (one := _relinked(item, dropped, same, depth)) is not None]
-    if not isinstance(value, dict):
-        return value
-    target = value.get("reference")
-    if isinstance(target, str) and target.startswith("plan:"):
-        if target.removeprefix("plan:") in dropped:
-            return {"display": value["display"]} if "display" in value else None
-        return {**value, "reference": _renamed(target, same)}
-    made = {name: _relinked(inner, dropped, same, depth + 1) for name, inner in value.items()}
-    if depth and None in made.values():
-        return None
-    return {name: inner for name, inner in made.items() if inner is not None and inner != []}
-
-
-def _renamed(text: str, same: Mapping[str, str]) -> str:
-    label = text.removeprefix("plan:")
-    return f"plan:{same[label]}" if text.startswith("plan:") and label in same else text
-
-
-def _complete(draft: _Draft) -> None:
+def _complete(draft: Draft) -> None:
     rule, scope = draft.rule, draft.instance.scope
     if rule is None:
         return
@@ -317,7 +234,7 @@ def _complete(draft: _Draft) -> None:
         raise _Quarantine("required-missing", f"{where}: {missing} is required and was not sent")
 
 
-def _resource(draft: _Draft, map_: CompiledMap, run: Run) -> PlannedResource:
+def _resource(draft: Draft, map_: CompiledMap, run: Run) -> PlannedResource:
     rule, values = draft.rule, draft.instance.values
     touched = frozenset(values.keys() - draft.filled) if draft.filled else frozenset(values)
     identity = Identity(draft.any_of)
@@ -344,7 +261,7 @@ def _resource(draft: _Draft, map_: CompiledMap, run: Run) -> PlannedResource:
     )
 
 
-def _deletes(rule: ResourceRule, draft: _Draft, rivals: set[str], event: str) -> frozenset[str]:
+def _deletes(rule: ResourceRule, draft: Draft, rivals: set[str], event: str) -> frozenset[str]:
     values = draft.instance.values
     gone = _NOTHING_GONE
     if rule.snapshot or draft.nulls or rivals:
@@ -370,29 +287,9 @@ def _precedence(paths: tuple[Path, ...], scope: Scope, run: Run) -> int | None:
     return found
 
 
-def _lane(drafts: list[_Draft], feed: Feed) -> str:
+def _lane(drafts: list[Draft], feed: Feed) -> str:
     """The first patient's best identifier; its order is that of ``prefer``."""
     for draft in drafts:
         if draft.instance.type == "Patient" and draft.any_of:
             return draft.any_of[0][-1][1]
     return f"feed:{feed.name}"
-
-
-def _unmapped_fields(map_: CompiledMap, run: Run, why: Why) -> None:
-    """Explain what was sent and is read by no rule."""
-    code = run.message.type.partition("^")[0]
-    for segment in run.message.segments:
-        if segment.name in _SILENT:
-            continue
-        if segment.name not in map_.segments:
-            reason = why(code, segment.name, 0) or "no rule for this segment"
-            run.row("", segment.label, f"not mapped: {reason}")
-            continue
-        unread = segment.sent & ~map_.expected[segment.name]
-        # Taken apart once: a segment may have a million fields.
-        left = unread.to_bytes(len(segment.fields), "little") if unread else b""
-        for n, (is_unread, raw) in enumerate(zip(left, segment.fields, strict=False)):
-            if is_unread and raw != NULL:
-                reason = why(code, segment.name, n)
-                how = f"not mapped: {reason}" if reason else "not mapped"
-                run.row("", f"{segment.label}-{n}", how, raw)
