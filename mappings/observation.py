@@ -181,10 +181,7 @@ def reference_range(scope: Scope, to: str, values: list[Repetition]) -> list[Mad
         at = f"{element}[{len(made)}]"
         v.run.row(f"{at}.text", v.path, "copy", text)
         limits = _limits(text) if kind in _NUMBERS else {}
-        one: Made = {
-            end: _quantity(scope, f"{at}.{end}", number)
-            for end, number in limits.items()
-        }
+        one: Made = {end: _quantity(scope, f"{at}.{end}", number) for end, number in limits.items()}
         made.append({**one, "text": text})
     return made or None
 
