@@ -141,8 +141,14 @@ class Queueing:
         Raises:
             StoreUnavailable: some of it is not.
         """
-        for id_, job in [(i, job) for i, job in self._unkept.items() if job.feed.name == feed]:
-            await self.worker.keep(job)
+        jobs = [(i, job) for i, job in self._unkept.items() if job.feed.name == feed]
+        # asked for in their order, so that they are stored in it, and wait for the disk together
+        kept = await asyncio.gather(
+            *(self.worker.keep(job) for _, job in jobs), return_exceptions=True
+        )
+        for (id_, _), failed in zip(jobs, kept, strict=True):
+            if failed is not None:
+                raise failed
             self._unkept.pop(id_, None)
 
     async def _keep_late(self) -> None:
