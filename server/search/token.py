@@ -24,7 +24,7 @@ from server.search.value import refused, split, unescape
 
 LONGEST_TEXT = 1_000  # characters of a display or text that ``:text`` looks at
 
-_CONCEPTS_KEPT = 512  # of one parameter, as JSON; there are a few hundred such parameters
+_CONCEPTS_KEPT = 256  # of one parameter, as JSON; a hundred or two parameters are in use
 
 TextRow = tuple[int, str, int]
 Codings = list[tuple[str | None, str | None]]
