@@ -18,6 +18,10 @@ from server.interactions.services import Services
 _STATING = {"original": (b"", b""), "enhanced": (b"AL", b"AL"), "commit": (b"AL", b"NE")}
 
 
+class Unanswered(ConnectionError):
+    """Nobody can tell what becomes of a message; its sender must not take another answer for it."""
+
+
 class Answering:
     """Makes the answers of all feeds.  ``ack_timeout_s``: for all feeds, instead of their own.
 
@@ -66,8 +70,8 @@ class Answering:
     def finished(self, job: Job) -> asyncio.Future[bytes | None]:
         """Return the answer that comes when the message is finished, or takes too long.
 
-        ``None`` when it will not be finished here.  No task waits for it: each step of one would
-        stand behind what the messages after it have to do.
+        :class:`Unanswered` when it will not be finished here.  No task waits for it: each step of
+        one would stand behind what the messages after it have to do.
         """
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[bytes | None] = loop.create_future()
@@ -75,7 +79,11 @@ class Answering:
 
         def ended(done: asyncio.Future[bytes]) -> None:
             timer.cancel()
-            self._give(answer, job, None if done.cancelled() else done.result())
+            if not done.cancelled():
+                self._give(answer, job, done.result())
+            elif not answer.done():
+                answer.set_exception(Unanswered())
+                answer.exception()  # its connection may be gone, and nobody wait for it
 
         job.done.add_done_callback(ended)
         return answer

@@ -20,6 +20,7 @@ from fastapi import APIRouter, Path, Request
 from fastapi.responses import Response
 
 from server.feeds import ack
+from server.feeds.answering import Unanswered
 from server.feeds.framing import HEAD_BYTES, MAX_MESSAGE_BYTES
 from server.feeds.receiver import SenderEnd, settled
 from server.feeds.service import FeedService
@@ -86,10 +87,10 @@ _SCHEMA: dict[str, Any] = {"schema": {"type": "string", "description": "ER7, seg
 async def _answer(end: SenderEnd, body: bytes, media_type: str) -> Response:
     try:
         answers = await end.receive(body, insist=True)
-    except (FhirError, CommitConflict):
+        told = [message for one in answers if (message := await settled(one)) is not None]
+    except (FhirError, CommitConflict, Unanswered):
         refused = end.refuse(body[:HEAD_BYTES], ack.NO_STORE)
         return Response(refused, 503, _RETRY_AFTER, media_type=media_type)
-    told = [message for one in answers if (message := await settled(one)) is not None]
     if not told:
         return Response(status_code=204)
     codes = [code for message in told for code in ack.codes_of(message)]

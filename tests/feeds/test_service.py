@@ -610,7 +610,7 @@ async def test_a_replay_is_not_done_twice_when_the_server_ends_right_after_it(
             stuck.set()
             await asyncio.sleep(60)
 
-        server.service._queueing.worker.work = never  # type: ignore[method-assign] # the power goes
+        server.service._queueing.worker.work = never  # type: ignore[assignment,method-assign] # the power goes
         await ask_replay(services.store, [entry.id])
         async with asyncio.timeout(30):
             await stuck.wait()
@@ -956,3 +956,17 @@ async def test_no_log_line_holds_a_value_of_a_message(
                 "map-error",
             }
     assert "CANARY" not in caplog.text
+
+
+async def test_who_is_not_answered_hears_no_later_answer_in_its_place(failing: Services) -> None:
+    async with running(failing, ack_timeout_s=30) as server:
+        sender = await server.connect()
+        failing.store.down = lambda writes: "Slow" in str(writes)  # type: ignore[attr-defined]
+        sender.write(message("1", name="Slow^Ann"))
+        sender.write(message("2", mrn="78", name="Roe^Max"))
+        async with asyncio.timeout(30):
+            while not server.service.counts["default"].applied:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        await server.service.stop(grace_s=0.1)
+        with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+            await sender.answer()
