@@ -3,6 +3,7 @@
 import gc
 import json
 import shutil
+import threading
 import traceback
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
@@ -16,6 +17,7 @@ from pymongo import AsyncMongoClient, MongoClient
 from server.access.context import SYSTEM
 from server.fhir.errors import StoreUnavailable, operation_outcome
 from server.search.query import HasKey, Query
+from server.store.codec import train
 from server.store.mongo import MongoStore, backup, bodies, migrations
 from server.store.port import CorruptStore, NewerSchema, OutboxWrite, RecordWrite
 from tests import mongod
@@ -280,6 +282,24 @@ async def test_many_bodies_of_a_type_teach_a_dictionary_that_all_processes_use(
         assert db.resources.find_one({"_id": "Observation/last"})["c"] == 2
     assert await second.verify() == []
     await second.close()
+
+
+async def test_dictionaries_are_learnt_beside_the_loop(
+    store: MongoStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learning: list[threading.Thread] = []
+
+    def watched(sample: list[bytes]) -> bytes | None:
+        learning.append(threading.current_thread())
+        return train(sample)
+
+    monkeypatch.setattr(bodies, "train", watched)
+    for part in range(3):
+        await store.commit([observation(f"o{part}-{n}") for n in range(100)])
+    await store.commit([observation("last")])
+
+    assert len(learning) == 1
+    assert learning[0] is not threading.current_thread()
 
 
 async def test_mongodb_sweeps_records_an_hour_after_they_expired(store: MongoStore) -> None:

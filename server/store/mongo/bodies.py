@@ -6,6 +6,7 @@ and nobody for a file.  So what a commit decides, number and time, is not in the
 of the body.  A commit that fails leaves a file behind; :meth:`Bodies.sweep` removes those.
 """
 
+import asyncio
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -117,11 +118,14 @@ class Bodies:
         return body[:at] + said + body[at:]
 
     async def improve(self) -> None:
-        """Train dictionaries for types that have enough bodies now; 30 ms each, once per type."""
+        """Train dictionaries for types that have enough bodies now; 30 ms each, once per type.
+
+        Beside the loop: a feed brings several types to that point together.
+        """
         for type_ in [t for t, size in self._untrained.items() if size >= TRAIN_AT]:
             # Set back first, so that a type with nothing to learn is not tried at every commit.
             self._untrained[type_] = 0
-            words = train(await self._sample(type_))
+            words = await asyncio.to_thread(train, await self._sample(type_))
             if words is None:
                 continue
             last = await self._db.dictionaries.find_one({}, sort=[("_id", -1)])
