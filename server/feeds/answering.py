@@ -129,11 +129,12 @@ class Answering:
         task.add_done_callback(self._telling.discard)
 
     async def _late(self, job: Job, answer: asyncio.Future[bytes | None]) -> None:
-        """Answer AE, that the message is stored; which it then is unless its ``rev`` is 0."""
+        """Answer AE, that the message is stored; AR, and give it up, when it could not be."""
         if not job.entry.rev:
             with suppress(FhirError):
                 await self._keep(job.feed.name)
         if not job.done.done():
+            job.given_up = not job.entry.rev
             self._give(answer, job, self.stamp(job.header, "AE", job.entry, ack.STILL_RETRYING))
 
     def _timeout_s(self, feed: str) -> float:

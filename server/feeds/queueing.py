@@ -113,6 +113,7 @@ class Queueing:
         if self._keeping is not None:
             self._keeping.cancel()
         await self.lanes.stop()
+        await self.worker.stop()
         if self._sharing is not None:
             await self._sharing.give_back()
         for job in self._jobs.values():

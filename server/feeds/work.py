@@ -50,6 +50,8 @@ class Job:
     Its entry has ``rev`` 0 until it is stored, which may be with what it makes; when it still has
     when it is ``done``, the store was away, and nothing was kept.
 
+    ``given_up``: its sender was told that it was not kept, so that it shall not be applied.
+
     ``bodies`` are its bytes, received and edited, by record; they get a time to expire when it is
     applied.  ``held``: the records of the lanes that it holds, from when it was in quarantine;
     ``frees``: by lane, the message that goes on in it when this one is applied.
@@ -64,6 +66,12 @@ class Job:
     bodies: Mapping[str, bytes] = field(default_factory=dict)
     held: Sequence[Record] = ()
     frees: Mapping[str, Entry] = field(default_factory=dict)
+    given_up: bool = False
+
+    @property
+    def is_lost(self) -> bool:
+        """True when nothing is to be done with it any more: it is not stored, and will not be."""
+        return not self.entry.rev and (self.given_up or self.done.done())
 
     @property
     def lanes(self) -> tuple[str, ...]:
@@ -120,13 +128,21 @@ class Worker:
         self._services = services
         self._inbox = inbox
         self._stamp = stamp
+        self._keeping: dict[str, asyncio.Task[None]] = {}
+
+    async def stop(self) -> None:
+        """Store nothing more that is only kept; call it when no message is at work."""
+        keeping = list(self._keeping.values())
+        for task in keeping:
+            task.cancel()
+        await asyncio.gather(*keeping, return_exceptions=True)
 
     async def work(self, job: Job) -> None:
         """Bring the message to a stored end, however long that takes; never raises."""
         pause_s = FIRST_PAUSE_S
         self.active += 1
         try:
-            while not await self._attempt(job) and await self._kept(job):
+            while not (job.is_lost or await self._attempt(job)) and await self._kept(job):
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
         finally:
@@ -135,13 +151,24 @@ class Worker:
             job.done.set_result(job.entry.ack)
 
     async def keep(self, job: Job) -> None:
-        """Store a message as it was received, if it is not stored yet.
+        """Store a message as it was received, if it is not stored yet and shall be.
+
+        Who asks while that is done already hears of the same end: one that failed for some must not
+        succeed for others, when the sender has been told.
 
         Raises:
             StoreUnavailable: it is not.
         """
-        if job.entry.rev:
+        if job.entry.rev or job.is_lost:
             return
+        id_ = job.entry.id
+        if id_ not in self._keeping:
+            self._keeping[id_] = task = asyncio.create_task(self._keep(job))
+            task.add_done_callback(lambda done: self._is_over(id_, done))
+        # shielded: one of those who wait may be gone, the others wait still
+        await asyncio.shield(self._keeping[id_])
+
+    async def _keep(self, job: Job) -> None:
         try:
             records = [job.entry.write(), *_bytes(job, job.entry)]
             await self._services.store.commit([], records=records)
@@ -150,6 +177,11 @@ class Worker:
         else:
             job.entry = replace(job.entry, rev=job.entry.rev or 1)
         self._inbox.arrived(job.entry)
+
+    def _is_over(self, id_: str, task: asyncio.Task[None]) -> None:
+        self._keeping.pop(id_, None)
+        if not task.cancelled():
+            task.exception()  # nobody may wait for it any more
 
     async def _kept(self, job: Job) -> bool:
         """Tell whether a message that could not be applied yet is in the inbox, by now."""
@@ -215,6 +247,7 @@ class Worker:
                 return True
             await self._services.store.commit([], records=[entry.write(), *_bytes(job, entry)])
             job.entry = replace(entry, rev=entry.rev + 1)
+            self._inbox.arrived(job.entry)
         except (FhirError, CommitConflict) as error:
             log.warning("message %s waits: %s", job.entry.id, type(error).__name__)
         return False
