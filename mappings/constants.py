@@ -34,16 +34,35 @@ def maker(value: Any) -> Callable[[], Any]:
     """Return what makes copies of a constant."""
     if isinstance(value, list):
         makers = [maker(one) for one in value]
+        if len(makers) == 1:
+            only = makers[0]
+            return lambda: [only()]
         return lambda: [make() for make in makers]
     if not isinstance(value, dict):
         return lambda: value
     inner = {name: maker(one) for name, one in value.items() if isinstance(one, (dict, list))}
     if not inner:
         return value.copy
-    if len(value) == 1:
-        ((name, make),) = inner.items()
-        return lambda: {name: make()}
+    if len(inner) == 1:
+        return _around(value, *inner.popitem())
     return lambda: value | {name: make() for name, make in inner.items()}
+
+
+def _around(value: dict[str, Any], name: str, make: Callable[[], Any]) -> Callable[[], Any]:
+    """Return what copies a dict in which one value is more than a text: most concepts."""
+    inner = value[name]
+    if len(value) == 1:
+        if isinstance(inner, list) and len(inner) == 1:
+            first = maker(inner[0])
+            return lambda: {name: [first()]}
+        return lambda: {name: make()}
+
+    def copy() -> dict[str, Any]:
+        made = value.copy()
+        made[name] = make()
+        return made
+
+    return copy
 
 
 def _object(node: Entries, content: str, problem: Problem) -> dict[str, Any]:

@@ -44,6 +44,8 @@ def fhir_date_time(text: str, zone: ZoneInfo) -> str | None:
     >>> fhir_date_time("20260701", ZoneInfo("Europe/Berlin"))
     '2026-07-01'
     """
+    if len(text) == 8:  # a day, or no date at all
+        return fhir_date(text)
     if (usual := _to_the_second(text, zone)) is not None:
         return usual.isoformat()[:25]
     found = _DTM.fullmatch(text)

@@ -102,11 +102,13 @@ def plan(
 
 
 def _extra(message: Message) -> dict[str, str]:
-    head, event = message.segments[0], message.first("EVN")
-    made = {name: text for name, field in _HEAD if (text := message.text_of(head, field))}
-    if event is not None:
-        for name, field in _EVENT:
-            if text := message.text_of(event, field):
+    made: dict[str, str] = {}
+    for segment, names in ((message.segments[0], _HEAD), (message.first("EVN"), _EVENT)):
+        if segment is None:
+            continue
+        fields = segment.fields
+        for name, field in names:
+            if field < len(fields) and fields[field] and (text := message.text_of(segment, field)):
                 made[name] = text
     return made
 

@@ -14,42 +14,32 @@ _NOT_SENT = [""] * MOST_COMPONENTS
 class Repetition:
     """One repetition of a field, or one component taken as a value of its own.
 
-    ``path`` is where it stands, ``PID-3[2]``; ``raw`` its text as sent.
+    ``path`` is where it stands, ``PID-3[2]``; ``raw`` its text as sent.  ``texts`` are the
+    components' texts by their numbers, ``""`` for those that were not sent or are to be deleted, up
+    to the last that any data type has; ``""`` also at 0.
     """
 
-    __slots__ = ("_texts", "path", "raw", "run", "separator")
+    __slots__ = ("path", "raw", "run", "separator", "texts")
 
     def __init__(self, run: "Run", raw: str, path: str, separator: str) -> None:
         self.run = run
         self.raw = raw
         self.path = path
         self.separator = separator
-        self._texts: list[str] | None = None
+        parts = raw.split(separator)
+        if NULL in raw:
+            parts = ["" if part == NULL else part for part in parts]
+        if run.plain or run.needs_nothing(raw):
+            if " " in raw or "\r" in raw or "\n" in raw:  # other blanks are not printable
+                parts = [part.strip() for part in parts]
+        else:
+            parts = [self._first(part) for part in parts]
+        self.texts = ["", *parts, *_NOT_SENT]
 
     @property
     def parts(self) -> list[str]:
         """The raw components."""
         return self.raw.split(self.separator)
-
-    @property
-    def texts(self) -> list[str]:
-        """The components' texts by their numbers, ``""`` for those that were not sent or are to be
-        deleted, up to the last that any data type has; ``""`` also at 0.
-        """
-        found = self._texts
-        if found is None:
-            raw, run = self.raw, self.run
-            parts = raw.split(self.separator)
-            if NULL in raw:
-                parts = ["" if part == NULL else part for part in parts]
-            if run.plain or run.needs_nothing(raw):
-                if " " in raw or "\r" in raw or "\n" in raw:  # other blanks are not printable
-                    parts = [part.strip() for part in parts]
-                found = ["", *parts, *_NOT_SENT]
-            else:
-                found = ["", *[self._first(part) for part in parts], *_NOT_SENT]
-            self._texts = found
-        return found
 
     def _first(self, raw: str) -> str:
         run = self.run
