@@ -17,12 +17,18 @@ class Backlog:
     def __init__(self) -> None:
         self.done = asyncio.Event()
         self._behind: dict[str, Job] = {}
+        self._abandoned = False
 
-    def append(self, job: Job) -> bool:
-        """Put a message behind the backlog; ``False`` when there are too many already."""
-        if len(self._behind) >= MOST:
-            return False
-        self._behind[job.entry.id] = job
+    async def append(self, job: Job) -> bool:
+        """Put a message behind the backlog; ``False``: it waited until there is none any more."""
+        if len(self._behind) >= MOST and not self._abandoned:
+            await self.done.wait()
+            if not self._abandoned:
+                return False
+        if self._abandoned:
+            job.done.cancel()
+        else:
+            self._behind[job.entry.id] = job
         return True
 
     def take(self, id_: str) -> Job | None:
@@ -35,7 +41,9 @@ class Backlog:
         return self._behind.pop(first) if first is not None else None
 
     def abandon(self) -> None:
-        """Give up: what is here stays in the inbox for the next start."""
+        """Give up: what is here, or comes yet, stays in the inbox for the next start."""
+        self._abandoned = True
+        self.done.set()
         for job in self._behind.values():
             job.done.cancel()
         self._behind.clear()

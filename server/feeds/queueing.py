@@ -19,7 +19,7 @@ from server.feeds.packed import PackedPlan
 from server.feeds.sharing import Sharing
 from server.feeds.stats import AllStats
 from server.feeds.work import Job, Planned, Worker, freed, plan_message
-from server.fhir.errors import FhirError, StoreUnavailable
+from server.fhir.errors import FhirError
 from server.store.port import Store
 
 log = logging.getLogger(__name__)
@@ -206,17 +206,21 @@ class Queueing:
             await self._sharing.put(job)
             return job
         backlog = self._backlogs.get(entry.feed)
-        if backlog is not None and backlog.append(job):
+        if backlog is not None and await backlog.append(job):
             return job
-        if backlog is not None:
-            await backlog.done.wait()
         await self._queue(job, body, planned)
         return job
 
     async def _work_off(self, feed: str, upto: str) -> None:
         """Queue what an earlier run left of a feed, then what came while that was done."""
         backlog = self._backlogs[feed]
-        await self._queue_left(feed, upto, backlog)
+        while True:
+            try:
+                await self._queue_left(feed, upto, backlog)
+                break
+            except FhirError as error:  # from the begin again, when it is back
+                log.warning("the backlog of feed %s waits: %s", feed, type(error).__name__)
+                await asyncio.sleep(self._pause_s)
         while (job := backlog.first()) is not None:
             await self._queue_patiently(job)
         del self._backlogs[feed]
@@ -224,20 +228,19 @@ class Queueing:
         backlog.done.set()
 
     async def _queue_left(self, feed: str, upto: str, backlog: Backlog) -> None:
-        """Queue what has an id up to ``upto``; from the begin again when the inbox is away."""
-        try:
-            async for entry in self._inbox.walk(feed=feed, states=UNFINISHED):
-                if entry.id > upto:
-                    return
-                job = backlog.take(entry.id)
-                if job is None and entry.id not in self._jobs:
-                    job = self._job(entry)
-                if job is not None:
-                    await self._queue_patiently(job)
-        except StoreUnavailable as error:
-            log.warning("the backlog of feed %s waits: %s", feed, error)
-            await asyncio.sleep(self._pause_s)
-            await self._queue_left(feed, upto, backlog)
+        """Queue what has an id up to ``upto``.
+
+        Raises:
+            StoreUnavailable, DeadlineExceeded: the inbox cannot be read.
+        """
+        async for entry in self._inbox.walk(feed=feed, states=UNFINISHED):
+            if entry.id > upto:
+                return
+            job = backlog.take(entry.id)
+            if job is None and entry.id not in self._jobs:
+                job = self._job(entry)
+            if job is not None:
+                await self._queue_patiently(job)
 
     def _job(self, entry: Entry) -> Job:
         done: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
@@ -251,8 +254,8 @@ class Queueing:
             try:
                 await self._plan(job, None)
                 break
-            except StoreUnavailable as error:
-                log.warning("message %s waits: %s", job.entry.id, error)
+            except FhirError as error:
+                log.warning("message %s waits: %s", job.entry.id, type(error).__name__)
                 await asyncio.sleep(self._pause_s)
         await self.lanes.put(job.lanes, job, group=job.feed.name)
 
