@@ -9,12 +9,13 @@ from functools import cache
 from pathlib import Path
 
 from mappings.engine import CompiledMap, plan
+from mappings.explain import whole
 from mappings.feed import Feed
 from mappings.language import Entries
 from mappings.load import Loaded, load
 from mappings.memory import Memory
 from mappings.parse import Message
-from mappings.plan import Plan, QuarantineReason
+from mappings.plan import ExplainRow, Plan, QuarantineReason
 from mappings.tables import Table
 from mappings.unmapped import Reasons
 
@@ -107,6 +108,13 @@ class Maps:
     def _map(self, message_type: str, feed: str) -> CompiledMap | None:
         maps = self._now.loaded.maps
         return maps.get((feed, message_type)) or maps.get(("", message_type))
+
+    def explain(self, plan: Plan, message: Message, feed: str = "") -> Sequence[ExplainRow]:
+        """Return all that can be said of a plan that these maps made of the message."""
+        found = self._map(message.type, feed)
+        if found is None:
+            return plan.explain
+        return whole(plan, self.trees[found.name], message)
 
     def plan(self, message: Message, feed: Feed) -> Plan:
         """Return what the message asks of the record; never raises for what a message holds."""

@@ -18,10 +18,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from mappings.maps import MapError, Maps, load_maps
 from server import app
 from server.audit.port import Action
 from server.commands.options import Data, StoreOption, fail, refusals, settings_from
-from server.feeds import looked
+from server.feeds import explaining, looked
 from server.feeds.inbox import STATES, Entry, Inbox, State
 from server.feeds.looked import ADMINISTER, READ
 from server.feeds.quarantine import Filter, dismiss, select, unmapped
@@ -98,9 +99,10 @@ def show(
     for name, value in _shown(entry):
         typer.echo(f"{name:<12} {value}")
     if explain:
-        made = beside(settings, lambda _, inbox: inbox.explain(id_)) or {}
-        for target, source, how, value in made.get("explain", ()):
-            typer.echo(f"{target} <- {source} {how} {value}".rstrip())
+        maps = _maps(settings)
+        rows = beside(settings, lambda _, inbox: explaining.of_message(inbox, maps, entry))
+        for row in rows:
+            typer.echo(f"{row.target} <- {row.source} {row.how} {row.value}".rstrip())
 
 
 @inbox_app.command("dismiss")
@@ -202,6 +204,14 @@ def moment(text: str | None) -> int | None:
 def now_us() -> int:
     """Return the time in microseconds since 1970-01-01T00:00:00Z."""
     return time.time_ns() // 1000
+
+
+def _maps(settings: Settings) -> Maps:
+    """Return the maps of the site; those of the package, which planned nothing, if unusable."""
+    try:
+        return load_maps(settings.maps)
+    except (MapError, OSError):
+        return load_maps()
 
 
 def _rows(entries: Sequence[Entry]) -> Iterator[tuple[str, ...]]:

@@ -1,7 +1,7 @@
 """``tellonce inbox replay``: apply messages again, or see what that would do."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from mappings.maps import Maps as LoadedMaps
 from mappings.maps import load_maps
+from mappings.plan import ExplainRow
 from server import app
 from server.commands.inbox import (
     FeedName,
@@ -29,6 +30,7 @@ from server.commands.inbox import (
     told,
 )
 from server.commands.options import Data, StoreOption, fail, refusals, settings_from
+from server.feeds import explaining
 from server.feeds.inbox import REPLAY, STATES, Entry, Inbox
 from server.feeds.looked import ADMINISTER, READ
 from server.feeds.quarantine import DryRun, Filter, Summary, ask_replay, dry_run, select
@@ -94,7 +96,8 @@ def replay(
         one, maps_ = chosen[0], known
         done = beside(settings, lambda o, box: _dry_one(settings, maps_, o, box, one, body))
         told(settings, one, READ, "R", "replay --dry-run", done.resources)
-        _show(one, done)
+        planned = body or beside(settings, lambda _, box: box.body(one))
+        _show(one, done, explaining.of_plan(known, done.plan, planned, one.feed))
     else:
         every_map = known
         _tell(beside(settings, lambda o, box: _dry_all(settings, every_map, o, box, chosen)))
@@ -182,7 +185,7 @@ def _tell(summary: Summary) -> None:
         typer.echo(f"  {number:>7} without a row: {code}")
 
 
-def _show(entry: Entry, done: DryRun) -> None:
+def _show(entry: Entry, done: DryRun, rows: Sequence[ExplainRow]) -> None:
     if done.refused is not None:
         typer.echo(f"{entry.id} quarantine: {done.refused.reason}: {done.refused.problem}")
         for issue in done.refused.issues:
@@ -194,5 +197,5 @@ def _show(entry: Entry, done: DryRun) -> None:
         typer.echo(f"{entry.id} would change nothing")
     for warning in done.warnings:
         typer.echo(f"  warning: {warning}")
-    for row in done.plan.explain if done.plan is not None else ():
+    for row in rows:
         typer.echo(f"  {row.target} <- {row.source} {row.how} {row.value}".rstrip())

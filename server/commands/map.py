@@ -192,7 +192,7 @@ def _explained(plan: Plan, maps: Maps, message: Message, feed: str, only: str) -
         found = " | ".join("&".join(f"{k}={v}" for k, v in pairs) for pairs in one.identity.any_of)
         if _wanted(only, one.label):
             yield f"{one.label} ({one.update}) found by {found}"
-    for row in plan.explain:
+    for row in maps.explain(plan, message, feed):
         if _wanted(only, row.target, row.source):
             shown = f" {row.value!r}" if row.value else ""
             yield f"{row.target or '-'} <- {row.source or '-'} {row.how}{shown}"

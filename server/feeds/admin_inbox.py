@@ -13,7 +13,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from server.access.context import AccessContext
 from server.audit.port import Action
-from server.feeds import looked
+from server.feeds import explaining, looked
 from server.feeds.admin_models import (
     DismissIn,
     DryRunOut,
@@ -81,7 +81,9 @@ def look(made: APIRouter, service: FeedService) -> None:
     async def message(request: Request, id: str) -> MessageDetail:  # noqa: A002 - in the address
         entry = await _entry(service, id)
         await _tell(service, request, entry)
-        return MessageDetail.with_explain(entry, await inbox.explain(id))
+        return MessageDetail.with_explain(
+            entry, await explaining.of_message(inbox, service.maps, entry)
+        )
 
     @made.get(
         "/inbox/{id}/raw",
@@ -121,7 +123,8 @@ def act(made: APIRouter, service: FeedService) -> None:
             body = edited or await inbox.body(entry)
             done = await dry_run(service.services, service.maps, entry, body)
             await _tell(service, request, entry, shown=done.resources)
-            return _json(ReplayOut(asked=0, dry_run=DryRunOut.of(done)))
+            rows = explaining.of_plan(service.maps, done.plan, body, entry.feed)
+            return _json(ReplayOut(asked=0, dry_run=DryRunOut.of(done, rows)))
         await _tell(service, request, entry, ADMINISTER, "E")
         await ask_replay(store, [id], edited)
         log.info("message %s is applied again for %s", id, _who(request).principal)

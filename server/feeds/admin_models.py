@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from mappings.plan import ExplainRow
 from server.feeds.inbox import Entry, State
 from server.feeds.quarantine import DryRun, Summary
 
@@ -151,7 +152,7 @@ class MessageDetail(MessageOut):
     explain: list[ExplainOut]
 
     @classmethod
-    def with_explain(cls, entry: Entry, told: dict[str, Any] | None) -> "MessageDetail":
+    def with_explain(cls, entry: Entry, rows: Iterable[ExplainRow]) -> "MessageDetail":
         """Return the message and its explanation."""
         return cls(
             **MessageOut.of(entry).model_dump(),
@@ -160,7 +161,7 @@ class MessageDetail(MessageOut):
             warnings=list(entry.warnings),
             unmapped=list(entry.unmapped),
             ack=entry.ack.decode("latin-1"),
-            explain=explained((told or {}).get("explain", ())),
+            explain=explained(rows),
         )
 
 
@@ -212,9 +213,8 @@ class DryRunOut(_Model):
     explain: list[ExplainOut]
 
     @classmethod
-    def of(cls, done: DryRun) -> "DryRunOut":
-        """Return the outcome of a dry run."""
-        rows = done.plan.explain if done.plan is not None else ()
+    def of(cls, done: DryRun, rows: Iterable[ExplainRow]) -> "DryRunOut":
+        """Return the outcome of a dry run, with what explains it."""
         return cls(
             refused=done.refused.reason if done.refused is not None else None,
             problem=done.refused.problem if done.refused is not None else "",
@@ -222,7 +222,7 @@ class DryRunOut(_Model):
             writes=list(done.writes),
             resources=list(done.resources),
             warnings=list(done.warnings),
-            explain=explained((r.target, r.source, r.how, r.value) for r in rows),
+            explain=explained(rows),
         )
 
 
@@ -266,7 +266,6 @@ def instant(us: int) -> str:
     return made.replace("+00:00", "Z")
 
 
-def explained(rows: Iterable[Iterable[str]]) -> list[ExplainOut]:
+def explained(rows: Iterable[ExplainRow]) -> list[ExplainOut]:
     """Return explain rows by name."""
-    names = ("target", "source", "how", "value")
-    return [ExplainOut(**dict(zip(names, row, strict=True))) for row in rows]
+    return [ExplainOut(**row._asdict()) for row in rows]

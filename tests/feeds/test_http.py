@@ -12,6 +12,7 @@ from mappings.feed import Feed
 from server.access.context import AccessContext, Permit
 from server.auth import Authenticator, FeedDoor, administrator, new_feed_token, new_token
 from server.feeds import admin, http
+from server.feeds.framing import frame
 from server.feeds.header import read_header
 from server.feeds.inbox import Inbox
 from server.feeds.newest import newest
@@ -94,6 +95,7 @@ UNIDENTIFIED = message("2").replace(b"77^^^HOSP^MR", b"")
     [
         (message("1"), 200, ["AA"]),
         (b"\x0b" + message("1") + b"\x1c\r", 200, ["AA"]),
+        (b"".join(map(frame, (message("1"), UNIDENTIFIED, b"junk"))), 500, ["AA", "AE", "AR"]),
         (message("1", more="|||AL|AL"), 200, ["CA", "AA"]),
         (message("1", more="|||NE|NE"), 204, []),
         (UNIDENTIFIED, 500, ["AE"]),
@@ -103,7 +105,7 @@ UNIDENTIFIED = message("2").replace(b"77^^^HOSP^MR", b"")
         (message("1") + b"NTE|" + b"x" * 17_000_000, 413, ["AR"]),
     ],
     ids=[
-        "applied", "framed", "enhanced", "no answer asked for", "in quarantine", "no message",
+        "applied", "framed", "frames", "enhanced", "no answer asked for", "in quarantine", "no message",
         "empty", "batch", "too large",
     ],
 )  # fmt: skip
@@ -114,6 +116,15 @@ async def test_the_status_says_what_the_acknowledgement_says(
     assert (answer.status_code, codes(answer)) == (status, expected)
     if answer.content:
         assert answer.headers["content-type"] == "application/hl7-v2"
+
+
+async def test_a_message_is_the_same_with_and_without_its_frame(
+    site: Site, client: httpx.AsyncClient
+) -> None:
+    plain, framed = await sent(client, message("1")), await sent(client, frame(message("1")))
+    assert framed.content == plain.content
+    (entry,) = [entry async for entry in site.service.inbox.walk()]
+    assert await site.service.inbox.received_body(entry) == message("1")
 
 
 async def test_the_answer_has_the_media_type_of_the_message(client: httpx.AsyncClient) -> None:
@@ -238,6 +249,8 @@ async def test_a_message_is_shown_with_its_explanation_and_its_bytes(
     told = (await client.get(f"/admin/inbox/{listed['id']}")).json()
     assert {name: told[name] for name in listed} == listed
     assert any(row["source"].startswith("PID-5") for row in told["explain"])
+    reference = {"target": "Encounter.subject", "source": "", "how": "reference"}
+    assert {**reference, "value": "Patient"} in told["explain"]
     assert told["ack"].split("\r")[1] == "MSA|AA|1"
     raw = await client.get(f"/admin/inbox/{listed['id']}/raw")
     assert raw.content == message("1")

@@ -86,6 +86,19 @@ def test_a_message_is_shown_with_what_it_made_and_where_it_came_from(folder: Pat
     assert "PID-5" in told
 
 
+@pytest.mark.parametrize("text", ["feed: adt\n", "feeed: adt\n"], ids=["changed", "unusable"])
+def test_where_values_came_from_is_shown_whatever_the_maps_are_now(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "adt.yaml").write_text(text)
+    monkeypatch.setenv("TELLONCE_MAPS", str(site))
+    (id_,) = ids(folder, "applied")
+    told = said("show", id_, "--explain", "--data", folder)
+    assert "Patient.name[0].family <- PID-5.1 copy Doe" in told
+
+
 def test_raw_is_exactly_what_was_received(folder: Path) -> None:
     (id_,) = ids(folder, "applied")
     assert (
