@@ -108,13 +108,24 @@ def split_messages(body: bytes) -> list[bytes]:
     r"""Return the messages in one frame: a batch or a bare concatenation holds several.
 
     A further message begins where a line begins with the very MSH-1 and MSH-2 of the first one;
-    lines of FHS, BHS, BTS and FTS belong to no message, others before the first one to it.
+    lines of FHS, BHS, BTS and FTS belong to no message, others before the first one to it.  What
+    came without a socket may still have MLLP's bytes around each message.
 
     >>> split_messages(b"MSH|^~\\&|A\rPID|1\rMSH|^~\\&|B\r")
     [b'MSH|^~\\&|A\rPID|1\r', b'MSH|^~\\&|B\r']
+    >>> split_messages(b"MSH|^~\\&|A\r\x1c\r\x0bMSH|^~#&|B\r")
+    [b'MSH|^~\\&|A\r', b'MSH|^~#&|B\r']
     >>> split_messages(b"junk")
     [b'junk']
     """
+    frames = _NEXT_FRAME.split(body) if b"\x0b" in body else [body]
+    return [message for text in frames for message in _split(text)]
+
+
+_NEXT_FRAME = re.compile(rb"\x1c[\r\n]*\x0b|(?<=[\r\n])\x0b(?=MSH)")
+
+
+def _split(body: bytes) -> list[bytes]:
     if body.count(b"MSH") < 2:
         return [body]
     header = read_header(body)

@@ -105,7 +105,13 @@ async def _body(request: Request) -> tuple[bytes, bool]:
         made += part
         if len(made) > MAX_MESSAGE_BYTES:
             return bytes(made[:HEAD_BYTES]), False
-    return bytes(made).strip(b"\x0b\x1c"), True
+    return _unframed(bytes(made)), True
+
+
+def _unframed(body: bytes) -> bytes:
+    """Return what stands in the frame of who sends the same as to a socket."""
+    inner = body.removeprefix(b"\x0b").rstrip(b"\r\n")
+    return inner[:-1] if inner.endswith(b"\x1c") else body.removeprefix(b"\x0b")
 
 
 def _media_type(request: Request) -> str:

@@ -105,8 +105,8 @@ UNIDENTIFIED = message("2").replace(b"77^^^HOSP^MR", b"")
         (message("1") + b"NTE|" + b"x" * 17_000_000, 413, ["AR"]),
     ],
     ids=[
-        "applied", "framed", "frames", "enhanced", "no answer asked for", "in quarantine", "no message",
-        "empty", "batch", "too large",
+        "applied", "framed", "frames", "enhanced", "no answer asked for", "in quarantine",
+        "no message", "empty", "batch", "too large",
     ],
 )  # fmt: skip
 async def test_the_status_says_what_the_acknowledgement_says(
