@@ -49,6 +49,16 @@ def _unknown(content: str, name: str, known: Iterable[str]) -> str:
     return f"{content} has no element {name!r}{near}"
 
 
+def _alone(single: Rule) -> Rule:
+    """Return the rule of a list that one value makes, if any."""
+
+    def rule(scope: Scope, to: str) -> Any:
+        value = single(scope, to + "[0]")
+        return value if value is None or isinstance(value, list) else [value]
+
+    return rule
+
+
 class Compiler(Context):
     """Compiles the rules of one map; faults are collected in ``problems``."""
 
@@ -149,12 +159,14 @@ class Compiler(Context):
         live = Live(items)
         if len(items) == 1:  # its own needs are those of the element, which were asked already
             only = items[0].rule
-            return lambda scope, to: only(scope, f"{to}[0]") or None
+            if isinstance(only, One):
+                return _alone(only.single)
+            return lambda scope, to: only(scope, to + "[0]") or None
 
         def every(scope: Scope, to: str) -> Any:
             found = live.among(scope)
             if len(found) == 1:
-                return found[0].rule(scope, f"{to}[0]") or None
+                return found[0].rule(scope, to + "[0]") or None
             made: list[Any] = []
             for item in found:
                 made += item.rule(scope, f"{to}[{len(made)}]")

@@ -37,8 +37,12 @@ def united(drafts: list[Draft], run: Run) -> tuple[list[Draft], dict[str, str]]:
     same: dict[str, str] = {}
     left: list[Draft] = []
     for draft in drafts:
-        type_, first = draft.instance.type, None
-        keys = [(type_, pairs) for pairs in draft.any_of]
+        type_, any_of, first = draft.instance.type, draft.any_of, None
+        if len(any_of) == 1 and (key := (type_, any_of[0])) not in known:  # most of them
+            known[key] = draft
+            left.append(draft)
+            continue
+        keys = [(type_, pairs) for pairs in any_of]
         for key in keys:
             if key in known:
                 first = known[key]

@@ -15,7 +15,7 @@ from mappings.parse import Message
 from mappings.paths import Path
 from mappings.plan import Identity, Plan, PlannedResource, QuarantineReason
 from mappings.resource import ResourceRule, complete
-from mappings.source import Run, Scope, tokens
+from mappings.source import Run, Scope
 from mappings.structure import Group
 from mappings.tables import Table
 from mappings.unread import Why, explain_unread
@@ -164,7 +164,7 @@ def _fill(draft: Draft, run: Run) -> None:
     values = draft.instance.values
     label = draft.label
     for entry in rule.live.among(scope):
-        value = entry.rule(scope, f"{label}.{entry.name}")
+        value = entry.rule(scope, label + entry.below)
         if value is None:
             continue
         if entry.merge:
@@ -178,8 +178,7 @@ def _fill(draft: Draft, run: Run) -> None:
 def _identify(draft: Draft, run: Run) -> None:
     rule, scope = draft.rule, draft.instance.scope
     if rule is None:
-        found_by = tokens(draft.instance.values["identifier"])
-        draft.any_of = tuple([(("identifier", token),) for token in found_by])
+        draft.any_of = tuple([(("identifier", token),) for token in draft.instance.tokens])
         return
     assert scope is not None
     found = rule.identity(scope, draft.instance.values, 1)
@@ -220,14 +219,13 @@ def _planned(map_: CompiledMap, run: Run, drafts: list[Draft]) -> tuple[PlannedR
         for draft in kept:
             draft.relink(dropped, same)
     for draft in kept:
-        _complete(draft)
+        if draft.rule is not None:
+            _complete(draft, draft.rule)
     return tuple([_resource(draft, map_, run) for draft in kept])
 
 
-def _complete(draft: Draft) -> None:
-    rule, scope = draft.rule, draft.instance.scope
-    if rule is None:
-        return
+def _complete(draft: Draft, rule: ResourceRule) -> None:
+    scope = draft.instance.scope
     assert scope is not None
     assert scope.segment is not None
     draft.filled, missing = complete(rule, scope, draft.label, draft.instance.values)
@@ -237,23 +235,24 @@ def _complete(draft: Draft) -> None:
 
 
 def _resource(draft: Draft, map_: CompiledMap, run: Run) -> PlannedResource:
-    rule, values = draft.rule, draft.instance.values
+    rule, instance = draft.rule, draft.instance
+    values, type_ = instance.values, instance.type
     touched = frozenset(values.keys() - draft.filled) if draft.filled else frozenset(values)
     identity = Identity(draft.any_of)
-    whole = {"resourceType": draft.instance.type, **values}
+    whole = {"resourceType": type_, **values}
     if rule is None:
         return PlannedResource(
-            draft.label, draft.instance.type, whole, identity, touched, update="merge", shared=True
+            draft.label, type_, whole, identity, touched, _NOTHING_GONE, None, "merge", True
         )
     choices = rule.rivals
     rivals: set[str] = set()
     if not choices.keys().isdisjoint(touched):
         rivals = {other for name in touched if name in choices for other in choices[name]}
-    scope = draft.instance.scope
+    scope = instance.scope
     assert scope is not None
     return PlannedResource(
         draft.label,
-        rule.type,
+        type_,
         whole,
         identity,
         touched,

@@ -24,6 +24,7 @@ from mappings.feed import NAMESPACE, urn
 from mappings.identifiers import BARE, Bare
 from mappings.language import Entries, Items, Node, Text, texts
 from mappings.paths import Path, Reader
+from mappings.repetition import MOST_COMPONENTS
 from mappings.source import Scope, tokens
 from mappings.spelling import hint
 from server.fhir.definitions import children, search_parameters
@@ -194,8 +195,15 @@ def _part(node: Node, compiler: Compiler) -> Callable[[Scope], str]:
         compiler.problem(node, f"{path.source} changes when a message is sent again")
 
     read = path.reader()
+    component = 0 if path.repeat or path.sub else path.component
+    if not path.segment or component > MOST_COMPONENTS:
+        component = 0
+    around = Path(path.source, path.segment, path.field, 0, 0, 0).reader() if component else read
 
     def text(scope: Scope) -> str:
+        if component and scope.run.plain:  # a component is one text
+            sent = [v for v in around(scope) if v.texts[component]]
+            return "~".join([v.parts[component - 1].rstrip("^") for v in sent]) if sent else ""
         below = scope.run.sub_separator
         made = [
             "^".join([part.replace(below, "&") for part in v.parts]).rstrip("^")

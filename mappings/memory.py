@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 Rule = Callable[["Scope", str], Any]
 Key = tuple[int, str, str, str | tuple[str, ...]]
+Authority = tuple[str, str, str, str]  # namespace, universal id, its type, role: Run.authority
 
 _MOST_KEPT = 8192  # outcomes, of all feeds together: some ten megabytes
 _LONGEST = 256  # characters of the texts of one
@@ -32,7 +33,7 @@ _numbers = count(1)
 class Outcome:
     """What a rule gave: a value to copy, and what it said besides."""
 
-    __slots__ = ("copy", "rows", "unmapped", "value", "warnings")
+    __slots__ = ("copy", "odd", "rows", "unmapped", "value", "warnings")
 
     def __init__(
         self,
@@ -46,23 +47,31 @@ class Outcome:
         self.rows = rows
         self.unmapped = unmapped
         self.warnings = warnings
+        self.odd = bool(unmapped or warnings)
 
 
 class Known:
     """The outcomes in messages of one kind: one feed, facility, event and set of delimiters."""
 
-    __slots__ = ("_memory", "feed", "get", "kept")
+    __slots__ = ("_memory", "authorities", "feed", "get", "kept")
 
     def __init__(self, memory: "Memory", feed: Feed) -> None:
         self._memory = memory
         self.feed = feed
         self.kept: dict[Key, Outcome] = {}
         self.get = self.kept.get
+        self.authorities: dict[Authority, str] = {}  # to identifier systems
 
     def keep(self, key: Key, outcome: Outcome) -> None:
         """Keep an outcome."""
         self._memory.count()
         self.kept[key] = outcome
+
+    def keep_authority(self, authority: Authority, system: str) -> None:
+        """Keep the identifier system of an assigning authority, if it is not too long."""
+        if sum(map(len, authority)) <= _LONGEST:
+            self._memory.count()
+            self.authorities[authority] = system
 
 
 class Memory:
@@ -114,11 +123,11 @@ def remembering(rule: Rule, fields: Sequence[int]) -> Rule:
         if found is None:
             return _learnt(rule, scope, to, known, key)
         run.rows += found.rows
-        if found.unmapped:
+        if found.odd:
             run.unmapped += found.unmapped
-        if found.warnings:
             run.warnings += found.warnings
-        return found.value if found.copy is None else found.copy()
+        copy = found.copy
+        return found.value if copy is None else copy()
 
     return remembered
 

@@ -1,7 +1,7 @@
 """The elements of an object: which rule gives each, which it must have, what nothing gives."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mappings.constants import fresh
@@ -34,6 +34,12 @@ class Entry:
     looks: Looks = None
     """All fields that the rule looks at, by segment and number (0: the segment itself), when the
     value depends on nothing else in the message."""
+    below: str = field(init=False)
+    """The name as it follows the path of the object, ``.gender``."""
+
+    def __post_init__(self) -> None:
+        """Set what follows from the name."""
+        object.__setattr__(self, "below", f".{self.name}")
 
     def idle(self, scope: Scope) -> bool:
         """Whether nothing was sent that the rule could read."""
@@ -67,20 +73,27 @@ class Live:
     alike: so it is remembered.  Rules whose texts come again have a memory.
     """
 
-    __slots__ = ("_entries", "_known", "_remembering")
+    __slots__ = ("_alone", "_entries", "_known", "_remembering")
 
     def __init__(self, entries: Iterable[Entry]) -> None:
         self._entries = tuple(entries)
         # Scope.shape -> other segments whose fields matter, and what to run by those that were sent
         self._known: dict[int, tuple[Beside, dict[tuple[int, ...], tuple[Entry, ...]]]] = {}
+        # what to run by Scope.shape, where no other segment matters
+        self._alone: dict[int, tuple[Entry, ...]] = {}
         self._remembering: dict[tuple[int, tuple[int, ...]], Entry] = {}
 
     def among(self, scope: Scope) -> tuple[Entry, ...]:
         """Return the entries whose rules have to run, in their order."""
+        alone = self._alone.get(scope.shape)
+        return self._among(scope) if alone is None else alone
+
+    def _among(self, scope: Scope) -> tuple[Entry, ...]:
         known = self._known.get(scope.shape)
         if known is None:
             if len(self._known) >= _MOST_SHAPES:
                 self._known.clear()
+                self._alone.clear()
             known = self._known[scope.shape] = self._others(scope), {}
         beside, by_sent = known
         sent: tuple[int, ...] = ()
@@ -96,6 +109,8 @@ class Live:
                 for at, one in enumerate(self._entries)
                 if not (one.needs and one.idle(scope))
             )
+            if not beside:
+                self._alone[scope.shape] = found
         return found
 
     def _others(self, scope: Scope) -> Beside:
@@ -125,30 +140,32 @@ class Live:
 class ObjectRule:
     """The elements of an object, and those (alternatives of a choice) that it must have."""
 
-    __slots__ = ("entries", "fallbacks", "live", "required")
+    __slots__ = ("_demanding", "entries", "fallbacks", "live", "required")
 
     def __init__(self, entries: tuple[Entry, ...], required: tuple[tuple[str, ...], ...]) -> None:
         self.entries = entries
         self.required = required
         self.live = Live(entries)
         self.fallbacks = tuple(entry for entry in entries if entry.fallback is not None)
+        self._demanding = bool(self.fallbacks or required)
 
     def run(self, scope: Scope, to: str) -> dict[str, Any] | None:
         """Return the object; ``None`` when nothing but constants would stand in it."""
         made: dict[str, Any] = {}
         sent = False
         for entry in self.live.among(scope):
-            value = entry.rule(scope, f"{to}.{entry.name}")
+            value = entry.rule(scope, to + entry.below)
             if value is None:
                 continue
             if entry.merge:
                 made |= value
             else:
                 made[entry.name] = value
-            sent = sent or not entry.constant
+            if not entry.constant:
+                sent = True
         if not sent:
             return None
-        return self.complete(scope, to, made)
+        return self.complete(scope, to, made) if self._demanding else made
 
     def complete(self, scope: Scope, to: str, made: dict[str, Any]) -> dict[str, Any] | None:
         """Fill in the fallbacks; ``None`` when a required element is missing all the same."""

@@ -61,7 +61,7 @@ def also(compiler: Context, node: Entries, child: Child, rule: Values) -> Values
         for value in found:
             for entry in added:
                 if entry.name not in value:
-                    extra = entry.rule(scope, f"{to}.{entry.name}")
+                    extra = entry.rule(scope, to + entry.below)
                     if extra is not None:
                         value[entry.name] = extra
         return found

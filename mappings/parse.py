@@ -206,10 +206,11 @@ class Message:
         raw = fields[field] if field < len(fields) else ""
         if not raw:
             return ""
-        for separator in (self.delimiters[2], self.delimiters[1], self.delimiters[4]):
+        marks = self.delimiters
+        for separator in (marks[2], marks[1], marks[4]):
             if separator in raw:
                 raw = raw.partition(separator)[0]
-        return self.plain(raw)
+        return self.plain(raw) if marks[3] in raw or "\r" in raw else raw.strip()
 
     def get(self, path: str) -> str:
         """Return the value at ``path``, ``""`` when it was not sent, ``'""'`` when deleted.
@@ -411,6 +412,8 @@ def _segment(line: str, number: int, start: int, field: str) -> Segment:
 
 
 def _label(segments: list[Segment]) -> None:
+    if len({segment.name for segment in segments}) == len(segments):
+        return
     counts: dict[str, int] = {}
     for segment in segments:
         counts[segment.name] = counts.get(segment.name, 0) + 1

@@ -99,14 +99,18 @@ class Scope:
 
 
 class Instance:
-    """A resource that a rule makes from a segment (or, made inside another, from a value)."""
+    """A resource that a rule makes from a segment (or, made inside another, from a value).
 
-    __slots__ = ("label", "scope", "type", "values")
+    ``tokens``: by which identifiers one made from a value is found again.
+    """
+
+    __slots__ = ("label", "scope", "tokens", "type", "values")
 
     def __init__(self, type_: str, label: str, scope: Scope | None) -> None:
         self.type = type_
         self.label = label
         self.scope = scope
+        self.tokens: list[str] = []
         self.values: dict[str, Any] = {}
 
     def made_from(self, segment: str) -> bool:
@@ -151,7 +155,7 @@ class Run:
         self._of_group: dict[tuple[str, int], list[Instance]] = {}
         self._made_from: dict[str, list[Instance]] = {}  # by type, those made from segments
         self._kin: set[tuple[str, str]] = set()
-        self.made: dict[tuple[str, tuple[str, ...]], Instance] = {}
+        self.made: dict[tuple[str, ...], Instance] = {}
         self.dropped: set[str] = set()  # labels of resources that will not be in the plan
         self.numbers: dict[Any, int] = {}  # how often each identity occurred
         self.precedence: dict[int, int | None] = {}  # times that hold for the whole message
@@ -230,15 +234,15 @@ class Run:
             known[field_] = _NOTHING
             return _NOTHING
         path = f"{segment.label}-{field_}"
-        if self.repetition_separator not in raw or (segment.name == "MSH" and field_ <= 2):
-            found = [Repetition(self, raw, path, self.component_separator)]
-        else:
-            found = [
-                Repetition(self, raw, f"{path}[{n}]", self.component_separator)
-                for n, raw in enumerate(raw.split(self.repetition_separator), start=1)
-                if raw
-            ]
-        known[field_] = found
+        separator, between = self.component_separator, self.repetition_separator
+        if between not in raw or (segment.name == "MSH" and field_ <= 2):
+            known[field_] = found = [Repetition(self, raw, path, separator)]
+            return found
+        known[field_] = found = [
+            Repetition(self, one, f"{path}[{n}]", separator)
+            for n, one in enumerate(raw.split(between), start=1)
+            if one
+        ]
         return found
 
     def moment(self, text: str) -> int | None:
@@ -340,7 +344,13 @@ class Run:
         key = (namespace, universal, kind, role)
         found = self._authorities.get(key)
         if found is None:
-            found = self._authorities[key] = self._authority(*key)
+            known = self.known
+            found = None if known is None else known.authorities.get(key)
+            if found is None:
+                found = self._authority(namespace, universal, kind, role)
+                if known is not None:
+                    known.keep_authority(key, found)
+            self._authorities[key] = found
         return found
 
     def _authority(self, namespace: str, universal: str, kind: str, role: str) -> str:
@@ -357,10 +367,10 @@ class Run:
         number = self._counts[type_] = self._counts.get(type_, 0) + 1
         label = f"{type_}[{number}]" if number > 1 else type_
         made = self.labels[label] = Instance(type_, label, scope)
-        if scope is not None and scope.segment is not None:
-            self._of_segment.setdefault((type_, id(scope.segment)), []).append(made)
+        if scope is not None and (segment := scope.segment) is not None:
+            self._of_segment.setdefault((type_, id(segment)), []).append(made)
             self._of_group.setdefault((type_, id(scope.group)), []).append(made)
-            self._kin.add((type_, scope.segment.name))
+            self._kin.add((type_, segment.name))
             self._made_from.setdefault(type_, []).append(made)
         return made
 
@@ -375,7 +385,8 @@ class Run:
         the scope's own kind only that of the very segment counts.  ``segment``: only those made
         from segments of that name.
         """
-        if type_ not in self._made_from:
+        every = self._made_from.get(type_)
+        if every is None:
             return None
         own = scope.segment
         for one in self._of_segment.get((type_, id(own)), ()):
@@ -383,9 +394,8 @@ class Run:
                 return one
         if own is not None and (type_, own.name) in self._kin and segment in ("", own.name):
             return None
-        known = self._made_from[type_]
-        if len(known) == 1 and not segment and self.at_root(known[0]):
-            return known[0]  # what is around leads to the root in the end
+        if len(every) == 1 and not segment and self.at_root(every[0]):
+            return every[0]  # what is around leads to the root in the end
         for level in scope.group.around():
             for group_ in level:
                 for one in self._of_group.get((type_, id(group_)), ()):
@@ -398,12 +408,13 @@ class Run:
 
         ``values["identifier"]`` must hold at least one identifier with a system.
         """
-        ids = tuple(sorted(tokens(values["identifier"])))
-        made = self.made.get((type_, ids))
+        found_by = tokens(values["identifier"])
+        key = (type_, *sorted(found_by))
+        made = self.made.get(key)
         if made is None:
             made = self.add(type_, None)
-            made.values = values
-            self.made[type_, ids] = made
+            made.values, made.tokens = values, found_by
+            self.made[key] = made
             self.row(made.label, source, "made")
         return {"reference": f"plan:{made.label}"}
 

@@ -122,7 +122,7 @@ def complete_made(scope: Scope, reference: str, added: list[Entry]) -> None:
     for entry in added if made is not None else ():
         assert made is not None
         if entry.name not in made.values:
-            value = entry.rule(scope, f"{made.label}.{entry.name}")
+            value = entry.rule(scope, made.label + entry.below)
             if value is not None:
                 made.values[entry.name] = value
 

@@ -88,6 +88,31 @@ def test_two_feeds_of_one_name_do_not_share_what_they_learnt() -> None:
     assert values(mapped(message(), Feed("one")), "Patient")["gender"] == "female"
 
 
+def systems(facility: str, feed: Feed) -> list[object]:
+    data = message(facility=facility).replace(b"^^^STMARY", b"")
+    found = values(mapped(data, feed), "Patient")["identifier"]
+    assert isinstance(found, list)
+    return [one["system"] for one in found]
+
+
+def test_an_authority_is_that_of_the_feed_and_of_the_facility() -> None:
+    own = Feed("whose", default_authority="urn:own")
+
+    assert systems("NORTH", Feed("whose")) == ["urn:tellonce:patient:whose:NORTH"]
+    assert systems("SOUTH", Feed("whose")) == ["urn:tellonce:patient:whose:SOUTH"]
+    assert systems("NORTH", own) == ["urn:own"]
+    assert systems("NORTH", Feed("whose")) == ["urn:tellonce:patient:whose:NORTH"]
+
+
+def test_a_long_authority_is_not_kept() -> None:
+    known = Memory().of(parse(message()), Feed("long"), "STMARY")
+    assert known is not None
+
+    known.keep_authority(("X" * 300, "", "", ""), "urn:x")
+
+    assert known.authorities == {}
+
+
 def test_an_event_does_not_give_what_another_gave() -> None:
     assert values(mapped(message(event="A01"), Feed("event")), "Encounter")["status"] == (
         "in-progress"
