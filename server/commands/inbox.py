@@ -127,7 +127,10 @@ def dismiss_(
 
 @inbox_app.command("unmapped")
 def unmapped_(feed: FeedName = None, data: Data = None, store: StoreOption = None) -> None:
-    """List codes that no table knows, the most frequent first; each message counts once."""
+    """List codes and authorities that no table knows, the most frequent first.
+
+    Each message counts once.
+    """
     found = beside(
         settings_from(data=data, store=store), lambda _, inbox: unmapped(inbox, feed=feed)
     )

@@ -83,7 +83,10 @@ def _feeds(made: APIRouter, service: FeedService) -> None:
             raise NotFound(f"there is no feed {feed}")
         return _feed(service, feed, counts.get(feed, {}))
 
-    @made.get("/feeds/{feed}/unmapped", summary="Codes that no table knows, most frequent first")
+    @made.get(
+        "/feeds/{feed}/unmapped",
+        summary="Codes and authorities that no table knows, most frequent first",
+    )
     async def codes(feed: str) -> list[UnmappedOut]:
         return [
             UnmappedOut(

@@ -166,9 +166,9 @@ class MessageDetail(MessageOut):
 
 
 class UnmappedOut(_Model):
-    """A code that no table knows."""
+    """A code that no table knows, or an authority without a system."""
 
-    code: str = Field(description="Table and code.")
+    code: str = Field(description="Table and code; or AssigningAuthority and its name.")
     messages: int
     last_message: str
     last_received: str

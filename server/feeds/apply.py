@@ -16,6 +16,7 @@ from mappings.plan import Plan
 from server.feeds.audit import audit_events
 from server.feeds.inbox import Entry, explain_write
 from server.feeds.making import Made, Maker, make
+from server.feeds.unmapped import unmapped
 from server.fhir.errors import Conflict, VersionConflict
 from server.interactions.services import Services
 from server.store.port import CommitConflict, OutboxWrite, RecordWrite
@@ -68,7 +69,7 @@ def _finished(services: Services, entry: Entry, plan: Plan, made: Made) -> Entry
         problem="",
         issues=(),
         warnings=made.warnings,
-        unmapped=tuple(f"{row.table} {row.code}" for row in plan.unmapped),
+        unmapped=tuple(f"{row.table} {row.code}" for row in unmapped(plan)),
         produced=made.produced,
         map_version=plan.map_version,
         attempts=entry.attempts + 1,

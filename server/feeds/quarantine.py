@@ -21,6 +21,7 @@ from server.feeds.inbox import (
 )
 from server.feeds.making import prepare
 from server.feeds.refused import RefusedMessage
+from server.feeds.unmapped import unmapped as unmapped_of
 from server.feeds.work import plan_message
 from server.fhir.errors import Conflict
 from server.interactions.services import Services
@@ -151,7 +152,7 @@ class UnmappedCode:
 async def unmapped(inbox: Inbox, *, feed: str | None = None) -> list[UnmappedCode]:
     """Return the unmapped codes (``Table code``) of messages in the inbox, the most frequent first.
 
-    Each message counts a code once.
+    An authority without a system is ``AssigningAuthority NAME``.  Each message counts a code once.
     """
     counts: Counter[tuple[str, str]] = Counter()
     last: dict[tuple[str, str], Entry] = {}
@@ -252,7 +253,7 @@ class Summary:
         """Count one message."""
         self.messages += 1
         if done.plan is not None:
-            self.unmapped.update({f"{row.table} {row.code}" for row in done.plan.unmapped})
+            self.unmapped.update({f"{row.table} {row.code}" for row in unmapped_of(done.plan)})
         if done.refused is not None:
             self.refused[done.refused.reason] += 1
             return

@@ -13,6 +13,7 @@ from mappings.plan import Identity, Plan, PlannedResource, Unmapped
 from server.feeds.inbox import Entry, explained
 from server.feeds.packed import PackedPlan
 from server.feeds.refused import RefusedMessage
+from server.feeds.unmapped import unmapped
 
 HEADER_BYTES = 4
 NUMBER_BYTES = 8
@@ -141,7 +142,7 @@ def pack_planned(plan: Plan | None, refused: RefusedMessage | None, ahead: bytes
         patients,
         plan.lane,
         plan.map_version,
-        [(one.table, one.code, one.source) for one in plan.unmapped],
+        [(one.table, one.code, one.source) for one in unmapped(plan)],
         plan.warnings,
         plan.quarantine,
         plan.problem,

@@ -177,7 +177,9 @@ def test_unmapped_codes_are_counted_by_feed(tmp_path: Path) -> None:
     rows = [line.split() for line in said("unmapped", "--data", tmp_path).splitlines()[1:]]
     assert [row[:4] for row in rows] == [
         ["2", "adt", "AdministrativeSex", "KK"],
+        ["2", "adt", "AssigningAuthority", "H"],
         ["1", "other", "AdministrativeSex", "KK"],
+        ["1", "other", "AssigningAuthority", "H"],
     ]
     assert " adt " not in said("unmapped", "--feed", "other", "--data", tmp_path)
 

@@ -28,6 +28,7 @@ from server.feeds.makers import Makers
 from server.feeds.making import Made
 from server.feeds.packed import PackedPlan
 from server.feeds.refused import RefusedMessage
+from server.feeds.unmapped import unmapped
 from server.feeds.work import plan_message
 from server.interactions.services import Policy, Services
 from server.search.catalog import Catalog
@@ -186,7 +187,7 @@ async def test_another_process_plans_as_this_one_does(tmp_path: Path) -> None:
         assert plan is not None
         assert here is not None
         assert (refused, plan.map_version, plan.lane) == (None, MAPS.version, here.lane)
-        assert (lanes_of(plan), plan.unmapped) == (lanes_of(here), here.unmapped)
+        assert (lanes_of(plan), unmapped(plan)) == (lanes_of(here), unmapped(here))
         assert wire.unpacked(plan).resources == here.resources
 
         entry = Entry(new_id(), "adt", NOW, sender="REG|HOSP", type="ADT^A08")
