@@ -51,9 +51,11 @@ def XAD(v: Repetition, to: str) -> dict[str, Any] | None:  # noqa: N802
     if lines:
         made["line"] = lines
         v.run.note((f"{to}.line", f"{v.path}.1", "XAD", "; ".join(lines)))
+    note, path = v.run.note, v.path
     for element, component in _PLACE:
-        if texts[component]:
-            _put(v, to, made, element, component)
+        if text := texts[component]:
+            made[element] = text
+            note((f"{to}.{element}", f"{path}.{component}", "copy", text))
     if len(made) == known:
         return None
     _put_validity(v, to, made, 13, 14, 12)

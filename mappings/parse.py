@@ -207,9 +207,12 @@ class Message:
         if not raw:
             return ""
         marks = self.delimiters
-        for separator in (marks[2], marks[1], marks[4]):
-            if separator in raw:
-                raw = raw.partition(separator)[0]
+        if marks[2] in raw:
+            raw = raw.partition(marks[2])[0]
+        if marks[1] in raw:
+            raw = raw.partition(marks[1])[0]
+        if marks[4] in raw:
+            raw = raw.partition(marks[4])[0]
         return self.plain(raw) if marks[3] in raw or "\r" in raw else raw.strip()
 
     def get(self, path: str) -> str:

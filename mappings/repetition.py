@@ -27,6 +27,11 @@ class Repetition:
         self.path = path
         self.separator = separator
         parts = raw.split(separator)
+        if run.simple:
+            if " " in raw:
+                parts = [part.strip() for part in parts]
+            self.texts = ["", *parts, *_NOT_SENT]
+            return
         if NULL in raw:
             parts = ["" if part == NULL else part for part in parts]
         if run.plain or run.needs_nothing(raw):

@@ -9,7 +9,7 @@ from typing import Any
 from mappings.dates import moment
 from mappings.feed import NAMESPACE, Feed, urn
 from mappings.memory import Memory
-from mappings.parse import Message, Segment
+from mappings.parse import NULL, Message, Segment
 from mappings.plan import ExplainRow, Explanation, Unmapped
 from mappings.repetition import Repetition
 from mappings.structure import Group, groups
@@ -38,7 +38,7 @@ _MOST_FIELDS, _MOST_NAMES = 256, 64  # of a shape that is remembered; others wou
 
 
 @lru_cache(maxsize=65536)
-def _number(_shape: tuple[str, int, frozenset[str]]) -> int:
+def _number(_shape: tuple[str, int, int] | frozenset[str]) -> int:
     """Return a number for a shape that no other has; it is the key of many look-ups."""
     return next(_numbers)
 
@@ -140,7 +140,10 @@ class Run:
         self.repetition_separator = message.delimiters[2]
         self.sub_separator = message.delimiters[4]
         self.escape = message.delimiters[3]
-        self.plain = self.needs_nothing(_body(message))  # most messages
+        body = _body(message)
+        self.plain = self.needs_nothing(body)  # most messages
+        # nothing to delete either, and no line end inside a field, of which a diagnostic tells
+        self.simple = self.plain and NULL not in body and not message.diagnostics
         self.facility = message.text_of(message.segments[0], 4)
         # what is not plain may stand for something else in another character set
         self.known = memory.of(message, feed, self.facility) if memory and self.plain else None
@@ -166,7 +169,8 @@ class Run:
         for inner in every:
             for segment in inner.segments:
                 self.segments.setdefault(segment.name, []).append((segment, inner))
-        self.shape = frozenset(self.segments)
+        few = len(self.segments) <= _MOST_NAMES
+        self._number = _number(frozenset(self.segments)) if few else 0
         self._about: dict[str, tuple[int, Fields]] = {}  # by the label of the segment
         self._sent: dict[str, int] = {}
         self._nearest: dict[tuple[int, str], Segment | None] = {}
@@ -222,9 +226,9 @@ class Run:
         return found
 
     def _shape(self, name: str, sent: int) -> int:
-        if len(self.shape) > _MOST_NAMES:
+        if not self._number:  # it has too many kinds of segments
             return next(_numbers)
-        return _number((name, sent, self.shape))
+        return _number((name, sent, self._number))
 
     def repetitions(self, segment: Segment, field_: int, known: Fields) -> list[Repetition]:
         """Return the repetitions of a field that were sent, and put them into ``known``."""

@@ -32,8 +32,8 @@ class Converted:
     def __call__(self, scope: Scope, to: str) -> list[Any]:
         """Return the values."""
         found = self._read(scope)
-        if len(found) == 1 and found[0].raw != NULL:  # most of them
-            value = self._convert(found[0], to)
+        if len(found) == 1 and (one := found[0]).raw != NULL:  # most of them
+            value = self._convert(one, to)
             if value is None:
                 return []
             return value if isinstance(value, list) else [value]
@@ -56,9 +56,9 @@ class Converted:
     def single(self, scope: Scope, to: str) -> Any:
         """Return the only value, ``None`` when nothing was sent: of most elements."""
         found = self._read(scope)
-        if len(found) != 1 or found[0].raw == NULL:
+        if len(found) != 1 or (one := found[0]).raw == NULL:
             return only(scope, to, self(scope, to)) if found else None
-        value = self._convert(found[0], to)
+        value = self._convert(one, to)
         return only(scope, to, value) if isinstance(value, list) else value
 
 
