@@ -44,6 +44,7 @@ STATES: tuple[State, ...] = (
     "received", "retrying", "held", "applied", "quarantined", "dismissed",
 )  # fmt: skip
 UNFINISHED: tuple[State, ...] = ("received", "retrying")
+WAITING: tuple[State, ...] = ("held", *UNFINISHED)
 
 _AHEAD = 20  # messages of others that are read at a time: with their bytes
 

@@ -13,6 +13,7 @@ from server.feeds.inbox import (
     RAW,
     REPLAY,
     STATES,
+    WAITING,
     Entry,
     Inbox,
     State,
@@ -125,17 +126,17 @@ async def _let_go(store: Store, inbox: Inbox, entry: Entry) -> list[RecordWrite]
     """Return what lets the lanes that the message holds go on without it."""
     found = [await store.get_record(HOLD, lane) for lane in entry.lanes]
     holds = [one for one in found if one is not None and one.value.decode() == entry.id]
-    waiting = await select(inbox, Filter(feed=entry.feed, states=("held",))) if holds else []
+    waiting = await select(inbox, Filter(feed=entry.feed, states=WAITING)) if holds else []
     records = []
     for hold in holds:
-        first = next((one.id for one in waiting if hold.key in one.lanes), None)
+        first = next((one for one in waiting if hold.key in one.lanes), None)
         # The lane becomes that message's, so that none that comes now overtakes it.
-        following = first.encode() if first is not None else None
+        following = first.id.encode() if first is not None else None
         records.append(RecordWrite(HOLD, hold.key, following, if_rev=hold.rev))
-        if first is not None:
-            asked = await store.get_record(REPLAY, first)
+        if first is not None and first.state == "held":  # else it goes on already
+            asked = await store.get_record(REPLAY, first.id)
             edit, rev = (asked.value, asked.rev) if asked is not None else (b"", 0)
-            records.append(RecordWrite(REPLAY, first, edit, if_rev=rev))
+            records.append(RecordWrite(REPLAY, first.id, edit, if_rev=rev))
     return list(dict.fromkeys(records))
 
 

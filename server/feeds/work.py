@@ -19,6 +19,7 @@ from server.feeds.header import Header
 from server.feeds.inbox import (
     HOLD,
     UNFINISHED,
+    WAITING,
     Entry,
     Inbox,
     State,
@@ -301,12 +302,16 @@ class Worker:
         return [one for one in known if one not in job.held and one.key in job.holds]
 
     async def _next_held(self, job: Job) -> dict[str, Entry]:
-        """Return, by lane that this message holds, the first that waits in it."""
+        """Return, by lane that this message holds, the first that waits in it, or did just now.
+
+        One that another lane let go on this very moment comes first here as well: two that each
+        had one of their lanes would wait for each other.
+        """
         lanes = {one.key for one in job.held}
         made: dict[str, Entry] = {}
         if not lanes:
             return made
-        async for entry in self._inbox.walk(feed=job.feed.name, states=("held",)):
+        async for entry in self._inbox.walk(feed=job.feed.name, states=WAITING):
             if entry.id != job.entry.id:
                 made |= dict.fromkeys((lanes - made.keys()).intersection(entry.lanes), entry)
         return made
@@ -339,7 +344,7 @@ class Worker:
 
 def freed(job: Job) -> list[Entry]:
     """Return the messages that go on with this one's commit, each once, waiting to be applied."""
-    distinct = {entry.id: entry for entry in job.frees.values()}
+    distinct = {entry.id: entry for entry in job.frees.values() if entry.state == "held"}
     return [replace(entry, state="received") for entry in distinct.values()]
 
 
