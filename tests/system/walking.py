@@ -35,6 +35,7 @@ from tests.feeds.histories import History
 MAPS = load_maps()
 ORDERLY = "orderly"
 BESIDE = ("id", "meta", "extension")  # an extension says what a running server held back
+PATIENCE_S = 60.0  # an answer, if only that it takes long, comes within 20 s
 USUAL = b"|^~\\&"
 END = (b"PID|1||nobody\r", b"\x00\x01 no message", b"MSH|^^\\&|A|B|C|D|1||ADT^A04|9|P|2.5\r")
 
@@ -216,8 +217,11 @@ class Sender:
             writer.close()
 
     async def _answered(self, reader: asyncio.StreamReader, message: Message) -> None:
-        async with asyncio.timeout(30):
-            answer = await reader.readuntil(b"\x1c\r")
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                answer = await reader.readuntil(b"\x1c\r")
+        except TimeoutError:
+            raise AssertionError("a live connection was not answered") from None
         msa = answer.split(b"\rMSA|", 1)[1].split(b"\r", 1)[0]
         code = msa.split(b"|")[0].decode()
         header = read_header(message.body)
@@ -261,21 +265,27 @@ class Poster(Sender):
     """Sends by HTTP."""
 
     async def _session(self) -> None:
-        async with httpx.AsyncClient(timeout=30) as client:
+        async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
             while not self.done:
                 message = self.messages[self.acknowledged]
-                answer = await client.post(
-                    f"{self._place.root}/hl7v2/{message.feed}",
-                    content=message.body,
-                    headers={
-                        "Authorization": f"Bearer {self._place.token}",
-                        "Content-Type": "application/hl7-v2",
-                    },
-                )
+                try:
+                    answer = await self._posted(client, message)
+                except httpx.ReadTimeout:
+                    raise AssertionError("a live connection was not answered") from None
                 if answer.status_code != (400 if message.is_headless else 200):
                     raise ConnectionError(answer.status_code)
                 self.codes.append("AR" if message.is_headless else "AA")
                 self.acknowledged += 1
+
+    async def _posted(self, client: httpx.AsyncClient, message: Message) -> httpx.Response:
+        return await client.post(
+            f"{self._place.root}/hl7v2/{message.feed}",
+            content=message.body,
+            headers={
+                "Authorization": f"Bearer {self._place.token}",
+                "Content-Type": "application/hl7-v2",
+            },
+        )
 
 
 class Dropper(Sender):
