@@ -16,19 +16,24 @@ from mappings.tables import Table, Target
 def map_changes(before: Maps, after: Maps) -> Iterator[str]:
     """Yield how the rules for each feed and message type changed, a line each.
 
-    A feed of ``after`` that had no map of its own is compared with the map of all feeds.
+    A feed of ``after`` that had no map of its own is compared with the map of all feeds, a message
+    type that had none at all with the map that its own extends.
     """
     yield from _tables(before, after)
     yield from _feeds(before, after)
     compared: dict[tuple[str, str], str] = {}
     for (feed, event), name in sorted(after.maps.items()):
         old = before.maps.get((feed, event)) or before.maps.get(("", event), "")
-        compared.setdefault((old, name), f"{feed or 'every feed'}, {event}")
+        said = f"; was {old}" if old != name else ""
+        if not old:
+            old = next((one for one in after.extends(name) if one in before.trees), "")
+            said = f"; new, extends {old}" if old else "; new"
+        compared.setdefault((old, name), f"{feed or 'every feed'}, {event}{said}")
     for (old, name), where in compared.items():
         first = _rules(before.trees.get(old))
         found = list(differences(first, _rules(after.trees.get(name))))
         if found:
-            yield f"{name} ({where}{f'; was {old}' if old != name else ''})"
+            yield f"{name} ({where})"
             yield from (f"  {line}" for line in found)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from mappings.engine import CompiledMap, plan
 from mappings.explain import whole
 from mappings.feed import Feed
-from mappings.language import Entries
+from mappings.language import Entries, texts
 from mappings.load import Loaded, load
 from mappings.memory import Memory
 from mappings.parse import Message
@@ -76,6 +76,11 @@ class Maps:
     def trees(self) -> Mapping[str, Entries]:
         """The maps by name as written, with what they extend."""
         return self._now.loaded.trees
+
+    def extends(self, name: str) -> tuple[str, ...]:
+        """Return the names of the maps that a map extends."""
+        node = self._now.loaded.written[name].get("extends")
+        return tuple(str(text) for text in texts(node)) if node is not None else ()
 
     @property
     def maps(self) -> Mapping[tuple[str, str], str]:

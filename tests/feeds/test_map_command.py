@@ -153,6 +153,18 @@ def test_a_case_that_is_not_as_expected_fails_with_its_differences(tmp_path: Pat
     ]
 
 
+def test_diff_compares_a_map_for_a_new_message_with_what_it_extends(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "mine.yaml").write_text(
+        "extends: base/ADT\non: [ADT^Z60]\nset: {Patient.gender: {const: other}}\n"
+    )
+    rules = run("diff", site).output.splitlines()
+    assert rules[0] == "site/mine (every feed, ADT^Z60; new, extends base/ADT)"
+    assert "  Patient@PID.set.gender.const: nothing -> 'other'" in rules
+    assert not any("RelatedPerson" in line for line in rules)
+
+
 def test_diff_shows_what_an_overlay_changes_in_rules_and_in_a_message(tmp_path: Path) -> None:
     site = tmp_path / "site"
     site.mkdir()
