@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from mappings.maps import load_maps
 from mappings.parse import parse
 from server.feeds.framing import frame
-from server.feeds.outbound import OutboundCollector
+from server.feeds.outbound import OutboundCollector, worker
 from server.feeds.outbound import queue as queues
 from server.feeds.outbound import service as serving
 from server.feeds.outbound.connection import read_answer
@@ -547,7 +547,7 @@ async def test_metrics_and_logs_name_destinations_and_no_patients(
 async def test_a_long_queue_is_made_piece_by_piece(
     services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(serving, "QUEUE_MOST", 20)
+    monkeypatch.setattr(worker, "QUEUE_MOST", 20)
     to = Receiver()
     await to.start()
     port = to.port
