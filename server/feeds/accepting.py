@@ -10,6 +10,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +70,11 @@ class Door:
         for task in self._accepting:
             task.cancel()
         for listening in self._sockets:
+            # who connects at this moment would be accepted from a socket that is closed
+            with suppress(NotImplementedError):
+                asyncio.get_running_loop().remove_reader(listening)
             listening.close()
+        self._sockets.clear()
         for greeting in self._greeting:
             _cut_off(greeting)
 

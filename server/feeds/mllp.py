@@ -154,6 +154,7 @@ class Listener:
             await task
         finally:
             del self._open[connection]
+            writer.close()  # of one that was ended before it began
 
     def _has_place(self) -> bool:
         """Tell whether there is a place; the connection at rest for the longest time may leave one.

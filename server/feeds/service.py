@@ -169,6 +169,7 @@ class FeedService:
     async def stop(self, *, grace_s: float = 20.0) -> None:
         """Drain, then end; what is not finished stays in the inbox for the next start."""
         await self.drain(grace_s=grace_s)
+        await asyncio.gather(*(each.stop(grace_s=0) for each in self.listeners))  # who is left
         await self._queueing.stop()
         if self.makers is not None:
             await self.makers.stop()

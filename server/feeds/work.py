@@ -143,9 +143,12 @@ class Worker:
         pause_s = FIRST_PAUSE_S
         self.active += 1
         try:
-            while not (job.is_lost or await self._attempt(job)) and await self._kept(job):
-                await asyncio.sleep(pause_s)
-                pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+            while not (await self._is_lost(job) or await self._attempt(job)):
+                if await self._kept(job):
+                    await asyncio.sleep(pause_s)
+                    pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+                else:
+                    job.given_up = True
         finally:
             self.active -= 1
         if not job.done.done():
@@ -184,10 +187,17 @@ class Worker:
         if not task.cancelled():
             task.exception()  # nobody may wait for it any more
 
+    async def _is_lost(self, job: Job) -> bool:
+        """Tell whether nothing is to be done any more; when it is given up, nobody stores it."""
+        if job.given_up and (keeping := self._keeping.get(job.entry.id)) is not None:
+            await asyncio.wait({keeping})
+        return job.is_lost
+
     async def _kept(self, job: Job) -> bool:
         """Tell whether a message that could not be applied yet is in the inbox, by now."""
         try:
             await self.keep(job)
+            job.entry = await self._inbox.current(job.entry)  # what failed may be there after all
         except FhirError as error:
             log.error("message %s could not be stored: %s", job.entry.id, type(error).__name__)
         return bool(job.entry.rev)

@@ -127,6 +127,30 @@ async def test_what_was_told_not_to_be_kept_is_not_applied_after_all(steered: Se
         assert (await sender.send(message("3", name="A^C")))[1] == "MSA|AA|3"
 
 
+async def test_what_was_applied_although_the_store_said_no_is_answered_when_it_is_back(
+    steered: Services,
+) -> None:
+    store = store_of(steered)
+    applied = 0
+
+    async def lost(writes: Any, **options: Any) -> Any:
+        nonlocal applied
+        made = await MemoryStore.commit(store, writes, **options)
+        applied += bool(writes)
+        if applied == 2:
+            raise StoreUnavailable("it may have been kept")
+        return made
+
+    async with running(steered) as server:
+        await server.send(message("1"))
+        sender = await server.connect()
+        store.commit = lost  # type: ignore[method-assign]
+        applied = 1
+        sender.write(message("2", name="A^B", more="|||AL|AL"))
+        assert [(await sender.answer())[1] for _ in "12"] == ["MSA|CA|2", "MSA|AA|2"]
+        assert applied == 2
+
+
 async def test_a_sender_that_goes_does_not_take_its_message_along(steered: Services) -> None:
     held = asyncio.Event()
 
@@ -151,3 +175,28 @@ async def test_a_sender_that_goes_does_not_take_its_message_along(steered: Servi
         assert await states(server) == [("1", "applied"), ("2", "applied")]
         assert await server.send(message("2", name="A^B")) == "MSA|AA|2"
         assert server.service.counts["default"].repeated == 1
+
+
+async def test_who_stops_at_once_takes_nothing_more_from_anybody(steered: Services) -> None:
+    held = asyncio.Event()
+
+    async def before(applies: bool) -> None:
+        if not applies:
+            await held.wait()
+
+    async with running(steered) as server:
+        sender, storing = await server.connect(), await server.connect()
+        await sender.send(message("1"))
+        store_of(steered).before = before
+        storing.write(message("2", more="|||AL|NE"))
+        await asyncio.sleep(0.05)
+        await server.service.stop(grace_s=0)
+        held.set()
+        store_of(steered).before = None
+        for each in (sender, storing):
+            each.write(message("3"))
+            with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+                await each.answer()
+        with pytest.raises(ConnectionError):
+            await server.connect()
+        assert await states(server) == [("1", "applied")]
