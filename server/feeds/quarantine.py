@@ -158,7 +158,7 @@ async def unmapped(inbox: Inbox, *, feed: str | None = None) -> list[UnmappedCod
     counts: Counter[tuple[str, str]] = Counter()
     last: dict[tuple[str, str], Entry] = {}
     async for entry in inbox.walk(feed=feed):
-        for code in set(entry.unmapped):
+        for code in dict.fromkeys(entry.unmapped):  # equal counts: in the order they came
             counts[entry.feed, code] += 1
             last[entry.feed, code] = entry
     return [UnmappedCode(*place, n, last[place]) for place, n in counts.most_common()]
