@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 import sys
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -29,6 +30,7 @@ from server.store.port import (
 )
 from server.store.sqlite import SqliteStore, functions, rows
 from server.store.sqlite.connect import APPLICATION_ID, PAGE_SIZE_BYTES
+from server.store.sqlite.lock import FileLock
 from server.store.sqlite.migrations import STEPS, migrate
 from tests.contract.made import Clock, deletion, ids, index, observation, patient, put
 
@@ -401,6 +403,16 @@ async def test_a_second_server_is_kept_out_while_the_first_runs(file: Path) -> N
             open_store(file)
     async with opened(file):
         pass
+
+
+async def test_a_server_waits_for_who_only_looks_whether_the_file_is_up_to_date(file: Path) -> None:
+    """A command without a server, or a process beside one that was killed just now."""
+    looking = FileLock(file)
+    looking.acquire(briefly=True)
+    threading.Timer(0.2, looking.release).start()
+
+    async with opened(file) as store:
+        assert await store.ready() is None
 
 
 async def test_a_server_waits_for_what_its_killed_predecessor_was_starting(file: Path) -> None:

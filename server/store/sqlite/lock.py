@@ -11,7 +11,8 @@ from pathlib import Path
 
 from server.fhir.errors import StoreUnavailable
 
-_LEFT_S = 5.0  # that a process which has ended may leave the lock to one that it was starting
+_LEFT_S = 5.0  # that a process may have it which has it for a moment only
+_BRIEFLY = "briefly"
 _PAUSE_S = 0.02
 
 
@@ -22,19 +23,25 @@ class FileLock:
         self._path = data.with_name(data.name + ".lock")
         self._fd: int | None = None
 
-    def acquire(self) -> None:
-        """Take the lock, or raise :class:`StoreUnavailable` naming the process that has it."""
+    def acquire(self, *, briefly: bool = False) -> None:
+        """Take the lock, or raise :class:`StoreUnavailable` naming the process that has it.
+
+        ``briefly``: only to look at the file; a server that starts meanwhile waits for that.
+        """
         end = time.monotonic() + _LEFT_S
         # Owner only: the folder may be readable by others, who must not be able to lock us out.
         fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         while not _locked(fd):
-            holder = os.pread(fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
-            if _is_alive(holder) or time.monotonic() > end:
+            text = os.pread(fd, 32, 0).decode("ascii", "replace")
+            holder, _, how = text.strip().partition(" ")
+            if (_is_alive(holder) and how != _BRIEFLY) or time.monotonic() > end:
                 os.close(fd)
-                raise StoreUnavailable(f"{self._path.name}: the data is in use by process {holder}")
+                by = holder or "unknown"
+                raise StoreUnavailable(f"{self._path.name}: the data is in use by process {by}")
             time.sleep(_PAUSE_S)
-        os.ftruncate(fd, 0)
-        os.write(fd, f"{os.getpid()}\n".encode())
+        told = f"{os.getpid()} {_BRIEFLY if briefly else ''}\n".encode()
+        os.pwrite(fd, told, 0)  # whoever reads it meanwhile finds no empty one
+        os.ftruncate(fd, len(told))
         self._fd = fd
 
     def release(self) -> None:

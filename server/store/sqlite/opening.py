@@ -29,7 +29,7 @@ def open_file(path: Path, lock: FileLock, *, beside: bool) -> None:
         CorruptStore, NewerSchema, StoreUnavailable: see :class:`.store.SqliteStore`.
     """
     try:
-        lock.acquire()
+        lock.acquire(briefly=beside)
     except StoreUnavailable:
         if not beside:
             raise
