@@ -21,6 +21,7 @@ from tests.system import forked
 from tests.system.process import Process, served
 from tests.system.test_feed_kill import in_file
 from tests.system.walking import (
+    HELD,
     Dropper,
     Message,
     Place,
@@ -28,6 +29,7 @@ from tests.system.walking import (
     Sender,
     State,
     expected,
+    held,
     history,
     orderly,
     record,
@@ -37,8 +39,10 @@ FEEDS = """
 feeds:
   adt: {senders: [adt]}
   lab: {senders: [lab]}
+  held: {senders: [held]}
   orderly: {senders: [orderly], folder: drop, poll_s: 0.1, settle_s: 0.2}
 """
+HOLDS = "feed: held\nlane_when_quarantined: hold\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +53,18 @@ class Walk:
     histories: int
     messages: int
     ends: int
+    held: int = 0
 
 
 @contextmanager
 def server(data: Path, place: Place) -> Iterator[Process]:
     feeds = data.with_name("feeds.yaml")
     feeds.write_text(FEEDS)
-    with served(data, settings={"TELLONCE_FEEDS": str(feeds)}) as made:
+    maps = data.with_name("maps")
+    maps.mkdir(exist_ok=True)
+    (maps / "held.yaml").write_text(HOLDS)
+    settings = {"TELLONCE_FEEDS": str(feeds), "TELLONCE_MAPS": str(maps)}
+    with served(data, settings=settings) as made:
         place.mllp_port, place.root = made.mllp_port, made.root
         place.token = place.token or made.token
         yield made
@@ -70,6 +79,8 @@ async def disturb(data: Path, place: Place, chance: random.Random, process: Proc
             await asyncio.to_thread(_keep_from_writing, data / "record.db", chance.random() * 0.7)
         elif how < 0.4:
             await _replay(place, chance.choice(["adt", "lab"]))
+        elif how < 0.7:
+            await _dismiss(place, chance.randrange(1, 10))
     sent = signal.SIGKILL if chance.random() < 0.7 else signal.SIGTERM
     process.popen.send_signal(sent)
     await asyncio.to_thread(process.popen.wait)
@@ -95,6 +106,19 @@ async def _replay(place: Place, feed: str) -> None:
             )
 
 
+async def _dismiss(place: Place, most: int) -> None:
+    """Dismiss some of what holds its lanes."""
+    shown = {"Authorization": f"Bearer {place.token}"}
+    with suppress(httpx.HTTPError):
+        async with httpx.AsyncClient(timeout=30, headers=shown, base_url=place.root) as client:
+            wanted: dict[str, str | int] = {"feed": HELD, "state": "quarantined", "limit": most}
+            page = await client.get("/admin/inbox", params=wanted)
+            for one in page.json()["messages"]:
+                why = {"reason": "nobody's"}
+                done = await client.post(f"/admin/inbox/{one['id']}/dismiss", json=why)
+                assert done.status_code in (200, 409)
+
+
 def senders(walk: Walk, chance: random.Random, place: Place, drop: Path) -> list[Sender]:
     made: list[Sender] = []
     for group in range(walk.orderly):
@@ -103,6 +127,9 @@ def senders(walk: Walk, chance: random.Random, place: Place, drop: Path) -> list
             made.append(Dropper(messages, drop, place, ways))
         else:
             made.append((Sender, Poster)[group % 3](messages, place, ways))
+    for group in range(walk.orderly, walk.orderly + walk.held):
+        kept = held(group, chance, walk.messages)
+        made.append((Sender, Poster)[group % 2](kept, place, random.Random(chance.random())))
     for group in range(walk.histories):
         messages = history(group, chance, walk.messages)
         half = len(messages) // 2
@@ -130,6 +157,16 @@ async def all_sent(
         async with asyncio.timeout(300):
             await asyncio.gather(*tasks)
         await settled(data)
+        await given_up(data, place)
+
+
+async def given_up(data: Path, place: Place) -> None:
+    """Dismiss what holds its lanes until nothing waits in any of them."""
+    ended = ("applied", "dismissed")
+    async with asyncio.timeout(120):
+        while [1 for one in await entries(data) if one.feed == HELD and one.state not in ended]:
+            await _dismiss(place, 1000)
+            await asyncio.sleep(0.2)
 
 
 async def settled(data: Path) -> None:
@@ -198,10 +235,10 @@ def walked(tmp_path: Path, walk: Walk, seed: int) -> None:
 
 
 def test_a_short_walk_leaves_what_the_messages_say(tmp_path: Path) -> None:
-    walked(tmp_path, Walk(orderly=3, histories=1, messages=10, ends=1), seed=1)
+    walked(tmp_path, Walk(orderly=3, histories=1, messages=10, ends=1, held=1), seed=1)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", range(10))
 def test_a_long_walk_leaves_what_the_messages_say(tmp_path: Path, seed: int) -> None:
-    walked(tmp_path, Walk(orderly=6, histories=6, messages=60, ends=8), seed)
+    walked(tmp_path, Walk(orderly=6, histories=6, messages=60, ends=8, held=4), seed)

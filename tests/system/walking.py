@@ -5,7 +5,8 @@ left of each can be told beforehand: the record that the same messages make in o
 in a store in memory.  An ``orderly`` group has patients that are merged, in chains and circles,
 other people's data and messages that cannot be applied; it is sent in its order.  The others are
 histories of which docs/feeds.md, "In any order", promises that their order does not matter; they
-come in any, by two connections and two feeds.
+come in any, by two connections and two feeds.  In a ``held`` group what cannot be applied keeps the
+rest of its patient waiting, until somebody dismisses it.
 """
 
 import asyncio
@@ -33,7 +34,7 @@ from tests.feeds.conftest import NOW, index, services_on
 from tests.feeds.histories import History
 
 MAPS = load_maps()
-ORDERLY = "orderly"
+ORDERLY, HELD = "orderly", "held"
 BESIDE = ("id", "meta", "extension")  # an extension says what a running server held back
 PATIENCE_S = 60.0  # an answer, if only that it takes long, comes within 20 s
 USUAL = b"|^~\\&"
@@ -74,24 +75,36 @@ def orderly(group: int, chance: random.Random, number: int) -> list[Message]:
     return made
 
 
-def _registration(group: int, n: int, chance: random.Random) -> str:
+def held(group: int, chance: random.Random, number: int) -> list[Message]:
+    """Messages of six patients, one in each; some cannot be applied."""
+    alone = ["A28", "A31", "A08", "A04", "ZZZ"]
+    return [
+        Message(HELD, _registration(group, n, chance, HELD, alone).encode()) for n in range(number)
+    ]
+
+
+def _registration(
+    group: int,
+    n: int,
+    chance: random.Random,
+    feed: str = ORDERLY,
+    events: Sequence[str] = ("A28", "A31", "A08", "A04", "A40", "A40", "ZZZ"),
+) -> str:
     at = f"202503{1 + n // 1440:02}{n // 60 % 24:02}{n % 60:02}00"
     at = chance.choice([at, at, at, at, "20990101000000", "20250301000000"])
     number, other = chance.sample("123456", 2)
     authority = f"G{group}&1.2.4.{group}&ISO"
-    event = chance.choice(["A28", "A31", "A08", "A04", "A40", "A40", "ZZZ"])
+    event = chance.choice(events)
     born = chance.choice(["19850101"] * 12 + ["19850231", "19500505"])
     sex = "M" if born == "19500505" else "F"
-    ids = chance.choice(
-        [f"{number}^^^{authority}^MR"] * 8
-        + [f"{number}^^^{authority}^MR~{other}^^^{authority}^MR", ""]
-    )
+    both = f"{number}^^^{authority}^MR~{other}^^^{authority}^MR"
+    ids = chance.choice([f"{number}^^^{authority}^MR"] * 8 + [both if "A40" in events else "", ""])
     name = f"Doe{group}^{chance.choice(['Jane', 'Jane', 'Janet'])}"
     phone = chance.choice(["", '""', f"555-{n}"])
     # an earlier message's control id at times, with other bytes; and none
     control = chance.choice([f"o{group}-{n}"] * 18 + [f"o{group}-{max(0, n - 1)}", ""])
     lines = [
-        f"MSH|^~\\&|{ORDERLY}|G{group}|T|M|{at}||ADT^{event}|{control}|P|2.5.1",
+        f"MSH|^~\\&|{feed}|G{group}|T|M|{at}||ADT^{event}|{control}|P|2.5.1",
         f"EVN|{event}|{at}",
         f"PID|1||{ids}||{name}||{born}|{sex}|||{n} Main St^^Town||{phone}",
     ]
@@ -128,7 +141,9 @@ async def expected(messages: Sequence[Message]) -> Expected:
             await apply(services, receipt.entry, plan, feed, finish=lambda entry: entry)
             made.states[message.body] = ("applied", "")
         except RefusedMessage as why:
-            made.states[message.body] = ("quarantined", why.reason)
+            given_up = message.feed == HELD  # at the end of the walk
+            state: State = "dismissed" if given_up else "quarantined", why.reason
+            made.states[message.body] = state
     made.record = await record(services.store)
     return made
 
