@@ -15,6 +15,7 @@ from mappings.parse import Unparsable, parse
 from mappings.plan import Plan
 from server.feeds import ack
 from server.feeds.apply import apply
+from server.feeds.failure import where
 from server.feeds.header import Header
 from server.feeds.inbox import (
     HOLD,
@@ -101,13 +102,13 @@ def plan_message(maps: Maps, body: bytes, feed: Feed) -> Planned:
     except Unparsable as error:
         return None, RefusedMessage("unparsable", error.reason)
     except Exception as error:  # any bytes may come; a bug in reading them costs one message
-        log.error("a message could not be read: %s", _where(error))
-        return None, RefusedMessage("unparsable", f"it could not be read: {_where(error)}")
+        log.error("a message could not be read: %s", where(error))
+        return None, RefusedMessage("unparsable", f"it could not be read: {where(error)}")
     try:
         plan = maps.plan(message, feed)
     except Exception as error:  # a map or rule with a bug must stop one message, not the server
-        log.error("a map failed: %s", _where(error))
-        return None, RefusedMessage("map-error", f"the map failed: {_where(error)}")
+        log.error("a map failed: %s", where(error))
+        return None, RefusedMessage("map-error", f"the map failed: {where(error)}")
     if plan.quarantine is not None:
         return plan, RefusedMessage(plan.quarantine, plan.problem)
     return plan, None
@@ -240,8 +241,8 @@ class Worker:
         except (FhirError, CommitConflict):
             raise
         except Exception as error:  # nothing that one message holds may stop the others
-            log.error("message %s failed: %s", job.entry.id, _where(error))
-            return await self._quarantine(job, RefusedMessage("failed", _where(error)))
+            log.error("message %s failed: %s", job.entry.id, where(error))
+            return await self._quarantine(job, RefusedMessage("failed", where(error)))
 
     async def _again(self, job: Job, problem: str) -> bool:
         """Note a failed attempt; after the last one put the message into quarantine.
@@ -365,12 +366,3 @@ def _bytes(job: Job, entry: Entry) -> list[RecordWrite]:
 
 def _hashed(job: Job) -> tuple[str, ...]:
     return tuple(lane_hash(lane) for lane in job.lanes)
-
-
-def _where(error: BaseException) -> str:
-    """Name an unforeseen failure by its class and place; its text may hold patient data."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    place = f"{trace.tb_frame.f_globals.get('__name__')}:{trace.tb_lineno}" if trace else "?"
-    return f"{type(error).__name__} at {place}"
