@@ -26,12 +26,8 @@ from server.interactions.services import Services
 log = logging.getLogger(__name__)
 
 BUSY = 2  # messages at work from which on the way to another process is worth it
-MOST_ASKED = 12  # messages that one process has before it; the server makes others meanwhile
-# The same, of one that comes.  No less, or those that are only to be made, each planned by the
-# server, keep out those that the process would do wholly.
-MOST_TO_PLAN = 12
-MOST_SHORT_TO_PLAN = 6  # its sender waits for its plan with the next: the way takes the longer part
-SHORT_BYTES = 256
+MOST_ASKED = 16  # messages that one process has before it; the server makes others meanwhile
+MOST_TO_PLAN = 6  # the same, of one that comes: its sender waits for its plan with the next
 MAKING = wire.TO_MAKE, wire.TO_BOTH
 ONLY_PLANNED = 8  # messages, after one was made in vain
 AGAIN_S = 30.0  # until one is started again after one failed
@@ -101,8 +97,7 @@ class Makers:
         """
         kind = wire.TO_PLAN if entry is None or self._in_vain else wire.TO_BOTH
         before = MAKING if kind == wire.TO_BOTH else (kind,)
-        most = MOST_TO_PLAN if len(body) > SHORT_BYTES else MOST_SHORT_TO_PLAN
-        process = None if services.catalog.custom else self._free(before, most)
+        process = None if services.catalog.custom else self._free(before, MOST_TO_PLAN)
         if process is None:
             return None
         self._in_vain = max(0, self._in_vain - 1)
